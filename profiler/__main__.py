@@ -1,0 +1,7 @@
+"""Runs the command line: ``python -m profiler``."""
+
+from __future__ import annotations
+
+from profiler.cli import main
+
+main()

@@ -1,0 +1,135 @@
+"""One attached worker: its sampler and its oracles, from the first look to the last row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from profiler import budget, interpreter
+from profiler.model import NS, Loss, Worker
+from profiler.oracles import Oracle, Watched
+from profiler.recording import Writer
+from profiler.samplers import Sampler, SamplerStatus
+from profiler.samplers.child import cpu_clock
+
+_DUMP_BELOW_HZ = 50.0
+_DUMP_EVERY_NS = NS // 2
+
+
+def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
+    """The worker's row in meta.json, without what is unknown."""
+    values = {name: getattr(worker, name) for name in Worker.__dataclass_fields__}
+    row = {name: value for name, value in values.items() if value is not None}
+    return {**row, "attached_ns": now_ns, "oracles": {}}
+
+
+class Attachment:
+    """Everything that is recorded of one worker; ``row`` is its row in meta.json."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        sampler: Sampler,
+        oracles: Sequence[Oracle],
+        writer: Writer,
+        now_ns: int,
+    ) -> None:
+        self.pid = worker.pid
+        self.sampler = sampler
+        self.row = worker_row(worker, now_ns)
+        self.losses: list[Loss] = []
+        self.stalls = 0
+        self.rate_hz = 1.0
+        self._writer = writer
+        self._watched = Watched(worker, f"/proc/{worker.pid}")
+        self._clock = cpu_clock(worker.pid)
+        self._cpu_ns = -1
+        self._cost_s = budget.sample_cost_s(worker.threads or 1)
+        self._measured: tuple[int, int] | None = None
+        self._last_dump_ns = 0
+        self._gone = False
+        self._span = interpreter.runtime_span(worker.pid)
+        if self._span is not None:
+            self.row["runtime_span"] = list(self._span)
+        self._oracles: list[Oracle] = []
+        for oracle in oracles:
+            state = self.row["oracles"][oracle.name] = oracle.attach(self._watched)
+            if state == "ok":
+                self._oracles.append(oracle)
+                writer.start_stream(oracle.name, worker.pid, oracle.columns)
+
+    def tick(self, now_ns: int) -> None:
+        """Asks every oracle what has changed.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        try:
+            cpu_ns = time.clock_gettime_ns(self._clock)
+        except OSError:  # it is gone; the next scan closes it
+            cpu_ns = -1
+        self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
+        self._cpu_ns = cpu_ns
+        for oracle in self._oracles:
+            self._writer.append(oracle.name, self.pid, oracle.tick(self._watched, now_ns))
+        if self._watched.onset:
+            self.stalls += 1
+            self._dump(now_ns)
+
+    def step(self, now_ns: int) -> None:
+        """Turns sampler segments over and keeps what came of them.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._take(self.sampler.step(now_ns, self.rate_hz))
+
+    def adjust(self, now_ns: int, asked_hz: float, share: float) -> None:
+        """Chooses the sampling rate by what a sample was seen to cost."""
+        cpu_ns = self.sampler.cpu_ns()
+        newest = self.sampler.segments[-1] if self.sampler.segments else None
+        if self._measured is not None and newest is not None:
+            before_cpu_ns, before_ns = self._measured
+            samples = (now_ns - before_ns) / NS * newest.rate_hz
+            cpu_s = (cpu_ns - before_cpu_ns) / NS
+            self._cost_s = budget.refine(self._cost_s, cpu_s, samples)
+        self._measured = cpu_ns, now_ns
+        self.rate_hz = budget.rate_hz(asked_hz, self._cost_s, share)
+
+    def detach(self, now_ns: int, exit_: str) -> None:
+        """Closes a worker that has ended.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._gone = True
+        self.row["gone_ns"] = now_ns
+        self.row["exit"] = exit_
+        self.sampler.stop(now_ns)
+        self.release()
+        for oracle in self._oracles:
+            self._writer.end_stream(oracle.name, self.pid, exit_)
+
+    def release(self) -> None:
+        """Gives back what the oracles hold of the target."""
+        for oracle in self._oracles:
+            oracle.detach(self._watched)
+
+    def _dump(self, now_ns: int) -> None:
+        """Takes the stacks at once where sampling is too slow, or somebody waits for the GIL."""
+        span = self._span
+        wants_gil = span is not None and any(
+            span[0] <= arg0 < span[1] for _, arg0 in self._watched.blocked.values()
+        )
+        if (self.rate_hz < _DUMP_BELOW_HZ or wants_gil) and (
+            now_ns - self._last_dump_ns >= _DUMP_EVERY_NS
+        ):
+            self._last_dump_ns = now_ns
+            self.sampler.dump(now_ns)
+
+    def _take(self, status: SamplerStatus) -> None:
+        if not self._gone:  # a sampler that ends with its process has lost nothing
+            self.losses.extend(status.losses)
+        for dump in status.dumps:
+            self._writer.append_dump(self.pid, vars(dump))

@@ -1,0 +1,101 @@
+"""Whose frame is to blame: what a thread shows above the base stack of its event loop.
+
+The base is what the thread shows while its loop polls. A stack that goes through the loop's own
+runner is a callback of the running loop; one that does not has left the loop parked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from profiler.code_origin import Origin, base_name, origin, package
+from profiler.model import Activity, Frame, Stack, WaitKind
+
+C_CALLBACK = "a C callback"
+
+_RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
+_ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
+_GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
+
+
+def base_stack(activities: Iterable[Activity]) -> Stack | None:
+    """What the thread showed for the longest time while its loop polled; None if never seen."""
+    shown: Counter[Stack] = Counter()
+    for activity in activities:
+        if activity.wait.kind is WaitKind.LOOP_POLL:
+            shown[activity.stack] += activity.end_ns - activity.start_ns
+    return shown.most_common(1)[0][0] if shown else None
+
+
+def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bool:
+    """Whether the loop is running below that stack, rather than parked.
+
+    Loops in C show no runner frame: there the whole base must lie below, with the same lines.
+    With no base at all, a stack without a runner counts as parked, unless the loop is known to
+    have been served all the time (``never_idle``).
+    """
+    if _last_runner(stack) is not None:
+        return True
+    if base is None:
+        return never_idle
+    if _last_runner(base) is not None:
+        return False
+    if any(frame.file.endswith(_GREENLET_HUBS) for frame in base):
+        return True  # greenlets have stacks of their own; the hub is never below them
+    return stack[: len(base)] == base
+
+
+def above(stack: Stack, base: Stack | None) -> Stack:
+    """The frames that belong to the callback, or to what the thread does outside its loop."""
+    start = 0
+    for mine, its in zip(stack, base or (), strict=False):
+        if mine != its:
+            break
+        start += 1
+    runner = _last_runner(stack)
+    return stack[max(start, 0 if runner is None else runner + 1) :]
+
+
+def blamed(frames: Stack) -> Frame | None:
+    """The frame to blame among those above the base; None when only a C function is there.
+
+    The deepest frame of the program itself. Where the program is an installed package: the
+    deepest frame of the outermost package that is no framework. Else the framework's deepest
+    frame, else the outermost library function, which then is the callback.
+    """
+    own = [f for f in frames if origin(f.file) is Origin.USER]
+    if own:
+        return own[-1]
+    packages = [f for f in frames if origin(f.file) is Origin.PACKAGE]
+    if packages:
+        outermost = package(packages[0].file)
+        return [f for f in packages if package(f.file) == outermost][-1]
+    frameworks = [f for f in frames if origin(f.file) is Origin.FRAMEWORK]
+    if frameworks:
+        return frameworks[-1]
+    library = [f for f in frames if not _is_machinery(f)]
+    return library[0] if library else None
+
+
+def shows_loop(stack: Stack) -> bool:
+    """Whether the frames of a running event loop are in the stack (loops in C have none)."""
+    return _last_runner(stack) is not None
+
+
+def _last_runner(stack: Stack) -> int | None:
+    for n in range(len(stack) - 1, -1, -1):
+        name, file = base_name(stack[n].function), stack[n].file
+        if (name in _RUNNERS and origin(file) is not Origin.USER) or (
+            name == "run" and file.endswith(_ENTRIES)
+        ):
+            return n
+    return None
+
+
+def _is_machinery(frame: Frame) -> bool:
+    """Library frames between the loop and a callback, or between a thread and its function."""
+    name = base_name(frame.function)
+    return (frame.file.endswith("asyncio/events.py") and name == "_run") or (
+        frame.file.endswith("/threading.py") and name in {"_bootstrap", "_bootstrap_inner", "run"}
+    )

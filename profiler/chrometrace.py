@@ -1,0 +1,124 @@
+"""Parses one py-spy chrometrace file into the stacks of each thread on the common clock.
+
+py-spy 0.4 writes a JSON array of B and E events whose ``ts`` are microseconds since its own start;
+it writes them only when a stack changes. The root frame of a thread is named
+``thread (OS_TID): NAME`` and tells threads apart when their pthread id (``tid``) is recycled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from profiler.model import Frame, Interval, SampledThread, Segment, Stack
+
+_ROOT = re.compile(r"thread \((?:0x([0-9A-Fa-f]+)|(\d+))\)(?:: (.*))?\Z", re.DOTALL)
+
+
+class _OpenThread:
+    """The stack that is open on one pthread id while events are replayed."""
+
+    def __init__(self) -> None:
+        self.root: tuple[int, str] | None = None
+        self.frames: list[Frame] = []
+        self.since_ns = 0
+
+
+def parse(text: str, zero_ns: int, period_ns: int, end_ns: int | None = None) -> Segment:
+    """Segment of a trace whose time zero is ``zero_ns``; a truncated trace gives what it holds.
+
+    ``end_ns``, where known, is when the sampler ended: nothing is said of later times.
+
+    Raises:
+        ValueError: the text is not a py-spy trace.
+    """
+    events = _events(text)
+    intern: dict[tuple[str, str, int | None], Frame] = {}
+    open_threads: dict[int, _OpenThread] = {}
+    done: dict[tuple[int, str], list[Interval]] = {}
+    first_ns: int | None = None
+    last_ns = zero_ns
+    for event in events:
+        at_ns = zero_ns + int(event["ts"]) * 1000
+        first_ns = at_ns if first_ns is None else first_ns
+        last_ns = max(last_ns, at_ns)
+        thread = open_threads.setdefault(int(event["tid"]), _OpenThread())
+        _close_interval(thread, at_ns, done)
+        _apply(thread, event, intern)
+    for thread in open_threads.values():  # only in a truncated trace
+        _close_interval(thread, last_ns, done)
+    start_ns = zero_ns if first_ns is None else first_ns
+    stop_ns = last_ns if end_ns is None else max(start_ns, min(last_ns, end_ns))
+    threads = tuple(
+        SampledThread(tid, name, _clip(intervals, stop_ns))
+        for (tid, name), intervals in sorted(done.items())
+    )
+    return Segment(start_ns, stop_ns, period_ns, threads)
+
+
+def _events(text: str) -> list[dict[str, Any]]:
+    try:
+        events = json.loads(text)
+    except json.JSONDecodeError:
+        cut = text.rfind("},{")
+        if not text.startswith("[") or cut < 0:
+            raise ValueError("not a py-spy trace") from None
+        events = json.loads(text[: cut + 1] + "]")
+    if not isinstance(events, list):
+        raise ValueError("not a py-spy trace: no list of events")  # noqa: TRY004
+    for event in events:
+        if not isinstance(event, dict) or not {"ts", "tid", "ph", "name"} <= event.keys():
+            raise ValueError("not a py-spy trace: an event lacks its keys")
+    return events
+
+
+def _apply(
+    thread: _OpenThread,
+    event: dict[str, Any],
+    intern: dict[tuple[str, str, int | None], Frame],
+) -> None:
+    name = _clean(str(event["name"]))
+    if event["ph"] == "E":
+        if thread.frames:
+            thread.frames.pop()
+        else:
+            thread.root = None
+        return
+    root = _ROOT.match(name) if thread.root is None else None
+    if root:
+        tid = int(root[2]) if root[2] else int(root[1], 16)
+        thread.root = tid, root[3] or ""
+        return
+    args = event.get("args") or {}
+    key = name, _clean(str(args.get("filename") or "")), args.get("line") or None
+    frame = intern.get(key)
+    if frame is None:
+        frame = intern[key] = Frame(*key)
+    thread.frames.append(frame)
+
+
+def _close_interval(
+    thread: _OpenThread, at_ns: int, done: dict[tuple[int, str], list[Interval]]
+) -> None:
+    if thread.root is not None and thread.frames and at_ns > thread.since_ns:
+        stack: Stack = tuple(thread.frames)
+        intervals = done.setdefault(thread.root, [])
+        if intervals and intervals[-1].end_ns == thread.since_ns and intervals[-1].stack == stack:
+            intervals[-1] = Interval(intervals[-1].start_ns, at_ns, stack)
+        else:
+            intervals.append(Interval(thread.since_ns, at_ns, stack))
+    thread.since_ns = at_ns
+
+
+def _clip(intervals: list[Interval], stop_ns: int) -> tuple[Interval, ...]:
+    return tuple(
+        i if i.end_ns <= stop_ns else Interval(i.start_ns, stop_ns, i.stack)
+        for i in intervals
+        if i.start_ns < stop_ns
+    )
+
+
+def _clean(text: str) -> str:
+    """Valid Unicode: lone surrogates (JSON escapes can hold them) become U+FFFD."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text

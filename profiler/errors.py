@@ -1,0 +1,29 @@
+"""The errors a user can meet: one line of what happened, one line of what to do (``hint``)."""
+
+from __future__ import annotations
+
+
+class WaitspyError(Exception):
+    """Base of all: ``str(error)`` says what, ``hint`` says what to do."""
+
+    hint: str
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+class TargetError(WaitspyError):
+    """The target cannot be found, is ambiguous, or is not a Python server."""
+
+
+class PermissionMissing(WaitspyError):  # noqa: N818
+    """This user may not look into the target; the hint names the capability and how to grant it."""
+
+
+class SamplerError(WaitspyError):
+    """py-spy is missing or does not start."""
+
+
+class RecordingError(WaitspyError):
+    """A recording cannot be written or read."""

@@ -1,0 +1,186 @@
+"""Findings: episodes with the same kind and blame, their victims, and what to do about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from profiler import blame, remedies
+from profiler.classify import source_line
+from profiler.code_origin import base_name
+from profiler.episodes import Starvation
+from profiler.model import (
+    NS,
+    Blame,
+    Episode,
+    Finding,
+    Frame,
+    SourceLines,
+    Stack,
+    UnreadSocket,
+    Victim,
+    Wait,
+    WaitKind,
+)
+
+_Key = tuple[str, bool, Frame | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Blamed:
+    """One episode with the time that each blamed frame, stack and wait had in it."""
+
+    episode: Starvation
+    frames: Counter[Frame | None]
+    stacks: Counter[Stack]
+    waits: Counter[Wait]
+
+
+def judge(
+    starvations: Iterable[Starvation], sources: SourceLines, duration_s: float
+) -> tuple[Finding, ...]:
+    """The findings, those with the most victim-seconds first."""
+    groups: dict[_Key, list[_Blamed]] = {}
+    for starvation in starvations:
+        blamed = _weigh(starvation)
+        top = blamed.frames.most_common(1)[0][0] if blamed.frames else None
+        groups.setdefault((starvation.kind, starvation.latent, top), []).append(blamed)
+    found = [_finding(group, sources, duration_s) for group in groups.values()]
+    return tuple(
+        sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind, f.pids))
+    )
+
+
+def _weigh(starvation: Starvation) -> _Blamed:
+    frames: Counter[Frame | None] = Counter()
+    stacks: Counter[Stack] = Counter()
+    waits: Counter[Wait] = Counter()
+    for activity in starvation.guilty:
+        length = activity.end_ns - activity.start_ns
+        if activity.wait.kind is WaitKind.LOOP_POLL:
+            continue  # its own poll holds up nobody
+        frames[blame.blamed(blame.above(activity.stack, starvation.base))] += length
+        stacks[activity.stack] += length
+        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind == "busy-loop":
+            waits[activity.wait] += length
+    return _Blamed(starvation, frames, stacks, waits)
+
+
+def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) -> Finding:
+    kind, latent = group[0].episode.kind, group[0].episode.latent
+    frames: Counter[Frame | None] = Counter()
+    stacks: Counter[Stack] = Counter()
+    waits: Counter[Wait] = Counter()
+    for one in group:
+        frames.update(one.frames)
+        stacks.update(one.stacks)
+        waits.update(one.waits)
+    stack = stacks.most_common(1)[0][0] if stacks else ()
+    wait = waits.most_common(1)[0][0] if waits else Wait(WaitKind.UNKNOWN)
+    blames = _blames(frames, sources)
+    lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
+    victims = () if latent else _victims([one.episode for one in group])
+    starved_s = 0.0 if latent else sum(lengths_s)
+    line = blames[0].source if blames else None
+    return Finding(
+        kind=kind,
+        verdict="latent" if latent else "starving",
+        wait=wait,
+        blames=blames,
+        stack=stack,
+        pids=tuple(sorted({one.episode.loop.pid for one in group})),
+        threads=tuple(sorted({one.episode.guilty_tid for one in group})),
+        episodes=tuple(sorted((_episode(one.episode) for one in group), key=_order)),
+        occurrences=len(group),
+        starved_s=starved_s,
+        longest_s=max(lengths_s),
+        victim_s=sum(victim.waited_s for victim in victims),
+        share=starved_s / duration_s if duration_s > 0 else 0.0,
+        victims=victims,
+        remedy=remedies.find(kind, wait, line, _library(group[0].episode.base or stack)),
+    )
+
+
+def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame, ...]:
+    whole = sum(frames.values())
+    found = []
+    for frame, length in frames.most_common():
+        share = length / whole
+        if frame is None:
+            found.append(Blame(blame.C_CALLBACK, None, None, share))
+            continue
+        line = source_line(frame, sources)
+        source = None if line is None else line.strip()
+        found.append(Blame(frame.function, frame.file, frame.line, share, source))
+    return tuple(found)
+
+
+def _episode(starvation: Starvation) -> Episode:
+    return Episode(
+        pid=starvation.loop.pid,
+        tid=starvation.loop.tid,
+        start_s=starvation.start_ns / NS,
+        end_s=starvation.end_ns / NS,
+        evidence=starvation.evidence,
+        pending_max=None if starvation.latent else starvation.items,
+    )
+
+
+def _order(episode: Episode) -> tuple[float, int]:
+    return episode.start_s, episode.pid
+
+
+def _victims(episodes: Sequence[Starvation]) -> tuple[Victim, ...]:
+    """What waited, by name; each look holds until the next, the first one from the start on."""
+    waited_ns: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    kinds: dict[str, bool] = {}
+    for episode in episodes:
+        most: Counter[str] = Counter()
+        looks = [look for look in episode.looks if look.sockets]
+        for n, look in enumerate(looks):
+            start_ns = look.at_ns if n else episode.start_ns
+            end_ns = looks[n + 1].at_ns if n + 1 < len(looks) else episode.end_ns
+            names = _names(look.sockets, kinds)
+            for name, count in names.items():
+                waited_ns[name] += count * (end_ns - start_ns)
+                most[name] = max(most[name], count)
+        if not looks:
+            name = f"ready I/O on epoll descriptor {episode.loop.epfd}"
+            kinds[name] = False
+            waited_ns[name] += episode.end_ns - episode.start_ns
+            most[name] = 1
+        counts.update(most)
+    return tuple(
+        Victim("connection" if kinds[name] else "io", name, None, counts[name], length / NS)
+        for name, length in waited_ns.most_common()
+    )
+
+
+def _names(sockets: Iterable[UnreadSocket], kinds: dict[str, bool]) -> Counter[str]:
+    """What waits, in words, with how many: by what the peer is, not by its passing port."""
+    names: Counter[str] = Counter()
+    for s in sockets:
+        count = 1
+        if s.kind == "listener":
+            name, count = f"connections to accept on {s.local}", max(1, s.size)
+        elif s.inbound:
+            what = "requests" if s.kind == "tcp" else "closed connections"
+            name = f"{what} on port {s.local.rsplit(':', 1)[-1]}"
+        else:
+            what = "unread data from" if s.kind == "tcp" else "end of the connection to"
+            name = f"{what} {s.peer}"
+        kinds[name] = s.kind == "listener"
+        names[name] += count
+    return names
+
+
+def _library(stack: Stack) -> str | None:
+    """The loop's library where it is not asyncio."""
+    for frame in stack:
+        if "/gevent/" in frame.file:
+            return "gevent"
+        if "/trio/" in frame.file and base_name(frame.function) == "unrolled_run":
+            return "trio"
+    return None

@@ -1,0 +1,170 @@
+"""The ``threads`` oracle: what the kernel says of every thread of a worker.
+
+One row per change: in which system call a thread is blocked, its state letter, and what it has
+run. Files and fields: proc(5) of Linux man-pages 6, ``syscall``, ``stat`` and ``schedstat`` of
+``/proc/PID/task/TID``; schedstat's numbers are in Documentation/scheduler/sched-stats.rst.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from profiler import syscalls
+from profiler.oracles import Row, Watched
+
+
+@dataclass(slots=True)
+class _Thread:
+    """One thread's open files and its last row without the time."""
+
+    schedstat: int
+    syscall: int
+    stat: int
+    status: int | None = None
+    marks: bytes = b""
+    last: tuple[object, ...] = ()
+    runnable: bool = True
+
+
+@dataclass(slots=True)
+class _Process:
+    threads: dict[int, _Thread] = field(default_factory=dict)
+    links: int = -1
+    rescan: bool = True
+
+
+class ThreadsOracle:
+    """Watches the threads of all workers; a thread that did not run costs one read."""
+
+    name: ClassVar[str] = "threads"
+    columns: ClassVar[tuple[str, ...]] = (
+        "at_ns", "tid", "state", "syscall", "arg0", "ran_ns", "queued_ns", "switches",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _Process] = {}
+        self._epoll_waits = syscalls.epoll_waits()
+        with open("/proc/self/schedstat", "rb") as f:
+            self._has_schedstat = f.read().split()[0] != b"0"
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or the reason when the first thread's system call cannot be read."""
+        try:
+            with open(f"{watched.proc}/task/{watched.pid}/syscall", "rb") as f:
+                f.read()
+        except FileNotFoundError:
+            return "the process is gone"
+        except OSError as error:
+            return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
+        self._processes[watched.pid] = _Process()
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        """Rows of the threads that ran, changed or ended since the last tick."""
+        process = self._processes.get(watched.pid)
+        if process is None or not (watched.ran or watched.due or watched.running):
+            return
+        if watched.ran:
+            yield from self._rediscover(process, watched, now_ns)
+        for tid, thread in list(process.threads.items()):
+            try:
+                row = self._read(tid, thread, watched)
+            except OSError:  # ESRCH: the thread ended
+                self._drop(process, tid, watched)
+                process.rescan = True
+                yield [now_ns, tid, "X", None, None, None, None, None]
+                continue
+            if row is not None and row != thread.last:
+                thread.last = row
+                yield [now_ns, tid, *row]
+
+    def detach(self, watched: Watched) -> None:
+        """Closes the files of that worker."""
+        process = self._processes.pop(watched.pid, None)
+        for tid in list(process.threads) if process else ():
+            assert process is not None
+            self._drop(process, tid, watched)
+
+    def _rediscover(self, process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
+        # The link count of the task folder is its number of threads + 2, and far cheaper to
+        # read than the folder; births and deaths in one tick are seen by a failing read.
+        try:
+            links = os.stat(f"{watched.proc}/task").st_nlink
+            if links == process.links and not process.rescan:
+                return
+            tids = {int(name) for name in os.listdir(f"{watched.proc}/task")}
+        except OSError:
+            tids = set()
+            links = -1
+        process.links, process.rescan = links, False
+        for tid in process.threads.keys() - tids:
+            self._drop(process, tid, watched)
+            yield [now_ns, tid, "X", None, None, None, None, None]
+        for tid in tids - process.threads.keys():
+            folder = f"{watched.proc}/task/{tid}"
+            opened: list[int] = []
+            names = ["schedstat", "syscall", "stat"] + ([] if self._has_schedstat else ["status"])
+            try:
+                opened.extend(os.open(f"{folder}/{n}", os.O_RDONLY | os.O_CLOEXEC) for n in names)
+            except OSError:
+                for fd in opened:
+                    os.close(fd)
+                process.rescan = True
+                continue
+            process.threads[tid] = _Thread(
+                opened[0], opened[1], opened[2], opened[3] if len(opened) > 3 else None
+            )
+
+    def _read(self, tid: int, thread: _Thread, watched: Watched) -> tuple[object, ...] | None:
+        if thread.status is None:
+            marks = os.pread(thread.schedstat, 64, 0)
+        else:
+            marks = _switch_lines(os.pread(thread.status, 4096, 0))
+        if marks == thread.marks and not thread.runnable and not watched.due:
+            return None
+        thread.marks = marks
+        call = os.pread(thread.syscall, 256, 0).split()
+        stat = os.pread(thread.stat, 512, 0)
+        state = stat[stat.rfind(b")") + 2 : stat.rfind(b")") + 3].decode("ascii", "replace") or "?"
+        number: int | None = None
+        arg0: int | None = None
+        if call and call[0] != b"running":
+            number = int(call[0])
+            arg0 = int(call[1], 16) if len(call) > 3 else None
+        thread.runnable = number is None or state == "R"
+        self._tell(tid, watched, number, arg0)
+        if thread.status is None:
+            ran, queued, switches = (int(part) for part in marks.split()[:3])
+            return state, number, arg0, ran, queued, switches
+        return state, number, arg0, None, None, sum(int(n) for n in marks.split())
+
+    def _tell(self, tid: int, watched: Watched, number: int | None, arg0: int | None) -> None:
+        watched.polling.pop(tid, None)
+        watched.blocked.pop(tid, None)
+        watched.running.discard(tid)
+        if number is None:
+            watched.running.add(tid)
+            return
+        watched.blocked[tid] = number, arg0 or 0
+        if number in self._epoll_waits and arg0 is not None:
+            watched.polling[tid] = arg0
+
+    def _drop(self, process: _Process, tid: int, watched: Watched) -> None:
+        thread = process.threads.pop(tid)
+        for fd in (thread.schedstat, thread.syscall, thread.stat, thread.status):
+            if fd is not None:
+                os.close(fd)
+        watched.polling.pop(tid, None)
+        watched.blocked.pop(tid, None)
+        watched.running.discard(tid)
+
+
+def _switch_lines(status: bytes) -> bytes:
+    """The two context switch counts of a status file: the fallback where schedstat reads zero."""
+    at = status.find(b"voluntary_ctxt_switches:")
+    if at < 0:
+        return b"0 0"
+    return b" ".join(line.split(b":")[1].strip() for line in status[at:].splitlines()[:2])

@@ -1,0 +1,295 @@
+"""Reads what Linux says of one process under /proc.
+
+The ``parse_*`` functions are pure and take the file's bytes. Everything else takes a pid and
+raises ProcessLookupError when that process is gone, PermissionError when this user may not look.
+Text is always valid Unicode: bytes that are not UTF-8 become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+PROC = "/proc"
+"""Where the kernel mounts it; a constant so that messages and paths agree."""
+
+KERNEL_THREAD_FLAG = 0x0020_0000
+"""PF_KTHREAD of include/linux/sched.h, in field 9 of /proc/PID/stat."""
+
+CAP_SYS_PTRACE = 19
+"""Bit number in the CapEff mask, from include/uapi/linux/capability.h."""
+
+_SHOWN_CHARACTERS = 80
+
+NAMESPACES = ("mnt", "pid", "net", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """/proc/PID/stat as far as it is used; ``image`` tells programs apart.
+
+    ``image`` holds the addresses of its code and stack, None to those who may not see them: a
+    fork has its parent's, exec draws new ones. ``start_ticks`` are clock ticks after boot.
+    """
+
+    pid: int
+    name: str
+    state: str
+    ppid: int
+    kernel_thread: bool
+    threads: int
+    start_ticks: int
+    image: tuple[int, int] | None
+
+    @property
+    def zombie(self) -> bool:
+        """Whether it has ended and only waits to be collected by its parent."""
+        return self.state in "ZX"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """/proc/PID/status as far as it is used; None where this kernel does not say.
+
+    ``uids`` are the real, effective, saved and filesystem user; ``pids`` are the process's
+    numbers from the outermost pid namespace that /proc shows to the innermost; ``cap_eff`` is
+    the mask of effective capabilities; ``seccomp`` 0 off, 1 strict, 2 filtered.
+    """
+
+    name: str
+    tgid: int
+    uids: tuple[int, ...]
+    pids: tuple[int, ...]
+    cap_eff: int
+    threads: int | None
+    seccomp: int | None
+    tracer_pid: int | None
+
+    def has_capability(self, bit: int) -> bool:
+        """Whether that capability is effective (in the process's own user namespace)."""
+        return bool(self.cap_eff >> bit & 1)
+
+
+# --- pure ------------------------------------------------------------------------------------
+
+
+def text(raw: bytes) -> str:
+    """The bytes as valid Unicode text."""
+    return raw.decode("utf-8", "replace")
+
+
+def shown(value: str) -> str:
+    """A text of a target for a message: one line, printable, at most 80 characters."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def parse_stat(raw: bytes) -> Stat:
+    """The process of one /proc/PID/stat line; its name may hold spaces, parentheses, newlines.
+
+    Raises ValueError when the line is not complete.
+    """
+    opening, closing = raw.find(b"("), raw.rfind(b")")
+    fields = raw[closing + 1 :].split()
+    if opening < 0 or closing < opening or len(fields) < 26:
+        raise ValueError(f"not a line of /proc/PID/stat: {raw[:80]!r}")
+    # fields[0] is field 3 of proc_pid_stat(5): field n is fields[n - 3]
+    return Stat(
+        pid=int(raw[:opening]),
+        name=text(raw[opening + 1 : closing]),
+        state=text(fields[0]),
+        ppid=int(fields[1]),
+        kernel_thread=bool(int(fields[6]) & KERNEL_THREAD_FLAG),
+        threads=int(fields[17]),
+        start_ticks=int(fields[19]),
+        image=(int(fields[23]), int(fields[25])) if int(fields[25]) else None,
+    )
+
+
+def parse_status(raw: bytes) -> Status:
+    """The facts of /proc/PID/status; raises ValueError when its name or users are missing."""
+    rows = dict(line.split(b":\t", 1) for line in raw.split(b"\n") if b":\t" in line)
+
+    def number(key: bytes) -> int | None:
+        value = rows.get(key)
+        return None if value is None else int(value)
+
+    try:
+        tgid = int(rows[b"Tgid"])
+        return Status(
+            name=text(rows[b"Name"]),
+            tgid=tgid,
+            uids=tuple(int(uid) for uid in rows[b"Uid"].split()),
+            pids=tuple(int(pid) for pid in rows.get(b"NSpid", rows[b"Tgid"]).split()),
+            cap_eff=int(rows.get(b"CapEff", b"0"), 16),
+            threads=number(b"Threads"),
+            seccomp=number(b"Seccomp"),
+            tracer_pid=number(b"TracerPid"),
+        )
+    except KeyError as missing:
+        raise ValueError(f"/proc/PID/status without {missing}") from missing
+
+
+def parse_cmdline(raw: bytes) -> tuple[str, ...]:
+    """The arguments; () for a kernel thread or a zombie.
+
+    A process that rewrote its title leaves one argument followed by padding: both are cut.
+    """
+    raw = raw.rstrip(b"\0")
+    return tuple(text(argument) for argument in raw.split(b"\0")) if raw else ()
+
+
+def parse_namespace(link: str) -> int | None:
+    """The inode of a link such as ``net:[4026531833]``; None when it is something else."""
+    digits = link.partition(":[")[2].removesuffix("]")
+    return int(digits) if digits.isdigit() else None
+
+
+def parse_socket(link: str) -> int | None:
+    """The inode of a link such as ``socket:[1234]``; None when it is something else."""
+    return parse_namespace(link) if link.startswith("socket:[") else None
+
+
+# --- one process -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _vanishing(pid: int) -> Iterator[None]:
+    """One error for a process that is gone: /proc says ENOENT at open and ESRCH at read."""
+    try:
+        yield
+    except (FileNotFoundError, ProcessLookupError, NotADirectoryError) as gone:
+        raise ProcessLookupError(f"process {pid} is gone") from gone
+
+
+def read(pid: int, name: str) -> bytes:
+    """All bytes of /proc/PID/NAME."""
+    with _vanishing(pid), open(f"{PROC}/{pid}/{name}", "rb", buffering=0) as file:
+        return file.readall() or b""
+
+
+def link(pid: int, name: str) -> str:
+    """Where the link /proc/PID/NAME points, as text."""
+    with _vanishing(pid):
+        return text(os.readlink(f"{PROC}/{pid}/{name}".encode()))
+
+
+def read_stat(pid: int) -> Stat:
+    """Name, state, parent and start of the process."""
+    return parse_stat(read(pid, "stat"))
+
+
+def read_status(pid: int) -> Status:
+    """Users, capabilities and namespaced numbers of the process."""
+    return parse_status(read(pid, "status"))
+
+
+def read_cmdline(pid: int) -> tuple[str, ...]:
+    """The command's arguments."""
+    return parse_cmdline(read(pid, "cmdline"))
+
+
+def owner(pid: int) -> int:
+    """The user id that owns /proc/PID: root for a process that is not dumpable."""
+    with _vanishing(pid):
+        return os.stat(f"{PROC}/{pid}").st_uid
+
+
+def namespace(pid: int, kind: str) -> int | None:
+    """The inode of one namespace (one of NAMESPACES); None when this kernel has no such kind.
+
+    Equal inodes mean the same namespace.
+    """
+    try:
+        return parse_namespace(link(pid, f"ns/{kind}"))
+    except ProcessLookupError:
+        if os.path.exists(f"{PROC}/{pid}/ns"):
+            return None
+        raise
+
+
+def fds(pid: int) -> dict[int, str]:
+    """What each open descriptor points at; those closed meanwhile are left out."""
+    with _vanishing(pid):
+        numbers = os.listdir(f"{PROC}/{pid}/fd")
+    links = {}
+    for number in numbers:
+        try:
+            links[int(number)] = link(pid, f"fd/{number}")
+        except ProcessLookupError:
+            continue
+    return links
+
+
+def threads(pid: int) -> tuple[int, ...]:
+    """The ids of its threads, in ascending order."""
+    with _vanishing(pid):
+        return tuple(sorted(int(tid) for tid in os.listdir(f"{PROC}/{pid}/task")))
+
+
+# --- the process table -----------------------------------------------------------------------
+
+
+def pids() -> set[int]:
+    """Every process that this user sees."""
+    return {int(name) for name in os.listdir(PROC) if name.isdigit()}
+
+
+def stats(of: Iterable[int] | None = None) -> dict[int, Stat]:
+    """The stat of each of these processes (default: all); those gone or hidden are left out."""
+    found = {}
+    for pid in pids() if of is None else of:
+        try:
+            found[pid] = read_stat(pid)
+        except (ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def children(pid: int) -> tuple[int, ...]:
+    """The direct children, in ascending order; () when the process is gone or hidden.
+
+    Each thread has its own list of the children that it started. A kernel built without
+    CONFIG_PROC_CHILDREN has none, then the whole process table is searched.
+    """
+    found: set[int] = set()
+    listed = False
+    try:
+        for tid in threads(pid):
+            try:
+                found.update(int(child) for child in read(pid, f"task/{tid}/children").split())
+                listed = True
+            except ProcessLookupError:
+                continue
+    except (ProcessLookupError, PermissionError):
+        return ()
+    if not listed:
+        found = {child for child, stat in stats().items() if stat.ppid == pid}
+    return tuple(sorted(found))
+
+
+def descendants(pid: int) -> tuple[int, ...]:
+    """Everything below the process, each parent before its children; itself left out."""
+    found: dict[int, None] = {}
+    waiting = list(children(pid))
+    while waiting:
+        child = waiting.pop(0)
+        if child not in found:
+            found[child] = None
+            waiting.extend(children(child))
+    return tuple(found)
+
+
+def ancestors(pid: int) -> tuple[int, ...]:
+    """The parent, its parent and so on, up to the last one that can be seen."""
+    found: dict[int, None] = {}
+    try:
+        parent = read_stat(pid).ppid
+        while parent and parent not in found:
+            found[parent] = None
+            parent = read_stat(parent).ppid
+    except (ProcessLookupError, PermissionError):
+        pass
+    return tuple(found)

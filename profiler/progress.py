@@ -1,0 +1,39 @@
+"""The progress line of a recording: on stderr, and only on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from profiler.capture import Progress as Known
+
+
+@contextmanager
+def showing_progress(duration_s: float | None) -> Iterator[Callable[[Known], None]]:
+    """A callback that draws what is known; it does nothing when stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (
+        TextColumn("recording"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[said]}"),
+    )
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("", total=duration_s, said="")
+        drawn_s = -1.0
+
+        def show(known: Known) -> None:
+            nonlocal drawn_s
+            if known.elapsed_s - drawn_s < 0.25:
+                return
+            drawn_s = known.elapsed_s
+            said = f"{known.workers} workers, {known.looks} looks, {known.stalls} stalls seen"
+            bar.update(task, completed=known.elapsed_s, said=said, refresh=True)
+
+        yield show

@@ -1,0 +1,83 @@
+"""One child process of waitspy: started so that it cannot outlive us, reaped with its CPU time."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+def _before_exec() -> None:
+    # The capture blocks signals to take them one by one; children must not inherit that.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)  # py-spy then detaches and writes
+
+
+def cpu_clock(pid: int) -> int:
+    """The clock id of a process's CPU time: the kernel's MAKE_PROCESS_CPUCLOCK(pid, SCHED).
+
+    include/linux/posix-timers_types.h, Linux 6.12.
+    """
+    return (~pid << 3) | 2
+
+
+class Child:
+    """A helper process; its output goes to the given files."""
+
+    def __init__(self, argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        env = {k: v for k, v in os.environ.items() if k != "RUST_BACKTRACE"}
+        self.spawned_ns = time.monotonic_ns()
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=env,
+            start_new_session=True,
+            preexec_fn=_before_exec,  # noqa: PLW1509  (waitspy starts no threads)
+        )
+        # Popen returns when the exec has happened (its error pipe closed).
+        self.started_ns = time.monotonic_ns()
+        self.pid = self._process.pid
+        self._cpu_ns = 0
+
+    def poll(self) -> int | None:
+        """The exit code (negative: the signal), None while it runs."""
+        process = self._process
+        if process.returncode is None:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self._cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9)
+        return process.returncode
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def cpu_ns(self) -> int:
+        """CPU time used so far."""
+        if self._process.returncode is None:
+            with contextlib.suppress(OSError):
+                self._cpu_ns = max(self._cpu_ns, time.clock_gettime_ns(cpu_clock(self.pid)))
+        return self._cpu_ns
+
+    def rss_bytes(self) -> int:
+        """Resident memory now; 0 once it has ended."""
+        if self._process.returncode is not None:
+            return 0
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as f:
+                return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError, ValueError):
+            return 0
