@@ -10,6 +10,7 @@ from profiler import budget, interpreter
 from profiler.model import NS, Loss, Worker
 from profiler.oracles import Oracle, Watched
 from profiler.recording import Writer
+from profiler.remote import native_ids
 from profiler.samplers import Sampler, SamplerStatus
 from profiler.samplers.child import cpu_clock
 
@@ -52,6 +53,8 @@ class Attachment:
         self._span = interpreter.runtime_span(worker.pid)
         if self._span is not None:
             self.row["runtime_span"] = list(self._span)
+        self._native_ids: dict[int, int] = {}
+        self._named: set[int] = set()
         self._oracles: list[Oracle] = []
         for oracle in oracles:
             state = self.row["oracles"][oracle.name] = oracle.attach(self._watched)
@@ -73,6 +76,8 @@ class Attachment:
         self._cpu_ns = cpu_ns
         for oracle in self._oracles:
             self._writer.append(oracle.name, self.pid, oracle.tick(self._watched, now_ns))
+        if self._watched.tids != self._named:
+            self._name_threads(now_ns)
         if self._watched.onset:
             self.stalls += 1
             self._dump(now_ns)
@@ -128,8 +133,28 @@ class Attachment:
             self._last_dump_ns = now_ns
             self.sampler.dump(now_ns)
 
+    def _name_threads(self, now_ns: int) -> None:
+        """Notes which OS thread is behind each pthread id, where the sampler knows only those."""
+        self._named = set(self._watched.tids)
+        if self._span is None or not native_ids.needed(self._watched.worker.python):
+            return
+        try:
+            told = native_ids.read(self.pid, self._span[0], self._named)
+        except OSError:
+            return
+        for pthread, tid in told.items():
+            if self._native_ids.get(pthread) != tid:
+                self.row.setdefault("native_ids", []).append([now_ns, pthread, tid])
+        self._native_ids = told
+        if len(told) < len(self._named):
+            self._named = set()  # a thread is only starting: look again
+
     def _take(self, status: SamplerStatus) -> None:
         if not self._gone:  # a sampler that ends with its process has lost nothing
             self.losses.extend(status.losses)
         for dump in status.dumps:
+            if dump.pthreads:
+                ids = self._native_ids
+                dump.stacks = {ids[p]: stack for p, stack in dump.stacks.items() if p in ids}
+                dump.gil_tid = ids.get(dump.gil_tid or 0)
             self._writer.append_dump(self.pid, vars(dump))

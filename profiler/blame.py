@@ -20,12 +20,20 @@ _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
 def base_stack(activities: Iterable[Activity]) -> Stack | None:
-    """What the thread showed for the longest time while its loop polled; None if never seen."""
+    """What the thread showed for the longest time while its loop polled; None if never seen.
+
+    A poll too short to be sampled falls into whatever stack stood around it. So only stacks
+    count that the thread showed mostly while it polled.
+    """
+    polled: Counter[Stack] = Counter()
     shown: Counter[Stack] = Counter()
     for activity in activities:
+        length = activity.end_ns - activity.start_ns
+        shown[activity.stack] += length
         if activity.wait.kind is WaitKind.LOOP_POLL:
-            shown[activity.stack] += activity.end_ns - activity.start_ns
-    return shown.most_common(1)[0][0] if shown else None
+            polled[activity.stack] += length
+    own = Counter({s: length for s, length in polled.items() if length * 2 >= shown[s]})
+    return own.most_common(1)[0][0] if own else None
 
 
 def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from profiler.model import Frame, Interval, SampledThread, Segment, Stack
 
+_NOTED_WITHIN_NS = 50_000_000
 _ROOT = re.compile(r"thread \((?:0x([0-9A-Fa-f]+)|(\d+))\)(?:: (.*))?\Z", re.DOTALL)
 
 
@@ -25,10 +27,22 @@ class _OpenThread:
         self.since_ns = 0
 
 
-def parse(text: str, zero_ns: int, period_ns: int, end_ns: int | None = None) -> Segment:
+NativeIds = Sequence[tuple[int, int, int]]
+"""(from when on, pthread id, OS thread id), in time order."""
+
+
+def parse(
+    text: str,
+    zero_ns: int,
+    period_ns: int,
+    end_ns: int | None = None,
+    native_ids: NativeIds = (),
+) -> Segment:
     """Segment of a trace whose time zero is ``zero_ns``; a truncated trace gives what it holds.
 
-    ``end_ns``, where known, is when the sampler ended: nothing is said of later times.
+    ``end_ns``, where known, is when the sampler ended: nothing is said of later times. Traces of
+    CPython before 3.11 name threads by pthread id; those that ``native_ids`` does not know keep
+    it, as a number that is no thread's.
 
     Raises:
         ValueError: the text is not a py-spy trace.
@@ -45,7 +59,7 @@ def parse(text: str, zero_ns: int, period_ns: int, end_ns: int | None = None) ->
         last_ns = max(last_ns, at_ns)
         thread = open_threads.setdefault(int(event["tid"]), _OpenThread())
         _close_interval(thread, at_ns, done)
-        _apply(thread, event, intern)
+        _apply(thread, event, intern, native_ids, at_ns)
     for thread in open_threads.values():  # only in a truncated trace
         _close_interval(thread, last_ns, done)
     start_ns = zero_ns if first_ns is None else first_ns
@@ -77,6 +91,8 @@ def _apply(
     thread: _OpenThread,
     event: dict[str, Any],
     intern: dict[tuple[str, str, int | None], Frame],
+    native_ids: NativeIds,
+    at_ns: int,
 ) -> None:
     name = _clean(str(event["name"]))
     if event["ph"] == "E":
@@ -87,7 +103,7 @@ def _apply(
         return
     root = _ROOT.match(name) if thread.root is None else None
     if root:
-        tid = int(root[2]) if root[2] else int(root[1], 16)
+        tid = int(root[2]) if root[2] else _native(int(root[1], 16), at_ns, native_ids)
         thread.root = tid, root[3] or ""
         return
     args = event.get("args") or {}
@@ -96,6 +112,13 @@ def _apply(
     if frame is None:
         frame = intern[key] = Frame(*key)
     thread.frames.append(frame)
+
+
+def _native(pthread: int, at_ns: int, native_ids: NativeIds) -> int:
+    """The OS thread behind a pthread id then; a thread is noted a little after it starts."""
+    known = [(since_ns, tid) for since_ns, p, tid in native_ids if p == pthread]
+    before = [tid for since_ns, tid in known if since_ns <= at_ns + _NOTED_WITHIN_NS]
+    return before[-1] if before else known[0][1] if known else pthread
 
 
 def _close_interval(

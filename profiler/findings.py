@@ -25,6 +25,7 @@ from profiler.model import (
 )
 
 _Key = tuple[str, bool, Frame | None]
+_LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,11 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
 
 def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame, ...]:
     whole = sum(frames.values())
-    found = []
+    found: list[Blame] = []
     for frame, length in frames.most_common():
         share = length / whole
+        if found and share < _LEAST_SHARE:
+            break  # the edges of episodes: within the error of sampling
         if frame is None:
             found.append(Blame(blame.C_CALLBACK, None, None, share))
             continue

@@ -121,7 +121,8 @@ def _worker(
         remedy=row.get("remedy"),
     )
     mine = [s for s in meta.get("segments", ()) if s["pid"] == pid]
-    read = [(segment, row_) for row_ in mine if (segment := _segment(path, row_, losses))]
+    ids = [(int(at), int(pthread), int(tid)) for at, pthread, tid in row.get("native_ids", ())]
+    read = [(segment, row_) for row_ in mine if (segment := _segment(path, row_, ids, losses))]
     segments = tuple(segment for segment, _ in read)
     rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
@@ -164,7 +165,12 @@ def _rates(
     return ticks / length_s, samples, max(0, round(asked - ticks))
 
 
-def _segment(path: str, row: Mapping[str, Any], losses: list[Loss]) -> Segment | None:
+def _segment(
+    path: str,
+    row: Mapping[str, Any],
+    native_ids: chrometrace.NativeIds,
+    losses: list[Loss],
+) -> Segment | None:
     pid = int(row["pid"])
     what = f"stacks of pid {pid}, segment {row['n']}"
     name = os.path.join(path, "stacks", os.path.basename(str(row["file"])))
@@ -172,7 +178,11 @@ def _segment(path: str, row: Mapping[str, Any], losses: list[Loss]) -> Segment |
         with open(name, encoding="utf-8", errors="replace") as f:
             text = f.read()
         segment = chrometrace.parse(
-            text, int(row["zero_ns"]), int(NS / float(row["rate_hz"])), row.get("end_ns")
+            text,
+            int(row["zero_ns"]),
+            int(NS / float(row["rate_hz"])),
+            row.get("end_ns"),
+            native_ids,
         )
     except FileNotFoundError:
         if "why" not in row:  # else the capture itself has reported it

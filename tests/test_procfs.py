@@ -60,7 +60,9 @@ def test_kernel_threads_and_zombies_are_told_apart() -> None:
 
 
 def test_the_image_is_unknown_when_the_kernel_hides_the_addresses() -> None:
-    assert procfs.parse_stat(PLAIN.replace(b"94370234", b"1").replace(b"140722", b"0")).image is None
+    assert (
+        procfs.parse_stat(PLAIN.replace(b"94370234", b"1").replace(b"140722", b"0")).image is None
+    )
 
 
 @pytest.mark.parametrize("raw", [b"", b"4242 (python3", b"4242 (python3) S 1 2 3", b"no stat"])

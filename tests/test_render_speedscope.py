@@ -217,7 +217,7 @@ def test_all_threads_have_one_clock_even_beyond_the_profiles_bounds() -> None:
 
 def test_nothing_starved_is_said() -> None:
     merged = written(examples.idle(), "starved")["profiles"][0]
-    assert merged["name"] == "all workers merged (starved: nothing was starved)"
+    assert merged["name"] == "worker 4101 merged (starved: nothing was starved)"
     assert merged["samples"] == merged["weights"] == []
     assert "nothing was recorded" in written(examples.empty())["profiles"][0]["name"]
 

@@ -121,7 +121,7 @@ def test_titles_say_all_three_weights_and_their_shares() -> None:
         "starved time 0 s (0.0 %)",
         "victim time 0 victim-s (0.0 %)",
     ]
-    assert shown["all"][0] == "all threads of all workers"
+    assert shown["all"][0] == "all threads together"
 
 
 def looks(profile: Profile) -> dict[str, str]:

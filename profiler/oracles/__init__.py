@@ -22,7 +22,7 @@ class Watched:
 
     ``ran`` is False when no thread of the process got any CPU time since the last tick.
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
-    ``blocked`` maps a blocked thread to its syscall number and first argument. ``due`` is set
+    ``tids`` are its threads. ``blocked`` maps a blocked thread to its syscall number and first argument. ``due`` is set
     while I/O waits uncollected on some epoll of the process, ``onset`` at the one tick at which
     such a wait is old enough to look like the start of an episode.
     """
@@ -33,6 +33,7 @@ class Watched:
     polling: dict[int, int] = field(default_factory=dict)
     blocked: dict[int, tuple[int, int]] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
+    tids: set[int] = field(default_factory=set)
     due: bool = False
     onset: bool = False
 

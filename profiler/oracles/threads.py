@@ -100,6 +100,7 @@ class ThreadsOracle:
             tids = set()
             links = -1
         process.links, process.rescan = links, False
+        watched.tids = tids
         for tid in process.threads.keys() - tids:
             self._drop(process, tid, watched)
             yield [now_ns, tid, "X", None, None, None, None, None]

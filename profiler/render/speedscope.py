@@ -39,7 +39,7 @@ class _Frames:
 
 
 class SpeedscopeRenderer:
-    """Profile 0 is all workers merged, by the chosen weight; one evented profile a thread follows.
+    """Profile 0 is all workers merged, by the chosen weight; an evented profile a thread follows.
 
     All values are seconds, or victim-seconds in a merged profile by ``victims``. Thread profiles
     are wall time whatever the weight, keep line numbers, and count from the profile's start, so
@@ -75,13 +75,13 @@ class SpeedscopeRenderer:
             for one in profile.merged
             if one.weight(self._weight) > 0
         ]
-        name = f"all workers merged ({self._weight})"
-        if not weighted:
-            nothing = "nothing was recorded" if self._weight == "wall" else "nothing was starved"
-            name = f"all workers merged ({self._weight}: {nothing})"
+        pids = {thread.pid for thread in profile.threads}
+        whose = f"worker {min(pids)}" if len(pids) == 1 else "all workers"
+        nothing = "nothing was recorded" if self._weight == "wall" else "nothing was starved"
+        what = self._weight if weighted else f"{self._weight}: {nothing}"
         return {
             "type": "sampled",
-            "name": name,
+            "name": f"{whose} merged ({what})",
             "unit": "seconds",
             "startValue": 0,
             "endValue": sum(seconds for _, seconds in weighted),

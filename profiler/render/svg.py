@@ -39,7 +39,7 @@ _WEIGHT_NAMES: Mapping[Weight, str] = {
     "victims": "victim time",
 }
 _MEANINGS: Mapping[Weight, str] = {
-    "wall": "the time that threads of all workers spent in a stack, added up",
+    "wall": "the time that all threads spent in a stack, added up",
     "starved": "the time in which a stack kept due work waiting",
     "victims": "starved time, times how many items waited",
 }
@@ -244,7 +244,7 @@ def _names(frame: Frame) -> tuple[str, str, str]:
     """Function, the whole place and the short place of a frame, made safe but not escaped."""
     function = escape.shorten(escape.terminal(frame.function) or "(no name)", _FUNCTION_LIMIT)
     if frame is ROOT:
-        return function, "all threads of all workers", ""
+        return function, "all threads together", ""
     if wait_kind(frame) is not None:
         return function, "what the thread did below its last Python frame", ""
     line = "" if frame.line is None else f":{frame.line}"

@@ -29,11 +29,12 @@ class SegmentRow:
 
 @dataclass
 class DumpResult:
-    """The stacks of all threads at one instant, as meta-free JSON values."""
+    """The stacks of all threads at one instant; by pthread id where ``pthreads`` says so."""
 
     at_ns: int
     stacks: dict[int, list[tuple[str, str, int | None]]]
     gil_tid: int | None
+    pthreads: bool = False
 
 
 @dataclass

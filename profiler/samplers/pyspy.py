@@ -179,13 +179,15 @@ class PySpySampler:
 def _read_dump(raw: bytes, at_ns: int) -> DumpResult:
     stacks: dict[int, list[tuple[str, str, int | None]]] = {}
     gil_tid = None
-    for thread in json.loads(raw.decode("utf-8", "replace")):
-        tid = int(thread["os_thread_id"])
+    threads = json.loads(raw.decode("utf-8", "replace"))
+    pthreads = any(thread["os_thread_id"] is None for thread in threads)
+    for thread in threads:
+        tid = int(thread["thread_id" if pthreads else "os_thread_id"])
         frames = reversed(thread["frames"])
         stacks[tid] = [(f["name"], f["filename"], f["line"] or None) for f in frames]
         if thread.get("owns_gil"):
             gil_tid = tid
-    return DumpResult(at_ns, stacks, gil_tid)
+    return DumpResult(at_ns, stacks, gil_tid, pthreads)
 
 
 def _why(code: int, said: str) -> str:

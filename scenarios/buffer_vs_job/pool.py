@@ -14,8 +14,6 @@ from scenarios.buffer_vs_job.settings import TASKS_PER_WORKER
 
 def choose_worker(usage: Sequence[int], limit: int = TASKS_PER_WORKER) -> int | None:
     """The first idle worker, else the least busy one below the limit, else None (it must wait)."""
-    if 0 in usage:
-        return usage.index(0)
     least = min(usage)
     return usage.index(least) if least < limit else None
 

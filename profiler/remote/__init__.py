@@ -1,0 +1,1 @@
+"""Reads the memory of another CPython: never written to, never paused."""
