@@ -91,6 +91,19 @@ def shows_loop(stack: Stack) -> bool:
     return _last_runner(stack) is not None
 
 
+def in_callback(stack: Stack) -> bool:
+    """Whether the stack is certainly inside a callback, so that its poll is not the loop's own.
+
+    A loop polls from its runner (``select`` or the like is the one frame above it), one written
+    in C from the ``run`` that entered it.
+    """
+    runner = _last_runner(stack)
+    if runner is None:
+        return False
+    polls_one_above = base_name(stack[runner].function) in _RUNNERS
+    return len(stack) - 1 - runner > (1 if polls_one_above else 0)
+
+
 def _last_runner(stack: Stack) -> int | None:
     for n in range(len(stack) - 1, -1, -1):
         name, file = base_name(stack[n].function), stack[n].file

@@ -16,12 +16,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from profiler import __version__
+from profiler import __version__, discover
 from profiler.attachment import Attachment, worker_row
 from profiler.budget import Budget
 from profiler.command import Command
 from profiler.discover import Tree
-from profiler.errors import PermissionMissing, TargetError
 from profiler.model import NS, Loss, Worker
 from profiler.oracles.registry import make_oracles
 from profiler.recording import Writer
@@ -86,7 +85,7 @@ class Capture:
         self._oracles = make_oracles()
         self._attached: dict[tuple[int, int], Attachment] = {}
         self._everyone: list[Attachment] = []
-        self._skipped: dict[tuple[int, int], dict[str, Any] | None] = {}
+        self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._losses: list[Loss] = []
         self._looks = 0
         self._peak_rss = 0
@@ -116,7 +115,7 @@ class Capture:
             try:
                 self._scan(time.monotonic_ns())
                 if not self._attached and self._command is None:
-                    self._refuse()
+                    discover.require_attachable(self._tree.workers)
                 at_once = self._loop(signals)
                 self._finish(signals, at_once=at_once)
             finally:
@@ -173,12 +172,14 @@ class Capture:
         for key in [key for key in self._attached if key[0] in self._tree.executed]:
             self._attached.pop(key).detach(now_ns, "became another program (exec)")
         for key, worker in found.items():
-            if key in self._attached or key in self._skipped:
+            if key in self._attached:
                 continue
             if worker.why_not is None:
+                self._skipped.pop(key, None)  # it has become Python, or attachable, after all
                 self._attach(key, worker, now_ns)
-            else:
-                self._skip(key, worker, now_ns)
+            elif worker.python is not None:
+                # Processes that are not Python are no loss; they are not even workers.
+                self._skipped.setdefault(key, (worker, now_ns))
         if self._command is not None:
             return self._command.exit_code is None
         return bool(found)
@@ -196,22 +197,6 @@ class Capture:
         self.roots.open(worker.pid)
         one.adjust(now_ns, self._options.rate_hz, self._share())
         one.step(now_ns)
-
-    def _skip(self, key: tuple[int, int], worker: Worker, now_ns: int) -> None:
-        # Processes that are not Python are no loss; they are not even workers.
-        self._skipped[key] = worker_row(worker, now_ns) if worker.python is not None else None
-        if worker.python is not None:
-            what = f"pid {worker.pid} ({worker.command})"
-            why = worker.why_not or "it cannot be attached"
-            self._losses.append(Loss(what, why, worker.remedy or "", worker.pid))
-
-    def _refuse(self) -> None:
-        why = [f"{loss.what}: {loss.why}" for loss in self._losses]
-        remedies = list(dict.fromkeys(loss.remedy for loss in self._losses if loss.remedy))
-        what = "no worker can be attached" + (f" ({'; '.join(why)})" if why else "")
-        hint = "; ".join(remedies) or "'waitspy workers TARGET' shows what is there"
-        denied = any("permi" in loss.why.lower() or "ptrace" in loss.why for loss in self._losses)
-        raise (PermissionMissing if denied else TargetError)(what, hint)
 
     def _share(self) -> float:
         return self._options.budget.share(len(self._attached))
@@ -284,7 +269,11 @@ class Capture:
 
     def _fill_meta(self) -> None:
         losses = self._losses + [loss for one in self._everyone for loss in one.losses]
-        skipped = [row for row in self._skipped.values() if row is not None]
+        for worker, _ in self._skipped.values():
+            why = worker.why_not or "it cannot be attached"
+            what = f"pid {worker.pid} ({worker.command})"
+            losses.append(Loss(what, why, worker.remedy or "", worker.pid))
+        skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
         self._writer.meta["workers"] = [one.row for one in self._everyone] + skipped
         self._writer.meta["segments"] = [
             row.as_json() for one in self._everyone for row in one.sampler.segments

@@ -74,17 +74,25 @@ def parse(
 def _events(text: str) -> list[dict[str, Any]]:
     try:
         events = json.loads(text)
-    except json.JSONDecodeError:
-        cut = text.rfind("},{")
-        if not text.startswith("[") or cut < 0:
-            raise ValueError("not a py-spy trace") from None
-        events = json.loads(text[: cut + 1] + "]")
+    except json.JSONDecodeError as error:
+        events = _salvage(text, error.pos)
     if not isinstance(events, list):
         raise ValueError("not a py-spy trace: no list of events")  # noqa: TRY004
     for event in events:
         if not isinstance(event, dict) or not {"ts", "tid", "ph", "name"} <= event.keys():
             raise ValueError("not a py-spy trace: an event lacks its keys")
     return events
+
+
+def _salvage(text: str, bad: int) -> Any:
+    """The events before the place where the text stops being JSON."""
+    cut = text.rfind("},{", 0, bad) if text.startswith("[") else -1
+    while cut >= 0:
+        try:
+            return json.loads(text[: cut + 1] + "]")
+        except json.JSONDecodeError as error:
+            cut = text.rfind("},{", 0, min(cut, error.pos))
+    raise ValueError("not a py-spy trace")
 
 
 def _apply(

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from profiler import syscalls, waits
+from profiler import blame, syscalls, waits
 from profiler.code_origin import Origin, base_name, origin
 from profiler.model import (
     Activity,
@@ -75,7 +75,12 @@ def name_wait(stack: Stack, state: KernelState | None, context: Context) -> Wait
     if state is not None and state.syscall is None:
         return Wait(WaitKind.ON_CPU)
     call_name = syscalls.name(state.syscall, context.arch) if state else None
-    if state is not None and call_name in syscalls.EPOLL_WAITS and state.arg0 in context.epfds:
+    if (
+        state is not None
+        and call_name in syscalls.EPOLL_WAITS
+        and state.arg0 in context.epfds
+        and not blame.in_callback(stack)
+    ):
         return Wait(WaitKind.LOOP_POLL, syscall=call_name)
     span = context.runtime_span
     arg0 = state.arg0 if state else None
@@ -155,7 +160,8 @@ def calls(line: str) -> list[str]:
     attempts: Sequence[str] = (
         text, f"{text}\n    pass", f"if 1:\n    pass\n{text}\n    pass", f"{text})", f"({text}",
         f"{text}]", f"try:\n    pass\n{text}\n    pass", f"async def f():\n    {text}",
-        f"async def f():\n    {text}\n        pass", text.rstrip(",("), f"{text}0)",
+        f"async def f():\n    {text}\n        pass", f"if 1:\n    pass\n{text}",
+        f"try:\n    pass\n{text}", text.rstrip(",("), f"{text}0)",
     )  # fmt: skip
     for attempt in attempts:
         try:

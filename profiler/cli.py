@@ -7,37 +7,34 @@ before anything was kept; with ``record -- COMMAND`` the command's own code when
 from __future__ import annotations
 
 import os
-import re
+import resource
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO, TextIO
+from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from profiler import __version__, analysis, discover, loading, merge
+from profiler import __version__, analysis, arguments, discover, loading, merge, procfs
 from profiler import doctor as doctor_checks
 from profiler.budget import Budget
 from profiler.capture import Capture, Options
 from profiler.command import Command
+from profiler.destination import opened, prepare_streams, printing
 from profiler.discover import Tree
-from profiler.errors import RecordingError, WaitspyError
-from profiler.model import WEIGHTS, Report, Weight, Worker
+from profiler.errors import PermissionMissing, RecordingError, TargetError, WaitspyError
+from profiler.listing import write_checks, write_workers
+from profiler.model import NS, WEIGHTS, Report, Weight
 from profiler.progress import showing_progress
-from profiler.recording import save_sources
+from profiler.recording import create, discard, save_sources
 from profiler.render import FLAMEGRAPHS, REPORTS, escape
 from profiler.samplers.pyspy_binary import find_pyspy
+from profiler.stopping import Signals
 from scenarios import SCENARIOS
 
-KINDS = (
-    "blocked-loop", "parked-loop", "busy-loop", "gil-bound", "no-cpu", "exhausted-pool",
-    "accept-backlog", "overloaded-loop", "overloaded-pool",
-)  # fmt: skip
 _FAIL_ON_MET = 3
 _INTERRUPTED = 130
 
@@ -63,22 +60,21 @@ def _failing_well() -> Iterator[None]:
 
 
 class _Group(click.Group):
-    """Turns the tool's own errors into exit code 1, at one place."""
+    """Turns the tool's own errors and interrupts into exit codes, at one place."""
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        prepare_streams()
+        if callable(signal.getsignal(signal.SIGINT)):  # whatever held until everything was imported
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return super().main(*args, **more)
 
     def invoke(self, ctx: click.Context) -> object:
-        with _failing_well():
-            return super().invoke(ctx)
-
-
-class _RecordCommand(click.Command):
-    """Splits ``record [OPTIONS] -- COMMAND…`` before click drops the ``--``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            at = args.index("--")
-            ctx.obj = tuple(args[at + 1 :])
-            args = args[:at]
-        return super().parse_args(ctx, args)
+        try:
+            with _failing_well():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("waitspy: interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,66 +87,24 @@ def main() -> None:
 @click.argument("target")
 def workers(target: str) -> None:
     """Who would be profiled, and who cannot be and why. TARGET is a PID, :PORT or a pattern."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("pid", "parent", "role", "python", "threads", "framework", "attachable"):
-        table.add_column(
-            column, justify="right" if column in {"pid", "parent", "threads"} else "left"
-        )
-    table.add_column("command", overflow="fold")
-    for worker in discover.find(target):
-        table.add_row(*_worker_cells(worker))
-    _console().print(table)
+    found = discover.find(target)
+    with printing() as stream:
+        write_workers(found, stream)
 
 
-def _worker_cells(worker: Worker) -> Iterator[Text]:
-    for value in (
-        worker.pid, worker.ppid, worker.role, worker.python or "-",
-        "-" if worker.threads is None else worker.threads, worker.framework or "-",
-        worker.why_not or "yes",
-    ):  # fmt: skip
-        yield Text(escape.terminal(str(value)))
-    yield Text(escape.terminal(escape.shorten(worker.command, 300)))
-
-
-def _fail_on(
-    ctx: click.Context, param: click.Parameter, values: Sequence[str]
-) -> list[tuple[str, float]]:
-    del ctx, param
-    limits = []
-    for value in values:
-        kind, _, seconds = value.partition(":")
-        if kind not in (*KINDS, "any"):
-            raise click.BadParameter(f"{kind!r} is no kind; kinds are {', '.join(KINDS)} and any")
-        try:
-            limits.append((kind, float(seconds) if seconds else 0.0))
-        except ValueError:
-            raise click.BadParameter(f"{seconds!r} is no number of seconds") from None
-    return limits
-
-
-def _budget(ctx: click.Context, param: click.Parameter, value: str) -> Budget:
-    del ctx, param
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?", value)
-    if parts is None or float(parts[1]) <= 0:
-        raise click.BadParameter("give percent of one core: PER_WORKER or PER_WORKER:TOTAL")
-    per_worker = float(parts[1]) / 100
-    total = float(parts[2]) / 100 if parts[2] else max(0.5, per_worker)
-    return Budget(per_worker, total)
-
-
-@main.command(cls=_RecordCommand)
+@main.command(cls=arguments.RecordCommand)
 @click.argument("target", required=False)
 @click.option(
     "-d",
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
+    type=arguments.Number(min=0, min_open=True),
     metavar="SECONDS",
     help="How long; 10 for a TARGET, until its end for a COMMAND.",
 )
 @click.option(
     "-r",
     "--rate",
-    type=click.FloatRange(1, 1000),
+    type=arguments.Number(1, 1000),
     default=100.0,
     metavar="HZ",
     show_default=True,
@@ -159,7 +113,7 @@ def _budget(ctx: click.Context, param: click.Parameter, value: str) -> Budget:
 @click.option("-o", "--output", metavar="DIR", help="The recording [default: waitspy-TARGET-TIME].")
 @click.option(
     "--min-stall",
-    type=click.FloatRange(0.02, 60),
+    type=arguments.Number(0.02, 60),
     default=0.1,
     metavar="SECONDS",
     show_default=True,
@@ -173,14 +127,14 @@ def _budget(ctx: click.Context, param: click.Parameter, value: str) -> Budget:
 @click.option(
     "--fail-on",
     multiple=True,
-    callback=_fail_on,
+    callback=arguments.fail_on,
     metavar="KIND[:SECONDS]",
     help="Exit 3 if findings of that kind starved more than that; 'any' is a kind.",
 )
 @click.option(
     "--budget",
     default="10",
-    callback=_budget,
+    callback=arguments.budget,
     metavar="PERCENT[:TOTAL]",
     help="CPU for sampling, of one core: per worker and in all [default: 10:50].",
 )
@@ -201,14 +155,16 @@ def record(
     Ctrl-C stops and keeps all. The recording can be reported on again, anywhere.
     """
     argv: tuple[str, ...] = ctx.obj or ()
+    # Arguments need not be UTF-8; what the recording says of them must be.
+    said = procfs.text(os.fsencode(target or " ".join(argv)))
     if bool(argv) == (target is not None):
         raise click.UsageError("give either a TARGET, or -- and a COMMAND", ctx)
     name = target or os.path.basename(argv[0])
     if target is not None and duration is None:
         duration = 10.0
     options = Options(
-        target=target or " ".join(argv),
-        output=output or _default_output(name),
+        target=said,
+        output=output or arguments.new_folder(name),
         duration_s=duration,
         rate_hz=rate,
         min_stall_s=min_stall,
@@ -225,37 +181,88 @@ def _record(
     fail_on: Sequence[tuple[str, float]],
 ) -> int:
     find_pyspy()
-    if os.path.exists(options.output):
-        raise RecordingError(f"{options.output} exists already", "choose another folder with -o")
+    tree = None
     if target is not None:
         tree = discover.open_tree(target)
         discover.require_attachable(tree.workers)
-        command = None
-    else:
-        command = Command(argv)
-        tree = Tree([command.pid])
+    started_ns = time.monotonic_ns()
+    with Signals() as signals:
+        capture, command, ended_by_us = _captured(options, tree, argv, signals, started_ns)
     try:
-        with showing_progress(options.duration_s) as progress:
-            capture = Capture(options, tree, command, progress)
-            capture.run()
-        report = _save_and_report(capture)
-    finally:
-        own_end = command is not None and command.exit_code is None
-        if command is not None:
-            command.end()
-    if command is not None and command.exit_code and not own_end:
+        report = _save_and_report(capture, options.output)
+    except KeyboardInterrupt:
+        raise RecordingError(
+            f"interrupted while reporting; the recording {options.output} is complete",
+            f"waitspy report {options.output}",
+        ) from None
+    if command is not None and command.exit_code and not ended_by_us:
         return command.exit_code
     return _FAIL_ON_MET if _exceeds(report, fail_on) else 0
 
 
-def _save_and_report(capture: Capture) -> Report:
+def _captured(
+    options: Options,
+    tree: Tree | None,
+    argv: Sequence[str],
+    signals: Signals,
+    started_ns: int,
+) -> tuple[Capture, Command | None, bool]:
+    """The finished capture, the command that was started for it, and whether we ended that."""
+    create(options.output)
+    command = None
+    try:
+        if tree is None:
+            command = Command(argv, signals.before)
+            tree = Tree([command.pid])
+        _allow_more_files()
+        # The terminal is the command's.
+        with showing_progress(options.duration_s, wanted=command is None) as progress:
+            capture = Capture(options, tree, command, progress)
+            capture.run()
+        if command is None:
+            return capture, None, False
+        _warn_of_rest(command, tree)
+        deadline_ns = None
+        if options.duration_s is not None:
+            deadline_ns = started_ns + int(options.duration_s * NS)
+        # When only the recording has failed, the command goes on.
+        by_itself = not capture.interrupted and command.wait(signals, deadline_ns)
+    except (TargetError, PermissionMissing, RecordingError):  # before anything was kept
+        discard(options.output)
+        raise
+    finally:
+        if command is not None:
+            command.end(signals)
+    return capture, command, not by_itself
+
+
+def _allow_more_files() -> None:
+    """Each thread of a target costs three descriptors; the usual limit of 1024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _warn_of_rest(command: Command, tree: Tree) -> None:
+    if command.exit_code is None:
+        return
+    rest = [str(worker.pid) for worker in tree.scan() if worker.python is not None]
+    if rest:
+        click.echo(
+            f"waitspy: the command has ended, but what it started goes on: pid {', '.join(rest)}\n"
+            f"  try: waitspy record {rest[0]}",
+            err=True,
+        )
+
+
+def _save_and_report(capture: Capture, output: str) -> Report:
     recording = loading.load(capture.path)
     sources = capture.roots.read(recording)
     capture.roots.close()
     save_sources(capture.path, sources)
     report = analysis.analyse(replace(recording, sources=sources)).report
-    REPORTS["text"]().render(report, sys.stdout)
-    click.echo(f"\nrecording: {os.path.relpath(capture.path)}")
+    with printing() as stream:
+        REPORTS["text"]().render(report, stream)
+        stream.write(f"\nrecording: {escape.terminal(output)}\n")
     return report
 
 
@@ -265,11 +272,6 @@ def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
         sum(f.starved_s for f in found if kind in ("any", f.kind)) > seconds
         for kind, seconds in limits
     )
-
-
-def _default_output(name: str) -> str:
-    label = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.")[:40] or "target"
-    return f"waitspy-{label}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 @main.command()
@@ -282,8 +284,12 @@ def report(recording: str, format_: str, output: str | None) -> None:
     """Judge a RECORDING and report."""
     renderer = REPORTS[format_]()
     judged = analysis.analyse(loading.load(recording)).report
-    with _writing(output) as stream:
-        renderer.render(judged, stream)
+    if format_ == "text" and output is None:
+        with printing() as stream:
+            renderer.render(judged, stream)
+        return
+    with opened(output) as data:
+        renderer.render(judged, data)
 
 
 @main.command()
@@ -310,6 +316,8 @@ def flamegraph(
 ) -> None:
     """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds."""
     renderer = FLAMEGRAPHS[format_](weight)
+    if renderer.binary and output is None and sys.stdout.isatty():
+        raise click.UsageError(f"{format_} is not text: give a file with -o")
     loaded = loading.load(recording)
     pids = sorted({w.worker.pid for w in loaded.workers})
     if worker is not None and worker not in pids:
@@ -323,7 +331,7 @@ def flamegraph(
         judged.threads, title=f"{info.target} on {info.host}, {info.started_at}",
         start_ns=info.monotonic_start_ns, end_ns=info.end_ns, lines=lines, pid=worker,
     )  # fmt: skip
-    with _writing(output) as stream:
+    with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
 
 
@@ -355,7 +363,7 @@ def run_scenario(
     if not profile:
         sys.stdout.flush()
         os.execv(argv[0], argv)  # noqa: S606
-    settings = Options(target=f"scenario {name}", output=output or _default_output(name))
+    settings = Options(target=f"scenario {name}", output=output or arguments.new_folder(name))
     ctx.exit(_record(settings, None, argv, ()))
 
 
@@ -365,36 +373,6 @@ def run_scenario(
 def doctor(ctx: click.Context, target: str | None) -> None:
     """What this user may do here, with TARGET, and what to change."""
     checks = doctor_checks.examine(target)
-    styles = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"}
-    console = _console()
-    for check in checks:
-        line = Text(f"{check.status:8}", styles[check.status])
-        line.append(f"{check.name}: ", "bold").append(escape.terminal(check.found))
-        console.print(line)
-        if check.remedy and check.status != "ok":
-            console.print(Text(f"        {escape.terminal(check.remedy)}"))
+    with printing() as stream:
+        write_checks(checks, stream)
     ctx.exit(1 if any(check.status == "fail" for check in checks) else 0)
-
-
-def _console() -> Console:
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-
-
-@contextmanager
-def _writing(output: str | None) -> Iterator[TextIO]:
-    """The stream to write to: stdout, or a file that appears only once it is whole."""
-    if output is None:
-        yield sys.stdout
-        return
-    partial = f"{output}.partial"
-    try:
-        with open(partial, "w", encoding="utf-8") as stream:
-            yield stream
-        os.replace(partial, output)
-    except OSError as error:
-        raise RecordingError(
-            f"cannot write {output}: {error.strerror}", "choose another -o"
-        ) from None
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from profiler import procfs
 from profiler.errors import TargetError
-from profiler.stopping import Received
+from profiler.model import NS
+from profiler.stopping import Received, Signals
 
-_GRACE_S = 10.0
-
-
-def _before_exec() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+_GRACE_NS = 10 * NS
+_ORPHANS_NS = NS // 2  # what the command has told to end gets so long to do it
+_LOOK_NS = NS // 50
 
 
 class Command:
     """A started command; it shares our terminal, process group and standard streams.
 
+    ``mask`` are the signals that it starts with blocked: those that waitspy itself was started
+    with.
+
     Raises:
         TargetError: it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], mask: Iterable[int] = ()) -> None:
+        def before_exec() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
         try:
-            self._process = subprocess.Popen(list(argv), preexec_fn=_before_exec)  # noqa: PLW1509
-        except OSError as error:
+            self._process = subprocess.Popen(list(argv), preexec_fn=before_exec)  # noqa: PLW1509
+        except (OSError, subprocess.SubprocessError) as error:
+            why = getattr(error, "strerror", None) or str(error)
             raise TargetError(
-                f"cannot start {argv[0]}: {error.strerror}",
+                f"cannot start {procfs.shown(argv[0])}: {why}",
                 "give the command as the shell would find it, after --",
             ) from None
         self.pid = self._process.pid
@@ -48,17 +56,76 @@ class Command:
 
     def pass_on(self, received: Received) -> None:
         """Forwards a signal, unless the terminal has sent it to the command as well."""
-        if self.exit_code is None and not received.from_terminal:
-            os.kill(self.pid, received.number)
+        if self.exit_code is not None:
+            return
+        if not received.from_terminal or os.getpgid(self.pid) != os.getpgrp():
+            self._send(received.number)
 
-    def end(self) -> None:
-        """Ends it: SIGTERM, and SIGKILL when it has not ended after ten seconds."""
-        deadline = time.monotonic() + _GRACE_S
-        if self.exit_code is None:
-            os.kill(self.pid, signal.SIGTERM)
-        while self.exit_code is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        if self.exit_code is None:
-            os.kill(self.pid, signal.SIGKILL)
-            while self.exit_code is None:
-                time.sleep(0.02)
+    def wait(self, signals: Signals, deadline_ns: int | None) -> bool:
+        """Waits for its end, passing signals on; whether it ended by itself in time.
+
+        A second signal that asks for the end is not passed on: it ends the waiting.
+        """
+        asked = 0
+        while self.exit_code is None:
+            now_ns = time.monotonic_ns()
+            if deadline_ns is not None and now_ns >= deadline_ns:
+                return False
+            received = signals.wait_until(now_ns + _LOOK_NS)
+            if received is None:
+                continue
+            asked += received.ends
+            if asked > 1:
+                return False
+            self.pass_on(received)
+        return True
+
+    def end(self, signals: Signals) -> None:
+        """Ends it and what it has started: SIGTERM, and SIGKILL after ten seconds.
+
+        A signal that asks for the end meanwhile takes the next step at once. What it started
+        is left alone when it has ended already by itself.
+        """
+        if self.exit_code is not None:
+            return
+        below = procfs.stats(procfs.descendants(self.pid))
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._send(number)
+            if _until(lambda: self.exit_code is not None, signals, _GRACE_NS):
+                break
+        # Servers tell their workers to end, but a shell ends without telling what it runs.
+        if _until(lambda: not _alive(below), signals, _ORPHANS_NS):
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _kill(_alive(below), number)
+            if _until(lambda: not _alive(below), signals, _GRACE_NS):
+                return
+
+    def _send(self, number: signal.Signals) -> None:
+        _kill((self.pid,), number)
+
+
+def _until(true: Callable[[], bool], signals: Signals, within_ns: int) -> bool:
+    """Whether it became true in that time, and before a signal asked for the end."""
+    deadline_ns = time.monotonic_ns() + within_ns
+    while not true():
+        now_ns = time.monotonic_ns()
+        received = signals.wait_until(min(deadline_ns, now_ns + _LOOK_NS))
+        if now_ns >= deadline_ns or (received is not None and received.ends):
+            return False
+    return True
+
+
+def _alive(known: Mapping[int, procfs.Stat]) -> list[int]:
+    now = procfs.stats(known)
+    return [
+        pid
+        for pid, stat in now.items()
+        if stat.start_ticks == known[pid].start_ticks and not stat.zombie
+    ]
+
+
+def _kill(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:  # some may run as another user, whom we may not signal
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

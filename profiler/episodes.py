@@ -17,7 +17,6 @@ from profiler.model import Activity, KernelState, Stack, WaitKind, WorkerRecord
 from profiler.timeline import still_spans
 
 _HALF = 0.5
-_LOOKS_TO_TELL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,20 @@ def find(
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """Episodes of every loop of a worker, in no particular order, then the latent ones."""
+    starved: list[Starvation] = []
     for loop in own_loops:
-        mine = activities.get(loop.tid, ())
-        base = blame.base_stack(mine)
-        starved: list[Starvation] = []
+        base = blame.base_stack(activities.get(loop.tid, ()))
         for span in loops.pending(loop, worker, end_ns):
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
-        yield from starved
-        yield from _latent(loop, mine, base, starved, min_stall_ns)
+    yield from starved
+    told: set[int] = set()
+    for loop in own_loops:
+        if loop.seen == "polling" and loop.tid not in told:
+            told.add(loop.tid)
+            mine = activities.get(loop.tid, ())
+            same = [s for s in starved if s.loop.tid == loop.tid]
+            yield from _latent(loop, mine, blame.base_stack(mine), same, min_stall_ns)
 
 
 def compose(states: Sequence[KernelState], start_ns: int, end_ns: int) -> Composition:
@@ -144,12 +148,11 @@ def _judge_busy(
 ) -> Iterator[Starvation]:
     """A loop with much to do looks the same from here as one long callback.
 
-    Only sockets that were seen to stay unread tell them apart. Without them nothing is claimed.
+    Only connections that are proven to stay unread tell them apart; without, nothing is claimed.
     """
     for piece in loops.split(span, loops.was_served(span.looks)):
-        seen = sum(bool(look.sockets) for look in piece.looks)
         ran_ns = compose(worker.states.get(span.loop.tid, ()), piece.start_ns, piece.end_ns).ran_ns
-        if seen >= _LOOKS_TO_TELL and ran_ns >= min_stall_ns:
+        if loops.was_left(piece.looks) and ran_ns >= min_stall_ns:
             guilty = _cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
             yield _make("busy-loop", piece, guilty, base)
 
@@ -167,8 +170,8 @@ def _judge_blocked(
         running = blame.in_loop(activity.stack, base, never_idle=loop.seen == "serving")
         if activity.wait.kind is WaitKind.GIL:
             kind = "gil-bound"
-        elif activity.wait.kind is WaitKind.LOOP_POLL and not running:
-            kind = ""  # its thread runs another loop: this one was left behind
+        elif activity.wait.kind is WaitKind.LOOP_POLL:
+            kind = ""  # its thread polls another loop (its own polls are cut out): left behind
         else:
             kind = "blocked-loop" if running else "parked-loop"
         spent[kind] += activity.end_ns - activity.start_ns
@@ -189,7 +192,7 @@ def _judge_blocked(
 def _gil_holder(span: Pending, worker: WorkerRecord) -> tuple[int | None, Stack | None]:
     """The thread that a dump inside the span showed as holding the GIL, and its stack then."""
     for dump in worker.dumps:
-        if span.start_ns <= dump.at_ns < span.end_ns and dump.gil_tid is not None:
+        if span.start_ns <= dump.at_ns < span.end_ns and dump.gil_tid not in {None, span.loop.tid}:
             return dump.gil_tid, dump.stacks.get(dump.gil_tid)
     return None, None
 
@@ -202,8 +205,6 @@ def _latent(
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """Blocking calls on the running loop's thread that happened to starve nothing."""
-    if loop.seen != "polling":
-        return
     for activity in activities:
         length = activity.end_ns - activity.start_ns
         if (

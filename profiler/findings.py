@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from profiler import blame, remedies
+from profiler import victims as victims_of
 from profiler.classify import source_line
 from profiler.code_origin import base_name
 from profiler.episodes import Starvation
@@ -18,8 +19,6 @@ from profiler.model import (
     Frame,
     SourceLines,
     Stack,
-    UnreadSocket,
-    Victim,
     Wait,
     WaitKind,
 )
@@ -81,7 +80,7 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
     wait = waits.most_common(1)[0][0] if waits else Wait(WaitKind.UNKNOWN)
     blames = _blames(frames, sources)
     lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
-    victims = () if latent else _victims([one.episode for one in group])
+    victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
     line = blames[0].source if blames else None
     return Finding(
@@ -132,51 +131,6 @@ def _episode(starvation: Starvation) -> Episode:
 
 def _order(episode: Episode) -> tuple[float, int]:
     return episode.start_s, episode.pid
-
-
-def _victims(episodes: Sequence[Starvation]) -> tuple[Victim, ...]:
-    """What waited, by name; each look holds until the next, the first one from the start on."""
-    waited_ns: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
-    kinds: dict[str, bool] = {}
-    for episode in episodes:
-        most: Counter[str] = Counter()
-        looks = [look for look in episode.looks if look.sockets]
-        for n, look in enumerate(looks):
-            start_ns = look.at_ns if n else episode.start_ns
-            end_ns = looks[n + 1].at_ns if n + 1 < len(looks) else episode.end_ns
-            names = _names(look.sockets, kinds)
-            for name, count in names.items():
-                waited_ns[name] += count * (end_ns - start_ns)
-                most[name] = max(most[name], count)
-        if not looks:
-            name = f"ready I/O on epoll descriptor {episode.loop.epfd}"
-            kinds[name] = False
-            waited_ns[name] += episode.end_ns - episode.start_ns
-            most[name] = 1
-        counts.update(most)
-    return tuple(
-        Victim("connection" if kinds[name] else "io", name, None, counts[name], length / NS)
-        for name, length in waited_ns.most_common()
-    )
-
-
-def _names(sockets: Iterable[UnreadSocket], kinds: dict[str, bool]) -> Counter[str]:
-    """What waits, in words, with how many: by what the peer is, not by its passing port."""
-    names: Counter[str] = Counter()
-    for s in sockets:
-        count = 1
-        if s.kind == "listener":
-            name, count = f"connections to accept on {s.local}", max(1, s.size)
-        elif s.inbound:
-            what = "requests" if s.kind == "tcp" else "closed connections"
-            name = f"{what} on port {s.local.rsplit(':', 1)[-1]}"
-        else:
-            what = "unread data from" if s.kind == "tcp" else "end of the connection to"
-            name = f"{what} {s.peer}"
-        kinds[name] = s.kind == "listener"
-        names[name] += count
-    return names
 
 
 def _library(stack: Stack) -> str | None:

@@ -25,7 +25,7 @@ from profiler import procfs
 OLDEST, NEWEST = (3, 8), (3, 15)
 """The CPython versions that can be profiled, both included."""
 
-_SUPPORTED = "CPython 3.8 to 3.15"
+_SUPPORTED = "CPython {}.{} to {}.{}".format(*OLDEST, *NEWEST)
 
 _SYMBOLS = (b"_PyRuntime", b"Py_Version", b"Py_GetVersion")
 """Any of them defined in a file makes it a CPython; Py_GetVersion is in every version."""
@@ -161,12 +161,12 @@ def version_in_names(files: tuple[MappedFile, ...], executable: str) -> tuple[st
 def judge(version: str, *, free_threaded: bool) -> tuple[str | None, str | None]:
     """Why such a CPython cannot be profiled, and what would help; (None, None) when it can."""
     pair = version_pair(version)
-    if pair and pair < OLDEST:
-        short = f"{pair[0]}.{pair[1]}"
-        return f"Python {short} is older than 3.8", f"run the server on {_SUPPORTED}"
-    if pair and pair > NEWEST:
-        short = f"{pair[0]}.{pair[1]}"
-        return f"Python {short} is newer than 3.15", f"run the server on {_SUPPORTED}"
+    if pair and not OLDEST <= pair <= NEWEST:
+        limit = "older than {}.{}" if pair < OLDEST else "newer than {}.{}"
+        why = "Python {}.{} is ".format(*pair) + limit.format(
+            *(OLDEST if pair < OLDEST else NEWEST)
+        )
+        return why, f"run the server on {_SUPPORTED}"
     if free_threaded:
         return (
             f"Python {version} is a free-threaded build, whose stacks py-spy cannot read",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ from profiler.recording import SCHEMA
 
 _T = TypeVar("_T")
 _KEEP = "what was recorded before is reported"
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a value of another shape than the expected one raises."""
 
 
 def load(path: str) -> Recording:
@@ -43,7 +46,8 @@ def load(path: str) -> Recording:
         workers = tuple(_worker(path, meta, row, losses) for row in meta.get("workers", ()))
         end_ns = int(meta.get("end_ns") or _last_ns(workers, start_ns))
         if not meta.get("end"):
-            losses.append(Loss("the end of the recording", "waitspy was cut short", _KEEP))
+            what = f"everything after {max(0, end_ns - start_ns) / NS:.3g} s"
+            losses.append(Loss(what, "waitspy was killed, or the disk failed", _KEEP))
         losses.extend(_loss(row) for row in meta.get("losses", ()))
         info = RecordingInfo(
             started_at=str(meta["clock"]["wall"]),
@@ -66,7 +70,7 @@ def load(path: str) -> Recording:
             cost=Cost(cost.get("cpu_s"), cost.get("cpu_share"), cost.get("peak_rss_mb")),
             sources=sources,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _DAMAGED as error:
         raise RecordingError(
             f"{path}/meta.json is damaged ({type(error).__name__}: {error})",
             "record again; the files in stacks/ can still be opened by hand",
@@ -76,17 +80,24 @@ def load(path: str) -> Recording:
 def _meta(path: str) -> dict[str, Any]:
     name = os.path.join(path, "meta.json")
     hint = "give the folder that 'waitspy record' printed"
-    if not os.path.isdir(path):
-        what = "is not a folder" if os.path.exists(path) else "does not exist"
-        raise RecordingError(f"{path} {what}", hint)
+    try:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            raise RecordingError(f"{path} is not a folder", hint)
+    except (OSError, ValueError) as error:
+        why = (
+            "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        )
+        raise RecordingError(f"{path} {why}", hint) from None
     try:
         with open(name, encoding="utf-8") as f:
             meta = json.load(f)
     except FileNotFoundError:
         raise RecordingError(f"{path} is not a recording: it has no meta.json", hint) from None
     except OSError as error:
-        raise RecordingError(f"cannot read {name}: {error.strerror}", hint) from None
-    except ValueError:
+        raise RecordingError(
+            f"cannot read {name}: {error.strerror}", "read it as the user who recorded it"
+        ) from None
+    except (ValueError, RecursionError):
         raise RecordingError(f"{name} is empty or not JSON", hint) from None
     schema = meta.get("schema") if isinstance(meta, dict) else None
     if not isinstance(schema, str) or not schema.startswith("waitspy.recording/"):
@@ -126,8 +137,9 @@ def _worker(
     segments = tuple(segment for segment, _ in read)
     rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
-    states = _rows(path, "threads", pid, losses)
-    epolls = _rows(path, "epoll", pid, losses)
+    cut = not meta.get("end")
+    states = _rows(path, "threads", pid, losses, cut=cut)
+    epolls = _rows(path, "epoll", pid, losses, cut=cut)
     return WorkerRecord(
         worker=worker,
         attached_ns=int(row["attached_ns"]),
@@ -139,7 +151,7 @@ def _worker(
         oracles=dict(row.get("oracles", {})),
         runtime_span=(int(span[0]), int(span[1])) if span else None,
         segments=segments,
-        states=_states(states),
+        states=_states(states, losses, pid),
         dumps=_dumps(path, pid, losses),
         epolls=tuple(_each(epolls, _epoll_event, losses, f"epoll rows of pid {pid}", pid)),
     )
@@ -188,7 +200,7 @@ def _segment(
         if "why" not in row:  # else the capture itself has reported it
             losses.append(Loss(what, "the sampler wrote nothing before the end", _KEEP, pid))
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, *_DAMAGED) as error:
         losses.append(Loss(what, f"cannot be read: {error}", _KEEP, pid))
         return None
     if not text.rstrip().endswith("]"):
@@ -196,8 +208,8 @@ def _segment(
     return segment
 
 
-def _rows(path: str, oracle: str, pid: int, losses: list[Loss]) -> list[list[Any]]:
-    """The rows of one stream; a missing or torn end becomes a loss."""
+def _rows(path: str, oracle: str, pid: int, losses: list[Loss], *, cut: bool) -> list[list[Any]]:
+    """The rows of one stream; a missing or torn end becomes a loss, unless all was cut short."""
     rows: list[list[Any]] = []
     name = os.path.join(path, "oracles", oracle, f"{pid}.jsonl")
     ended = False
@@ -206,7 +218,7 @@ def _rows(path: str, oracle: str, pid: int, losses: list[Loss]) -> list[list[Any
             for line in f:
                 try:
                     value = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     break
                 if isinstance(value, list):
                     rows.append(value)
@@ -218,26 +230,32 @@ def _rows(path: str, oracle: str, pid: int, losses: list[Loss]) -> list[list[Any
     except OSError as error:
         losses.append(Loss(f"oracle {oracle} of pid {pid}", str(error.strerror), _KEEP, pid))
         return rows
-    if not ended:
+    if not ended and not cut:
         losses.append(Loss(f"end of oracle {oracle} of pid {pid}", "the file is cut short", _KEEP))
     return rows
 
 
-def _states(rows: list[list[Any]]) -> dict[int, tuple[KernelState, ...]]:
+def _states(
+    rows: list[list[Any]], losses: list[Loss], pid: int
+) -> dict[int, tuple[KernelState, ...]]:
     found: dict[int, list[KernelState]] = {}
-    for row in rows:
-        if len(row) != 8 or not isinstance(row[1], int):
-            continue
-        at_ns, tid, state, *rest = row
-        call, arg0, ran_ns, queued_ns, switches = rest
-        found.setdefault(tid, []).append(
-            KernelState(at_ns, state, call, arg0, ran_ns, queued_ns, switches, gone=state == "X")
-        )
+    for tid, state in _each(rows, _state, losses, f"kernel states of pid {pid}", pid):
+        found.setdefault(tid, []).append(state)
     return {tid: tuple(states) for tid, states in sorted(found.items())}
 
 
+def _state(row: list[Any]) -> tuple[int, KernelState]:
+    at_ns, tid, state, *rest = row
+    call, arg0, ran_ns, queued_ns, switches = rest
+    if not all(n is None or isinstance(n, int) for n in rest):
+        raise TypeError(row)
+    return int(tid), KernelState(
+        int(at_ns), str(state), call, arg0, ran_ns, queued_ns, switches, gone=state == "X"
+    )
+
+
 def _epoll_event(row: list[Any]) -> EpollEvent:
-    at_ns, epfd, what, value = row
+    at_ns, epfd, what, value = int(row[0]), int(row[1]), row[2], row[3]
     if what == "ready":
         return EpollEvent(at_ns, epfd, ready=bool(value))
     if what == "closed":
@@ -253,8 +271,11 @@ def _dumps(path: str, pid: int, losses: list[Loss]) -> tuple[Dump, ...]:
     name = os.path.join(path, "stacks", f"{pid}.dumps.jsonl")
     try:
         with open(name, encoding="utf-8", errors="replace") as f:
-            lines = f.read().splitlines()
-    except OSError:
+            lines = f.read().rstrip("\n").split("\n")
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        losses.append(Loss(f"dumps of pid {pid}", str(error.strerror), _KEEP, pid))
         return ()
     return tuple(_each(lines, _dump, losses, f"dumps of pid {pid}", pid))
 
@@ -278,7 +299,7 @@ def _each(
     for row in rows:
         try:
             yield read(row)
-        except (ValueError, TypeError, KeyError):
+        except _DAMAGED:
             bad += 1
     if bad:
         losses.append(Loss(f"{bad} of the {what}", "they cannot be read", _KEEP, pid))
@@ -294,7 +315,7 @@ def _sources(path: str, losses: list[Loss]) -> dict[str, dict[int, str]]:
         }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, *_DAMAGED) as error:
         losses.append(Loss("source lines", f"sources.json cannot be read: {error}", _KEEP))
         return {}
 
@@ -305,4 +326,6 @@ def _last_ns(workers: tuple[WorkerRecord, ...], start_ns: int) -> int:
     for worker in workers:
         times.extend(s.end_ns for s in worker.segments)
         times.extend(states[-1].at_ns for states in worker.states.values() if states)
+        times.extend(event.at_ns for event in worker.epolls[-1:])
+        times.extend(dump.at_ns for dump in worker.dumps[-1:])
     return max(times)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
@@ -97,8 +97,9 @@ def pending(loop: Loop, worker: WorkerRecord, end_ns: int) -> list[Pending]:
     events = [e for e in worker.epolls if e.epfd == loop.epfd]
     looks = [Look(e.at_ns, e.unread) for e in events if e.unread is not None]
     found = []
+    polls = _union(loop.polls)
     for start_ns, until_ns in _ready(events, stop_ns):
-        for piece in _without((start_ns, until_ns), loop.polls):
+        for piece in _without((start_ns, until_ns), polls):
             inside = tuple(k for k in looks if piece[0] <= k.at_ns <= piece[1])
             found.append(Pending(loop, *piece, inside))
     return found
@@ -118,11 +119,29 @@ def was_served(looks: Sequence[Look], *, all_of_them: bool = False) -> list[int]
     """When looks showed that sockets had been served since the look before: some, or all."""
     times = []
     for before, after in pairwise(look for look in looks if look.sockets):
-        left = {s.inode: s.size for s in after.sockets}
-        served = [s.inode not in left or left[s.inode] < s.size for s in before.sockets]
+        now = {s.inode: s for s in after.sockets}
+        served = [_read_since(s, now.get(s.inode)) for s in before.sockets]
         if all(served) if all_of_them else any(served):
             times.append(after.at_ns)
     return times
+
+
+def was_left(looks: Sequence[Look]) -> bool:
+    """Whether two looks prove that a connection which held data was not read in between."""
+    for before, after in pairwise(looks):
+        now = {s.inode: s for s in after.sockets}
+        for s in before.sockets:
+            if s.inode in now and s.read_bytes is not None and not _read_since(s, now[s.inode]):
+                return True
+    return False
+
+
+def _read_since(before: UnreadSocket, now: UnreadSocket | None) -> bool:
+    if now is None:
+        return True
+    if before.read_bytes is not None and now.read_bytes is not None:
+        return now.read_bytes > before.read_bytes
+    return now.size < before.size
 
 
 def _never_idle(
@@ -155,6 +174,16 @@ def _ready(events: Sequence[EpollEvent], stop_ns: int) -> list[Span]:
     if since is not None and since < stop_ns:
         spans.append((since, stop_ns))
     return spans
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start_ns, end_ns in sorted(spans):
+        if merged and start_ns <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end_ns)
+        else:
+            merged.append((start_ns, end_ns))
+    return merged
 
 
 def _without(span: Span, holes: Sequence[Span]) -> list[Span]:

@@ -148,7 +148,8 @@ class UnreadSocket:
     """A socket of a loop that holds data, connections to accept or an end-of-file, not yet read.
 
     ``size`` is in bytes, or connections for a listener; ``inbound`` says that its local port is
-    one that somebody listens on, so that the peer is a client.
+    one that somebody listens on, so that the peer is a client. ``read_bytes`` is how much has been
+    read from a connection so far: it grows when, and only when, the connection is served.
     """
 
     fd: int
@@ -158,6 +159,7 @@ class UnreadSocket:
     local: str
     peer: str
     inbound: bool = False
+    read_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ class Tree:
     unless they are roots.
 
     Not for use from several threads. A look costs about 30 µs for each known process and 20 µs
-    for each process started meanwhile anywhere on the machine.
+    for each process started meanwhile anywhere on the machine; every few seconds 10 µs more for
+    each thread (measured on Linux 6.18).
     """
 
     def __init__(self, roots: Iterable[int]) -> None:

@@ -12,10 +12,12 @@ from profiler.capture import Progress as Known
 
 
 @contextmanager
-def showing_progress(duration_s: float | None) -> Iterator[Callable[[Known], None]]:
+def showing_progress(
+    duration_s: float | None, *, wanted: bool = True
+) -> Iterator[Callable[[Known], None]]:
     """A callback that draws what is known; it does nothing when stderr is no terminal."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not wanted or not console.is_terminal:
         yield lambda _: None
         return
     columns = (
@@ -33,7 +35,12 @@ def showing_progress(duration_s: float | None) -> Iterator[Callable[[Known], Non
             if known.elapsed_s - drawn_s < 0.25:
                 return
             drawn_s = known.elapsed_s
-            said = f"{known.workers} workers, {known.looks} looks, {known.stalls} stalls seen"
+            said = ", ".join(
+                f"{count} {noun}" + ("" if count == 1 else "s")
+                for count, noun in (
+                    (known.workers, "worker"), (known.looks, "look"), (known.stalls, "stall"),
+                )
+            )  # fmt: skip
             bar.update(task, completed=known.elapsed_s, said=said, refresh=True)
 
         yield show

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
@@ -27,34 +28,52 @@ SCHEMA = "waitspy.recording/1"
 _RESERVE_BYTES = 256 * 1024
 
 
-class Writer:
-    """Writes a recording folder; every file in it is valid at every moment.
+def create(path: str) -> str:
+    """Makes the empty folder of a new recording, and gives its absolute path.
 
     Raises:
-        RecordingError: from the constructor, when the folder exists or cannot be made.
-        OSError: from every method, when the disk is full or fails.
+        RecordingError: it exists already or cannot be made.
+    """
+    try:
+        whole = os.path.abspath(path)
+        os.makedirs(whole)
+    except FileExistsError:
+        raise RecordingError(
+            f"{path} exists already", "choose another folder with -o, or remove it first"
+        ) from None
+    except OSError as error:
+        raise RecordingError(
+            f"cannot create the recording {path}: {error.strerror}",
+            "choose a folder that this user may write with -o",
+        ) from None
+    return whole
+
+
+def discard(path: str) -> None:
+    """Removes a recording in which nothing was kept."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Writer:
+    """Writes a recording into the folder made by ``create``, or makes it.
+
+    Every file in it is valid at every moment.
+
+    Raises:
+        RecordingError: from the constructor, when the folder is not empty or cannot be made.
+        OSError: from every method but ``close``, when the disk is full or fails.
     """
 
     def __init__(self, path: str, meta: Mapping[str, Any]) -> None:
-        self.path = os.path.abspath(path)
+        self.path = os.path.abspath(path) if _empty(path) else create(path)
         self.meta: dict[str, Any] = {"schema": SCHEMA, **meta}
         self._streams: dict[tuple[str, int], TextIO] = {}
         self._written = ""
         try:
-            os.makedirs(os.path.join(self.path, "stacks"))
-        except FileExistsError:
-            raise RecordingError(
-                f"{path} exists already", "choose another folder with -o, or remove it first"
-            ) from None
-        except OSError as error:
-            raise RecordingError(
-                f"cannot create the recording {path}: {error.strerror}",
-                "choose a folder that this user may write with -o",
-            ) from None
-        try:
+            os.mkdir(self.file("stacks"))
             self.save_meta()
             # Room for the last meta.json when the disk fills up meanwhile.
-            with open(os.path.join(self.path, "reserve"), "wb") as f:
+            with open(self.file("reserve"), "wb") as f:
                 f.write(bytes(_RESERVE_BYTES))
         except OSError as error:
             raise RecordingError(
@@ -106,13 +125,14 @@ class Writer:
 
     def save_file(self, name: str, text: str) -> None:
         """Writes a whole file of the recording at once."""
-        partial = self.file(name + ".partial")
-        with open(partial, "w", encoding="utf-8") as f:
-            f.write(text)
-        os.replace(partial, self.file(name))
+        _save(self.file(name), text)
 
     def close(self) -> None:
-        """Ends every stream and writes the last meta.json; a full disk loses only the rest."""
+        """Ends every stream and writes the last meta.json.
+
+        A full disk loses only the rest: without its last meta.json, the recording loads as one
+        that was cut short.
+        """
         with contextlib.suppress(OSError):
             os.unlink(self.file("reserve"))
         for oracle, pid in list(self._streams):
@@ -120,13 +140,30 @@ class Writer:
                 self.end_stream(oracle, pid, "the capture ended")
         self._streams.clear()
         self.meta["end"] = True
-        self.save_meta()
+        with contextlib.suppress(OSError):
+            self.save_meta()
 
 
 def save_sources(path: str, sources: Mapping[str, Mapping[int, str]]) -> None:
     """Adds the source lines to a finished recording; without space for them it stays without."""
     with contextlib.suppress(OSError):
-        name = os.path.join(path, "sources.json")
-        with open(name + ".partial", "w", encoding="utf-8") as f:
-            json.dump(sources, f)
-        os.replace(name + ".partial", name)
+        _save(os.path.join(path, "sources.json"), json.dumps(sources))
+
+
+def _empty(path: str) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
+
+
+def _save(name: str, text: str) -> None:
+    partial = name + ".partial"
+    try:
+        with open(partial, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.replace(partial, name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise

@@ -29,7 +29,7 @@ _DUMP_TAKES_NS = 60_000_000  # a dump is asked for at its time and read this muc
 def build(worker: WorkerRecord, end_ns: int) -> tuple[ThreadRecord, ...]:
     """The worker's Python threads, by tid, each with stacks that do not overlap."""
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
-    segments = sorted(worker.segments, key=lambda s: s.start_ns)
+    segments = sorted((s for s in worker.segments if s.threads), key=lambda s: s.start_ns)
     names: dict[int, str] = {}
     joined: dict[int, list[tuple[Interval, int]]] = {}
     for n, segment in enumerate(segments):

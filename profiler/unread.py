@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Literal
 
 from profiler import nettable, procfs
 from profiler.model import UnreadSocket
 from profiler.nettable import TcpState
+from profiler.sockdiag import SockDiag
 
 _ENDED = frozenset({TcpState.CLOSE_WAIT, TcpState.CLOSE, TcpState.LAST_ACK, TcpState.CLOSING})
 _PORTS_FOR_S = 5.0
@@ -27,6 +29,14 @@ class Sockets:
         self._pid = pid
         self._ports: frozenset[int] = frozenset()
         self._ports_at_s = -_PORTS_FOR_S
+        self._diag: SockDiag | None = None
+        with suppress(OSError):
+            self._diag = SockDiag(pid)
+
+    def close(self) -> None:
+        """Releases what is held."""
+        if self._diag is not None:
+            self._diag.close()
 
     def unread(self, epfd: int) -> tuple[UnreadSocket, ...] | None:
         """Sockets that the epoll watches and that hold something; None when it cannot be read."""
@@ -42,8 +52,10 @@ class Sockets:
             ports = self._listening() if rows else frozenset()
         except OSError:
             return None
-        found = []
+        found: list[UnreadSocket] = []
         for row in rows:
+            if len(found) == _MOST:
+                break
             ended = row.state in _ENDED
             if row.rx_queue == 0 and not ended:
                 continue
@@ -59,9 +71,10 @@ class Sockets:
                     row.local_text,
                     row.remote_text,
                     row.local_port in ports,
+                    self._diag.read_bytes(row) if kind == "tcp" and self._diag else None,
                 )
             )
-        return tuple(sorted(found, key=lambda s: s.fd)[:_MOST])
+        return tuple(sorted(found, key=lambda s: s.fd))
 
     def _listening(self) -> frozenset[int]:
         """Ports that somebody in the process's network namespace listens on, kept for a while."""

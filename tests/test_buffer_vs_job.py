@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,13 @@ import pytest
 
 from scenarios import SCENARIOS
 from scenarios.buffer_vs_job.channel import Message
-from scenarios.buffer_vs_job.children import ChildFailedError, Children, WorkerThread
+from scenarios.buffer_vs_job.children import (
+    Child,
+    ChildFailedError,
+    Children,
+    WorkerThread,
+    worker_start,
+)
 from scenarios.buffer_vs_job.endpoint import Endpoint
 from scenarios.buffer_vs_job.minihttp import HOST, Client, ClosedError, read_message
 from scenarios.buffer_vs_job.plugin import Buffer, PluginSettings
@@ -125,10 +131,10 @@ def test_retries_double_and_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "share", "rank"), [(1, 50, 1), (4, 50, 2), (77, 99, 77), (100, 99, 99), (100, 90, 90)]
+    ("size", "share", "rank"), [(1, 50, 1), (4, 50, 2), (77, 99, 77), (100, 99, 99), (100, 90, 90)]
 )
-def test_percentiles_are_nearest_rank(count: int, share: int, rank: int) -> None:
-    assert percentile(range(1, count + 1), share) == rank
+def test_percentiles_are_nearest_rank(size: int, share: int, rank: int) -> None:
+    assert percentile(range(1, size + 1), share) == rank
 
 
 EXPORTS = [
@@ -262,7 +268,13 @@ def test_a_buffer_flushes_when_full_or_when_its_first_row_lingered() -> None:
 def test_the_endpoint_inserts_although_the_client_gave_up() -> None:
     async def scenario() -> Counter[str]:
         endpoint = Endpoint(delay_s=0.1)
-        server = await asyncio.start_server(endpoint.serve, HOST, 0)
+        connections: list[asyncio.StreamWriter] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(writer)
+            await endpoint.serve(reader, writer)
+
+        server = await asyncio.start_server(serve, HOST, 0)
         client = Client(server.sockets[0].getsockname()[1])
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
@@ -270,8 +282,10 @@ def test_the_endpoint_inserts_although_the_client_gave_up() -> None:
         await asyncio.to_thread(pass_time_until, lambda: bool(endpoint.inserts))
         await client.fetch("POST", "/insert", b'["a", "b"]')
         assert json.loads(await client.fetch("GET", "/inserts")) == endpoint.inserts
+        before = len(connections)
         assert await client.fetch_kept("GET", "/lookup") == b"{}"
         assert await client.fetch_kept("GET", "/lookup") == b"{}"
+        assert len(connections) == before + 1
         with pytest.raises(ConnectionError, match="404"):
             await client.fetch("GET", "/nowhere")
         client.close()
@@ -428,12 +442,20 @@ def test_a_process_that_cannot_start_is_reported() -> None:
 # --- real runs --------------------------------------------------------------------------------
 
 SHORT = ("--delay", "0.2", "--timeout", "0.9", "--retry", "0.1", "--rate", "0.5", "--events", "14")
+# One event soon, and the next one long after the test has lost its patience.
+LONELY_SEED = next(
+    seed
+    for seed in count()
+    for first, second in [islice(arrivals(Rate("20", 20.0), seed), 2)]
+    if first < 0.5 and second > 2 * PATIENCE_S
+)
 RUNS = {
     "block": (*SHORT, "--park", "block"),
     "thread": (*SHORT, "--park", "block", "--pool", "thread"),
     "cap": (*SHORT, "--park", "cap:0.2"),
     "off": (*SHORT, "--park", "off"),
     "rows": (*SHORT, "--park", "off", "--rows", "3", "--via", "buffer"),
+    "forgotten": (*SHORT[:6], "--rate", "20", "--events", "1", "--seed", str(LONELY_SEED)),
     "fixed": ("--delay", "0.7", "--rate", "every:0.5", "--events", "6", "--timeout", "9"),
 }
 
@@ -457,10 +479,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, dict[
         name: start(*options, "--json", str(folder / name)) for name, options in RUNS.items()
     }
     results = {}
-    for name, process in started.items():
-        table, complaints = process.communicate(timeout=60)
-        assert process.returncode == 0, complaints
-        results[name] = table, json.loads((folder / name).read_text())["vias"]
+    try:
+        for name, process in started.items():
+            table, complaints = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 0, complaints
+            results[name] = table, json.loads((folder / name).read_text())["vias"]
+    finally:
+        for process in started.values():
+            process.kill()
+            process.communicate()
     return results
 
 
@@ -507,6 +534,14 @@ def test_rows_collected_in_a_buffer_are_all_exported_once(
     assert vias["buffer"]["duplicates"] == 0
 
 
+def test_a_flush_that_no_traffic_wakes_is_noticed_in_the_end(
+    runs: dict[str, tuple[str, dict[str, Any]]],
+) -> None:
+    _, vias = runs["forgotten"]
+    assert vias["buffer"]["timeouts"] == vias["buffer"]["duplicates"] == 1
+    assert vias["job"]["timeouts"] == 0
+
+
 def test_with_fixed_gaps_latency_is_the_next_gap_after_the_delay(
     runs: dict[str, tuple[str, dict[str, Any]]],
 ) -> None:
@@ -518,9 +553,11 @@ def test_with_fixed_gaps_latency_is_the_next_gap_after_the_delay(
 # --- ends -------------------------------------------------------------------------------------
 
 
-def started_run(*options: str) -> tuple[subprocess.Popen[str], dict[str, psutil.Process]]:
+def started_run(
+    *options: str, **more: Any
+) -> tuple[subprocess.Popen[str], dict[str, psutil.Process]]:
     """A run whose workers are parked, and its children by name."""
-    run = start("--small", *options)
+    run = start("--small", *options, **more)
     assert run.stderr is not None
     named = re.findall(r"([a-z]+(?:-\d+)?)=(\d+)", run.stderr.readline())
     children = {name: psutil.Process(int(pid)) for name, pid in named}
@@ -564,13 +601,28 @@ def test_a_child_that_dies_ends_the_run_with_its_name(victim: str) -> None:
     pass_time_until(lambda: not any(map(is_running, children.values())))
 
 
-def test_a_signal_to_the_whole_group_is_an_interrupt_and_no_failure() -> None:
-    run = start("--small", start_new_session=True)
-    assert run.stderr is not None
-    run.stderr.readline()
-    os.killpg(run.pid, signal.SIGTERM)
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_whole_group_is_an_interrupt_and_no_failure(
+    sent: signal.Signals, code: int
+) -> None:
+    run, children = started_run(start_new_session=True)
+    os.killpg(run.pid, sent)
     _, complaints = run.communicate(timeout=PATIENCE_S)
-    assert (run.returncode, complaints) == (143, "")
+    assert (run.returncode, complaints) == (code, "")
+    assert not any(map(is_running, children.values()))
+
+
+def test_a_child_ends_by_itself_when_its_channel_closes() -> None:
+    async def scenario(worker: Child) -> None:
+        settings = PluginSettings("buffer", 1, 1.0, 1.0, 1, 0.1)
+        worker.start(worker_start(Park("block"), settings))
+        assert await anext(worker.messages()) == {"type": "ready"}
+        worker.close()
+
+    with Children() as children:
+        worker = children.spawn("scenarios.buffer_vs_job.worker", "buffer-0")
+        asyncio.run(scenario(worker))
+    assert worker.process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ class Watched:
 
     ``ran`` is False when no thread of the process got any CPU time since the last tick.
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
-    ``tids`` are its threads. ``blocked`` maps a blocked thread to its syscall number and first argument. ``due`` is set
-    while I/O waits uncollected on some epoll of the process, ``onset`` at the one tick at which
-    such a wait is old enough to look like the start of an episode.
+    ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
+    thread to its syscall number and first argument. ``due`` is set while I/O waits uncollected
+    on some epoll of the process, ``onset`` at the one tick at which such a wait is old enough to
+    look like the start of an episode.
     """
 
     worker: Worker

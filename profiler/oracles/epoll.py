@@ -102,8 +102,12 @@ class EpollOracle:
     def detach(self, watched: Watched) -> None:
         """Closes the duplicates of that worker."""
         process = self._processes.pop(watched.pid, None)
-        for epoll in process.epolls.values() if process else ():
+        if process is None:
+            return
+        for epoll in process.epolls.values():
             os.close(epoll.duplicate)
+        if process.sockets is not None:
+            process.sockets.close()
 
     def _rescan(
         self, watched: Watched, process: _Process, now_ns: int, unknown: set[int]

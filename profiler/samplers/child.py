@@ -31,10 +31,16 @@ def cpu_clock(pid: int) -> int:
 
 
 class Child:
-    """A helper process; its output goes to the given files."""
+    """A helper process; its output goes to the given files.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.SubprocessError: the same, after the fork.
+    """
 
     def __init__(self, argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes]) -> None:
-        env = {k: v for k, v in os.environ.items() if k != "RUST_BACKTRACE"}
+        # RUST_BACKTRACE and RUST_LOG would bury py-spy's errors in other lines.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("RUST_")}
         self.spawned_ns = time.monotonic_ns()
         self._process = subprocess.Popen(
             argv,

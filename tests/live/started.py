@@ -40,14 +40,18 @@ def started(
         below = procfs.stats(procfs.descendants(process.pid))
         process.terminate()
         try:
-            process.communicate(timeout=ENDS_WITHIN_S)
+            process.wait(ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
         for pid, stat in procfs.stats(below).items():
             if stat.start_ticks == below[pid].start_ticks:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
 
 def wait_for(process: subprocess.Popen[str], ready: str, times: int = 1) -> str:

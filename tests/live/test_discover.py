@@ -10,10 +10,11 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
-from profiler import discover, interpreter, procfs
+from profiler import discover, interpreter, listeners, nettable, procfs
 from profiler.errors import PermissionMissing, TargetError
 from profiler.model import Worker
 from profiler.proctree import NOT_PYTHON, Tree
@@ -28,7 +29,7 @@ WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 TELLS = """
 import platform, sysconfig, sys
 free = bool(sysconfig.get_config_var('Py_GIL_DISABLED'))
-print('ready', platform.python_implementation(), platform.python_version(), free)
+print(' '.join(['ready', platform.python_implementation(), platform.python_version(), str(free)]))
 sys.stdout.flush()
 sys.stdin.read()
 """
@@ -86,6 +87,9 @@ def test_a_renamed_interpreter_is_recognised_even_after_its_file_is_deleted(tmp_
         server.unlink()
         (again,) = discover.find(str(process.pid))
         assert again.python == version
+        shutil.copy(shutil.which("sh") or "/bin/sh", server)  # as an upgrade replaces files
+        (replaced,) = discover.find(str(process.pid))
+        assert replaced.python == version
 
 
 # --- a pid
@@ -250,6 +254,63 @@ def test_a_port_served_by_something_else() -> None:
         assert f"pid {process.pid}" in str(caught.value)
 
 
+def test_a_starter_that_keeps_the_socket_is_not_the_server() -> None:
+    code = (
+        "import os, socket, sys\n"
+        "s = socket.create_server(('127.0.0.1', 0)); s.set_inheritable(True)\n"
+        "print(s.getsockname()[1], flush=True)\n"
+        "os.execvp('sh', ['sh', '-c', '\"$@\"; :', 'sh', *sys.argv[1:]])\n"
+    )
+    with started([sys.executable, "-c", code, sys.executable, "-c", WAIT], ready="") as (
+        process,
+        port,
+    ):
+        wait_for(process, "ready")
+        (below,) = procfs.children(process.pid)
+        (row,) = nettable.listening(process.pid, [int(port)])
+        assert listeners.holders({row.inode}) == ({process.pid, below}, ANY)
+        assert [worker.pid for worker in discover.find(f":{port}")] == [below]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
+def test_a_server_in_another_network_namespace() -> None:
+    unshare = shutil.which("unshare")
+    if not unshare or subprocess.run([unshare, "--net", "true"], check=False).returncode:
+        pytest.skip("no network namespaces here")
+    code = (
+        "import socket, sys\n"
+        "s = socket.create_server(('0.0.0.0', int(sys.argv[1])))\n"
+        "print('ready', s.getsockname()[1], flush=True); sys.stdin.read()\n"
+    )
+    argv = [sys.executable, "-c", code]
+    inside = [unshare, "--net", *argv]
+    with started([*inside, "0"]) as (process, said):
+        port = said.split()[1]
+        assert [worker.pid for worker in discover.find(f":{port}")] == [process.pid]
+        with started([*inside, port]) as (other, _):
+            with pytest.raises(TargetError, match="2 other network namespaces") as caught:
+                discover.find(f":{port}")
+            assert str(process.pid) in caught.value.hint
+            assert str(other.pid) in caught.value.hint
+            with started([*argv, port]) as (here, _):
+                assert [worker.pid for worker in discover.find(f":{port}")] == [here.pid]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pid namespace")
+def test_a_server_in_another_pid_namespace() -> None:
+    unshare = shutil.which("unshare")
+    private = [unshare or "", "--pid", "--fork", "--mount-proc"]
+    if not unshare or subprocess.run([*private, "true"], check=False).returncode:
+        pytest.skip("no pid namespaces here")
+    with started([*private, "--kill-child", sys.executable, "-c", WAIT]) as (process, _):
+        (below,) = procfs.children(process.pid)
+        first, server = discover.find(str(process.pid))
+        assert (first.python, first.role) == (None, "helper")
+        assert (server.pid, server.python is None, server.why_not) == (below, False, None)
+        assert procfs.read_status(below).pids == (below, 1)
+        process.kill()  # unshare takes no notice of a request to end
+
+
 def test_gunicorn_by_pid_by_port_and_by_name(tmp_path: Path) -> None:
     pytest.importorskip("gunicorn")
     marker = f"app_{uuid.uuid4().hex}"
@@ -263,11 +324,7 @@ def test_gunicorn_by_pid_by_port_and_by_name(tmp_path: Path) -> None:
         assert roles_of(by_pid) == [("master", "gunicorn"), *[("worker", "gunicorn")] * 2]
         assert by_pid[0].pid == process.pid
         inodes = {procfs.parse_socket(link) for link in procfs.fds(by_pid[1].pid).values()}
-        ports = {
-            row.local_port
-            for row in discover.listeners.nettable.listening(process.pid)
-            if row.inode in inodes
-        }
+        ports = {row.local_port for row in nettable.listening(process.pid) if row.inode in inodes}
         (port,) = ports
         assert {w.pid for w in discover.find(f":{port}")} == {w.pid for w in by_pid}
         assert {w.pid for w in discover.find(marker.upper())} == {w.pid for w in by_pid}
@@ -280,7 +337,7 @@ def test_uvicorn_with_workers(tmp_path: Path) -> None:
     )
     argv = [sys.executable, "-m", "uvicorn", "--workers", "2", "--port", "0", "--lifespan", "off"]
     argv += ["--app-dir", str(tmp_path), "quiet:app"]
-    with started(argv, ready="Application startup complete", times=2) as (process, _):
+    with started(argv, ready="Started server process", times=2) as (process, _):
         workers = discover.find(str(process.pid))
         assert workers[0].pid == process.pid
         assert roles_of(workers)[0] == ("master", "uvicorn")
@@ -336,16 +393,16 @@ def test_a_pattern_that_matches_nothing_python() -> None:
         assert f"pid {process.pid}" in str(caught.value)
 
 
-def test_waitspy_itself_never_matches() -> None:
-    own = " ".join(procfs.read_cmdline(os.getpid()))
-    with pytest.raises(TargetError, match="no command line matches"):
-        discover.find(own + uuid.uuid4().hex)
-    code = "from profiler import discover; import sys\nprint([w.pid for w in discover.find(sys.argv[1])])"
+def test_waitspy_and_what_started_it_never_match() -> None:
     marker = uuid.uuid4().hex
-    failed = subprocess.run(
-        [sys.executable, "-c", code, marker], capture_output=True, text=True, check=False
+    code = "from profiler import discover; import sys; print(discover.find(sys.argv[1]))"
+    done = subprocess.run(
+        ["sh", "-c", '"$@"; :', "sh", sys.executable, "-c", code, marker],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert "no command line matches" in failed.stderr
+    assert f"TargetError: no command line matches '{marker}'" in done.stderr
 
 
 # --- rights
@@ -413,15 +470,15 @@ def test_another_users_process_says_what_right_is_missing() -> None:
 
 def test_what_cannot_be_attached_for_another_reason_is_no_matter_of_rights() -> None:
     with started(["sh", "-c", "echo ready; read x; :"]) as (process, _):
+        workers = Tree([process.pid]).scan()
         with pytest.raises(TargetError, match="no worker can be attached"):
-            discover.require_attachable(Tree([process.pid]).scan())
+            discover.require_attachable(workers)
 
 
 def test_the_helpers_of_this_module_wait_for_lines() -> None:
     with started([sys.executable, "-c", WAIT + "\nprint('second', flush=True)"]) as (process, said):
         assert said == "ready"
-        assert process.stdin is not None
         tell(process, "x")
+        assert process.stdin is not None
         process.stdin.close()
         assert wait_for(process, "second") == "second"
-        process.stdin = None

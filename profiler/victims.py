@@ -1,0 +1,121 @@
+"""Who waited behind an episode: unread sockets by what they are, with how long they waited."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from profiler.episodes import Starvation
+from profiler.model import NS, UnreadSocket, Victim
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """So many items of one name waited over a span; ``key`` tells which ones are the same."""
+
+    name: str
+    connection: bool
+    key: int | None
+    start_ns: int
+    end_ns: int
+    count: int
+
+
+def of(episodes: Sequence[Starvation]) -> tuple[Victim, ...]:
+    """The victims of those episodes by name, the longest wait first.
+
+    A look at the sockets holds until the next one, the first from the episode's start on. The
+    accept queue that several workers share is counted once.
+    """
+    pieces: dict[tuple[str, bool], list[_Piece]] = {}
+    for episode in episodes:
+        for piece in _pieces(episode):
+            pieces.setdefault((piece.name, piece.connection), []).append(piece)
+    found = []
+    for (name, connection), some in pieces.items():
+        count, waited_ns = _sum(some)
+        waited_s = waited_ns / NS
+        found.append(Victim("connection" if connection else "io", name, None, count, waited_s))
+    return tuple(sorted(found, key=lambda v: (-v.waited_s, v.name)))
+
+
+def _pieces(episode: Starvation) -> Iterator[_Piece]:
+    looks = [look for look in episode.looks if look.sockets]
+    for n, look in enumerate(looks):
+        start_ns = look.at_ns if n else episode.start_ns
+        end_ns = looks[n + 1].at_ns if n + 1 < len(looks) else episode.end_ns
+        for s in look.sockets:
+            listener = s.kind == "listener"
+            count = max(1, s.size) if listener else 1
+            yield _Piece(name_of(s), listener, s.inode, start_ns, end_ns, count)
+    if not looks:
+        name = f"ready I/O on epoll descriptor {episode.loop.epfd}"
+        yield _Piece(
+            name,
+            connection=False,
+            key=None,
+            start_ns=episode.start_ns,
+            end_ns=episode.end_ns,
+            count=1,
+        )
+
+
+def name_of(socket: UnreadSocket) -> str:
+    """What waits, in words: by what the peer is, not by its passing port."""
+    if socket.kind == "listener":
+        return f"connections to accept on {socket.local}"
+    if socket.inbound:
+        what = "requests" if socket.kind == "tcp" else "closed connections"
+        return f"{what} on port {socket.local.rsplit(':', 1)[-1]}"
+    what = "unread data from" if socket.kind == "tcp" else "end of the connection to"
+    return f"{what} {socket.peer}"
+
+
+def _sum(pieces: Sequence[_Piece]) -> tuple[int, int]:
+    """How many items those pieces are, and how long they waited together (nanoseconds)."""
+    count = waited_ns = 0
+    keyed: dict[int, list[_Piece]] = {}
+    for piece in pieces:
+        if piece.key is None:
+            count += piece.count
+            waited_ns += piece.count * (piece.end_ns - piece.start_ns)
+        else:
+            keyed.setdefault(piece.key, []).append(piece)
+    for some in keyed.values():
+        for group in _contiguous(some):
+            count += max(piece.count for piece in group)
+            waited_ns += _area(group)
+    return count, waited_ns
+
+
+def _contiguous(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    group: list[_Piece] = []
+    end_ns = 0
+    for piece in sorted(pieces, key=lambda p: p.start_ns):
+        if group and piece.start_ns > end_ns:
+            yield group
+            group = []
+        group.append(piece)
+        end_ns = max(end_ns, piece.end_ns)
+    if group:
+        yield group
+
+
+def _area(pieces: Sequence[_Piece]) -> int:
+    """The most that any of the pieces says, over time."""
+    area = at_ns = 0
+    open_ones: list[tuple[int, int]] = []  # a heap of (-count, end)
+    for piece in [*sorted(pieces, key=lambda p: p.start_ns), None]:
+        until_ns = max(p.end_ns for p in pieces) if piece is None else piece.start_ns
+        while open_ones and at_ns < until_ns:
+            count, end_ns = -open_ones[0][0], open_ones[0][1]
+            if end_ns <= at_ns:
+                heapq.heappop(open_ones)
+                continue
+            area += count * (min(end_ns, until_ns) - at_ns)
+            at_ns = min(end_ns, until_ns)
+        at_ns = until_ns
+        if piece is not None:
+            heapq.heappush(open_ones, (-piece.count, piece.end_ns))
+    return area

@@ -1,0 +1,27 @@
+"""What all tests share: which Pythons are covered, and that nothing is skipped in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from tests import pythons
+
+
+def pytest_report_header() -> str:
+    return "CPythons covered: " + (", ".join(pythons.found()) or "none")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI everything that a test needs is there: a skip hides a failure."""
+    del call
+    report = yield
+    if report.skipped and os.environ.get("CI") and "may_skip" not in item.keywords:
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report

@@ -1,0 +1,70 @@
+"""profiler.doctor on a real target: rights, descriptors, and stacks that py-spy really reads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from profiler import doctor, interpreter, procfs
+from tests.live.started import started
+
+pytestmark = [
+    pytest.mark.ptrace,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+LOOP = """
+import asyncio, sys
+def wait():
+    print('ready', flush=True)
+    sys.stdin.read()
+async def main():
+    await asyncio.get_running_loop().run_in_executor(None, wait)
+asyncio.run(main())
+"""
+
+
+def checks_of(pid: int) -> dict[str, doctor.Check]:
+    return {check.name: check for check in doctor.examine(str(pid))}
+
+
+def test_a_server_with_an_event_loop() -> None:
+    with started([sys.executable, "-c", LOOP]) as (process, _):
+        checks = checks_of(process.pid)
+        assert checks["target"].status == "ok"
+        assert checks["target"].found == "processes: 1, Python: 1, attachable: 1"
+        worker = checks[f"pid {process.pid}"]
+        assert worker.status == "ok"
+        version = ".".join(map(str, sys.version_info[:3]))
+        for part in ("worker", f"CPython {version}", "1 epoll descriptor", "waitspy's network"):
+            assert part in worker.found
+        stacks = checks[f"pid {process.pid} stacks"]
+        assert (stacks.status, stacks.found) == ("ok", "py-spy read 2 threads")
+        assert procfs.read_stat(process.pid).state not in "tT", "it was not left stopped"
+        assert procfs.read_status(process.pid).tracer_pid == 0
+
+
+def test_stacks_that_cannot_be_read_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "py-spy"
+    broken.write_text("#!/bin/sh\necho 'Error: no such luck' >&2; exit 1\n")
+    broken.chmod(0o755)
+    with started([sys.executable, "-c", LOOP]) as (process, _):
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+        stacks = checks_of(process.pid)[f"pid {process.pid} stacks"]
+        assert (stacks.status, stacks.found) == ("fail", "Error: no such luck")
+        assert stacks.remedy
+
+
+def test_a_python_that_is_too_old_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "OLDEST", (3, 99))
+    monkeypatch.setattr(interpreter, "NEWEST", (3, 99))
+    with started([sys.executable, "-c", LOOP]) as (process, _):
+        checks = checks_of(process.pid)
+        assert checks["target"].status == "fail"
+        worker = checks[f"pid {process.pid}"]
+        assert worker.status == "fail"
+        assert "is older than" in worker.found
+        assert worker.remedy
+        assert f"pid {process.pid} stacks" not in checks

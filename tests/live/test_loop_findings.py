@@ -1,0 +1,148 @@
+"""Findings against loops that log their own harm: kind, blame, bounds and seconds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pythons
+from tests.live.running import TARGETS, Target, client, record, said, starving, target
+
+pytestmark = pytest.mark.ptrace
+
+_BOUND_S = 0.060
+_SERVER = TARGETS / "loop_server.py"
+
+
+def _truth(log: list[dict[str, Any]], report: dict[str, Any]) -> list[tuple[float, float]]:
+    """The harms inside the recording, clipped to it."""
+    start = report["recording"]["monotonic_start_s"]
+    end = start + report["recording"]["duration_s"]
+    spans = [(max(h["start"], start), min(h["end"], end)) for h in log]
+    return [(a, b) for a, b in spans if b - a > 0.1]
+
+
+def _check(
+    report: dict[str, Any], truth: list[tuple[float, float]], finding: dict[str, Any]
+) -> None:
+    """Seconds within 10 %, each episode's bounds within 60 ms of a harm's."""
+    assert truth
+    whole = sum(b - a for a, b in truth)
+    assert finding["starved_s"] == pytest.approx(whole, rel=0.10), (truth, said(report))
+    assert finding["occurrences"] == len(finding["episodes"]) == len(truth), (truth, said(report))
+    assert finding["longest_s"] == pytest.approx(max(b - a for a, b in truth), abs=_BOUND_S * 2)
+    length = report["recording"]["duration_s"]
+    assert finding["share"] == pytest.approx(finding["starved_s"] / length, rel=1e-3)
+    for episode, (start, end) in zip(finding["episodes"], sorted(truth), strict=True):
+        assert abs(episode["start_s"] - start) <= _BOUND_S, (truth, said(report))
+        assert abs(episode["end_s"] - end) <= _BOUND_S, (truth, said(report))
+
+
+def _serve(mode: str, *more: object, python: str = sys.executable) -> list[str]:
+    return [python, str(_SERVER), mode, *(str(m) for m in more)]
+
+
+def _recorded(argv: list[str], folder: Path, seconds: float = 3.0) -> tuple[dict[str, Any], Target]:
+    with target(argv) as server, client(server.ready["port"]):
+        report = record(server.pid, folder, seconds=seconds)
+        server.read_log()
+    return report, server
+
+
+@pytest.mark.parametrize("version", pythons.found())
+def test_a_sleep_in_a_callback_starves_the_loop(version: str, tmp_path: Path) -> None:
+    argv = _serve("sleep", 0.35, 0.4, python=pythons.found()[version])
+    report, server = _recorded(argv, tmp_path / "rec", seconds=4)
+    (finding,) = starving(report)
+    assert finding["kind"] == "blocked-loop"
+    assert finding["blame"]["function"].endswith("sleep")
+    assert finding["blame"]["source"] == "time.sleep(HARM_S)"
+    assert finding["wait"]["kind"] == "sleep"
+    assert finding["wait"]["call"] == "time.sleep"
+    assert finding["victims"][0]["kind"] == "io"
+    _check(report, _truth(server.logged, report), finding)
+
+
+@pytest.mark.parametrize(
+    ("mode", "wait", "call"),
+    [
+        ("nap_often", "sleep", "time.sleep"),
+        ("take_lock", "lock", "lock.acquire"),
+        ("get_from_queue", "queue", "queue.Queue.get"),
+        ("run_command", "subprocess", "subprocess.run"),
+        ("receive", "socket", "ours.recv"),
+        ("select_myself", "socket", "selectors.select"),
+        ("join_thread", "join", "Thread.join"),
+    ],
+)
+def test_each_kind_of_wait_is_named(mode: str, wait: str, call: str, tmp_path: Path) -> None:
+    report, server = _recorded(_serve(mode, 0.4, 0.3), tmp_path / "rec")
+    (finding,) = starving(report)
+    assert finding["kind"] == "blocked-loop"
+    assert finding["blame"]["function"] == mode
+    assert (finding["wait"]["kind"], finding["wait"]["call"]) == (wait, call)
+    _check(report, _truth(server.logged, report), finding)
+
+
+@pytest.mark.parametrize("mode", ["compute", "match_badly"])
+def test_a_callback_on_the_cpu_is_a_busy_loop(mode: str, tmp_path: Path) -> None:
+    report, server = _recorded(_serve(mode, 0.5, 0.5), tmp_path / "rec")
+    kinds = {f["kind"]: f for f in starving(report)}
+    assert set(kinds) == {"busy-loop"}, said(report)
+    assert kinds["busy-loop"]["blame"]["function"] == mode
+    _check(report, _truth(server.logged, report), kinds["busy-loop"])
+
+
+def test_uvloop_is_seen_like_asyncio(tmp_path: Path) -> None:
+    report, server = _recorded(_serve("sleep", 0.35, 0.4, "uvloop"), tmp_path / "rec")
+    (finding,) = starving(report)
+    assert (finding["kind"], finding["blame"]["function"]) == ("blocked-loop", "sleep")
+    _check(report, _truth(server.logged, report), finding)
+
+
+@pytest.mark.parametrize("version", pythons.found())
+def test_a_worker_that_waits_in_its_inbox_parks_its_loop(version: str, tmp_path: Path) -> None:
+    argv = [pythons.found()[version], str(TARGETS / "parked_worker.py"), "1.2", "0.4"]
+    with target(argv) as worker:
+        report = record(worker.pid, tmp_path / "rec", seconds=5)
+        worker.read_log()
+    (finding,) = starving(report)
+    assert finding["kind"] == "parked-loop"
+    assert finding["blame"]["function"].endswith("next_job")
+    assert finding["blame"]["source"] == "return self.inbox.get()"
+    assert finding["wait"]["kind"] == "queue"
+    _check(report, _truth(worker.logged, report), finding)
+
+
+@pytest.mark.parametrize("mode", ["healthy", "fork"])
+def test_a_loop_that_serves_is_silent(mode: str, tmp_path: Path) -> None:
+    report, _ = _recorded(_serve(mode, 0, 0.2), tmp_path / "rec")
+    assert report["findings"] == []
+
+
+def test_a_child_that_inherited_the_loop_of_a_blocked_parent_is_not_blamed(tmp_path: Path) -> None:
+    """The epoll is ready in both; only the parent has ever run the loop."""
+    with target(_serve("fork", 0, 0.2)) as server, client(server.ready["port"]):
+        report = record(server.pid, tmp_path / "rec")
+    assert len(report["workers"]) == 2
+    assert report["findings"] == []
+
+
+def test_a_loop_with_always_something_to_do_is_silent(tmp_path: Path) -> None:
+    """Every answer takes some CPU and a client waits for each: busy, but fair."""
+    argv = _serve("saturated", 0, 0.2)
+    with target(argv) as server, client(server.ready["port"], connections=6, gap_s=0.0):
+        report = record(server.pid, tmp_path / "rec", seconds=4)
+    assert starving(report) == [], said(report)
+
+
+def test_a_blocking_call_that_starves_nothing_is_latent(tmp_path: Path) -> None:
+    with target(_serve("sleep", 0.3, 0.3)) as server:
+        report = record(server.pid, tmp_path / "rec")
+    (finding,) = report["findings"]
+    assert (finding["kind"], finding["verdict"]) == ("blocked-loop", "latent")
+    assert finding["blame"]["function"] == "sleep"
+    assert finding["starved_s"] == 0
