@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 from profiler import chrometrace
 from profiler.errors import RecordingError
@@ -20,6 +21,7 @@ from profiler.model import (
     Loss,
     Recording,
     RecordingInfo,
+    Role,
     Segment,
     UnreadSocket,
     Worker,
@@ -42,33 +44,35 @@ def load(path: str) -> Recording:
     meta = _meta(path)
     losses: list[Loss] = []
     try:
-        start_ns = int(meta["clock"]["monotonic_ns"])
+        clock, host = _needed(meta, "clock", dict), _needed(meta, "host", dict)
+        start_ns = _needed(clock, "monotonic_ns", int)
         workers = tuple(_worker(path, meta, row, losses) for row in meta.get("workers", ()))
-        end_ns = int(meta.get("end_ns") or _last_ns(workers, start_ns))
+        end_ns = _maybe(meta, "end_ns", int) or _last_ns(workers, start_ns)
+        duration_s = max(0.0, (end_ns - start_ns) / NS)
         if not meta.get("end"):
-            what = f"everything after {max(0, end_ns - start_ns) / NS:.3g} s"
+            what = f"everything after {duration_s:.3g} s"
             losses.append(Loss(what, "waitspy was killed, or the disk failed", _KEEP))
         losses.extend(_loss(row) for row in meta.get("losses", ()))
         info = RecordingInfo(
-            started_at=str(meta["clock"]["wall"]),
+            started_at=_needed(clock, "wall", str),
             monotonic_start_ns=start_ns,
-            duration_s=max(0.0, (end_ns - start_ns) / NS),
-            rate_hz=float(meta["rate_hz"]),
-            target=str(meta["target"]),
-            host=str(meta["host"]["name"]),
+            duration_s=duration_s,
+            rate_hz=_needed(meta, "rate_hz", float),
+            target=_needed(meta, "target", str),
+            host=_needed(host, "name", str),
             end_ns=end_ns,
-            min_stall_s=float(meta["min_stall_s"]),
-            arch=str(meta["host"]["arch"]),
-            tick_s=float(meta["tick_s"]),
+            min_stall_s=_needed(meta, "min_stall_s", float),
+            arch=_needed(host, "arch", str),
+            tick_s=_needed(meta, "tick_s", float),
         )
-        cost = meta.get("cost") or {}
-        sources = _sources(path, losses)
+        cost = _maybe(meta, "cost", dict) or {}
+        names = ("cpu_s", "cpu_share", "peak_rss_mb")
         return Recording(
             info=info,
             workers=workers,
             losses=tuple(losses),
-            cost=Cost(cost.get("cpu_s"), cost.get("cpu_share"), cost.get("peak_rss_mb")),
-            sources=sources,
+            cost=Cost(*(_maybe(cost, name, float) for name in names)),
+            sources=_sources(path, losses),
         )
     except _DAMAGED as error:
         raise RecordingError(
@@ -84,10 +88,10 @@ def _meta(path: str) -> dict[str, Any]:
         if not stat.S_ISDIR(os.stat(path).st_mode):
             raise RecordingError(f"{path} is not a folder", hint)
     except (OSError, ValueError) as error:
-        why = (
-            "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        )
-        raise RecordingError(f"{path} {why}", hint) from None
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, FileNotFoundError):
+            raise RecordingError(f"{path} does not exist", hint) from None
+        raise RecordingError(f"{path} cannot be read: {why}", hint) from None
     try:
         with open(name, encoding="utf-8") as f:
             meta = json.load(f)
@@ -111,25 +115,50 @@ def _meta(path: str) -> dict[str, Any]:
     return meta
 
 
+def _maybe(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
+    """The value under that key, None without one; raises TypeError when it is something else."""
+    value: object = row.get(key)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{key} is {str(value)[:40]!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} is {value}")
+    return value
+
+
+def _needed(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
+    value = _maybe(row, key, kind)
+    if value is None:
+        raise KeyError(key)
+    return value
+
+
 def _loss(row: Mapping[str, Any]) -> Loss:
-    return Loss(str(row["what"]), str(row["why"]), str(row["remedy"]), row.get("pid"))
+    what, why, remedy = (_needed(row, key, str) for key in ("what", "why", "remedy"))
+    return Loss(what, why, remedy, _maybe(row, "pid", int))
 
 
 def _worker(
     path: str, meta: Mapping[str, Any], row: Mapping[str, Any], losses: list[Loss]
 ) -> WorkerRecord:
-    pid = int(row["pid"])
+    pid = _needed(row, "pid", int)
+    role = _needed(row, "role", str)
+    if role not in get_args(Role):
+        raise ValueError(f"role is {role[:40]!r}")
     worker = Worker(
         pid=pid,
-        ppid=int(row["ppid"]),
-        role=row["role"],
-        command=str(row["command"]),
-        start_ticks=int(row["start_ticks"]),
-        python=row.get("python"),
-        framework=row.get("framework"),
-        threads=row.get("threads"),
-        why_not=row.get("why_not"),
-        remedy=row.get("remedy"),
+        ppid=_needed(row, "ppid", int),
+        role=cast("Role", role),
+        command=_needed(row, "command", str),
+        start_ticks=_needed(row, "start_ticks", int),
+        python=_maybe(row, "python", str),
+        framework=_maybe(row, "framework", str),
+        threads=_maybe(row, "threads", int),
+        why_not=_maybe(row, "why_not", str),
+        remedy=_maybe(row, "remedy", str),
     )
     mine = [s for s in meta.get("segments", ()) if s["pid"] == pid]
     ids = [(int(at), int(pthread), int(tid)) for at, pthread, tid in row.get("native_ids", ())]
@@ -142,13 +171,13 @@ def _worker(
     epolls = _rows(path, "epoll", pid, losses, cut=cut)
     return WorkerRecord(
         worker=worker,
-        attached_ns=int(row["attached_ns"]),
-        gone_ns=row.get("gone_ns"),
-        exit=row.get("exit"),
+        attached_ns=_needed(row, "attached_ns", int),
+        gone_ns=_maybe(row, "gone_ns", int),
+        exit=_maybe(row, "exit", str),
         rate_hz=rate_hz,
         samples=samples,
         missed_samples=missed,
-        oracles=dict(row.get("oracles", {})),
+        oracles={str(name): str(state) for name, state in row.get("oracles", {}).items()},
         runtime_span=(int(span[0]), int(span[1])) if span else None,
         segments=segments,
         states=_states(states, losses, pid),
@@ -263,15 +292,23 @@ def _epoll_event(row: list[Any]) -> EpollEvent:
     if what == "open":
         return EpollEvent(at_ns, epfd, share=int(value))
     if what == "unread":
-        return EpollEvent(at_ns, epfd, unread=tuple(UnreadSocket(*item) for item in value))
+        return EpollEvent(at_ns, epfd, unread=tuple(_unread(item) for item in value))
     raise ValueError(what)
+
+
+def _unread(item: list[Any]) -> UnreadSocket:
+    found = UnreadSocket(*item)
+    numbers, texts = (found.fd, found.inode, found.size), (found.kind, found.local, found.peer)
+    if not all(type(n) is int for n in numbers) or not all(isinstance(t, str) for t in texts):
+        raise TypeError(item)
+    return found
 
 
 def _dumps(path: str, pid: int, losses: list[Loss]) -> tuple[Dump, ...]:
     name = os.path.join(path, "stacks", f"{pid}.dumps.jsonl")
     try:
         with open(name, encoding="utf-8", errors="replace") as f:
-            lines = f.read().rstrip("\n").split("\n")
+            lines = [line for line in f.read().split("\n") if line]
     except FileNotFoundError:
         return ()
     except OSError as error:

@@ -92,7 +92,8 @@ class Tree:
                 self._ended.add((pid, stat.start_ticks))
                 del self._entries[pid]
                 continue
-            executed = stat.image != entry.stat.image
+            # rights that come or go hide or show the image; that is no exec
+            executed = None not in {stat.image, entry.stat.image} and stat.image != entry.stat.image
             if executed:
                 executed_now.add(pid)
             wait_s = _FIRST_LOOK_AGAIN_S if executed else entry.look_again_after_s * 2

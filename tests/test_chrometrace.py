@@ -82,6 +82,36 @@ def test_the_root_frame_names_the_thread(root: str, tid: int, name: str) -> None
     assert thread.intervals[0].stack == A
 
 
+def native(*noted: tuple[int, int, int], start_us: int = 0) -> list[int]:
+    """Thread ids of one thread with pthread id 0x7F, noted at those times (milliseconds)."""
+    text = Trace().show(start_us, 0x7F, "thread (0x7F): x", A).end(start_us + 10)
+    known = [(ZERO + at_ms * 1_000_000, pthread, tid) for at_ms, pthread, tid in noted]
+    return [t.tid for t in parse(text, ZERO, PERIOD, None, known).threads]
+
+
+def test_a_pthread_id_is_translated_by_what_was_noted() -> None:
+    assert native((0, 0x7F, 4711)) == [4711]
+    assert native((0, 0x80, 4711)) == [0x7F]
+    assert native() == [0x7F]
+
+
+def test_a_recycled_pthread_id_means_the_thread_that_had_it_then() -> None:
+    noted = ((0, 0x7F, 11), (500, 0x7F, 12))
+    assert native(*noted, start_us=100_000) == [11]
+    assert native(*noted, start_us=499_000) == [12]  # a thread is noted a little after it starts
+    assert native(*noted, start_us=900_000) == [12]
+
+
+def test_a_thread_that_was_noted_late_is_still_that_one() -> None:
+    assert native((300, 0x7F, 11)) == [11]
+
+
+def test_native_ids_do_not_touch_roots_that_are_native_already() -> None:
+    text = Trace().show(0, 0x7F, "thread (127): x", A).end(10)
+    (thread,) = parse(text, ZERO, PERIOD, None, [(ZERO, 127, 4711)]).threads
+    assert thread.tid == 127
+
+
 def test_a_function_named_like_a_root_is_a_frame() -> None:
     odd: Stack = (Frame("thread (99): fake", "/app/a.py", 1), *A)
     thread = only(parse(Trace().show(0, 7, ROOT, odd).end(10), ZERO, PERIOD))

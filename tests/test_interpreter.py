@@ -246,7 +246,7 @@ def test_damaged_files_are_no_python() -> None:
 def test_headers_that_lie_about_sizes_are_survived(tmp_path: Path) -> None:
     whole = bytearray(Elf(symbols={b"_PyRuntime": (0, 24)}).build())
     sections_at = struct.unpack_from("<Q", whole, 40)[0]
-    struct.pack_into("<Q", whole, sections_at + 64 + 32, 1 << 60)
+    struct.pack_into("<Q", whole, sections_at + 64 + 32, 24 << 50)
     (tmp_path / "lies").write_bytes(whole)
     with open(tmp_path / "lies", "rb") as file:
         assert interpreter.read_image(file) is None

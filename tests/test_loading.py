@@ -208,6 +208,15 @@ def test_segments_of_other_workers_are_not_mixed_in(tmp_path: Path) -> None:
     assert (nine.segments, nine.states, nine.epolls, nine.dumps) == ((), {}, (), ())
 
 
+def test_pthread_ids_of_old_pythons_become_thread_ids(tmp_path: Path) -> None:
+    path = write(tmp_path / "rec", {"native_ids": [[START_NS, 0x7F00, 7], [at(100), 0x7F08, 8]]})
+    own = Trace(7).show(1_000, 0x7F00, "thread (0x7F00): MainThread", POLL)
+    own.show(120_000, 0x7F08, "thread (0x7F08): pool", HANDLER[-1:])
+    (path / "stacks/7-0.trace.json").write_text(own.end(999_000), "utf-8")
+    (segment,) = load(path).workers[0].segments
+    assert [(t.tid, t.name) for t in segment.threads] == [(7, "MainThread"), (8, "pool")]
+
+
 def test_a_segment_file_is_looked_for_in_the_recording_only(tmp_path: Path) -> None:
     path = write(tmp_path / "rec")
     meta = json.loads((path / "meta.json").read_text("utf-8"))
@@ -343,16 +352,28 @@ def test_a_cut_recording_can_be_judged(whole: Path) -> None:
 def test_a_capture_that_was_killed_says_so(whole: Path) -> None:
     drop(whole, "end", "end_ns", "cost")
     recording = load(whole)
-    assert "the end of the recording" in whats(recording)
     # The last thing that it knows of: the end of the stacks.
+    assert whats(recording) == {"everything after 0.999 s"}
     assert recording.info.end_ns == START_NS + 999_000_000
+
+
+def test_a_killed_capture_lasts_as_long_as_its_last_row(whole: Path) -> None:
+    drop(whole, "end", "end_ns", "cost")
+    for name, last_ns in (
+        ("stacks/7-0.trace.json", at(950)),
+        ("oracles/epoll/7.jsonl", at(900)),
+        ("oracles/threads/7.jsonl", at(310)),
+        ("stacks/7.dumps.jsonl", START_NS),
+    ):
+        (whole / name).unlink()
+        assert load(whole).info.end_ns == last_ns
 
 
 def test_a_killed_capture_without_any_data_still_loads(tmp_path: Path) -> None:
     Writer(str(tmp_path / "rec"), META)
     recording = load(tmp_path / "rec")
     assert (recording.workers, recording.info.duration_s) == ((), 0.0)
-    assert whats(recording) == {"the end of the recording"}
+    assert whats(recording) == {"everything after 0 s"}
 
 
 @pytest.mark.parametrize("name", ["stacks/7-0.trace.json", "oracles/threads/7.jsonl", "oracles/epoll/7.jsonl"])

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.model import Interval, KernelState, Segment, Stack, ThreadRecord, WorkerRecord
+from profiler.model import (
+    Interval,
+    KernelState,
+    SampledThread,
+    Segment,
+    Stack,
+    ThreadRecord,
+    WorkerRecord,
+)
 from profiler.timeline import build, state_at, still_spans
 from tests.build import (
+    MS,
     PARKED,
+    PERIOD_NS,
     POLL,
     Shown,
     at,
@@ -27,6 +38,7 @@ A = stack("main@/app/a.py:3 > work@/app/a.py:9")
 B = stack("main@/app/a.py:3 > rest@/app/a.py:20")
 C = stack("main@/app/a.py:30")
 END = 1_000
+STOOD = states((0, "run"), (200, "clock_nanosleep"), (700, "run"))
 
 
 def shown(record: WorkerRecord, tid: int = 1, end_ms: float = END) -> list[Shown]:
@@ -77,6 +89,25 @@ def test_the_name_is_the_last_one_seen() -> None:
     first = segment(0, 300, {1: [(0, 300, A)]})
     (thread,) = build(segments(first), at(END))
     assert thread == ThreadRecord(100, 1, "thread-1", intervals((0, 300, A)), ())
+
+
+@pytest.mark.parametrize("rows", [(), STOOD], ids=["no kernel state", "kernel state"])
+def test_a_thread_that_was_renamed_keeps_its_time_order(rows: tuple[KernelState, ...]) -> None:
+    # The sampler lists a thread once per name, sorted by name.
+    renamed = Segment(
+        at(0),
+        at(1000),
+        PERIOD_NS,
+        (
+            SampledThread(1, "a-later", intervals((600, 1000, B))),
+            SampledThread(1, "z-at-first", intervals((0, 600, A))),
+        ),
+    )
+    (thread,) = build(segments(renamed, kernel={1: rows}), at(END))
+    assert thread.name == "a-later"
+    assert [i.start_ns for i in thread.intervals] == sorted(i.start_ns for i in thread.intervals)
+    assert sum(i.end_ns - i.start_ns for i in thread.intervals) == 1_000 * MS
+    assert thread.intervals[0].stack == A
 
 
 def test_nothing_is_shown_after_the_worker_or_the_recording_ended() -> None:
@@ -132,8 +163,6 @@ def test_state_at_is_the_one_in_force() -> None:
 
 
 # --- settling ------------------------------------------------------------------------------------
-
-STOOD = states((0, "run"), (200, "clock_nanosleep"), (700, "run"))
 
 
 def test_one_sample_inside_a_still_span_names_all_of_it() -> None:

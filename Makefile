@@ -1,0 +1,55 @@
+# Everything works from a fresh clone on Debian 12 with Python 3.11, as root.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+DEMO := waitspy-demo
+
+.PHONY: demo test unit lint bench clean system
+
+demo: .venv/ready
+	rm -rf $(DEMO) && mkdir $(DEMO)
+	@echo "== the worker parks in a blocking wait while its flushes are under way"
+	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/block -- --small --park block --json $(DEMO)/block.json
+	@echo
+	@echo "== the same work, but the loop itself waits for messages"
+	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/off -- --small --park off --json $(DEMO)/off.json
+	$(BIN)/waitspy flamegraph $(DEMO)/block --weight starved -o $(DEMO)/block.svg
+	$(BIN)/waitspy report $(DEMO)/block --format markdown -o $(DEMO)/block.md
+	@echo
+	@echo "latencies:   $(DEMO)/block.json $(DEMO)/off.json"
+	@echo "recordings:  $(DEMO)/block $(DEMO)/off"
+	@echo "report:      $(DEMO)/block.md"
+	@echo "flamegraph:  $(DEMO)/block.svg  (open it in a browser)"
+
+test: lint unit
+
+unit: .venv/dev system
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/dev
+	$(BIN)/python -m tests.benchmarks
+
+# System packages: only what is missing, and only where apt can install it.
+system:
+	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "waitspy needs Python 3.11 or newer: make PYTHON=/path/to/it"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/system-packages.sh =python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+
+.venv/ready: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q --editable .
+	@touch $@
+
+.venv/dev: .venv/ready
+	$(BIN)/python -m pip install -q --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache
