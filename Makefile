@@ -41,9 +41,9 @@ system:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "waitspy needs Python 3.11 or newer: make PYTHON=/path/to/it"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/system-packages.sh =python3-venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
 
 .venv/ready: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'  # the first with --group
 	$(BIN)/python -m pip install -q --editable .
 	@touch $@
 

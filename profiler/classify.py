@@ -40,7 +40,7 @@ class Context:
 
 def activities(thread: ThreadRecord, context: Context) -> tuple[Activity, ...]:
     """The thread's intervals, split where the kernel state changed what they mean."""
-    named: dict[tuple[Stack, bool, int | None, int | None], Wait] = {}
+    named: dict[tuple[Stack, bool | None, int | None, int | None], Wait] = {}
     result: list[Activity] = []
     n = 0
     states = thread.states
@@ -57,7 +57,7 @@ def activities(thread: ThreadRecord, context: Context) -> tuple[Activity, ...]:
             until_ns = min(interval.end_ns, following.at_ns if following else interval.end_ns)
             key = (
                 interval.stack,
-                state is None,
+                None if state is None else state.state in "Tt",
                 state.syscall if state else None,
                 state.arg0 if state else None,
             )
@@ -72,6 +72,8 @@ def activities(thread: ThreadRecord, context: Context) -> tuple[Activity, ...]:
 
 def name_wait(stack: Stack, state: KernelState | None, context: Context) -> Wait:
     """The wait of one stack in one kernel state; without a state, from the stack alone."""
+    if state is not None and state.state in "Tt":
+        return Wait(WaitKind.UNKNOWN)  # stopped: it waits for nothing of its own
     if state is not None and state.syscall is None:
         return Wait(WaitKind.ON_CPU)
     call_name = syscalls.name(state.syscall, context.arch) if state else None

@@ -155,11 +155,11 @@ def record(
     Ctrl-C stops and keeps all. The recording can be reported on again, anywhere.
     """
     argv: tuple[str, ...] = ctx.obj or ()
-    # Arguments need not be UTF-8; what the recording says of them must be.
-    said = procfs.text(os.fsencode(target or " ".join(argv)))
     if bool(argv) == (target is not None):
         raise click.UsageError("give either a TARGET, or -- and a COMMAND", ctx)
-    name = target or os.path.basename(argv[0])
+    # Arguments need not be UTF-8; what the recording says of them must be.
+    said = procfs.text(os.fsencode(" ".join(argv) if target is None else target))
+    name = os.path.basename(argv[0]) if target is None else target
     if target is not None and duration is None:
         duration = 10.0
     options = Options(

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast, get_args
 
-from profiler import chrometrace
 from profiler.errors import RecordingError
 from profiler.model import (
     NS,
     Cost,
-    Dump,
-    EpollEvent,
-    Frame,
-    KernelState,
     Loss,
     Recording,
     RecordingInfo,
     Role,
     Segment,
-    UnreadSocket,
     Worker,
     WorkerRecord,
 )
 from profiler.recording import SCHEMA
+from profiler.streams import DAMAGED, KEPT, Streams, read_json
 
 _T = TypeVar("_T")
-_KEEP = "what was recorded before is reported"
-_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What reading a value of another shape than the expected one raises."""
 
 
 def load(path: str) -> Recording:
@@ -46,12 +37,13 @@ def load(path: str) -> Recording:
     try:
         clock, host = _needed(meta, "clock", dict), _needed(meta, "host", dict)
         start_ns = _needed(clock, "monotonic_ns", int)
-        workers = tuple(_worker(path, meta, row, losses) for row in meta.get("workers", ()))
+        streams = Streams(path, losses, cut=not meta.get("end"))
+        workers = tuple(_worker(meta, row, streams) for row in meta.get("workers", ()))
         end_ns = _maybe(meta, "end_ns", int) or _last_ns(workers, start_ns)
         duration_s = max(0.0, (end_ns - start_ns) / NS)
         if not meta.get("end"):
             what = f"everything after {duration_s:.3g} s"
-            losses.append(Loss(what, "waitspy was killed, or the disk failed", _KEEP))
+            losses.append(Loss(what, "waitspy was killed, or the disk failed", KEPT))
         losses.extend(_loss(row) for row in meta.get("losses", ()))
         info = RecordingInfo(
             started_at=_needed(clock, "wall", str),
@@ -66,15 +58,16 @@ def load(path: str) -> Recording:
             tick_s=_needed(meta, "tick_s", float),
         )
         cost = _maybe(meta, "cost", dict) or {}
+        sources = streams.sources()
         names = ("cpu_s", "cpu_share", "peak_rss_mb")
         return Recording(
             info=info,
             workers=workers,
             losses=tuple(losses),
             cost=Cost(*(_maybe(cost, name, float) for name in names)),
-            sources=_sources(path, losses),
+            sources=sources,
         )
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise RecordingError(
             f"{path}/meta.json is damaged ({type(error).__name__}: {error})",
             "record again; the files in stacks/ can still be opened by hand",
@@ -94,7 +87,7 @@ def _meta(path: str) -> dict[str, Any]:
         raise RecordingError(f"{path} cannot be read: {why}", hint) from None
     try:
         with open(name, encoding="utf-8") as f:
-            meta = json.load(f)
+            meta = read_json(f.read())
     except FileNotFoundError:
         raise RecordingError(f"{path} is not a recording: it has no meta.json", hint) from None
     except OSError as error:
@@ -141,9 +134,7 @@ def _loss(row: Mapping[str, Any]) -> Loss:
     return Loss(what, why, remedy, _maybe(row, "pid", int))
 
 
-def _worker(
-    path: str, meta: Mapping[str, Any], row: Mapping[str, Any], losses: list[Loss]
-) -> WorkerRecord:
+def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -> WorkerRecord:
     pid = _needed(row, "pid", int)
     role = _needed(row, "role", str)
     if role not in get_args(Role):
@@ -162,13 +153,11 @@ def _worker(
     )
     mine = [s for s in meta.get("segments", ()) if s["pid"] == pid]
     ids = [(int(at), int(pthread), int(tid)) for at, pthread, tid in row.get("native_ids", ())]
-    read = [(segment, row_) for row_ in mine if (segment := _segment(path, row_, ids, losses))]
+    read = [(segment, row_) for row_ in mine if (segment := streams.segment(row_, ids))]
     segments = tuple(segment for segment, _ in read)
     rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
-    cut = not meta.get("end")
-    states = _rows(path, "threads", pid, losses, cut=cut)
-    epolls = _rows(path, "epoll", pid, losses, cut=cut)
+    oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
     return WorkerRecord(
         worker=worker,
         attached_ns=_needed(row, "attached_ns", int),
@@ -177,12 +166,12 @@ def _worker(
         rate_hz=rate_hz,
         samples=samples,
         missed_samples=missed,
-        oracles={str(name): str(state) for name, state in row.get("oracles", {}).items()},
+        oracles=oracles,
         runtime_span=(int(span[0]), int(span[1])) if span else None,
         segments=segments,
-        states=_states(states, losses, pid),
-        dumps=_dumps(path, pid, losses),
-        epolls=tuple(_each(epolls, _epoll_event, losses, f"epoll rows of pid {pid}", pid)),
+        states=streams.states(pid, expected=oracles.get("threads") == "ok"),
+        dumps=streams.dumps(pid),
+        epolls=streams.epolls(pid, expected=oracles.get("epoll") == "ok"),
     )
 
 
@@ -204,157 +193,6 @@ def _rates(
     if length_s <= 0:
         return None, None, None
     return ticks / length_s, samples, max(0, round(asked - ticks))
-
-
-def _segment(
-    path: str,
-    row: Mapping[str, Any],
-    native_ids: chrometrace.NativeIds,
-    losses: list[Loss],
-) -> Segment | None:
-    pid = int(row["pid"])
-    what = f"stacks of pid {pid}, segment {row['n']}"
-    name = os.path.join(path, "stacks", os.path.basename(str(row["file"])))
-    try:
-        with open(name, encoding="utf-8", errors="replace") as f:
-            text = f.read()
-        segment = chrometrace.parse(
-            text,
-            int(row["zero_ns"]),
-            int(NS / float(row["rate_hz"])),
-            row.get("end_ns"),
-            native_ids,
-        )
-    except FileNotFoundError:
-        if "why" not in row:  # else the capture itself has reported it
-            losses.append(Loss(what, "the sampler wrote nothing before the end", _KEEP, pid))
-        return None
-    except (OSError, *_DAMAGED) as error:
-        losses.append(Loss(what, f"cannot be read: {error}", _KEEP, pid))
-        return None
-    if not text.rstrip().endswith("]"):
-        losses.append(Loss(what, "the file is cut short", _KEEP, pid))
-    return segment
-
-
-def _rows(path: str, oracle: str, pid: int, losses: list[Loss], *, cut: bool) -> list[list[Any]]:
-    """The rows of one stream; a missing or torn end becomes a loss, unless all was cut short."""
-    rows: list[list[Any]] = []
-    name = os.path.join(path, "oracles", oracle, f"{pid}.jsonl")
-    ended = False
-    try:
-        with open(name, encoding="utf-8", errors="replace") as f:
-            for line in f:
-                try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError):
-                    break
-                if isinstance(value, list):
-                    rows.append(value)
-                    ended = False
-                elif isinstance(value, dict) and value.get("type") == "end":
-                    ended = True
-    except FileNotFoundError:
-        return rows
-    except OSError as error:
-        losses.append(Loss(f"oracle {oracle} of pid {pid}", str(error.strerror), _KEEP, pid))
-        return rows
-    if not ended and not cut:
-        losses.append(Loss(f"end of oracle {oracle} of pid {pid}", "the file is cut short", _KEEP))
-    return rows
-
-
-def _states(
-    rows: list[list[Any]], losses: list[Loss], pid: int
-) -> dict[int, tuple[KernelState, ...]]:
-    found: dict[int, list[KernelState]] = {}
-    for tid, state in _each(rows, _state, losses, f"kernel states of pid {pid}", pid):
-        found.setdefault(tid, []).append(state)
-    return {tid: tuple(states) for tid, states in sorted(found.items())}
-
-
-def _state(row: list[Any]) -> tuple[int, KernelState]:
-    at_ns, tid, state, *rest = row
-    call, arg0, ran_ns, queued_ns, switches = rest
-    if not all(n is None or isinstance(n, int) for n in rest):
-        raise TypeError(row)
-    return int(tid), KernelState(
-        int(at_ns), str(state), call, arg0, ran_ns, queued_ns, switches, gone=state == "X"
-    )
-
-
-def _epoll_event(row: list[Any]) -> EpollEvent:
-    at_ns, epfd, what, value = int(row[0]), int(row[1]), row[2], row[3]
-    if what == "ready":
-        return EpollEvent(at_ns, epfd, ready=bool(value))
-    if what == "closed":
-        return EpollEvent(at_ns, epfd, closed=True)
-    if what == "open":
-        return EpollEvent(at_ns, epfd, share=int(value))
-    if what == "unread":
-        return EpollEvent(at_ns, epfd, unread=tuple(_unread(item) for item in value))
-    raise ValueError(what)
-
-
-def _unread(item: list[Any]) -> UnreadSocket:
-    found = UnreadSocket(*item)
-    numbers, texts = (found.fd, found.inode, found.size), (found.kind, found.local, found.peer)
-    if not all(type(n) is int for n in numbers) or not all(isinstance(t, str) for t in texts):
-        raise TypeError(item)
-    return found
-
-
-def _dumps(path: str, pid: int, losses: list[Loss]) -> tuple[Dump, ...]:
-    name = os.path.join(path, "stacks", f"{pid}.dumps.jsonl")
-    try:
-        with open(name, encoding="utf-8", errors="replace") as f:
-            lines = [line for line in f.read().split("\n") if line]
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        losses.append(Loss(f"dumps of pid {pid}", str(error.strerror), _KEEP, pid))
-        return ()
-    return tuple(_each(lines, _dump, losses, f"dumps of pid {pid}", pid))
-
-
-def _dump(line: str) -> Dump:
-    row = json.loads(line)
-    return Dump(
-        at_ns=int(row["at_ns"]),
-        stacks={
-            int(tid): tuple(Frame(str(f[0]), str(f[1]), f[2]) for f in frames)
-            for tid, frames in row["stacks"].items()
-        },
-        gil_tid=row.get("gil_tid"),
-    )
-
-
-def _each(
-    rows: list[Any], read: Callable[[Any], _T], losses: list[Loss], what: str, pid: int
-) -> Iterator[_T]:
-    bad = 0
-    for row in rows:
-        try:
-            yield read(row)
-        except _DAMAGED:
-            bad += 1
-    if bad:
-        losses.append(Loss(f"{bad} of the {what}", "they cannot be read", _KEEP, pid))
-
-
-def _sources(path: str, losses: list[Loss]) -> dict[str, dict[int, str]]:
-    try:
-        with open(os.path.join(path, "sources.json"), encoding="utf-8", errors="replace") as f:
-            files = json.load(f)
-        return {
-            str(name): {int(line): str(text) for line, text in lines.items()}
-            for name, lines in files.items()
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, *_DAMAGED) as error:
-        losses.append(Loss("source lines", f"sources.json cannot be read: {error}", _KEEP))
-        return {}
 
 
 def _last_ns(workers: tuple[WorkerRecord, ...], start_ns: int) -> int:

@@ -72,7 +72,7 @@ def find(
     polled_by: dict[int, set[int]] = {}
     for tid, states in worker.states.items():
         for n, state in enumerate(states):
-            if state.syscall not in waits or state.arg0 is None:
+            if state.syscall not in waits or state.arg0 is None or state.state in "Tt":
                 continue
             until_ns = states[n + 1].at_ns if n + 1 < len(states) else end_ns
             polls.setdefault(state.arg0, Counter())[tid] += 1

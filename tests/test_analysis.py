@@ -61,7 +61,11 @@ def blocked(pid: int = 100, share: int = 1, start: float = 1_000) -> WorkerRecor
     """A loop that sleeps for 600 ms while three clients wait during the last 500; a pool idles."""
     end = start + 600
     kernel = states(
-        (0, "epoll_wait 5"), (start, "run"), (start + 1, NAP), (end - 1, "run"), (end, "epoll_wait 5")
+        (0, "epoll_wait 5"),
+        (start, "run"),
+        (start + 1, NAP),
+        (end - 1, "run"),
+        (end, "epoll_wait 5"),
     )
     looks = [
         unread(start + 200, 5, sock(pid, read=0)),

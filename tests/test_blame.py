@@ -16,9 +16,7 @@ SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
 
 # A loop in C shows no frame of its own: the callback's frames follow those of run_forever's caller.
 C_BASE = stack("<module>@/app/main.py:30 > Server.serve@/app/main.py:12")
-UVLOOP_BASE = MAIN + stack(
-    "run@site/uvloop/__init__.py:92 > Runner.run@lib/asyncio/runners.py:118"
-)
+UVLOOP_BASE = MAIN + stack("run@site/uvloop/__init__.py:92 > Runner.run@lib/asyncio/runners.py:118")
 TRIO_BASE = MAIN + stack(
     "run@site/trio/_core/_run.py:2405 > unrolled_run@site/trio/_core/_run.py:2589"
 )
@@ -107,7 +105,7 @@ def test_trio_and_uvloops_run_are_running_loops() -> None:
         (stack("run@/app/runners.py:3"), False),
     ],
 )
-def test_shows_loop(shown: Stack, expected: bool) -> None:  # noqa: FBT001
+def test_shows_loop(shown: Stack, expected: bool) -> None:
     assert shows_loop(shown) is expected
 
 
@@ -145,9 +143,7 @@ def test_nested_loops_leave_only_what_the_innermost_runs() -> None:
 
 def test_the_deepest_frame_of_the_program_is_blamed() -> None:
     assert blamed(above(HANDLER, POLL)) == frame("fetch@/app/client.py:41")
-    library = HANDLER + stack(
-        "get@site/requests/api.py:73 > SocketIO.readinto@lib/socket.py:707"
-    )
+    library = HANDLER + stack("get@site/requests/api.py:73 > SocketIO.readinto@lib/socket.py:707")
     assert blamed(above(library, POLL)) == frame("fetch@/app/client.py:41")
 
 
@@ -210,7 +206,9 @@ def test_a_parked_thread_that_waits_in_the_librarys_code_only_blames_the_wait() 
 
 # --- properties -----------------------------------------------------------------------------------
 
-frames_ = st.sampled_from([*HANDLER, *PARKED, *C_BASE, *TRIO_POLL, *UVLOOP_BASE, *HUB, Frame("x", "")])
+frames_ = st.sampled_from(
+    [*HANDLER, *PARKED, *C_BASE, *TRIO_POLL, *UVLOOP_BASE, *HUB, Frame("x", "")]
+)
 stacks_ = st.lists(frames_, max_size=12).map(tuple)
 
 

@@ -45,7 +45,9 @@ def state(what: str) -> KernelState:
     return states((0, what))[0]
 
 
-def name(stack_: Stack, what: str | None, line: str | None = None, epfds: tuple[int, ...] = ()) -> Wait:
+def name(
+    stack_: Stack, what: str | None, line: str | None = None, epfds: tuple[int, ...] = ()
+) -> Wait:
     """The wait of a stack whose leaf is that source line, in that kernel state."""
     sources: dict[str, dict[int, str]] = {}
     leaf = stack_[-1] if stack_ else None
@@ -94,11 +96,13 @@ BY_FRAMES: list[tuple[str, str, WaitKind, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("frames", "what", "kind", "call"), BY_FRAMES, ids=[f"{r[3]} {n}" for n, r in enumerate(BY_FRAMES)]
+    ("frames", "what", "kind", "call"),
+    BY_FRAMES,
+    ids=[f"{r[3]} {n}" for n, r in enumerate(BY_FRAMES)],
 )
 def test_library_frames_name_the_wait(frames: str, what: str, kind: WaitKind, call: str) -> None:
     wait = name(USER + stack(frames), what, "it = x.something(y.other())")
-    assert wait == Wait(kind, call, what.split()[0])
+    assert wait == Wait(kind, call, what.split(maxsplit=1)[0])
 
 
 def test_requests_through_urllib3_is_a_socket() -> None:
@@ -198,11 +202,17 @@ BY_LINE: list[tuple[str, str, WaitKind, str | None]] = [
 def test_the_source_line_names_the_call(
     line: str, what: str, kind: WaitKind, call: str | None
 ) -> None:
-    assert name(USER, what, line) == Wait(kind, call, what.split()[0])
+    assert name(USER, what, line) == Wait(kind, call, what.split(maxsplit=1)[0])
 
 
 def test_several_calls_on_one_line_leave_the_call_unknown() -> None:
     assert name(USER, FUTEX, "step(one(), two())") == Wait(K.LOCK, None, "futex")
+
+
+def test_a_call_that_cannot_be_in_that_system_call_is_not_named() -> None:
+    # The sampled line is a little older than the kernel's state.
+    assert name(USER, "recvfrom 3", "time.sleep(1)") == Wait(K.SOCKET, None, "recvfrom")
+    assert name(USER, "futex 3", "time.sleep(1)") == Wait(K.LOCK, None, "futex")
 
 
 def test_without_the_source_the_system_call_alone_speaks() -> None:
@@ -253,9 +263,7 @@ def test_the_loops_own_epoll_is_its_poll() -> None:
 
 def test_a_users_select_on_a_private_epoll_is_no_poll_of_the_loop() -> None:
     own = (*USER, frame("EpollSelector.select@lib/selectors.py:468"))
-    assert name(own, "epoll_wait 9", epfds=(5,)) == Wait(
-        K.SOCKET, "selectors.select", "epoll_wait"
-    )
+    assert name(own, "epoll_wait 9", epfds=(5,)) == Wait(K.SOCKET, "selectors.select", "epoll_wait")
     assert name(USER, "epoll_wait 9", "events = ep.poll(3)", (5,)) == Wait(
         K.SOCKET, "ep.poll", "epoll_wait"
     )
@@ -301,9 +309,7 @@ def acts(thread: ThreadRecord, epfds: tuple[int, ...] = (5,)) -> tuple[Activity,
 
 def test_an_interval_is_split_where_the_kernel_state_changes_its_meaning() -> None:
     rows = states((0, "epoll_wait 5"), (100, "run"), (102, "clock_nanosleep"), (400, "run"))
-    thread = ThreadRecord(
-        1, 1, "", intervals((0, 100, POLL), (100, 405, HANDLER)), rows
-    )
+    thread = ThreadRecord(1, 1, "", intervals((0, 100, POLL), (100, 405, HANDLER)), rows)
     sleep = Wait(K.SLEEP, "time.sleep", "clock_nanosleep")
     assert acts(thread) == (
         Activity(at(0), at(100), POLL, Wait(K.LOOP_POLL, None, "epoll_wait")),
@@ -316,7 +322,9 @@ def test_an_interval_is_split_where_the_kernel_state_changes_its_meaning() -> No
 def test_states_that_mean_the_same_do_not_split() -> None:
     rows = states((0, "futex 7"), (50, "futex 7"), (90, "futex 7"))
     thread = ThreadRecord(1, 1, "", intervals((0, 200, PARKED)), rows)
-    assert acts(thread) == (Activity(at(0), at(200), PARKED, Wait(K.QUEUE, "queue.Queue.get", "futex")),)
+    assert acts(thread) == (
+        Activity(at(0), at(200), PARKED, Wait(K.QUEUE, "queue.Queue.get", "futex")),
+    )
 
 
 def test_time_before_the_first_state_is_named_from_the_stack() -> None:
@@ -370,8 +378,7 @@ def test_activities_cover_exactly_the_intervals(
         i.end_ns - i.start_ns for i in thread.intervals
     )
     assert not any(
-        a.end_ns == b.start_ns and (a.stack, a.wait) == (b.stack, b.wait)
-        for a, b in pairwise(got)
+        a.end_ns == b.start_ns and (a.stack, a.wait) == (b.stack, b.wait) for a, b in pairwise(got)
     )
 
 

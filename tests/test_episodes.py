@@ -165,7 +165,9 @@ def test_a_thread_that_waits_outside_its_loop_parks_it() -> None:
     )
     record = worker(
         shown={1: [(0, 500, job), (500, 2_500, PARKED), (2_500, END, job)]},
-        kernel={1: states((0, "epoll_wait 5"), (500, FUTEX), (2_500, "run"), (2_501, "epoll_wait 5"))},
+        kernel={
+            1: states((0, "epoll_wait 5"), (500, FUTEX), (2_500, "run"), (2_501, "epoll_wait 5"))
+        },
         epolls=[OPEN, ready(700, 5), collected(2_501, 5)],
     )
     (found,) = starvations(record)
@@ -262,7 +264,9 @@ def test_items_whose_waits_overlap_are_one_episode() -> None:
 
 def test_an_episode_ends_when_everything_seen_was_served() -> None:
     # Two blocking callbacks in a row; between them the loop served all that waited then.
-    shown: dict[int, list[Shown]] = {1: [(0, 1_000, POLL), (1_000, 2_000, HANDLER), (2_000, END, POLL)]}
+    shown: dict[int, list[Shown]] = {
+        1: [(0, 1_000, POLL), (1_000, 2_000, HANDLER), (2_000, END, POLL)]
+    }
     kernel = states(
         (0, "epoll_wait 5"), (1_000, NAP), (1_490, "run"), (1_500, NAP), (2_000, "epoll_wait 5")
     )
@@ -291,7 +295,9 @@ def test_a_loop_that_blocks_shortly_but_serves_all_along_is_not_blocked() -> Non
 
 
 def test_one_long_wait_is_told_even_if_others_were_served_before_it() -> None:
-    shown: dict[int, list[Shown]] = {1: [(0, 1_000, POLL), (1_000, 2_000, HANDLER), (2_000, END, POLL)]}
+    shown: dict[int, list[Shown]] = {
+        1: [(0, 1_000, POLL), (1_000, 2_000, HANDLER), (2_000, END, POLL)]
+    }
     kernel = states(
         (0, "epoll_wait 5"), (1_000, NAP), (1_090, "run"), (1_100, NAP), (2_000, "epoll_wait 5")
     )
@@ -308,7 +314,9 @@ def test_one_long_wait_is_told_even_if_others_were_served_before_it() -> None:
 
 def busy(*events: EpollEvent) -> WorkerRecord:
     shown, kernel = one_callback("run", shown=SPIN)
-    return worker(shown=shown, kernel=kernel, epolls=[OPEN, ready(1_050, 5), *events, collected(1_600, 5)])
+    return worker(
+        shown=shown, kernel=kernel, epolls=[OPEN, ready(1_050, 5), *events, collected(1_600, 5)]
+    )
 
 
 def test_a_callback_on_the_cpu_makes_the_loop_busy_when_looks_tell() -> None:
@@ -337,7 +345,12 @@ def test_a_saturated_but_healthy_loop_is_silent() -> None:
 
 
 def test_only_the_stretch_without_service_is_busy() -> None:
-    rows: list[tuple[float, Sequence[int]]] = [(1_100, [1]), (1_150, [2]), (1_300, [2]), (1_400, [2, 3])]
+    rows: list[tuple[float, Sequence[int]]] = [
+        (1_100, [1]),
+        (1_150, [2]),
+        (1_300, [2]),
+        (1_400, [2, 3]),
+    ]
     found = starvations(busy(*looked(*rows)))
     assert told(found) == [("busy-loop", 1_150, 1_600)]
 
@@ -352,7 +365,9 @@ def test_a_busy_stretch_shorter_than_min_stall_is_silent() -> None:
 
 def test_a_stopped_process_gets_no_cpu() -> None:
     shown, _ = one_callback("stop")
-    kernel = {1: states((0, "epoll_wait 5"), (1_000, "stop"), (1_600, "run"), (1_601, "epoll_wait 5"))}
+    kernel = {
+        1: states((0, "epoll_wait 5"), (1_000, "stop"), (1_600, "run"), (1_601, "epoll_wait 5"))
+    }
     record = worker(shown=shown, kernel=kernel, epolls=[OPEN, ready(1_010, 5), collected(1_601, 5)])
     (found,) = starvations(record)
     assert told([found]) == [("no-cpu", 1_010, 1_601)]
@@ -361,7 +376,9 @@ def test_a_stopped_process_gets_no_cpu() -> None:
 
 def test_a_runnable_loop_without_a_cpu_gets_no_cpu() -> None:
     shown, _ = one_callback("queue")
-    kernel = {1: states((0, "epoll_wait 5"), (1_000, "queue"), (1_590, "run"), (1_601, "epoll_wait 5"))}
+    kernel = {
+        1: states((0, "epoll_wait 5"), (1_000, "queue"), (1_590, "run"), (1_601, "epoll_wait 5"))
+    }
     record = worker(shown=shown, kernel=kernel, epolls=[OPEN, ready(1_010, 5), collected(1_601, 5)])
     assert told(starvations(record)) == [("no-cpu", 1_010, 1_601)]
 

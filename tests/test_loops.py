@@ -234,7 +234,9 @@ def test_looks_that_saw_nothing_say_nothing() -> None:
 
 def test_what_was_read_of_a_connection_decides_where_the_kernel_says_it() -> None:
     # A new request of the same size on a connection that was answered in between.
-    assert was_served(looks((0, [sock(1, 50, read=100)]), (100, [sock(1, 50, read=150)]))) == [at(100)]
+    assert was_served(looks((0, [sock(1, 50, read=100)]), (100, [sock(1, 50, read=150)]))) == [
+        at(100)
+    ]
     assert was_served(looks((0, [sock(1, 50, read=100)]), (100, [sock(1, 90, read=100)]))) == []
     # Known at one of the looks only: the sizes decide.
     assert was_served(looks((0, [sock(1, 50)]), (100, [sock(1, 40, read=10)]))) == [at(100)]

@@ -260,7 +260,7 @@ def test_intervals_never_overlap_and_stay_in_bounds(
     second: list[tuple[int, int, Stack]],
     turn_ms: int,
     rows: list[tuple[int, str]],
-    ended: bool,  # noqa: FBT001
+    ended: bool,
 ) -> None:
     found = []
     for from_ms, one in ((0, laid_out(first, 0)), (turn_ms, laid_out(second, turn_ms))):

@@ -136,7 +136,8 @@ class ThreadsOracle:
             number = int(call[0])
             arg0 = int(call[1], 16) if len(call) > 3 else None
         thread.runnable = number is None or state == "R"
-        self._tell(tid, watched, number, arg0)
+        # A stopped thread still shows the call it was in, but waits for nothing but SIGCONT.
+        self._tell(tid, watched, None if state in "Tt" else number, arg0)
         if thread.status is None:
             ran, queued, switches = (int(part) for part in marks.split()[:3])
             return state, number, arg0, ran, queued, switches

@@ -47,10 +47,10 @@ class Target:
 
 
 @contextlib.contextmanager
-def target(argv: Sequence[str | os.PathLike[str]], **more: Any) -> Iterator[Target]:
+def target(argv: Sequence[object], **more: Any) -> Iterator[Target]:
     """Starts a target and waits for its first line, a JSON object; stops its whole tree after."""
     process = subprocess.Popen(
-        [os.fspath(part) for part in argv],
+        [str(part) for part in argv],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,

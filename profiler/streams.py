@@ -1,0 +1,225 @@
+"""The streams of a recording folder become values: stacks, kernel states, epolls, sources."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from profiler import chrometrace
+from profiler.model import (
+    NS,
+    Dump,
+    EpollEvent,
+    Frame,
+    KernelState,
+    Loss,
+    Segment,
+    UnreadSocket,
+)
+
+_T = TypeVar("_T")
+
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a value of another shape than the expected one raises."""
+
+KEPT = "what was recorded before is reported"
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text, in which all text is valid Unicode (escapes can spell others).
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    value = json.loads(text)
+    return _valid(value) if "\\ud" in text or "\\uD" in text else value
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_valid(item) for item in value]
+    if isinstance(value, dict):
+        return {_valid(key): _valid(item) for key, item in value.items()}
+    return value
+
+
+class Streams:
+    """Reads the files beside meta.json; what is missing or broken goes to ``losses``.
+
+    ``cut``: the whole recording was cut short, so that streams without an end are no news.
+    ``expected``: the worker's row says that this stream was started.
+    """
+
+    def __init__(self, path: str, losses: list[Loss], *, cut: bool) -> None:
+        self._path = path
+        self._losses = losses
+        self._cut = cut
+
+    def segment(self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds) -> Segment | None:
+        """What one sampler run wrote; None when that is nothing or cannot be read."""
+        pid = int(row["pid"])
+        what = f"stacks of pid {pid}, segment {row['n']}"
+        name = os.path.join(self._path, "stacks", os.path.basename(str(row["file"])))
+        try:
+            with open(name, encoding="utf-8", errors="replace") as f:
+                text = f.read()
+            segment = chrometrace.parse(
+                text,
+                int(row["zero_ns"]),
+                int(NS / float(row["rate_hz"])),
+                row.get("end_ns"),
+                native_ids,
+            )
+        except FileNotFoundError:
+            if "why" not in row:  # else the capture itself has reported it
+                self._lost(what, "the sampler wrote nothing before the end", pid)
+            return None
+        except (OSError, *DAMAGED) as error:
+            self._lost(what, f"cannot be read: {error}", pid)
+            return None
+        if not _whole(text):
+            self._lost(what, "the file is cut short", pid)
+        return segment
+
+    def states(self, pid: int, *, expected: bool) -> dict[int, tuple[KernelState, ...]]:
+        """The kernel states of a worker's threads, by thread id."""
+        rows = self._rows("threads", pid, expected=expected)
+        found: dict[int, list[KernelState]] = {}
+        for tid, state in self._each(rows, _state, f"kernel states of pid {pid}", pid):
+            found.setdefault(tid, []).append(state)
+        return {tid: tuple(states) for tid, states in sorted(found.items())}
+
+    def epolls(self, pid: int, *, expected: bool) -> tuple[EpollEvent, ...]:
+        """The changes of a worker's epoll descriptors."""
+        rows = self._rows("epoll", pid, expected=expected)
+        return tuple(self._each(rows, _epoll_event, f"epoll rows of pid {pid}", pid))
+
+    def dumps(self, pid: int) -> tuple[Dump, ...]:
+        """The single looks at a worker's stacks."""
+        name = os.path.join(self._path, "stacks", f"{pid}.dumps.jsonl")
+        try:
+            with open(name, encoding="utf-8", errors="replace") as f:
+                lines = [line for line in f.read().split("\n") if line]
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            self._lost(f"dumps of pid {pid}", str(error.strerror), pid)
+            return ()
+        return tuple(self._each(lines, _dump, f"dumps of pid {pid}", pid))
+
+    def sources(self) -> dict[str, dict[int, str]]:
+        """The source lines by file and line; {} when none were read."""
+        try:
+            name = os.path.join(self._path, "sources.json")
+            with open(name, encoding="utf-8", errors="replace") as f:
+                files = read_json(f.read())
+            return {
+                str(name): {int(line): str(text) for line, text in lines.items()}
+                for name, lines in files.items()
+            }
+        except FileNotFoundError:
+            return {}
+        except (OSError, *DAMAGED) as error:
+            self._lost("source lines", f"sources.json cannot be read: {error}", None)
+            return {}
+
+    def _rows(self, oracle: str, pid: int, *, expected: bool) -> list[list[Any]]:
+        """The rows of one stream, up to where it is torn."""
+        rows: list[list[Any]] = []
+        what = f"oracle {oracle} of pid {pid}"
+        ended = False
+        try:
+            name = os.path.join(self._path, "oracles", oracle, f"{pid}.jsonl")
+            with open(name, encoding="utf-8", errors="replace") as f:
+                for line in f:
+                    value = read_json(line)
+                    if isinstance(value, list):
+                        rows.append(value)
+                        ended = False
+                    elif isinstance(value, dict) and value.get("type") == "end":
+                        ended = True
+        except FileNotFoundError:
+            if expected and not self._cut:
+                self._lost(what, "its file is missing", pid)
+            return rows
+        except (ValueError, RecursionError):
+            ended = False
+        except OSError as error:
+            self._lost(what, str(error.strerror), pid)
+            return rows
+        if not ended and not self._cut:
+            self._lost(f"end of {what}", "the file is cut short", pid)
+        return rows
+
+    def _each(
+        self, rows: Iterable[Any], read: Callable[[Any], _T], what: str, pid: int
+    ) -> Iterator[_T]:
+        bad = 0
+        for row in rows:
+            try:
+                yield read(row)
+            except DAMAGED:
+                bad += 1
+        if bad:
+            self._lost(f"{bad} of the {what}", "they cannot be read", pid)
+
+    def _lost(self, what: str, why: str, pid: int | None) -> None:
+        self._losses.append(Loss(what, why, KEPT, pid))
+
+
+def _whole(trace: str) -> bool:
+    """Whether a trace has its end; its last event tells, as names can end like the file does."""
+    last = trace.rfind("},{")
+    try:
+        json.loads(trace if last < 0 else f"[{trace[last + 2 :]}")
+    except ValueError:
+        return False
+    return True
+
+
+def _state(row: list[Any]) -> tuple[int, KernelState]:
+    at_ns, tid, state, *rest = row
+    call, arg0, ran_ns, queued_ns, switches = rest
+    if not all(n is None or isinstance(n, int) for n in rest):
+        raise TypeError(row)
+    return int(tid), KernelState(
+        int(at_ns), str(state), call, arg0, ran_ns, queued_ns, switches, gone=state == "X"
+    )
+
+
+def _epoll_event(row: list[Any]) -> EpollEvent:
+    at_ns, epfd, what, value = int(row[0]), int(row[1]), row[2], row[3]
+    if what == "ready":
+        return EpollEvent(at_ns, epfd, ready=bool(value))
+    if what == "closed":
+        return EpollEvent(at_ns, epfd, closed=True)
+    if what == "open":
+        return EpollEvent(at_ns, epfd, share=int(value))
+    if what == "unread":
+        return EpollEvent(at_ns, epfd, unread=tuple(_unread(item) for item in value))
+    raise ValueError(what)
+
+
+def _unread(item: list[Any]) -> UnreadSocket:
+    found = UnreadSocket(*item)
+    numbers, texts = (found.fd, found.inode, found.size), (found.kind, found.local, found.peer)
+    if not all(type(n) is int for n in numbers) or not all(isinstance(t, str) for t in texts):
+        raise TypeError(item)
+    return found
+
+
+def _dump(line: str) -> Dump:
+    row = read_json(line)
+    return Dump(
+        at_ns=int(row["at_ns"]),
+        stacks={
+            int(tid): tuple(Frame(str(f[0]), str(f[1]), f[2]) for f in frames)
+            for tid, frames in row["stacks"].items()
+        },
+        gil_tid=row.get("gil_tid"),
+    )

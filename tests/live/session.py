@@ -1,0 +1,149 @@
+"""A waitspy that runs beside the test: watched, interrupted, killed, and looked after."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from profiler import loading, procfs
+from profiler.model import Recording
+from tests.live.running import ROOT, TARGETS, WAITSPY, stop_tree, wait_until
+from tests.live.started import started
+
+ALTERNATING = (sys.executable, str(TARGETS / "alternating.py"))
+AS_NOBODY = (
+    sys.executable,
+    "-c",
+    # Only once everything is imported: this Python may lie in a folder of root's.
+    "import os; from profiler.cli import main; os.setgroups([]); os.setgid(65534); "
+    "os.setuid(65534); main(prog_name='waitspy')",
+)
+"""waitspy as a user without rights."""
+
+
+@contextlib.contextmanager
+def running_target() -> Iterator[subprocess.Popen[str]]:
+    """A Python that takes turns and prints a count."""
+    with started(ALTERNATING) as (process, _):
+        yield process
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What waitspy runs in when its working directory is not the project's."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+@contextlib.contextmanager
+def session(
+    cwd: Path,
+    *args: object,
+    waitspy: Sequence[str] = WAITSPY,
+    env: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Iterator[subprocess.Popen[str]]:
+    """A started waitspy, its outputs in pipes; whatever it leaves behind is ended."""
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    process = subprocess.Popen(
+        [*waitspy, *(str(arg) for arg in args)],
+        cwd=cwd,
+        env=environment() if env is None else env,
+        text=True,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        stop_tree(process.pid)
+        process.communicate()
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code and what was said, at the end."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out or "", err or ""
+
+
+def run(cwd: Path, *args: object, **more: Any) -> tuple[int, str, str]:
+    """Runs waitspy in that folder to its end."""
+    with session(cwd, *args, **more) as process:
+        return finished(process)
+
+
+def meta(folder: Path) -> dict[str, Any]:
+    """What meta.json says now; {} before there is one."""
+    try:
+        value = json.loads((folder / "meta.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    assert isinstance(value, dict)
+    return value
+
+
+def sampled(folder: Path, segments: int = 1) -> None:
+    """Waits until so many segments have begun, and their traces can hold something."""
+    wait_until(lambda: len(meta(folder).get("segments", ())) >= segments, f"no {segments} segments")
+
+
+def spies(pid: int) -> list[psutil.Process]:
+    """The py-spy processes that look at that process."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            argv = process.cmdline()
+            if process.name() == "py-spy" and str(pid) in argv:
+                found.append(process)
+    return found
+
+
+def no_spy_is_left(pid: int) -> None:
+    wait_until(lambda: not spies(pid), f"py-spy still looks at {pid}: {spies(pid)}")
+
+
+def still_works(process: subprocess.Popen[str]) -> None:
+    """The target is not stopped, nobody traces it, and it goes on with its count."""
+    for tid in procfs.threads(process.pid):
+        status = Path(f"/proc/{process.pid}/task/{tid}/status").read_text("utf-8")
+        rows = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert rows["State"][0] in "SRD", rows["State"]
+        assert rows["TracerPid"] == "0"
+    assert process.stdout is not None
+    before = os.read(process.stdout.fileno(), 1 << 20)  # what it has said until now
+    assert before
+    assert process.stdout.readline().strip().isdigit()
+
+
+def load(folder: Path) -> Recording:
+    return loading.load(str(folder))
+
+
+def stack_seconds(recording: Recording) -> float:
+    """Seconds of stacks, over all threads, as the segments hold them."""
+    return sum(
+        (i.end_ns - i.start_ns) / 1e9
+        for worker in recording.workers
+        for segment in worker.segments
+        for thread in segment.threads
+        for i in thread.intervals
+    )
+
+
+def said_well(err: str, *parts: str) -> None:
+    """One line of what, one line of what to do; nothing else."""
+    lines = err.splitlines()
+    assert len(lines) == 2, err
+    assert lines[0].startswith("waitspy: ")
+    assert lines[1].startswith("  try: ")
+    for part in parts:
+        assert part in err, err
+
+
+def losses(recording: Recording) -> Sequence[str]:
+    return [f"{loss.what}: {loss.why}; {loss.remedy}" for loss in recording.losses]

@@ -1,0 +1,23 @@
+"""Keeps asking a URL, each time on a new connection: argv PORT PATH CONCURRENCY."""
+
+import contextlib
+import http.client
+import sys
+import threading
+
+PORT, PATH, CONCURRENCY = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+
+
+def ask():
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", PATH)
+            connection.getresponse().read()
+        connection.close()
+
+
+for _ in range(CONCURRENCY):
+    threading.Thread(target=ask, daemon=True).start()
+print("{}", flush=True)
+threading.Event().wait()

@@ -1,0 +1,430 @@
+"""What a user can get wrong: each ends with one line of what and one line of what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.live.running import wait_until
+from tests.live.session import (
+    AS_NOBODY,
+    environment,
+    finished,
+    load,
+    losses,
+    meta,
+    run,
+    running_target,
+    said_well,
+    session,
+)
+from tests.live.started import started, wait_for
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing() -> Iterator[None]:
+    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    yield
+    after = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
+    assert not after
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[subprocess.Popen[str]]:
+    with running_target() as process:
+        yield process
+
+
+def ended_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def refused(folder: Path, *args: object, parts: tuple[str, ...] = ()) -> str:
+    """Runs into an error of the tool: exit 1, two lines, no recording."""
+    code, out, err = run(folder, *args)
+    assert (code, out) == (1, "")
+    said_well(err, *parts)
+    assert os.listdir(folder) == []
+    return err
+
+
+@pytest.mark.parametrize("command", [("workers",), ("record", "-d", "1")])
+def test_no_such_pid(tmp_path: Path, command: tuple[str, ...]) -> None:
+    pid = ended_pid()
+    refused(tmp_path, *command, pid, parts=(str(pid),))
+
+
+def test_a_pid_that_is_not_python(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        refused(tmp_path, "record", sleeper.pid, parts=(str(sleeper.pid), "not a Python process"))
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_a_port_that_nobody_listens_on(tmp_path: Path) -> None:
+    port = free_port()
+    refused(tmp_path, "record", f":{port}", parts=(str(port), "listen"))
+
+
+@pytest.mark.parametrize("port", [":0", ":99999", ":http", ":"])
+def test_what_is_no_port(tmp_path: Path, port: str) -> None:
+    refused(tmp_path, "record", port, parts=(port, ":8000"))
+
+
+def test_a_pattern_that_matches_nothing(tmp_path: Path) -> None:
+    refused(tmp_path, "record", "no-such-server-anywhere", parts=("no-such-server-anywhere",))
+
+
+def test_a_pattern_that_matches_several(tmp_path: Path) -> None:
+    mark = f"several-{os.getpid()}"
+    script = "print('ready', flush=True); import time; time.sleep(60)"
+    # Two parents, or they would be one service.
+    argv = ["sh", "-c", f"'{sys.executable}' -c \"{script}\" {mark} one; :"]
+    with started(argv), started([*argv[:2], argv[2].replace("one", "two")]):
+        err = refused(tmp_path, "record", f"{mark} (one|two)$", parts=("matches 2", "PID"))
+    assert mark in err
+
+
+def test_waitspy_does_not_find_itself(tmp_path: Path) -> None:
+    refused(tmp_path, "record", "a-word-only-in-my-own-arguments")
+
+
+def test_an_empty_target(tmp_path: Path) -> None:
+    refused(tmp_path, "record", "")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("--",),
+        ("1", "--", "true"),
+        ("1", "2"),
+        ("1", "-d", "0"),
+        ("1", "-d", "-1"),
+        ("1", "-d", "nan"),
+        ("1", "-d", "inf"),
+        ("1", "-d", "soon"),
+        ("1", "-r", "0"),
+        ("1", "-r", "nan"),
+        ("1", "-r", "1e9"),
+        ("1", "--min-stall", "0"),
+        ("1", "--min-stall", "nan"),
+        ("1", "--fail-on", "slow"),
+        ("1", "--fail-on", "any:soon"),
+        ("1", "--fail-on", "any:nan"),
+        ("1", "--fail-on", "any:-1"),
+        ("1", "--budget", "0"),
+        ("1", "--budget", "10:0"),
+        ("1", "--budget", "-1"),
+        ("1", "--frobnicate"),
+    ],
+)
+def test_usage_errors_exit_2(tmp_path: Path, args: tuple[str, ...]) -> None:
+    code, out, err = run(tmp_path, "record", *args)
+    assert (code, out) == (2, "")
+    assert "Usage:" in err
+    assert "-- COMMAND" in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_output_that_exists(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    (tmp_path / "rec").mkdir()
+    (tmp_path / "rec" / "precious").write_text("mine")
+    code, _, err = run(tmp_path, "record", target.pid, "-d", "0.2", "-o", "rec")
+    assert code == 1
+    said_well(err, "rec", "exists", "-o")
+    assert os.listdir(tmp_path / "rec") == ["precious"]
+
+
+def test_an_output_inside_a_file(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    code, _, err = run(tmp_path, "record", target.pid, "-d", "0.2", "-o", "file/rec")
+    assert code == 1
+    said_well(err, "file/rec", "-o")
+
+
+def test_a_command_is_not_started_when_its_recording_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "rec").mkdir()
+    code, _, err = run(tmp_path, "record", "-o", "rec", "--", "touch", "started")
+    assert code == 1
+    said_well(err, "exists")
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    # The shell has a current directory that no longer exists when waitspy starts.
+    line = f'rmdir {folder}; exec "$0" -m profiler record {target.pid} -d 0.2'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said_well(done.stderr, "-o")
+
+
+@pytest.mark.ptrace
+def test_default_names_do_not_collide(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    args = ("record", target.pid, "-d", "0.3")
+    with session(tmp_path, *args) as one, session(tmp_path, *args) as other:
+        codes = {finished(other)[0], finished(one)[0]}
+    assert codes == {0}
+    assert len(os.listdir(tmp_path)) == 2
+
+
+# --- processes that go away ------------------------------------------------------------------------
+
+
+@pytest.mark.ptrace
+def test_a_process_that_ends_meanwhile_ends_the_recording(tmp_path: Path) -> None:
+    with (
+        running_target() as mine,
+        session(tmp_path, "record", mine.pid, "-d", "50", "-o", "rec") as waitspy,
+    ):
+        wait_until(lambda: meta(tmp_path / "rec").get("segments"), "no segment")
+        wait_for(mine, "1")
+        mine.kill()
+        code, out, err = finished(waitspy)
+    assert (code, err) == (0, "")
+    recording = load(tmp_path / "rec")
+    assert recording.losses == ()
+    (worker,) = recording.workers
+    assert worker.exit == "exited"
+    assert worker.segments[0].threads
+    assert "exited" in out
+
+
+@pytest.mark.ptrace
+def test_a_process_that_ends_while_it_is_attached(tmp_path: Path) -> None:
+    """Whatever the moment, it ends with a recording or with an error that names the process."""
+    ends: set[int] = set()
+    for delay_s in (0.0, 0.02, 0.04, 0.08):
+        # waitspy's start takes longer than that: the timer begins when its recording does.
+        folder = tmp_path / f"rec{delay_s}"
+        with (
+            running_target() as mine,
+            session(tmp_path, "record", mine.pid, "-d", "20", "-o", folder) as waitspy,
+        ):
+            wait_until(lambda folder=folder: folder.exists(), "no folder")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                mine.wait(delay_s)
+            mine.kill()
+            code, _, err = finished(waitspy)
+        ends.add(code)
+        if code:
+            said_well(err, str(mine.pid))
+            assert not folder.exists()
+        else:
+            assert load(folder).info.duration_s < 20
+    assert ends <= {0, 1}
+
+
+# --- permissions -----------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.ptrace
+def test_without_the_right_to_trace(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    os.chmod(tmp_path, 0o777)
+    for parent in tmp_path.parents[:3]:
+        os.chmod(parent, 0o755)
+    code, out, err = run(tmp_path, "record", target.pid, "-d", "1", waitspy=AS_NOBODY)
+    assert (code, out) == (1, "")
+    said_well(err, "CAP_SYS_PTRACE", "docker", "Kubernetes")
+    assert os.listdir(tmp_path) == []
+    code, out, _ = run(tmp_path, "workers", target.pid, waitspy=AS_NOBODY)
+    assert code == 0
+    assert "cannot be attached" in out
+    assert "SYS_PTRACE" in out
+
+
+@needs_root
+@pytest.mark.ptrace
+def test_a_folder_that_this_user_may_not_write(tmp_path: Path) -> None:
+    for parent in tmp_path.parents[:3]:
+        os.chmod(parent, 0o755)
+    os.chmod(tmp_path, 0o755)
+    code, _, err = run(tmp_path, "record", "--", "touch", "/tmp/never", waitspy=AS_NOBODY)
+    assert code == 1
+    said_well(err, "Permission denied", "-o")
+
+
+# --- py-spy ----------------------------------------------------------------------------------------
+
+
+def other_python(folder: Path, pyspy: str | None) -> tuple[list[str], dict[str, str]]:
+    """A Python that finds this py-spy (a script) beside it, or none; and its environment."""
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "python").symlink_to(os.path.realpath(sys.executable))
+    if pyspy is not None:
+        (tools / "py-spy").write_text(pyspy)
+        (tools / "py-spy").chmod(0o755)
+    packages = Path(pytest.__file__).parents[1]
+    home = os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))
+    env = environment(PATH="/usr/bin:/bin", PYTHONHOME=home)
+    env["PYTHONPATH"] += f":{packages}"
+    return [str(tools / "python"), "-m", "profiler"], env
+
+
+def run_with(folder: Path, pyspy: str | None, *args: object) -> subprocess.CompletedProcess[str]:
+    argv, env = other_python(folder, pyspy)
+    return subprocess.run(
+        [*argv, *(str(arg) for arg in args)],
+        cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_without_pyspy(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    assert shutil.which("py-spy", path="/usr/bin:/bin") is None
+    done = run_with(tmp_path, None, "record", target.pid, "-d", "1", "-o", "rec")
+    assert (done.returncode, done.stdout) == (1, "")
+    said_well(done.stderr, "py-spy", "pip install py-spy")
+    assert not (tmp_path / "rec").exists()
+
+
+REFUSING = """#!/bin/sh
+echo 'Error: this machine is not for me' >&2
+exit 1
+"""
+DYING = """#!/bin/sh
+kill -SEGV $$
+"""
+
+
+@pytest.mark.ptrace
+@pytest.mark.parametrize(
+    ("pyspy", "why"), [(REFUSING, "this machine is not for me"), (DYING, "SIGSEGV")]
+)
+@pytest.mark.parametrize("seconds", ["0.1", "4"])
+def test_a_pyspy_that_fails_is_a_loss(
+    tmp_path: Path, target: subprocess.Popen[str], pyspy: str, why: str, seconds: str
+) -> None:
+    done = run_with(tmp_path, pyspy, "record", target.pid, "-d", seconds, "-o", "rec")
+    assert (done.returncode, done.stderr) == (0, "")
+    recording = load(tmp_path / "rec")
+    told = losses(recording)
+    assert [line for line in told if f"stacks of pid {target.pid}" in line and why in line], told
+    assert why in done.stdout
+    # What needs no py-spy is there.
+    assert recording.workers[0].states
+
+
+@pytest.mark.ptrace
+def test_a_pyspy_that_is_no_program(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    done = run_with(tmp_path, "#!/no/such/shell\n", "record", target.pid, "-d", "0.2", "-o", "rec")
+    assert done.returncode == 0
+    told = losses(load(tmp_path / "rec"))
+    assert [line for line in told if "cannot be started" in line], told
+
+
+@pytest.mark.ptrace
+def test_one_worker_that_pyspy_refuses_does_not_stop_the_others(tmp_path: Path) -> None:
+    script = (
+        "import os, time\n"
+        "first = os.fork()\n"
+        "second = first and os.fork()\n"
+        "if second: print('ready', first, second, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with started([sys.executable, "-c", script], ready="ready") as (process, line):
+        refused_pid = line.split()[1]
+        spy = shutil.which("py-spy", path=os.path.dirname(sys.executable))
+        choosy = (
+            "#!/bin/sh\n"
+            f'case " $* " in *" {refused_pid} "*) echo "Error: not this one" >&2; exit 1;; esac\n'
+            f'exec {spy} "$@"\n'
+        )
+        done = run_with(tmp_path, choosy, "record", process.pid, "-d", "1.5", "-o", "rec")
+    assert done.returncode == 0, done.stderr
+    recording = load(tmp_path / "rec")
+    assert len(recording.workers) == 3
+    sampled = {w.worker.pid for w in recording.workers if w.segments}
+    assert len(sampled) == 2
+    assert int(refused_pid) not in sampled
+    assert [loss.pid for loss in recording.losses] == [int(refused_pid)]
+    assert "not this one" in done.stdout
+
+
+def test_the_doctor_says_what_is_wrong_with_pyspy(tmp_path: Path) -> None:
+    done = run_with(tmp_path, REFUSING, "doctor")
+    assert done.returncode == 1
+    assert "this machine is not for me" in done.stdout
+
+
+# --- names -----------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]0;owned\x07\x1b[31m<script>alert(1)</script>\n\u202egnp\r"
+
+
+@pytest.mark.ptrace
+def test_hostile_names_never_reach_the_terminal_raw(tmp_path: Path) -> None:
+    script = (
+        "import sys, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), name=sys.argv[1], daemon=True).start()\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with started([sys.executable, "-c", script, HOSTILE]) as (process, _):
+        outputs = [run(tmp_path, "workers", process.pid)]
+        outputs.append(run(tmp_path, "doctor", process.pid))
+        outputs.append(run(tmp_path, "record", process.pid, "-d", "0.5", "-o", "rec"))
+        outputs.append(run(tmp_path, "record", "no-such-\x1b[31m-server"))
+    outputs += [run(tmp_path, "report", "rec", "--format", f) for f in ("text", "json")]
+    outputs += [run(tmp_path, "flamegraph", "rec", "-f", f) for f in ("svg", "collapsed")]
+    seen = 0
+    for _, out, err in outputs:
+        for forbidden in ("\x1b", "\x07", "\u202e", "\r"):
+            assert forbidden not in out + err
+        seen += "owned" in out
+    assert seen >= 6
+    assert "<script>alert" not in outputs[-2][1]
+
+
+# --- recordings ------------------------------------------------------------------------------------
+
+
+@needs_root
+def test_a_recording_of_another_user(tmp_path: Path) -> None:
+    (tmp_path / "rec").mkdir(mode=0o700)
+    (tmp_path / "rec" / "meta.json").write_text("{}")
+    for parent in tmp_path.parents[:3]:
+        os.chmod(parent, 0o755)
+    os.chmod(tmp_path, 0o777)
+    code, _, err = run(tmp_path, "report", "rec", waitspy=AS_NOBODY)
+    assert code == 1
+    said_well(err, "Permission denied")
+
+
+def test_interrupts_before_anything_was_kept_exit_130(tmp_path: Path) -> None:
+    """A report is interrupted while it reads a recording that never ends (a pipe)."""
+    (tmp_path / "rec").mkdir()
+    os.mkfifo(tmp_path / "rec" / "meta.json")
+    # The open returns when waitspy has opened the other end.
+    with session(tmp_path, "report", "rec") as waitspy, open(tmp_path / "rec" / "meta.json", "w"):
+        waitspy.send_signal(signal.SIGINT)
+        code, out, err = finished(waitspy)
+    assert (code, out, err) == (130, "", "waitspy: interrupted\n")

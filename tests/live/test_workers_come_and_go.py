@@ -1,0 +1,39 @@
+"""Workers that end and are replaced while the recording runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from profiler import loading
+from tests.live.running import TARGETS, record, target
+
+pytestmark = pytest.mark.ptrace
+
+
+def test_new_workers_are_attached_soon_and_ended_ones_keep_what_they_gave(tmp_path: Path) -> None:
+    with target([sys.executable, TARGETS / "breeder.py", "1.0"]) as breeder:
+        report = record(breeder.pid, tmp_path / "rec", seconds=5)
+        log = breeder.read_log()
+    started = {line["pid"]: line["start"] for line in log}
+    workers = [w for w in loading.load(str(tmp_path / "rec")).workers if w.worker.pid in started]
+    begin_s = report["recording"]["monotonic_start_s"]
+    new = [w for w in workers if started[w.worker.pid] > begin_s]
+    assert len(new) >= 3
+    for worker in new:
+        late_s = worker.attached_ns / 1e9 - started[worker.worker.pid]
+        assert late_s < 0.5, late_s
+    ended = [w for w in workers if w.gone_ns is not None]
+    assert len(ended) >= 3
+    for worker in ended:
+        functions = {
+            frame.function
+            for segment in worker.segments
+            for thread in segment.threads
+            for interval in thread.intervals
+            for frame in interval.stack
+        }
+        assert "wait_as_a_worker" in functions
+    assert report["losses"] == []
