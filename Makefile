@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := waitspy-demo
 
-.PHONY: demo test unit lint bench clean system
+.PHONY: demo test unit lint bench clean system pictures
 
 demo: .venv/ready
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -50,6 +50,9 @@ system:
 .venv/dev: .venv/ready
 	$(BIN)/python -m pip install -q --group dev
 	@touch $@
+
+pictures: .venv/dev system
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -1,7 +1,19 @@
-"""Runs the command line: ``python -m profiler``."""
+"""Runs the command line: ``python -m profiler``, and the ``waitspy`` program."""
 
 from __future__ import annotations
 
-from profiler.cli import main
+import os
+import signal
 
-main()
+
+def main() -> None:
+    """Ends quietly with 130 when interrupted before the command line has been imported."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from profiler.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)
+
+    run(prog_name="waitspy")
+
+
+if __name__ == "__main__":
+    main()

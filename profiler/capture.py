@@ -21,6 +21,7 @@ from profiler.attachment import Attachment, worker_row
 from profiler.budget import Budget
 from profiler.command import Command
 from profiler.discover import Tree
+from profiler.errors import TargetError
 from profiler.model import NS, Loss, Worker
 from profiler.oracles.registry import make_oracles
 from profiler.recording import Writer
@@ -35,7 +36,6 @@ _FLUSH_NS = NS
 _SLOWEST_TICK_NS = 50_000_000
 _OBSERVER_SHARE = 0.25  # of one core; beyond it the tick slows down
 _STOP_WITHIN_NS = 20 * NS
-_ENDING = frozenset({"SIGINT", "SIGTERM", "SIGHUP"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,9 @@ class Capture:
             try:
                 self._scan(time.monotonic_ns())
                 if not self._attached and self._command is None:
+                    if not self._tree.workers:
+                        what = f"{self._options.target} has just ended"
+                        raise TargetError(what, "give a process that runs")
                     discover.require_attachable(self._tree.workers)
                 at_once = self._loop(signals)
                 self._finish(signals, at_once=at_once)
@@ -157,7 +160,7 @@ class Capture:
                 continue
             if self._command is not None:
                 self._command.pass_on(received)
-            if received.number.name in _ENDING:
+            if received.ends:
                 signals_seen += 1
                 # A command ends by itself on its signal; asked twice, we stop anyhow.
                 if self._command is None or signals_seen > 1:
@@ -190,7 +193,13 @@ class Capture:
 
     def _attach(self, key: tuple[int, int], worker: Worker, now_ns: int) -> None:
         folder = self._writer.file("stacks")
-        sampler = PySpySampler(worker.pid, folder, blocking=self._options.blocking)
+        before = [one for one in self._everyone if one.pid == worker.pid]  # it has called exec
+        sampler = PySpySampler(
+            worker.pid,
+            folder,
+            blocking=self._options.blocking,
+            first_segment=sum(len(one.sampler.segments) for one in before),
+        )
         one = Attachment(worker, sampler, self._oracles, self._writer, now_ns)
         self._attached[key] = one
         self._everyone.append(one)
@@ -219,6 +228,7 @@ class Capture:
         if observer_share > _OBSERVER_SHARE and elapsed_ns > 2 * NS:
             self._tick_ns = min(_SLOWEST_TICK_NS, self._tick_ns * 2)
         self._writer.flush()
+        self._writer.meta["flushed_ns"] = now_ns
         self._save()
 
     def _finish(self, signals: Signals, *, at_once: bool) -> None:
@@ -233,7 +243,7 @@ class Capture:
                     one.sampler.kill()
             received = signals.wait_until(time.monotonic_ns() + NS // 100)
             now_ns = time.monotonic_ns()
-            if received is not None and received.number.name in _ENDING:
+            if received is not None and received.ends:
                 self.interrupted = at_once = True
             for one in self._everyone:
                 try:

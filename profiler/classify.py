@@ -144,8 +144,12 @@ def _by_source(stack: Stack, syscall: str | None, sources: SourceLines) -> Wait:
     kind = waits.SYSCALLS.get(syscall or "", WaitKind.UNKNOWN)
     if kind is WaitKind.LOCK and line is not None and (entered := _WITH.match(line.strip())):
         return Wait(kind, f"with {entered[1]}", syscall)
-    # Several calls on one line: which of them waits is not known.
-    return Wait(kind, found[0] if len(found) == 1 else None, syscall)
+    # Several calls on one line: which of them waits is not known. A sleep in another system call
+    # is a line that was sampled a moment before or after.
+    known = len(found) == 1 and (
+        kind is WaitKind.SLEEP or not waits.CALLS[0].pattern.search(found[0])
+    )
+    return Wait(kind, found[0] if known else None, syscall)
 
 
 def source_line(frame: Frame, sources: Mapping[str, Mapping[int, str]]) -> str | None:

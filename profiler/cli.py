@@ -275,7 +275,7 @@ def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
 
 
 @main.command()
-@click.argument("recording", type=click.Path())
+@click.argument("recording", type=click.Path(readable=False))
 @click.option(
     "--format", "format_", type=click.Choice(list(REPORTS)), default="text", show_default=True
 )
@@ -293,7 +293,7 @@ def report(recording: str, format_: str, output: str | None) -> None:
 
 
 @main.command()
-@click.argument("recording", type=click.Path())
+@click.argument("recording", type=click.Path(readable=False))
 @click.option(
     "-f",
     "--format",

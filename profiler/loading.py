@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar, cast, get_args
 
 from profiler.errors import RecordingError
 from profiler.model import (
@@ -39,7 +39,9 @@ def load(path: str) -> Recording:
         start_ns = _needed(clock, "monotonic_ns", int)
         streams = Streams(path, losses, cut=not meta.get("end"))
         workers = tuple(_worker(meta, row, streams) for row in meta.get("workers", ()))
-        end_ns = _maybe(meta, "end_ns", int) or _last_ns(workers, start_ns)
+        # Rows are changes only: what was flushed last says until when nothing else happened.
+        known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
+        end_ns = known_ns or _last_ns(workers, start_ns)
         duration_s = max(0.0, (end_ns - start_ns) / NS)
         if not meta.get("end"):
             what = f"everything after {duration_s:.3g} s"
@@ -151,17 +153,35 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
         why_not=_maybe(row, "why_not", str),
         remedy=_maybe(row, "remedy", str),
     )
-    mine = [s for s in meta.get("segments", ()) if s["pid"] == pid]
+    from_ns = _needed(row, "attached_ns", int)
+    until_ns = _maybe(row, "gone_ns", int) or 1 << 63
+    # A process that calls exec is another worker with the same pid: each has its own time.
+    rows = [
+        s
+        for s in meta.get("segments", ())
+        if s["pid"] == pid and from_ns <= s["zero_ns"] < until_ns
+    ]
     ids = [(int(at), int(pthread), int(tid)) for at, pthread, tid in row.get("native_ids", ())]
-    read = [(segment, row_) for row_ in mine if (segment := streams.segment(row_, ids))]
+    read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids))]
     segments = tuple(segment for segment, _ in read)
     rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
     oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
+    states = {
+        tid: mine
+        for tid, found in streams.states(pid, expected=oracles.get("threads") == "ok").items()
+        if (mine := _within(found, from_ns, until_ns))
+    }
+    epolls = streams.epolls(pid, expected=oracles.get("epoll") == "ok")
+    epolls = _within(epolls, from_ns, until_ns)
+    gone_ns = _maybe(row, "gone_ns", int)
+    if pid in streams.known_ns:
+        known_ns = max(from_ns, streams.known_ns[pid])
+        gone_ns = known_ns if gone_ns is None else min(gone_ns, known_ns)
     return WorkerRecord(
         worker=worker,
-        attached_ns=_needed(row, "attached_ns", int),
-        gone_ns=_maybe(row, "gone_ns", int),
+        attached_ns=from_ns,
+        gone_ns=gone_ns,
         exit=_maybe(row, "exit", str),
         rate_hz=rate_hz,
         samples=samples,
@@ -169,10 +189,27 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
         oracles=oracles,
         runtime_span=(int(span[0]), int(span[1])) if span else None,
         segments=segments,
-        states=streams.states(pid, expected=oracles.get("threads") == "ok"),
-        dumps=streams.dumps(pid),
-        epolls=streams.epolls(pid, expected=oracles.get("epoll") == "ok"),
+        states=states,
+        dumps=_within(streams.dumps(pid), from_ns, until_ns),
+        epolls=epolls,
     )
+
+
+class _Timed(Protocol):
+    """Anything that has a time."""
+
+    @property
+    def at_ns(self) -> int:
+        """When."""
+        ...
+
+
+_R = TypeVar("_R", bound=_Timed)
+
+
+def _within(found: Iterable[_R], from_ns: int, until_ns: int) -> tuple[_R, ...]:
+    """Those at or between two times."""
+    return tuple(one for one in found if from_ns <= one.at_ns <= until_ns)
 
 
 def _rates(

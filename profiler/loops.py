@@ -67,6 +67,7 @@ def find(
     over a fork, or that nobody serves any more, is no loop.
     """
     waits = syscalls.epoll_waits(arch)
+    end_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     polls: dict[int, Counter[int]] = {}
     spans: dict[tuple[int, int], list[Span]] = {}
     polled_by: dict[int, set[int]] = {}
@@ -173,7 +174,7 @@ def _ready(events: Sequence[EpollEvent], stop_ns: int) -> list[Span]:
             since = None
     if since is not None and since < stop_ns:
         spans.append((since, stop_ns))
-    return spans
+    return [(a, min(b, stop_ns)) for a, b in spans if a < stop_ns]
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:

@@ -59,6 +59,8 @@ class Streams:
         self._path = path
         self._losses = losses
         self._cut = cut
+        self.known_ns: dict[int, int] = {}
+        """By pid: after this time a torn stream says nothing, although the capture went on."""
 
     def segment(self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds) -> Segment | None:
         """What one sampler run wrote; None when that is nothing or cannot be read."""
@@ -154,6 +156,8 @@ class Streams:
             return rows
         if not ended and not self._cut:
             self._lost(f"end of {what}", "the file is cut short", pid)
+            last_ns = rows[-1][0] if rows and rows[-1] and isinstance(rows[-1][0], int) else 0
+            self.known_ns[pid] = min(last_ns, self.known_ns.get(pid, last_ns))
         return rows
 
     def _each(
@@ -175,9 +179,13 @@ class Streams:
 def _whole(trace: str) -> bool:
     """Whether a trace has its end; its last event tells, as names can end like the file does."""
     last = trace.rfind("},{")
+    return _is_json(f"[{trace[last + 2 :]}") or _is_json(trace)
+
+
+def _is_json(text: str) -> bool:
     try:
-        json.loads(trace if last < 0 else f"[{trace[last + 2 :]}")
-    except ValueError:
+        json.loads(text)
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -218,7 +226,9 @@ def _dump(line: str) -> Dump:
     return Dump(
         at_ns=int(row["at_ns"]),
         stacks={
-            int(tid): tuple(Frame(str(f[0]), str(f[1]), f[2]) for f in frames)
+            int(tid): tuple(
+                Frame(str(f[0]), str(f[1]), None if f[2] is None else int(f[2])) for f in frames
+            )
             for tid, frames in row["stacks"].items()
         },
         gil_tid=row.get("gil_tid"),

@@ -34,7 +34,9 @@ def build(worker: WorkerRecord, end_ns: int) -> tuple[ThreadRecord, ...]:
     joined: dict[int, list[tuple[Interval, int]]] = {}
     for n, segment in enumerate(segments):
         until_ns = segments[n + 1].start_ns if n + 1 < len(segments) else stop_ns
-        for thread in segment.threads:
+        # A renamed thread is there once for each name.
+        seen = (t for t in segment.threads if t.intervals)
+        for thread in sorted(seen, key=lambda t: t.intervals[0].start_ns):
             names[thread.tid] = thread.name
             joined.setdefault(thread.tid, []).extend(
                 (i, segment.period_ns) for i in _clip(thread.intervals, segment, until_ns)

@@ -28,7 +28,7 @@ from profiler.model import (
 )
 from profiler.recording import SCHEMA, Writer, save_sources
 from profiler.render import FLAMEGRAPHS, REPORTS
-from tests.build import HANDLER, POLL, START_NS, Trace, at
+from tests.build import HANDLER, POLL, START_NS, Trace, at, frame
 
 END_NS = at(1_000)
 META: dict[str, Any] = {
@@ -314,6 +314,12 @@ def test_a_stream_cut_at_any_byte_loads_and_says_what_is_missing(whole: Path, na
         assert recording.losses, f"{len(kept)} bytes of {name}: nothing is said to be missing"
         assert all(loss.what and loss.why for loss in recording.losses)
         assert recording.info == complete.info
+
+
+def test_a_whole_trace_is_not_called_cut_whatever_its_names_are(whole: Path) -> None:
+    own = Trace(7).show(1_000, 1, "thread (7): },{", (*POLL, frame("f},{@/app/},{.py:3")))
+    (whole / "stacks/7-0.trace.json").write_text(own.end(999_000), "utf-8")
+    assert load(whole).losses == ()
 
 
 @pytest.mark.parametrize("name", STREAMS)

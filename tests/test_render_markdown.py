@@ -116,7 +116,7 @@ def test_says_what_the_terminal_says() -> None:
         "**3 of 4 workers starved timers, I/O and tasks for up to 76 % of the time; longest stall 7.6 s**",
         "recorded `:8000` on `web-1` from `2026-01-02T03:04:05+00:00` for 10 s at 100 Hz",
         "### 1. Starving, blocked loop: a blocking call holds the running event loop",
-        "- **starved**: 6.15 s over 2 processes, 62 % of the recording, 3 times, longest 2.35 s",
+        "- **starved**: 6.15 s over 2 processes, 31 % of the recording each, 3 times, longest 2.35 s",
         "- **wait**: waits in `time.sleep` (`clock_nanosleep`)",
         "- **blame**: `QuoteClient.fetch`, `/srv/quotes/app/client.py:41`\n  - `time.sleep(backoff)`",
         "- **remedy**: await asyncio.sleep(...) instead",

@@ -141,7 +141,7 @@ def test_starving_says_all_of_a_finding() -> None:
     text = flat(report_examples.starving())
     for part in (
         "1. STARVING blocked loop: a blocking call holds the running event loop",
-        "starved 6.15 s over 2 processes, 62 % of the recording, 3 times, longest 2.35 s",
+        "starved 6.15 s over 2 processes, 31 % of the recording each, 3 times, longest 2.35 s",
         "wait waits in time.sleep (clock_nanosleep)",
         "blame QuoteClient.fetch, /srv/quotes/app/client.py:41 time.sleep(backoff)",
         (

@@ -49,21 +49,32 @@ class Memory:
 
     def many(self, addresses: Sequence[int], size: int) -> list[bytes | None]:
         """``size`` bytes from each place; None where it is not mapped."""
+        buffer, missing = self.gather(addresses, size)
+        return [
+            None if n in missing else bytes(buffer[n * size : (n + 1) * size])
+            for n in range(len(addresses))
+        ]
+
+    def gather(self, addresses: Sequence[int], size: int) -> tuple[bytearray, set[int]]:
+        """``size`` bytes from each place, one after the other, and the indices of those that are
+        not mapped (zeros stand for them).
+        """
         count = len(addresses)
+        if count * size > _LARGEST:
+            raise Unreadable(f"{count} places of {size} bytes")
         buffer = bytearray(count * size)
         safe = [a if _LOWEST <= a < _BEYOND else 0 for a in addresses]
-        missing = set()
+        missing: set[int] = set()
         at = 0
         while at < count:
             part = safe[at : at + _IOV_MAX]
             done = self._into(part, size, buffer, at * size) // size
             if done < len(part):  # the call stops at the first bad one
                 missing.add(at + done)
+                buffer[(at + done) * size : (at + done + 1) * size] = bytes(size)
                 done += 1
             at += done
-        return [
-            None if n in missing else bytes(buffer[n * size : (n + 1) * size]) for n in range(count)
-        ]
+        return buffer, missing
 
     def _into(self, addresses: Sequence[int], size: int, buffer: bytearray, at: int) -> int:
         count = len(addresses)

@@ -174,10 +174,11 @@ def starved_words(finding: Finding) -> str:
     longest = f", longest {duration(finding.longest_s)}"
     if finding.verdict == "latent":
         return f"{times}{longest}"
-    part = f"{share(finding.share)} of the recording"
     once = finding.occurrences == 1  # then it is the longest, too
+    many = len(finding.pids)
     # the seconds of several processes are added up, which may make more than the recording
-    total = f" over {len(finding.pids)} processes" if len(finding.pids) > 1 else ""
+    total = f" over {many} processes" if many > 1 else ""
+    part = f"{share(finding.share / max(1, many))} of the recording{' each' if many > 1 else ''}"
     return f"{duration(finding.starved_s)}{total}, {part}, {times}{'' if once else longest}"
 
 

@@ -41,6 +41,7 @@ _DUMP_WITHIN_NS = 5 * NS
 _OUTLIVES_S = 60  # how long a run goes on that nobody ends: waitspy was killed as it started it
 _WROTE = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _WENT_ON = "sampling went on"
+_TOO_SHORT = "py-spy had not attached yet when the recording ended"
 
 
 @dataclass
@@ -62,7 +63,7 @@ class PySpySampler:
     """Samples one worker; see ``Sampler`` for the contract.
 
     ``overlap_ns`` must be longer than py-spy takes to attach (40 to 60 ms, more on a busy
-    machine), and shorter than ``segment_ns``.
+    machine), and shorter than ``segment_ns``. ``first_segment`` is the number of the first one.
 
     Raises:
         SamplerError: there is no py-spy.
@@ -76,8 +77,10 @@ class PySpySampler:
         blocking: bool = False,
         segment_ns: int = SEGMENT_NS,
         overlap_ns: int = OVERLAP_NS,
+        first_segment: int = 0,
     ) -> None:
         self.pid = pid
+        self._first_segment = first_segment
         self.segments: list[SegmentRow] = []
         self._binary = find_pyspy()
         self._folder = folder
@@ -162,7 +165,7 @@ class PySpySampler:
         return sum(run.child.rss_bytes() for run in self._runs)
 
     def _start(self, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
-        n = len(self.segments)
+        n = self._first_segment + len(self.segments)
         rate = max(1, round(rate_hz))
         name = f"{self.pid}-{n}.trace.json"
         argv = [
@@ -198,9 +201,16 @@ class PySpySampler:
             if run.asked_at_ns is None:  # its process has ended: the capture will soon know
                 self._retry_at_ns = now_ns + _ENDED_NS
         else:
-            row.why = "it was killed before it could write" if self._killed else _why(code, said)
+            row.why = self._why(run, code, said)
             self._failed(row.why, now_ns - row.zero_ns, now_ns, status)
         status.finished.append(row)
+
+    def _why(self, run: _Run, code: int, said: str) -> str:
+        if self._killed:
+            return "py-spy was killed before it could write"
+        if run.asked_at_ns is not None and code == -signal.SIGINT:
+            return _TOO_SHORT
+        return _why(code, said)
 
     def _failed(self, why: str, length_ns: int, now_ns: int, status: SamplerStatus) -> None:
         self._failures += 1
@@ -210,7 +220,11 @@ class PySpySampler:
             what = f"{length_ns / NS:.1f} s of stacks of pid {self.pid}"
             status.losses.append(Loss(what, why, remedy, self.pid))
             return
-        what, remedy = f"stacks of pid {self.pid}", "try 'waitspy doctor' on this process"
+        what = f"stacks of pid {self.pid}"
+        if why == _TOO_SHORT:
+            remedy = "record for longer"
+        elif not self._killed:
+            remedy = "try 'waitspy doctor' on this process"
         self._untold = Loss(what, why, remedy, self.pid)
         if self._failures == _TELL_AFTER:
             status.losses.append(self._untold)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +24,10 @@ AS_NOBODY = (
     sys.executable,
     "-c",
     # Only once everything is imported: this Python may lie in a folder of root's.
-    "import os; from profiler.cli import main; os.setgroups([]); os.setgid(65534); "
-    "os.setuid(65534); main(prog_name='waitspy')",
+    """import os
+from profiler.cli import main
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+main(prog_name="waitspy")""",
 )
 """waitspy as a user without rights."""
 
@@ -87,9 +90,20 @@ def meta(folder: Path) -> dict[str, Any]:
     return value
 
 
-def sampled(folder: Path, segments: int = 1) -> None:
-    """Waits until so many segments have begun, and their traces can hold something."""
-    wait_until(lambda: len(meta(folder).get("segments", ())) >= segments, f"no {segments} segments")
+def sampled(folder: Path) -> None:
+    """Waits until py-spy would write a trace if it were told to end now."""
+    wait_until(lambda: meta(folder).get("segments"), "no segment")
+    pid = meta(folder)["segments"][0]["pid"]
+    wait_until(lambda: any(_catches_sigint(spy.pid) for spy in spies(pid)), "py-spy not ready")
+
+
+def _catches_sigint(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    except OSError:
+        return False
+    (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
 def spies(pid: int) -> list[psutil.Process]:

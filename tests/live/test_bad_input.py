@@ -114,41 +114,6 @@ def test_an_empty_target(tmp_path: Path) -> None:
     refused(tmp_path, "record", "")
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        (),
-        ("--",),
-        ("1", "--", "true"),
-        ("1", "2"),
-        ("1", "-d", "0"),
-        ("1", "-d", "-1"),
-        ("1", "-d", "nan"),
-        ("1", "-d", "inf"),
-        ("1", "-d", "soon"),
-        ("1", "-r", "0"),
-        ("1", "-r", "nan"),
-        ("1", "-r", "1e9"),
-        ("1", "--min-stall", "0"),
-        ("1", "--min-stall", "nan"),
-        ("1", "--fail-on", "slow"),
-        ("1", "--fail-on", "any:soon"),
-        ("1", "--fail-on", "any:nan"),
-        ("1", "--fail-on", "any:-1"),
-        ("1", "--budget", "0"),
-        ("1", "--budget", "10:0"),
-        ("1", "--budget", "-1"),
-        ("1", "--frobnicate"),
-    ],
-)
-def test_usage_errors_exit_2(tmp_path: Path, args: tuple[str, ...]) -> None:
-    code, out, err = run(tmp_path, "record", *args)
-    assert (code, out) == (2, "")
-    assert "Usage:" in err
-    assert "-- COMMAND" in err
-    assert os.listdir(tmp_path) == []
-
-
 def test_an_output_that_exists(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     (tmp_path / "rec").mkdir()
     (tmp_path / "rec" / "precious").write_text("mine")
@@ -205,7 +170,7 @@ def test_a_process_that_ends_meanwhile_ends_the_recording(tmp_path: Path) -> Non
         session(tmp_path, "record", mine.pid, "-d", "50", "-o", "rec") as waitspy,
     ):
         wait_until(lambda: meta(tmp_path / "rec").get("segments"), "no segment")
-        wait_for(mine, "1")
+        wait_for(mine, "20")
         mine.kill()
         code, out, err = finished(waitspy)
     assert (code, err) == (0, "")
@@ -317,17 +282,23 @@ kill -SEGV $$
 
 @pytest.mark.ptrace
 @pytest.mark.parametrize(
-    ("pyspy", "why"), [(REFUSING, "this machine is not for me"), (DYING, "SIGSEGV")]
+    ("seconds", "pyspy", "why"),
+    [
+        ("0.1", REFUSING, "this machine is not for me"),
+        ("0.1", DYING, "SIGSEGV"),
+        ("3.5", REFUSING, "this machine is not for me"),  # time for five attempts
+    ],
+    ids=["refuses", "dies", "refuses for long"],
 )
-@pytest.mark.parametrize("seconds", ["0.1", "4"])
 def test_a_pyspy_that_fails_is_a_loss(
-    tmp_path: Path, target: subprocess.Popen[str], pyspy: str, why: str, seconds: str
+    tmp_path: Path, target: subprocess.Popen[str], seconds: str, pyspy: str, why: str
 ) -> None:
     done = run_with(tmp_path, pyspy, "record", target.pid, "-d", seconds, "-o", "rec")
     assert (done.returncode, done.stderr) == (0, "")
     recording = load(tmp_path / "rec")
-    told = losses(recording)
-    assert [line for line in told if f"stacks of pid {target.pid}" in line and why in line], told
+    (told,) = losses(recording)
+    assert f"stacks of pid {target.pid}" in told
+    assert why in told
     assert why in done.stdout
     # What needs no py-spy is there.
     assert recording.workers[0].states
@@ -395,12 +366,11 @@ def test_hostile_names_never_reach_the_terminal_raw(tmp_path: Path) -> None:
         outputs.append(run(tmp_path, "record", "no-such-\x1b[31m-server"))
     outputs += [run(tmp_path, "report", "rec", "--format", f) for f in ("text", "json")]
     outputs += [run(tmp_path, "flamegraph", "rec", "-f", f) for f in ("svg", "collapsed")]
-    seen = 0
     for _, out, err in outputs:
         for forbidden in ("\x1b", "\x07", "\u202e", "\r"):
             assert forbidden not in out + err
-        seen += "owned" in out
-    assert seen >= 6
+    for shows_commands in (0, 2, 4, 5):
+        assert "owned" in outputs[shows_commands][1]
     assert "<script>alert" not in outputs[-2][1]
 
 
