@@ -197,6 +197,12 @@ def _record(
         ) from None
     if command is not None and command.exit_code and not ended_by_us:
         return command.exit_code
+    failed = getattr(capture, "disk_error", None)
+    if failed is not None:
+        raise RecordingError(
+            f"the recording {options.output} ended early: {failed}",
+            "free some space and record again; what was recorded before is there",
+        )
     return _FAIL_ON_MET if _exceeds(report, fail_on) else 0
 
 

@@ -116,6 +116,13 @@ def test_nothing_is_shown_after_the_worker_or_the_recording_ended() -> None:
     assert shown(record, end_ms=500) == [(0, 500, A)]
 
 
+def test_a_still_span_that_is_known_to_end_later_ends_with_what_is_known() -> None:
+    record = worker(shown={1: [(0, 1000, A)]}, kernel={1: STOOD}, gone_ns=at(400))
+    assert shown(record) == [(0, 400, A)]
+    assert [(ms(a), ms(b)) for a, b in still_spans(STOOD, at(400))] == [(200, 400)]
+    assert still_spans(STOOD, at(100)) == []
+
+
 def test_an_exited_threads_last_stack_is_closed_at_its_kernel_end() -> None:
     # py-spy keeps the stack of an exited thread open until the end of its trace.
     record = worker(

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Sequence
 
 _IOV_MAX = 1024  # include/uapi/linux/uio.h, UIO_MAXIOV
-_LOWEST, _BEYOND = 1 << 12, 1 << 47  # user addresses on x86_64 and aarch64 (4-level tables)
+_LOWEST, _BEYOND = 1 << 12, 1 << 48  # user addresses: 47 bits on x86_64, 48 on aarch64
 _LARGEST = 16 << 20
 
 _readv = ctypes.CDLL(None, use_errno=True).process_vm_readv
@@ -21,6 +21,18 @@ _readv.argtypes = [
 
 class Unreadable(Exception):  # noqa: N818  (an outcome of torn pointers, not a failure of ours)
     """An address is not mapped: a torn or foreign pointer was followed."""
+
+
+class Torn(Unreadable):
+    """What was read contradicts itself: it changed meanwhile, or is not what a pointer promised."""
+
+
+class Unavailable(Exception):  # noqa: N818  (an outcome to report, not a failure of ours)
+    """This process cannot be read at all; ``why`` says why, in a few words for the report."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Memory:

@@ -103,6 +103,29 @@ def test_uvloop_is_seen_like_asyncio(tmp_path: Path) -> None:
     _check(report, _truth(server.logged, report), finding)
 
 
+def test_the_holder_of_the_gil_is_blamed(tmp_path: Path) -> None:
+    report, _ = _recorded(_serve("wait_for_the_gil", 0.6, 0.6), tmp_path / "rec", seconds=4)
+    findings = [f for f in starving(report) if f["kind"] == "gil-bound"]
+    assert findings, said(report)
+    assert findings[0]["blame"]["function"] == "keep_the_gil", said(report)
+    assert {f["kind"] for f in starving(report)} == {"gil-bound"}, said(report)
+
+
+def test_a_worker_with_many_threads_is_sampled_slowly_and_still_blamed_right(
+    tmp_path: Path,
+) -> None:
+    argv = _serve("sleep", 0.5, 0.5, "threads")
+    report, server = _recorded(argv, tmp_path / "rec", seconds=4)
+    (worker,) = report["workers"]
+    assert worker["rate_hz"] < 50
+    assert list((tmp_path / "rec" / "stacks").glob("*.dumps.jsonl"))
+    (finding,) = starving(report)
+    assert finding["blame"]["function"] == "sleep", said(report)
+    _check(report, _truth(server.logged, report), finding)
+    # Sampling stays in the neighbourhood of its budget, a tenth of a core; observing adds to it.
+    assert report["cost"]["cpu_share"] < 0.3
+
+
 @pytest.mark.parametrize("version", pythons.found())
 def test_a_worker_that_waits_in_its_inbox_parks_its_loop(version: str, tmp_path: Path) -> None:
     argv = [pythons.found()[version], str(TARGETS / "parked_worker.py"), "1.2", "0.4"]

@@ -29,7 +29,7 @@ _BLOCKING = "    time.sleep(0.5)"
 
 
 @contextlib.contextmanager
-def _gunicorn(loop: str) -> Iterator[int]:
+def gunicorn(loop: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     worker = (
@@ -54,7 +54,7 @@ def _gunicorn(loop: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _load(port: int, path: str) -> Iterator[None]:
+def load(port: int, path: str) -> Iterator[None]:
     argv = [sys.executable, TARGETS / "http_load.py", str(port), path, "12"]
     with target(argv):
         yield
@@ -62,7 +62,7 @@ def _load(port: int, path: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_blocking_endpoint_is_one_finding_over_all_workers(loop: str, tmp_path: Path) -> None:
-    with _gunicorn(loop) as port, _load(port, "/blocking"):
+    with gunicorn(loop) as port, load(port, "/blocking"):
         report = record(f":{port}", tmp_path / "rec", seconds=10)
     (finding,) = starving(report)
     assert finding["kind"] == "blocked-loop", said(report)
@@ -78,7 +78,7 @@ def test_a_blocking_endpoint_is_one_finding_over_all_workers(loop: str, tmp_path
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_the_same_endpoint_that_awaits_gives_no_finding(loop: str, tmp_path: Path) -> None:
-    with _gunicorn(loop) as port, _load(port, "/awaiting"):
+    with gunicorn(loop) as port, load(port, "/awaiting"):
         report = record(f":{port}", tmp_path / "rec", seconds=6)
     assert report["findings"] == [], said(report)
 

@@ -80,11 +80,26 @@ def match_badly():
         re.match(r"(a+)+$", "a" * 16 + "b")
 
 
+def wait_for_the_gil():
+    """A thread of ours turns a huge number into text, which never lets go of the GIL."""
+    threading.Thread(target=keep_the_gil).start()
+    time.sleep(0.001)
+
+
+def keep_the_gil():
+    start = time.monotonic()
+    while time.monotonic() < start + HARM_S / 2:
+        str(BIG)
+    log(start, time.monotonic())
+
+
+BIG = 7**210000  # its text takes some tenths of a second
+
 HARMS = {
     f.__name__: f
     for f in (
         sleep, nap_often, take_lock, get_from_queue, run_command, receive, select_myself,
-        join_thread, compute, match_badly,
+        join_thread, compute, match_badly, wait_for_the_gil,
     )
 }  # fmt: skip
 
@@ -139,10 +154,16 @@ async def main():
         if MODE in HARMS:
             start = time.monotonic()
             HARMS[MODE]()
-            log(start, time.monotonic())
+            if MODE != "wait_for_the_gil":  # that one logs itself
+                log(start, time.monotonic())
 
 
 signal.signal(signal.SIGTERM, finish)
+if hasattr(sys, "set_int_max_str_digits"):
+    sys.set_int_max_str_digits(0)
+if "threads" in sys.argv[4:]:
+    for _ in range(40):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
 if "uvloop" in sys.argv[4:]:
     import uvloop
 

@@ -1,0 +1,366 @@
+"""What can happen to a recording: interrupts, kills, full disks, readers that go away.
+
+Each time the recording can be read, says what is missing, and the target works on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from profiler.model import Recording
+from tests.live.running import WAITSPY, wait_until
+from tests.live.session import (
+    environment,
+    finished,
+    load,
+    losses,
+    meta,
+    no_spy_is_left,
+    run,
+    running_target,
+    said_well,
+    sampled,
+    session,
+    spies,
+    stack_seconds,
+    still_works,
+)
+
+pytestmark = pytest.mark.ptrace
+
+
+@pytest.fixture
+def target() -> Iterator[subprocess.Popen[str]]:
+    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    with running_target() as process:
+        yield process
+        no_spy_is_left(process.pid)
+        still_works(process)
+    assert {p.pid for p in psutil.Process().children(recursive=True)} == before
+
+
+def lasting(seconds: float) -> None:
+    """Lets a recording have some content; nothing is waited for."""
+    time.sleep(seconds)
+
+
+def has_stacks(recording: Recording) -> None:
+    functions = {
+        frame.function
+        for worker in recording.workers
+        for segment in worker.segments
+        for thread in segment.threads
+        for interval in thread.intervals
+        for frame in interval.stack
+    }
+    assert {"count", "take_turns"} <= functions
+
+
+# --- asked to end ----------------------------------------------------------------------------------
+
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_ends_it_and_keeps_everything(
+    tmp_path: Path, target: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+        sampled(tmp_path / "rec")
+        lasting(0.5)
+        waitspy.send_signal(number)
+        code, out, err = finished(waitspy)
+    assert (code, err) == (0, "")
+    assert "recording: rec" in out
+    recording = load(tmp_path / "rec")
+    assert recording.losses == ()
+    assert recording.info.duration_s < 40
+    has_stacks(recording)
+
+
+def test_a_signal_sent_twice_at_once_is_one(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    """timeout(1) signals the process and then its group."""
+    argv = ["timeout", "2", *WAITSPY, "record", str(target.pid), "-d", "50", "-o", "rec"]
+    done = subprocess.run(
+        argv, cwd=tmp_path, env=environment(), capture_output=True, text=True,
+        timeout=60, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert done.returncode == 124
+    recording = load(tmp_path / "rec")
+    assert recording.losses == ()
+    has_stacks(recording)
+    assert "recording: rec" in done.stdout
+
+
+def test_a_second_signal_does_not_wait_for_pyspy(
+    tmp_path: Path, target: subprocess.Popen[str]
+) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+        sampled(tmp_path / "rec")
+        for spy in spies(target.pid):
+            spy.suspend()  # it would never end by itself
+        waitspy.send_signal(signal.SIGINT)
+        lasting(0.3)
+        assert waitspy.poll() is None
+        waitspy.send_signal(signal.SIGINT)
+        code, out, err = finished(waitspy)
+    assert (code, err) == (0, "")
+    (loss,) = losses(load(tmp_path / "rec"))
+    assert f"stacks of pid {target.pid}" in loss
+    assert "killed before it could write" in loss
+    assert "killed before it could write" in " ".join(out.split())
+    assert load(tmp_path / "rec").workers[0].states
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.06, 0.1, 0.15])
+def test_an_interrupt_at_any_moment_of_the_start(
+    tmp_path: Path, target: subprocess.Popen[str], delay_s: float
+) -> None:
+    """Either nothing is kept and it says 130, or something is and it reports that."""
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+        # From when Python has its handler: before, the shell's rules hold for any program.
+        wait_until(lambda: catches(waitspy.pid, signal.SIGINT), "Python did not start")
+        lasting(delay_s * 2)
+        waitspy.send_signal(signal.SIGINT)
+        code, out, err = finished(waitspy)
+    assert "Traceback" not in err
+    if code == 130:
+        assert out == ""
+        assert not (tmp_path / "rec").exists()
+    else:
+        assert code == 0
+        assert "recording: rec" in out
+        assert load(tmp_path / "rec").info.duration_s < 40
+
+
+def catches(pid: int, number: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+@contextlib.contextmanager
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe whose reader does not read, and into which no byte fits any more."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writer, b"-" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ))
+    try:
+        yield reader, writer
+    finally:
+        for fd in (reader, writer):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def writes_to_stdout(pid: int) -> bool:
+    words = Path(f"/proc/{pid}/syscall").read_text("ascii").split()
+    return len(words) > 1 and words[1] == "0x1" and words[0] in {"1", "64"}  # x86_64, aarch64
+
+
+def test_an_interrupt_while_the_report_is_written(
+    tmp_path: Path, target: subprocess.Popen[str]
+) -> None:
+    args = ("record", target.pid, "-d", "0.3", "-o", "rec")
+    with full_pipe() as (_, writer), session(tmp_path, *args, stdout=writer) as waitspy:
+        wait_until(lambda: writes_to_stdout(waitspy.pid), "it does not write")
+        waitspy.send_signal(signal.SIGINT)
+        code, _, err = finished(waitspy)
+    assert code == 1
+    said_well(err, "interrupted", "rec is complete", "waitspy report rec")
+    assert load(tmp_path / "rec").losses == ()
+
+
+# --- killed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--blocking",)], ids=["nonblocking", "blocking"])
+def test_a_killed_waitspy_leaves_a_recording_and_a_running_target(
+    tmp_path: Path, target: subprocess.Popen[str], options: tuple[str, ...]
+) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec", *options) as waitspy:
+        sampled(tmp_path / "rec")
+        # What was seen so far is written down once a second.
+        stream = tmp_path / "rec" / "oracles" / "threads" / f"{target.pid}.jsonl"
+        wait_until(lambda: stream.stat().st_size > 1000, "nothing was written")
+        waitspy.kill()
+        waitspy.wait()
+        no_spy_is_left(target.pid)
+    still_works(target)
+    recording = load(tmp_path / "rec")
+    assert [loss for loss in losses(recording) if "everything after" in loss and "killed" in loss]
+    has_stacks(recording)
+    assert recording.workers[0].states
+    assert recording.info.duration_s > 0.5
+    code, out, err = run(tmp_path, "report", "rec")
+    assert (code, err) == (0, "")
+    assert "waitspy was killed" in " ".join(out.split())
+
+
+def test_a_killed_pyspy_is_replaced(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+        sampled(tmp_path / "rec")
+        lasting(1.2)
+        (spy,) = spies(target.pid)
+        spy.kill()
+        wait_until(lambda: len(meta(tmp_path / "rec")["segments"]) == 2, "no new segment")
+        sampled(tmp_path / "rec")
+        lasting(0.5)
+        waitspy.send_signal(signal.SIGINT)
+        code, out, err = finished(waitspy)
+    assert (code, err) == (0, "")
+    recording = load(tmp_path / "rec")
+    (loss,) = losses(recording)
+    assert "SIGKILL" in loss
+    assert "sampling went on" in loss
+    assert len(recording.workers[0].segments) == 1
+    has_stacks(recording)
+    assert stack_seconds(recording) > 0.3
+    assert "SIGKILL" in out
+
+
+# --- the disk --------------------------------------------------------------------------------------
+
+needs_mount = [
+    pytest.mark.may_skip,
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system"),
+]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip(f"may not mount: {mounted.stderr}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    with open(folder / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(bytes(4096))
+
+
+@pytest.mark.may_skip
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_disk_that_fills_up_ends_the_recording(
+    tmp_path: Path, small_disk: Path, target: subprocess.Popen[str]
+) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "disk/rec") as waitspy:
+        sampled(small_disk / "rec")
+        lasting(0.5)
+        fill(small_disk)
+        code, out, err = finished(waitspy)
+    assert code == 1
+    said_well(err, "ended early", "No space left", "free some space")
+    assert "disk/rec" in out
+    recording = load(small_disk / "rec")
+    assert [loss for loss in losses(recording) if "No space left" in loss], losses(recording)
+    assert 0.3 < recording.info.duration_s < 40
+    assert recording.workers[0].states
+    assert run(tmp_path, "report", "disk/rec")[0] == 0
+
+
+@pytest.mark.may_skip
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_full_disk_does_not_end_the_command(tmp_path: Path, small_disk: Path) -> None:
+    script = "import sys; print('ready', flush=True); print(sys.stdin.readline()); sys.exit(6)"
+    args = ("record", "-o", "disk/rec", "--", sys.executable, "-c", script)
+    with session(tmp_path, *args, stdin=subprocess.PIPE) as waitspy:
+        sampled(small_disk / "rec")
+        pid = meta(small_disk / "rec")["workers"][0]["pid"]
+        fill(small_disk)
+        no_spy_is_left(pid)
+        assert waitspy.stdin is not None
+        out, err = waitspy.communicate("still here\n", timeout=60)
+    assert "still here" in out
+    assert waitspy.returncode == 6
+    assert "No space left" in " ".join(out.split())
+    assert err == ""
+
+
+@pytest.mark.may_skip
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_disk_that_is_full_from_the_start(
+    tmp_path: Path, small_disk: Path, target: subprocess.Popen[str]
+) -> None:
+    fill(small_disk)
+    code, out, err = run(tmp_path, "record", target.pid, "-d", "1", "-o", "disk/rec")
+    assert (code, out) == (1, "")
+    said_well(err, "disk/rec", "No space left")
+    assert os.listdir(small_disk) == ["filler"]
+
+
+# --- what reads the report ---------------------------------------------------------------------------
+
+
+def record_into(
+    tmp_path: Path, target: subprocess.Popen[str], line: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Records for a moment, in a shell line where "$@" is waitspy."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line, "sh", *WAITSPY, "record", str(target.pid),
+         "-d", "0.3", "-o", "rec"],
+        cwd=tmp_path, env=environment(**more), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('"$@" | head -1', 0),
+        ('"$@" | true', 0),
+        ('"$@" >&-', 0),
+        ('"$@" 2>&-', 0),
+        ('"$@" <&- >&- 2>&-', 0),
+        ('"$@" --fail-on any:99 | true', 0),
+    ],
+)
+def test_a_closed_stdout_is_no_error(
+    tmp_path: Path, target: subprocess.Popen[str], line: str, code: int
+) -> None:
+    done = record_into(tmp_path, target, line)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert load(tmp_path / "rec").losses == ()
+    assert "Traceback" not in (tmp_path / "rec" / "meta.json").read_text("utf-8")
+
+
+def test_a_full_stdout_is_said(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    done = record_into(tmp_path, target, '"$@" > /dev/full')
+    assert done.returncode == 1
+    said_well(done.stderr, "standard output", "No space left")
+    assert load(tmp_path / "rec").losses == ()
+
+
+@pytest.mark.parametrize(
+    "more", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "LANG": "C"}]
+)
+def test_a_stdout_that_is_not_utf8(
+    tmp_path: Path, target: subprocess.Popen[str], more: dict[str, Any]
+) -> None:
+    done = record_into(tmp_path, target, '"$@"', **more)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"command of {target.pid}" in done.stdout
+    for args in (("workers", target.pid), ("report", "rec"), ("flamegraph", "rec"), ("doctor",)):
+        code, out, err = run(tmp_path, *args, env=environment(**more))
+        assert (code, err) == (0, "")
+        assert out

@@ -1,0 +1,75 @@
+"""Every command in the documentation runs, in the order in which it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.running import ROOT
+from tests.live.test_servers import gunicorn, load
+
+_BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_SLOW = {"make test", "make demo", "make lint"}  # what runs this test, and what contains it
+
+
+def _commands(name: str) -> list[str]:
+    text = (ROOT / name).read_text()
+    lines = [line for block in _BLOCK.findall(text) for line in block.splitlines()]
+    return [line[2:].split("  #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with gunicorn("asyncio") as port, load(port, "/blocking"):
+        yield port
+
+
+@pytest.mark.ptrace
+def test_the_commands_of_the_readme(port: int, tmp_path: Path) -> None:
+    commands = [
+        c for c in _commands("README.md") if not c.startswith((".venv/", "python3 -m venv"))
+    ]
+    assert len(commands) >= 10
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in commands:
+        real = command.replace(":8000", f":{port}").replace("-d 10", "-d 2").replace("-d 5", "-d 2")
+        done = subprocess.run(
+            shlex.split(real), cwd=tmp_path, env={**os.environ, "PATH": path},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (real, done.stdout, done.stderr)
+    assert (tmp_path / "flame.svg").exists()
+    assert "blocking" in (tmp_path / "ticket.md").read_text()
+
+
+def test_the_documentation_names_only_make_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    commands = [c for name in ("README.md", "CONTRIBUTING.md") for c in _commands(name)]
+    named = {c for c in commands if c.startswith("make ")}
+    assert named >= {"make test", "make demo"}
+    assert {c.removeprefix("make ") for c in named} <= targets
+    assert named <= _SLOW
+
+
+def test_the_package_installs_as_the_readme_says(tmp_path: Path) -> None:
+    commands = [c for c in _commands("README.md") if c.startswith((".venv/", "python3 -m venv"))]
+    assert len(commands) == 2
+    for command in commands:
+        real = command.replace(".venv", str(tmp_path / "venv")).replace("python3", sys.executable)
+        done = subprocess.run(
+            shlex.split(real), cwd=ROOT, capture_output=True, text=True, timeout=170, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    waitspy = tmp_path / "venv" / "bin" / "waitspy"
+    for options in (["--version"], ["scenario", "list"], ["doctor"]):
+        done = subprocess.run(
+            [waitspy, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
