@@ -7,11 +7,11 @@ DEMO := waitspy-demo
 
 demo: .venv/ready
 	rm -rf $(DEMO) && mkdir $(DEMO)
-	@echo "== the worker parks in a blocking wait while its flushes are under way"
-	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/block -- --small --park block --json $(DEMO)/block.json
-	@echo
-	@echo "== the same work, but the loop itself waits for messages"
+	@echo "== the loop itself waits for messages"
 	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/off -- --small --park off --json $(DEMO)/off.json
+	@echo
+	@echo "== the same work, but the worker parks in a blocking wait while its flushes are under way"
+	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/block -- --small --park block --json $(DEMO)/block.json
 	$(BIN)/waitspy flamegraph $(DEMO)/block --weight starved -o $(DEMO)/block.svg
 	$(BIN)/waitspy report $(DEMO)/block --format markdown -o $(DEMO)/block.md
 	@echo

@@ -229,7 +229,8 @@ def _rates(
         length_s += span_ns / NS
     if length_s <= 0:
         return None, None, None
-    return ticks / length_s, samples, max(0, round(asked - ticks))
+    # The trace starts with its first sample and ends with its last: one tick too many.
+    return min(ticks, asked) / length_s, samples, max(0, round(asked - ticks))
 
 
 def _last_ns(workers: tuple[WorkerRecord, ...], start_ns: int) -> int:

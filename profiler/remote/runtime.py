@@ -61,7 +61,9 @@ class Runtime:
         if pair is None or span is None:
             raise Unavailable("its interpreter has no symbols, so its state cannot be found")
         self.address = span[0]
-        self.layout = self._layout(pair, found.path)
+        self.layout = self._layout(pair)
+        self._asyncio_layout: Layout | None = None
+        self._path = found.path
         pids = procfs.read_status(pid).pids
         self._inner_pid = pids[-1]
         self._outer_tids: dict[int, int] = {}
@@ -137,28 +139,36 @@ class Runtime:
         told = native_ids.read(self.pid, self.address, self._outer_tids.keys())
         return {ident: self._outer_tids[tid] for ident, tid in told.items()}
 
-    def _layout(self, pair: tuple[int, int], path: str) -> Layout:
+    def _layout(self, pair: tuple[int, int]) -> Layout:
         layout = layouts.of_version(pair)
         if pair < (3, 13):
             return layout
         if re.search("[a-z]", self.version):
             raise Unavailable(f"Python {self.version} is a pre-release")
         head = self.memory.read(self.address, debug_offsets.SIZE)
-        layout = layouts.with_debug_offsets(layout, head)
-        if pair >= (3, 14):
-            section = self._asyncio_section(path)
-            if section is not None:
-                layout = layouts.with_asyncio_offsets(layout, section)
-        return layout
+        return layouts.with_debug_offsets(layout, head)
 
-    def _asyncio_section(self, path: str) -> bytes | None:
-        """The ``.AsyncioDebug`` section: in the interpreter or in a library of its own.
+    def asyncio_layout(self) -> Layout:
+        """The layout with what asyncio publishes of itself; to be asked once it is imported.
 
-        None while asyncio is not loaded; then the table has to do.
+        Raises:
+            Unavailable: it should publish something and that cannot be found.
         """
+        if self._asyncio_layout is None:
+            layout = self.layout
+            if layout.pair >= (3, 14):
+                section = self._asyncio_section()
+                if section is None:
+                    raise Unavailable("asyncio's own table of offsets cannot be found")
+                layout = layouts.with_asyncio_offsets(layout, section)
+            self._asyncio_layout = layout
+        return self._asyncio_layout
+
+    def _asyncio_section(self) -> bytes | None:
+        """The ``.AsyncioDebug`` section: in the interpreter or in a library of its own."""
         executable = procfs.link(self.pid, "exe").removesuffix(" (deleted)")
         for file in interpreter.parse_maps(procfs.read(self.pid, "maps")):
-            if file.path == path or _ASYNCIO_FILE.match(file.name):
+            if file.path == self._path or _ASYNCIO_FILE.match(file.name):
                 section = _section_of(self.pid, file, executable)
                 if section is not None:
                     return section
