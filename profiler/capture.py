@@ -65,7 +65,8 @@ class Capture:
     """One recording, from start to its last file.
 
     ``progress`` is called a few times a second. ``run`` returns when the time is up, a signal
-    came, or the target is gone; the folder is then complete.
+    came, the target is gone, or the disk failed (``disk_error`` says how); the folder is then
+    complete.
 
     Raises:
         RecordingError: the folder cannot be made.
@@ -89,7 +90,7 @@ class Capture:
         self._losses: list[Loss] = []
         self._looks = 0
         self._peak_rss = 0
-        self._disk_error: str | None = None
+        self.disk_error: str | None = None
         self._tick_ns = self._asked_tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
         self._start_ns = time.monotonic_ns()
         self._start_cpu_ns = time.process_time_ns()
@@ -152,7 +153,7 @@ class Capture:
                     flush_ns = now_ns + _FLUSH_NS
                     self._account(now_ns)
             except OSError as error:
-                self._disk_error = error.strerror or str(error)
+                self.disk_error = error.strerror or str(error)
                 return False
             next_ns = max(next_ns + self._tick_ns, time.monotonic_ns())
             received = signals.wait_until(next_ns)
@@ -249,15 +250,15 @@ class Capture:
                 try:
                     one.step(now_ns)
                 except OSError as error:
-                    self._disk_error = self._disk_error or error.strerror or str(error)
+                    self.disk_error = self.disk_error or error.strerror or str(error)
 
     def _close(self) -> None:
         now_ns = time.monotonic_ns()
         for one in self._attached.values():
             one.release()
-        if self._disk_error is not None:
+        if self.disk_error is not None:
             what, remedy = "everything after the disk failed", "free some space and record again"
-            self._losses.append(Loss(what, self._disk_error, remedy))
+            self._losses.append(Loss(what, self.disk_error, remedy))
         if self._tick_ns > self._asked_tick_ns:
             why = f"every {self._tick_ns // 10**6} ms instead of {self._asked_tick_ns // 10**6} ms"
             self._losses.append(Loss("some looks of the oracles", why, "record fewer workers"))
