@@ -76,7 +76,7 @@ def _worker(
         )
         named[thread.tid] = classify.activities(thread, context)
         names[thread.tid] = thread.name
-    found = list(episodes.find(worker, named, own_loops, info.end_ns, min_stall_ns))
+    found = list(episodes.find(worker, named, own_loops, info.end_ns, min_stall_ns, info.gaps))
     threads = [
         ThreadActivity(worker.worker.pid, tid, names[tid], _mark(activities, tid, found))
         for tid, activities in named.items()

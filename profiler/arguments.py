@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -81,12 +81,10 @@ def budget(ctx: click.Context, param: click.Parameter, value: str) -> Budget:
     return Budget(per_worker, total)
 
 
-def new_folder(name: str) -> str:
-    """A name for a recording of ``name``, now; it does not exist yet."""
+def folder_names(name: str) -> Iterator[str]:
+    """Names for a recording of ``name`` made now, the best one first; they never end."""
     label = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.")[:40] or "target"
-    wanted = folder = f"waitspy-{label}-{time.strftime('%Y%m%d-%H%M%S')}"
-    n = 1
-    while os.path.lexists(folder):
-        n += 1
-        folder = f"{wanted}-{n}"
-    return folder
+    wanted = f"waitspy-{label}-{time.strftime('%Y%m%d-%H%M%S')}"
+    yield wanted
+    for n in itertools.count(2):
+        yield f"{wanted}-{n}"

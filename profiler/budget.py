@@ -1,15 +1,17 @@
 """How fast each worker may be sampled so that the whole stays inside the CPU budget.
 
-py-spy's cost per sample grows with the number of threads. Measured with py-spy 0.4.3
-(--nonblocking --idle): 4.5 % of a core at 100 Hz with 1 thread, 19 % at 10 Hz with 50 threads.
+py-spy's cost per sample grows with the number of threads and the depth of their stacks. Measured
+with py-spy 0.4.3 (--nonblocking --idle) at 100 Hz: 2 to 5 % of a core with 1 thread, 16 % with 50
+shallow ones, all of it with 50 deep ones. So the first rate is a guess in between, and what was
+measured corrects it after seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-_SAMPLE_S = 0.0001
-_THREAD_SAMPLE_S = 0.00037
+_SAMPLE_S = 0.0002
+_THREAD_SAMPLE_S = 0.00015
 _TRUST = 0.7  # of a new measurement against what was believed before
 
 

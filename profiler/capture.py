@@ -34,6 +34,7 @@ _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one sc
 _STEP_NS = 50_000_000
 _FLUSH_NS = NS
 _SLOWEST_TICK_NS = 50_000_000
+_GAP_TICKS = 4  # later than this, a look says nothing of the time before it
 _OBSERVER_SHARE = 0.25  # of one core; beyond it the tick slows down
 _STOP_WITHIN_NS = 20 * NS
 
@@ -88,6 +89,7 @@ class Capture:
         self._everyone: list[Attachment] = []
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._losses: list[Loss] = []
+        self._gaps: list[list[int]] = []
         self._looks = 0
         self._peak_rss = 0
         self.disk_error: str | None = None
@@ -134,8 +136,11 @@ class Capture:
             end_ns = self._start_ns + int(self._options.duration_s * NS)
         next_ns = scan_ns = step_ns = flush_ns = time.monotonic_ns()
         signals_seen = 0
+        looked_ns = next_ns
         while True:
             now_ns = time.monotonic_ns()
+            self._note_gap(looked_ns, now_ns)
+            looked_ns = now_ns
             if end_ns is not None and now_ns >= end_ns:
                 return False
             try:
@@ -167,6 +172,16 @@ class Capture:
                 if self._command is None or signals_seen > 1:
                     self.interrupted = True
                     return signals_seen > 1
+
+    def _note_gap(self, from_ns: int, to_ns: int) -> None:
+        """What happened while nobody looked is not known: no episode may be made of it."""
+        if to_ns - from_ns <= _GAP_TICKS * self._asked_tick_ns:
+            return
+        self._gaps.append([from_ns, to_ns])
+        if to_ns - from_ns > NS:
+            what = f"{(to_ns - from_ns) / NS:.1f} s of the oracles' looks"
+            why = "waitspy itself did not run"
+            self._losses.append(Loss(what, why, "do not stop it, and give it CPU"))
 
     def _scan(self, now_ns: int) -> bool:
         """Attaches new workers and closes ended ones; False when nothing is left."""
@@ -262,13 +277,14 @@ class Capture:
         if self._tick_ns > self._asked_tick_ns:
             why = f"every {self._tick_ns // 10**6} ms instead of {self._asked_tick_ns // 10**6} ms"
             self._losses.append(Loss("some looks of the oracles", why, "record fewer workers"))
-        cpu_ns = time.process_time_ns() - self._start_cpu_ns
-        cpu_ns += sum(one.sampler.cpu_ns() for one in self._everyone)
+        own_ns = time.process_time_ns() - self._start_cpu_ns
+        cpu_ns = own_ns + sum(one.sampler.cpu_ns() for one in self._everyone)
         own_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._writer.meta["end_ns"] = self._end_ns or now_ns
         self._writer.meta["cost"] = {
             "cpu_s": round(cpu_ns / NS, 4),
             "cpu_share": round(cpu_ns / max(1, now_ns - self._start_ns), 4),
+            "observer_cpu_s": round(own_ns / NS, 4),
             "peak_rss_mb": round((own_rss + self._peak_rss) / 1e6, 1),
         }
         self._fill_meta()
@@ -285,6 +301,7 @@ class Capture:
             what = f"pid {worker.pid} ({worker.command})"
             losses.append(Loss(what, why, worker.remedy or "", worker.pid))
         skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
+        self._writer.meta["gaps"] = self._gaps
         self._writer.meta["workers"] = [one.row for one in self._everyone] + skipped
         self._writer.meta["segments"] = [
             row.as_json() for one in self._everyone for row in one.sampler.segments

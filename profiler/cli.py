@@ -29,7 +29,7 @@ from profiler.errors import PermissionMissing, RecordingError, TargetError, Wait
 from profiler.listing import write_checks, write_workers
 from profiler.model import NS, WEIGHTS, Report, Weight
 from profiler.progress import showing_progress
-from profiler.recording import create, discard, save_sources
+from profiler.recording import create, create_first, discard, save_sources
 from profiler.render import FLAMEGRAPHS, REPORTS, escape
 from profiler.samplers.pyspy_binary import find_pyspy
 from profiler.stopping import Signals
@@ -164,22 +164,24 @@ def record(
         duration = 10.0
     options = Options(
         target=said,
-        output=output or arguments.new_folder(name),
+        output=output or "",
         duration_s=duration,
         rate_hz=rate,
         min_stall_s=min_stall,
         blocking=blocking,
         budget=budget,
     )
-    ctx.exit(_record(options, target, argv, fail_on))
+    ctx.exit(_record(options, name, target, argv, fail_on))
 
 
 def _record(
     options: Options,
+    name: str,
     target: str | None,
     argv: Sequence[str],
     fail_on: Sequence[tuple[str, float]],
 ) -> int:
+    """Records and reports; gives the exit code. Without an output, a folder is named after it."""
     find_pyspy()
     tree = None
     if target is not None:
@@ -187,6 +189,10 @@ def _record(
         discover.require_attachable(tree.workers)
     started_ns = time.monotonic_ns()
     with Signals() as signals:
+        if options.output:
+            create(options.output)
+        else:
+            options = replace(options, output=create_first(arguments.folder_names(name)))
         capture, command, ended_by_us = _captured(options, tree, argv, signals, started_ns)
     try:
         report = _save_and_report(capture, options.output)
@@ -197,10 +203,9 @@ def _record(
         ) from None
     if command is not None and command.exit_code and not ended_by_us:
         return command.exit_code
-    failed = getattr(capture, "disk_error", None)
-    if failed is not None:
+    if capture.disk_error is not None:
         raise RecordingError(
-            f"the recording {options.output} ended early: {failed}",
+            f"the recording {options.output} ended early: {capture.disk_error}",
             "free some space and record again; what was recorded before is there",
         )
     return _FAIL_ON_MET if _exceeds(report, fail_on) else 0
@@ -214,7 +219,6 @@ def _captured(
     started_ns: int,
 ) -> tuple[Capture, Command | None, bool]:
     """The finished capture, the command that was started for it, and whether we ended that."""
-    create(options.output)
     command = None
     try:
         if tree is None:
@@ -369,8 +373,8 @@ def run_scenario(
     if not profile:
         sys.stdout.flush()
         os.execv(argv[0], argv)  # noqa: S606
-    settings = Options(target=f"scenario {name}", output=output or arguments.new_folder(name))
-    ctx.exit(_record(settings, None, argv, ()))
+    settings = Options(target=f"scenario {name}", output=output or "")
+    ctx.exit(_record(settings, name, None, argv, ()))
 
 
 @main.command()

@@ -60,12 +60,13 @@ def find(
     own_loops: Sequence[Loop],
     end_ns: int,
     min_stall_ns: int,
+    gaps: Sequence[tuple[int, int]] = (),
 ) -> Iterator[Starvation]:
     """Episodes of every loop of a worker, in no particular order, then the latent ones."""
     starved: list[Starvation] = []
     for loop in own_loops:
         base = blame.base_stack(activities.get(loop.tid, ()))
-        for span in loops.pending(loop, worker, end_ns):
+        for span in loops.pending(loop, worker, end_ns, gaps):
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
     yield from starved

@@ -57,6 +57,7 @@ def load(path: str) -> Recording:
             end_ns=end_ns,
             min_stall_s=_needed(meta, "min_stall_s", float),
             arch=_needed(host, "arch", str),
+            gaps=tuple((int(a), int(b)) for a, b in meta.get("gaps", ())),
             tick_s=_needed(meta, "tick_s", float),
         )
         cost = _maybe(meta, "cost", dict) or {}

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from profiler import syscalls
 from profiler.model import EpollEvent, KernelState, UnreadSocket, WorkerRecord
-from profiler.timeline import Span
+from profiler.timeline import Span, state_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +92,22 @@ def find(
     return tuple(loops) + _never_idle(worker, loops, running - set(polled_by), shared)
 
 
-def pending(loop: Loop, worker: WorkerRecord, end_ns: int) -> list[Pending]:
-    """Spans of uncollected I/O, in time order; a poll of the loop's own ends one."""
+def pending(
+    loop: Loop, worker: WorkerRecord, end_ns: int, gaps: Sequence[Span] = ()
+) -> list[Pending]:
+    """Spans of uncollected I/O, in time order; a poll of the loop's own ends one.
+
+    So does a gap in which nobody looked, unless it is known that work went unserved in it.
+    """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     events = [e for e in worker.epolls if e.epfd == loop.epfd]
     looks = [Look(e.at_ns, e.unread) for e in events if e.unread is not None]
     found = []
-    polls = _union(loop.polls)
+    states = worker.states.get(loop.tid, ())
+    unknown = [gap for gap in gaps if not _unserved(gap, states, looks)]
+    holes = _union([*loop.polls, *unknown])
     for start_ns, until_ns in _ready(events, stop_ns):
-        for piece in _without((start_ns, until_ns), polls):
+        for piece in _without((start_ns, until_ns), holes):
             inside = tuple(k for k in looks if piece[0] <= k.at_ns <= piece[1])
             found.append(Pending(loop, *piece, inside))
     return found
@@ -217,6 +224,23 @@ def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:
     for at_ns in collected:
         candidates = {tid for tid in candidates if _ran_at(worker.states[tid], at_ns)}
     return candidates.pop() if len(candidates) == 1 else None
+
+
+def _unserved(gap: Span, states: Sequence[KernelState], looks: Sequence[Look]) -> bool:
+    """Whether it is known that the loop served nothing, or not everything, while nobody looked.
+
+    Its thread did not run between the two looks; or a connection was left unread from before to
+    after.
+    """
+    before, after = state_at(states, gap[0]), state_at(states, gap[1])
+    if before is not None and after is not None:
+        if before.ran_ns is not None and before.ran_ns == after.ran_ns:
+            return True
+        if before.ran_ns is None and before.syscall is not None and before == after:
+            return True
+    sooner = [look for look in looks if look.at_ns <= gap[0]][-1:]
+    later = [look for look in looks if look.at_ns >= gap[1]][:1]
+    return was_left(sooner + later)
 
 
 def _ran_at(states: Sequence[KernelState], at_ns: int) -> bool:

@@ -201,7 +201,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordingInfo:
-    """What the report says of the recording itself."""
+    """What the report says of the recording itself.
+
+    ``gaps`` are the spans (nanoseconds) in which the oracles did not look.
+    """
 
     started_at: str
     monotonic_start_ns: int
@@ -213,6 +216,7 @@ class RecordingInfo:
     min_stall_s: float = 0.1
     arch: str = "x86_64"
     tick_s: float = 0.01
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

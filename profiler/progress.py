@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +19,7 @@ def showing_progress(
     duration_s: float | None, *, wanted: bool = True
 ) -> Iterator[Callable[[Known], None]]:
     """A callback that draws what is known; it does nothing when stderr is no terminal."""
-    console = Console(stderr=True)
+    console = Console(file=_Drawing())
     if not wanted or not console.is_terminal:
         yield lambda _: None
         return
@@ -44,3 +47,22 @@ def showing_progress(
             bar.update(task, completed=known.elapsed_s, said=said, refresh=True)
 
         yield show
+
+
+class _Drawing(io.StringIO):
+    """stderr, except that a terminal that has gone away is no error: the recording goes on."""
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()

@@ -35,12 +35,32 @@ def create(path: str) -> str:
         RecordingError: it exists already or cannot be made.
     """
     try:
-        whole = os.path.abspath(path)
-        os.makedirs(whole)
+        return _made(path)
     except FileExistsError:
         raise RecordingError(
             f"{path} exists already", "choose another folder with -o, or remove it first"
         ) from None
+
+
+def create_first(paths: Iterable[str]) -> str:
+    """Makes the first of these folders that does not exist yet, and gives it as it was named.
+
+    Raises:
+        RecordingError: it cannot be made.
+    """
+    for path in paths:
+        with contextlib.suppress(FileExistsError):
+            _made(path)
+            return path
+    raise ValueError("no name is free")
+
+
+def _made(path: str) -> str:
+    try:
+        whole = os.path.abspath(path)
+        os.makedirs(whole)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise RecordingError(
             f"cannot create the recording {path}: {error.strerror}",

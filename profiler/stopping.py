@@ -69,6 +69,8 @@ class Signals:
             got = signal.sigtimedwait(self._taken, left_s)
             if got is None:
                 return None
+            if got.si_signo not in self._taken:
+                continue  # Python says 0 when it was stopped (SIGSTOP, Ctrl-Z) past the deadline
             number = signal.Signals(got.si_signo)
             now_ns = time.monotonic_ns()
             repeated = number in ENDING and now_ns - self._last.get(number, -_SAME_NS) < _SAME_NS

@@ -172,6 +172,13 @@ def test_a_library_function_as_callback_is_blamed_itself() -> None:
     assert blamed(above(callback, POLL)) == frame("getaddrinfo@lib/socket.py:963")
 
 
+def test_a_librarys_function_is_not_taken_for_the_machinery_around_it() -> None:
+    joins = DISPATCH + stack("Thread.join@lib/threading.py:1119")
+    assert blamed(above(joins, POLL)) == frame("Thread.join@lib/threading.py:1119")
+    runs = DISPATCH + stack("run@lib/subprocess.py:550")
+    assert blamed(above(runs, POLL)) == frame("run@lib/subprocess.py:550")
+
+
 def test_a_c_callback_leaves_nobody_to_blame() -> None:
     assert blamed(above(DISPATCH, POLL)) is None
     assert blamed(()) is None

@@ -17,7 +17,7 @@ from profiler import arguments, cli, destination, listing, loading
 from profiler.machine import Check
 from profiler.model import WEIGHTS, Profile, Worker
 from profiler.proctree import NOT_PYTHON
-from profiler.recording import Writer, save_sources
+from profiler.recording import Writer, create_first, save_sources
 from profiler.render import FLAMEGRAPHS, REPORTS
 from tests.build import HANDLER, POLL, START_NS, Trace, at
 
@@ -138,17 +138,15 @@ def test_the_name_of_a_recording_is_safe_and_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = []
-    for _ in range(3):
-        names.append(arguments.new_folder("../../etc/\x1b[31m; rm -rf ~\n"))
-        os.mkdir(names[-1])
-    assert len(set(names)) == 3
-    for name in names:
-        assert name.startswith("waitspy-")
-        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
-        assert os.path.dirname(name) == ""
-    assert arguments.new_folder("\u202e").startswith("waitspy-target-")
-    assert len(arguments.new_folder("x" * 300)) < 80
+    name = "../../etc/\x1b[31m; rm -rf ~\n"
+    made = [create_first(arguments.folder_names(name)) for _ in range(3)]
+    assert sorted(os.listdir(tmp_path)) == sorted(set(made))
+    assert len(made) == 3
+    for folder in made:
+        assert folder.startswith("waitspy-")
+        assert set(folder) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+    assert next(arguments.folder_names("\u202e")).startswith("waitspy-target-")
+    assert len(next(arguments.folder_names("x" * 300))) < 80
 
 
 # --- recordings that are none -----------------------------------------------------------------------

@@ -361,6 +361,27 @@ def test_the_accept_queue_that_workers_share_is_counted_once() -> None:
     assert finding.victim_s == pytest.approx(2.0)
 
 
+def test_of_a_shared_accept_queue_the_most_that_anyone_saw_counts() -> None:
+    # 4 connections all the time, 6 of them between 200 and 400 ms: (4 * 0.3 + 6 * 0.2) s.
+    held: list[Part] = [(0, 500, HANDLER, SLEEP)]
+    some = [
+        starvation(0, 500, *held, looks=[(0, [sock(1, 4, kind="listener")])]),
+        starvation(200, 400, *held, pid=101, looks=[(200, [sock(1, 6, kind="listener")])]),
+    ]
+    for order in (some, some[::-1]):
+        assert victims(*order) == [
+            ("connection", "connections to accept on 127.0.0.1:8000", 6, 2.4)
+        ]
+
+
+def test_one_socket_that_waits_twice_is_two_victims() -> None:
+    some = [
+        starvation(n, n + 500, (n, n + 500, HANDLER, SLEEP), looks=[(n, [sock(1)])])
+        for n in (0, 2_000)
+    ]
+    assert victims(*some) == [("io", "requests on port 8000", 2, 1.0)]
+
+
 def test_victim_seconds_are_the_sum_over_the_victims() -> None:
     sockets = [sock(1), sock(2, 2, kind="listener")]
     finding = only(starvation(0, 500, (0, 500, HANDLER, SLEEP), looks=[(100, sockets)]))

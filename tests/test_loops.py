@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,14 @@ def test_a_loop_that_is_only_visited_belongs_to_the_thread_that_collects() -> No
     kernel = {1: states((0, "futex 9")), 2: visits}
     epolls = [opened(0, 5, 1), ready(100, 5), collected(300, 5), ready(500, 5), collected(800, 5)]
     assert found(worker(kernel=kernel, epolls=epolls)) == [(5, 2, "collecting")]
+
+
+def test_a_thread_that_ran_at_other_times_only_is_not_the_collector() -> None:
+    visits = states((0, "futex 7"), (300, "futex 7"), (800, "futex 7"))
+    others = states((0, "futex 7"), (290, "futex 7"), (790, "futex 7"))
+    epolls = [opened(0, 5, 1), ready(100, 5), collected(300, 5), ready(500, 5), collected(800, 5)]
+    assert found(worker(kernel={1: others, 2: visits}, epolls=epolls)) == [(5, 2, "collecting")]
+    assert found(worker(kernel={1: others, 3: IDLE_POOL}, epolls=epolls)) == []
 
 
 def test_one_collection_among_several_threads_proves_nothing() -> None:
@@ -315,3 +324,23 @@ def test_at_most_one_owner_per_epoll(rows: list[tuple[int, int]]) -> None:
     loops = find(record, END_NS, ARCH, set(), set())
     assert len({loop.epfd for loop in loops}) == len(loops)
     assert {loop.epfd for loop in loops} == {epfd for _, epfd in rows}
+
+
+@pytest.mark.parametrize(
+    ("ran", "reads", "spans"),
+    [
+        (False, None, [(0, 500)]),  # the thread did not run: nothing was served
+        (True, None, [(0, 100), (400, 500)]),  # it ran: it may have served everything
+        (True, (100, 100), [(0, 500)]),  # it ran, but this connection was left unread
+        (True, (100, 150), [(0, 100), (400, 500)]),
+    ],
+)
+def test_no_episode_is_made_of_time_in_which_nobody_looked(
+    ran: bool, reads: tuple[int, int] | None, spans: list[tuple[int, int]]
+) -> None:
+    rows = states((0, "clock_nanosleep 1"), *([(400, "clock_nanosleep 1")] if ran else []))
+    events = [opened(0, 9, 1), ready(0, 9), collected(500, 9)]
+    events += [unread(t, 9, sock(1, read=n)) for t, n in zip((50, 450), reads or (), strict=False)]
+    record = worker(kernel={5: rows}, epolls=events)
+    found = pending(Loop(100, 9, 5, (), "polling"), record, END_NS, [(at(100), at(400))])
+    assert [(ms(p.start_ns), ms(p.end_ns)) for p in found] == spans

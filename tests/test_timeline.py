@@ -68,6 +68,13 @@ def test_a_newer_segment_wins_where_both_saw_something() -> None:
     assert shown(segments(second, first)) == [(0, 450, A), (450, 1000, B)]
 
 
+def test_each_segment_ends_where_the_next_one_begins() -> None:
+    first = segment(0, 450, {1: [(0, 450, A)]})
+    second = segment(300, 800, {1: [(300, 800, B)]})
+    third = segment(700, 1000, {1: [(700, 1000, C)]})
+    assert shown(segments(first, second, third)) == [(0, 300, A), (300, 700, B), (700, 1000, C)]
+
+
 def test_a_killed_segment_leaves_a_gap() -> None:
     first = segment(0, 300, {1: [(0, 300, A)]})
     third = segment(800, 1000, {1: [(800, 1000, A)]})

@@ -54,7 +54,7 @@ class Sampler(Protocol):
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         """Starts, rotates and reaps what is due; the rate holds from the next segment on.
 
-        A rate below half of the one in force is taken at once.
+        A rate of less than half of the one in force, or of more than twice, is taken soon.
         """
         ...
 

@@ -114,8 +114,12 @@ class PySpySampler:
             return status
         newest = self._runs[-1] if self._runs else None
         age_ns = now_ns - newest.row.zero_ns if newest else 0
-        too_fast = newest is not None and rate_hz < newest.row.rate_hz / 2 and age_ns > NS
-        due = newest is None or age_ns > self._segment_ns - self._overlap_ns or too_fast
+        due = newest is None or age_ns > self._segment_ns - self._overlap_ns
+        if newest is not None:
+            # The first rate is chosen before the cost of a sample was measured.
+            too_fast = rate_hz < newest.row.rate_hz / 2 and age_ns > NS
+            too_slow = rate_hz > newest.row.rate_hz * 2 and age_ns > 2 * NS
+            due = due or too_fast or too_slow
         if due and now_ns >= self._retry_at_ns:
             self._start(now_ns, rate_hz, status)
         for run in self._runs[:-1]:

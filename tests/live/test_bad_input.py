@@ -207,6 +207,57 @@ def test_a_process_that_ends_while_it_is_attached(tmp_path: Path) -> None:
     assert ends <= {0, 1}
 
 
+# --- --fail-on -------------------------------------------------------------------------------------
+
+STARVING = """
+import asyncio, sys, threading, time
+
+async def serve(reader, writer):
+    while await reader.read(1):
+        pass
+
+def block():
+    time.sleep(0.4)
+    asyncio.get_running_loop().call_later(0.1, block)
+
+def ask(port):
+    import socket
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        while True:
+            connection.send(b"x")
+            time.sleep(0.02)
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    threading.Thread(target=ask, args=(port,), daemon=True).start()
+    asyncio.get_running_loop().call_later(0.1, block)
+    print("ready", flush=True)
+    await asyncio.sleep(float(sys.argv[1]))
+
+asyncio.run(main())
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.mark.ptrace
+def test_fail_on_exits_3_only_when_it_is_met(tmp_path: Path) -> None:
+    with started([sys.executable, "-c", STARVING, "60", "0"]) as (process, _):
+        common = ("record", process.pid, "-d", "1.5", "--fail-on")
+        any_, out, _ = run(tmp_path, *common, "any", "-o", "any")
+        kind, _, _ = run(tmp_path, *common, "gil-bound", "--fail-on", "blocked-loop:0.2")
+        too_long, _, _ = run(tmp_path, *common, "blocked-loop:99", "--fail-on", "gil-bound")
+    assert "block" in out
+    assert (any_, kind, too_long) == (3, 3, 0)
+
+
+@pytest.mark.ptrace
+@pytest.mark.parametrize(("own", "code"), [(0, 3), (7, 7)])
+def test_a_commands_own_code_comes_first(tmp_path: Path, own: int, code: int) -> None:
+    argv = (sys.executable, "-c", STARVING, "1.5", own)
+    assert run(tmp_path, "record", "--fail-on", "any", "--", *argv)[0] == code
+
+
 # --- permissions -----------------------------------------------------------------------------------
 
 

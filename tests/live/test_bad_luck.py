@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -228,6 +230,41 @@ def test_a_killed_pyspy_is_replaced(tmp_path: Path, target: subprocess.Popen[str
     has_stacks(recording)
     assert stack_seconds(recording) > 0.3
     assert "SIGKILL" in out
+
+
+def test_a_waitspy_that_was_stopped_goes_on(tmp_path: Path, target: subprocess.Popen[str]) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "2", "-o", "rec") as waitspy:
+        sampled(tmp_path / "rec")
+        for _ in range(5):
+            waitspy.send_signal(signal.SIGSTOP)
+            lasting(0.1)
+            waitspy.send_signal(signal.SIGCONT)
+            lasting(0.05)
+        code, out, err = finished(waitspy)
+    assert (code, err) == (0, "")
+    assert "recording: rec" in out
+    has_stacks(load(tmp_path / "rec"))
+
+
+def test_a_terminal_that_goes_away_does_not_end_it(
+    tmp_path: Path, target: subprocess.Popen[str]
+) -> None:
+    master, slave = pty.openpty()
+    args = ("record", target.pid, "-d", "1.5", "-o", "rec")
+    env = environment(TERM="xterm")
+    with session(tmp_path, *args, stderr=slave, env=env) as waitspy:
+        os.close(slave)
+        drawn = b""
+        while b"1 worker" not in drawn:
+            assert select.select([master], [], [], 30)[0], drawn
+            drawn += os.read(master, 4096)
+        os.close(master)
+        code, out, _ = finished(waitspy)
+    assert code == 0
+    assert "recording: rec" in out
+    recording = load(tmp_path / "rec")
+    assert recording.losses == ()
+    assert recording.info.duration_s >= 1.5
 
 
 # --- the disk --------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ _ERROR_S = 0.020
 def test_a_change_of_stack_is_seen_when_it_happened(tmp_path: Path) -> None:
     """As sampled, before kernel states settle anything: one sample (10 ms) late at most, plus the
     error of alignment."""
-    with target([sys.executable, TARGETS / "alternating.py"]) as alternating:
-        record(alternating.pid, tmp_path / "rec", seconds=6)
-        log = alternating.read_log()
+    with target([sys.executable, TARGETS / "left_right.py"]) as changing:
+        record(changing.pid, tmp_path / "rec", seconds=6)
+        log = changing.read_log()
     (worker,) = loading.load(str(tmp_path / "rec")).workers
     (segment,) = worker.segments
     (thread,) = segment.threads
