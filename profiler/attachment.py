@@ -94,12 +94,13 @@ class Attachment:
         """Chooses the sampling rate by what a sample was seen to cost."""
         cpu_ns = self.sampler.cpu_ns()
         newest = self.sampler.segments[-1] if self.sampler.segments else None
-        if self._measured is not None and newest is not None:
-            before_cpu_ns, before_ns = self._measured
-            samples = (now_ns - before_ns) / NS * newest.rate_hz
+        before_cpu_ns, before_ns = self._measured or (cpu_ns, now_ns)
+        samples = (now_ns - before_ns) / NS * newest.rate_hz if newest else 0.0
+        if samples >= budget.ENOUGH:
             cpu_s = (cpu_ns - before_cpu_ns) / NS
             self._cost_s = budget.refine(self._cost_s, cpu_s, samples)
-        self._measured = cpu_ns, now_ns
+        if self._measured is None or samples >= budget.ENOUGH:
+            self._measured = cpu_ns, now_ns
         self.rate_hz = budget.rate_hz(asked_hz, self._cost_s, share)
 
     def detach(self, now_ns: int, exit_: str) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 _SAMPLE_S = 0.0002
 _THREAD_SAMPLE_S = 0.00015
+ENOUGH = 20
+"""So many samples make a measurement."""
+
 _TRUST = 0.7  # of a new measurement against what was believed before
 
 
@@ -39,6 +42,6 @@ def rate_hz(asked_hz: float, cost_s: float, share: float) -> float:
 
 def refine(believed_s: float, cpu_s: float, samples: float) -> float:
     """The cost of a sample, corrected by a measurement; unchanged when there is too little."""
-    if samples < 20:
+    if samples < ENOUGH:
         return believed_s
     return believed_s * (1 - _TRUST) + cpu_s / samples * _TRUST

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,7 +20,7 @@ def showing_progress(
     duration_s: float | None, *, wanted: bool = True
 ) -> Iterator[Callable[[Known], None]]:
     """A callback that draws what is known; it does nothing when stderr is no terminal."""
-    console = Console(file=_Drawing())
+    console = Console(file=_Forgiving(sys.stderr))
     if not wanted or not console.is_terminal:
         yield lambda _: None
         return
@@ -29,7 +30,10 @@ def showing_progress(
         TimeElapsedColumn(),
         TextColumn("{task.fields[said]}"),
     )
-    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
+    with Progress(
+        *columns, console=console, transient=True, auto_refresh=False,
+        redirect_stdout=False, redirect_stderr=False,
+    ) as bar:  # fmt: skip
         task = bar.add_task("", total=duration_s, said="")
         drawn_s = -1.0
 
@@ -49,20 +53,24 @@ def showing_progress(
         yield show
 
 
-class _Drawing(io.StringIO):
-    """stderr, except that a terminal that has gone away is no error: the recording goes on."""
+class _Forgiving(io.StringIO):
+    """A stream, except that a terminal that has gone away is no error: the recording goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
 
     def isatty(self) -> bool:
-        return sys.stderr.isatty()
+        return self._stream.isatty()
 
     def fileno(self) -> int:
-        return sys.stderr.fileno()
+        return self._stream.fileno()
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
-            sys.stderr.write(text)
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):
-            sys.stderr.flush()
+            self._stream.flush()

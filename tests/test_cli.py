@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, ClassVar
 from xml.etree import ElementTree as ET
@@ -19,6 +20,7 @@ from profiler.model import WEIGHTS, Profile, Worker
 from profiler.proctree import NOT_PYTHON
 from profiler.recording import Writer, create_first, save_sources
 from profiler.render import FLAMEGRAPHS, REPORTS
+from tests import report_examples
 from tests.build import HANDLER, POLL, START_NS, Trace, at
 
 
@@ -132,6 +134,29 @@ def test_fail_on_takes_kinds_with_and_without_seconds() -> None:
     context, option = click.Context(click.Command("record")), click.Option(["--fail-on"])
     got = arguments.fail_on(context, option, ["any", "blocked-loop:1.5", "gil-bound:"])
     assert got == [("any", 0.0), ("blocked-loop", 1.5), ("gil-bound", 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "met"),
+    [
+        ([], False),
+        ([("any", 0.0)], True),
+        ([("any", 1e6)], False),
+        ([("parked-loop", 0.0)], False),
+        ([("blocked-loop", 0.0)], True),
+        ([("parked-loop", 0.0), ("blocked-loop", 0.1)], True),
+        ([("blocked-loop", 1e6)], False),
+    ],
+)
+def test_fail_on_compares_the_starved_time_of_a_kind(
+    limits: list[tuple[str, float]], met: bool
+) -> None:
+    report = replace(report_examples.healthy(), findings=(report_examples.blocked_loop(),))
+    assert cli._exceeds(report, limits) is met
+
+
+def test_fail_on_leaves_latent_findings_alone() -> None:
+    assert not cli._exceeds(report_examples.latent_only(), [("any", 0.0)])
 
 
 def test_the_name_of_a_recording_is_safe_and_new(

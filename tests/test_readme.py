@@ -58,6 +58,13 @@ def test_the_documentation_names_only_make_targets_that_exist() -> None:
     assert named <= _SLOW
 
 
+def test_the_folder_map_names_every_module() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    names = {p.name for p in (ROOT / "profiler").glob("[a-z]*.py")}
+    names |= {f"{p.name}/" for p in (ROOT / "profiler").iterdir() if p.is_dir() and p.name[0] != "_"}
+    assert {name for name in names if name not in text} == set()
+
+
 def test_the_package_installs_as_the_readme_says(tmp_path: Path) -> None:
     commands = [c for c in _commands("README.md") if c.startswith((".venv/", "python3 -m venv"))]
     assert len(commands) == 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from profiler.remote import layouts
 from profiler.remote.layouts import Layout
-from profiler.remote.memory import Torn, Unavailable, Unreadable
+from profiler.remote.memory import Torn, Unavailable, Unreadable, word_at
 from profiler.remote.objects import Objects
 from profiler.remote.runtime import Runtime
 
@@ -84,8 +84,8 @@ class Interpreter:
     def module(self, name: str) -> int | None:
         """The module of that name (one of those that are used here); None: not imported."""
         head = self.objects.memory.read(self._modules_dict, self.objects.layout.dict_keys + 8)
-        (used,) = struct.unpack_from("<Q", head, self.objects.layout.dict_used)
-        (keys,) = struct.unpack_from("<Q", head, self.objects.layout.dict_keys)
+        used = word_at(head, self.objects.layout.dict_used)
+        keys = word_at(head, self.objects.layout.dict_keys)
         if (used, keys) != self._seen:
             found = self.objects.named(self.objects.dict_items(self._modules_dict), _WANTED)
             self._modules, self._seen = found, (used, keys)

@@ -102,3 +102,15 @@ class Memory:
                 raise OSError(number, os.strerror(number))
             return 0
         return got
+
+
+def word_at(raw: bytes | bytearray, at: int, code: str = "Q") -> int:
+    """The number at that offset of what was read; ``code`` is its type as struct writes it.
+
+    Raises:
+        Torn: it lies outside: the layout contradicts itself.
+    """
+    try:
+        return int(struct.unpack_from(f"<{code}", raw, at)[0])
+    except struct.error:
+        raise Torn(f"no field at {at}") from None

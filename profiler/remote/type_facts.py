@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from profiler.remote.layouts import Layout
-from profiler.remote.memory import Memory, Torn, Unreadable
+from profiler.remote.memory import Memory, Torn, Unreadable, word_at
 
 LONGEST_TEXT = 200
 """Characters of a text that are read; the rest is cut off."""
@@ -88,7 +88,7 @@ class Types:
         if flags & HEAP_TYPE:
             cached = self.memory.word(address + lay.type_cached_keys)
         basicsize, dictoffset, weaklistoffset = (
-            struct.unpack_from("<q", raw, at)[0]
+            word_at(raw, at, "q")
             for at in (lay.type_basicsize, lay.type_dictoffset, lay.type_weaklistoffset)
         )
         if not 0 <= basicsize < 1 << 24:
@@ -166,8 +166,3 @@ class Types:
         except Unreadable:
             raw = self.memory.read(address, min(size, _PAGE - address % _PAGE))
         return raw.split(b"\0")[0].decode("utf-8", "replace")
-
-
-def word_at(raw: bytes | bytearray, at: int) -> int:
-    """The unsigned 64-bit word at that offset."""
-    return int(struct.unpack_from("<Q", raw, at)[0])

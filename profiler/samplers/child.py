@@ -15,7 +15,12 @@ _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
+_NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
+
+
 def _before_exec() -> None:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     # The capture blocks signals to take them one by one; children must not inherit that.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if _prctl is not None:

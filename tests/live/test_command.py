@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
 
-from tests.live.running import WAITSPY
+from tests.live.running import WAITSPY, stop_tree
 from tests.live.session import (
     environment,
     finished,
@@ -23,6 +24,7 @@ from tests.live.session import (
     losses,
     meta,
     run,
+    running_target,
     sampled,
     session,
 )
@@ -284,10 +286,19 @@ class Terminal:
 
     def __init__(self, cwd: Path, *args: str) -> None:
         self.said = b""
+        self.running = True
         self.pid, self.fd = pty.fork()
         if not self.pid:
             os.chdir(cwd)
             os.execve(WAITSPY[0], [*WAITSPY, *args], environment(TERM="xterm"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        if self.running:
+            stop_tree(self.pid)
+            self.finish()
 
     def wait_for(self, text: bytes) -> None:
         deadline_s = time.monotonic() + 30
@@ -299,6 +310,7 @@ class Terminal:
         while self._read():
             pass
         _, status = os.waitpid(self.pid, 0)
+        self.running = False
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
 
@@ -319,34 +331,25 @@ class Terminal:
 CTRL_C, CTRL_BACKSLASH = b"\x03", b"\x1c"
 
 
-def test_ctrl_c_reaches_the_command_exactly_once(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, "record", "-o", "rec", *python(COUNTING))
-    terminal.wait_for(b"ready")
-    terminal.press(CTRL_C)
-    code = terminal.finish()
+@pytest.mark.parametrize("group", ["", "import os; os.setpgid(0, 0)\n"], ids=["same", "own"])
+def test_ctrl_c_reaches_the_command_exactly_once(tmp_path: Path, group: str) -> None:
+    with Terminal(tmp_path, "record", "-o", "rec", *python(group + COUNTING)) as terminal:
+        terminal.wait_for(b"ready")
+        terminal.press(CTRL_C)
+        code = terminal.finish()
     assert b"all 2\r\n" in terminal.said
     assert code == 41
     assert b"recording: rec" in terminal.said
     assert load(tmp_path / "rec").losses == ()
 
 
-def test_ctrl_c_reaches_a_command_in_another_process_group_once(tmp_path: Path) -> None:
-    script = "import os; os.setpgid(0, 0)\n" + COUNTING
-    terminal = Terminal(tmp_path, "record", "-o", "rec", *python(script))
-    terminal.wait_for(b"ready")
-    terminal.press(CTRL_C)
-    code = terminal.finish()
-    assert b"all 2\r\n" in terminal.said
-    assert code == 41
-
-
 def test_the_terminal_is_the_commands(tmp_path: Path) -> None:
     """No progress is drawn over what the command writes, and it can read from the keyboard."""
     script = "import time; print('ready', flush=True); print('read', input()); time.sleep(0.6)"
-    terminal = Terminal(tmp_path, "record", "-o", "rec", *python(script))
-    terminal.wait_for(b"ready")
-    terminal.press(b"hello\n")
-    assert terminal.finish() == 0
+    with Terminal(tmp_path, "record", "-o", "rec", *python(script)) as terminal:
+        terminal.wait_for(b"ready")
+        terminal.press(b"hello\n")
+        assert terminal.finish() == 0
     before, _, after = terminal.said.partition(b"read hello\r\n")
     # The echo can come before the end of the line that was just written.
     assert sorted(before.replace(b"\r\n", b"")) == sorted(b"readyhello")
@@ -354,17 +357,15 @@ def test_the_terminal_is_the_commands(tmp_path: Path) -> None:
     assert b"recording: rec" in after
 
 
-@pytest.mark.parametrize("key", [CTRL_C, CTRL_BACKSLASH])
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_BACKSLASH], ids=["Ctrl-C", "Ctrl-backslash"])
 def test_a_key_ends_the_recording_of_a_target(tmp_path: Path, key: bytes) -> None:
-    with session(
-        tmp_path, "doctor", waitspy=(sys.executable, "-c", SLEEPER), stdin=subprocess.DEVNULL
-    ) as target:
-        wait_for(target, "ready")
-        terminal = Terminal(tmp_path, "record", str(target.pid), "-d", "50", "-o", "rec")
-        terminal.wait_for(b"1 worker")
-        sampled(tmp_path / "rec")
-        terminal.press(key)
-        assert terminal.finish() == 0
+    with running_target() as target:
+        args = ("record", str(target.pid), "-d", "50", "-o", "rec")
+        with Terminal(tmp_path, *args) as terminal:
+            terminal.wait_for(b"1 worker")
+            sampled(tmp_path / "rec")
+            terminal.press(key)
+            assert terminal.finish() == 0
     assert b"recording: rec" in terminal.said
     recording = load(tmp_path / "rec")
     assert losses(recording) == []
@@ -372,13 +373,10 @@ def test_a_key_ends_the_recording_of_a_target(tmp_path: Path, key: bytes) -> Non
 
 
 def test_progress_is_drawn_on_a_terminal_only(tmp_path: Path) -> None:
-    with session(
-        tmp_path, "doctor", waitspy=(sys.executable, "-c", SLEEPER), stdin=subprocess.DEVNULL
-    ) as target:
-        wait_for(target, "ready")
+    with running_target() as target:
         args = ("record", str(target.pid), "-d", "0.6")
-        terminal = Terminal(tmp_path, *args, "-o", "seen")
-        assert terminal.finish() == 0
+        with Terminal(tmp_path, *args, "-o", "seen") as terminal:
+            assert terminal.finish() == 0
         _, out, err = run(tmp_path, *args, "-o", "unseen")
     assert b"1 worker," in terminal.said
     assert terminal.said.count(b"\x1b[?25l") == terminal.said.count(b"\x1b[?25h") == 1
