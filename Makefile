@@ -12,7 +12,7 @@ demo: .venv/ready
 	@echo
 	@echo "== the same work, but the worker parks in a blocking wait while its flushes are under way"
 	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/block -- --small --park block --json $(DEMO)/block.json
-	$(BIN)/waitspy flamegraph $(DEMO)/block --weight starved -o $(DEMO)/block.svg
+	$(BIN)/waitspy flamegraph $(DEMO)/block -o $(DEMO)/block.svg
 	$(BIN)/waitspy report $(DEMO)/block --format markdown -o $(DEMO)/block.md
 	@echo
 	@echo "latencies:   $(DEMO)/block.json $(DEMO)/off.json"
