@@ -61,7 +61,9 @@ def test_the_documentation_names_only_make_targets_that_exist() -> None:
 def test_the_folder_map_names_every_module() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     names = {p.name for p in (ROOT / "profiler").glob("[a-z]*.py")}
-    names |= {f"{p.name}/" for p in (ROOT / "profiler").iterdir() if p.is_dir() and p.name[0] != "_"}
+    names |= {
+        f"{p.name}/" for p in (ROOT / "profiler").iterdir() if p.is_dir() and p.name[0] != "_"
+    }
     assert {name for name in names if name not in text} == set()
 
 
