@@ -201,6 +201,11 @@ def _record(
             f"interrupted while reporting; the recording {options.output} is complete",
             f"waitspy report {options.output}",
         ) from None
+    except WaitspyError:
+        raise
+    except Exception:
+        click.echo(f"waitspy: the report failed; its recording is {options.output}", err=True)
+        raise
     if command is not None and command.exit_code and not ended_by_us:
         return command.exit_code
     if capture.disk_error is not None:

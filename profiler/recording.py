@@ -91,7 +91,7 @@ class Writer:
         self._written = ""
         try:
             os.mkdir(self.file("stacks"))
-            self.save_meta()
+            self.save_meta(durable=True)
             # Room for the last meta.json when the disk fills up meanwhile.
             with open(self.file("reserve"), "wb") as f:
                 f.write(bytes(_RESERVE_BYTES))
@@ -136,11 +136,14 @@ class Writer:
         for stream in self._streams.values():
             stream.flush()
 
-    def save_meta(self) -> None:
-        """Writes meta.json when it changed; the old one stays until the new one is whole."""
+    def save_meta(self, *, durable: bool = False) -> None:
+        """Writes meta.json when it changed; the old one stays until the new one is whole.
+
+        ``durable`` waits until it would survive a loss of power.
+        """
         text = json.dumps(self.meta, indent=1)
         if text != self._written:
-            self.save_file("meta.json", text)
+            _save(self.file("meta.json"), text, durable=durable)
             self._written = text
 
     def save_file(self, name: str, text: str) -> None:
@@ -161,7 +164,7 @@ class Writer:
         self._streams.clear()
         self.meta["end"] = True
         with contextlib.suppress(OSError):
-            self.save_meta()
+            self.save_meta(durable=True)
 
 
 def save_sources(path: str, sources: Mapping[str, Mapping[int, str]]) -> None:
@@ -177,11 +180,14 @@ def _empty(path: str) -> bool:
         return False
 
 
-def _save(name: str, text: str) -> None:
+def _save(name: str, text: str, *, durable: bool = False) -> None:
     partial = name + ".partial"
     try:
         with open(partial, "w", encoding="utf-8") as f:
             f.write(text)
+            if durable:
+                f.flush()
+                os.fsync(f.fileno())
         os.replace(partial, name)
     except OSError:
         with contextlib.suppress(OSError):

@@ -100,8 +100,11 @@ def test_a_pattern_that_matches_several(tmp_path: Path) -> None:
     mark = f"several-{os.getpid()}"
     script = "print('ready', flush=True); import time; time.sleep(60)"
     # Two parents, or they would be one service.
-    argv = ["sh", "-c", f"'{sys.executable}' -c \"{script}\" {mark} one; :"]
-    with started(argv), started([*argv[:2], argv[2].replace("one", "two")]):
+    first, second = (
+        ["sh", "-c", f"'{sys.executable}' -c \"{script}\" {mark} {which}; :"]
+        for which in ("one", "two")
+    )
+    with started(first), started(second):
         err = refused(tmp_path, "record", f"{mark} (one|two)$", parts=("matches 2", "PID"))
     assert mark in err
 

@@ -87,11 +87,10 @@ def driver(target: subprocess.Popen[str], tmp_path: Path) -> Iterator[Driver]:
     sampler = PySpySampler(
         target.pid, str(tmp_path / "stacks"), segment_ns=SEGMENT_NS, overlap_ns=OVERLAP_NS
     )
-    yield Driver(sampler, tmp_path)
+    driven = Driver(sampler, tmp_path)
+    yield driven
     sampler.kill()
-    while not sampler.done:
-        sampler.step(time.monotonic_ns(), 1.0)
-        time.sleep(0.01)
+    driven.until(lambda: sampler.done)
 
 
 def lasting(seconds: float) -> Callable[[], bool]:
