@@ -43,9 +43,6 @@ def printing() -> Iterator[TextIO]:
     try:
         yield sys.stdout
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        _silence_stdout()  # who interrupts a write that hangs does not want to wait for the rest
-        raise
     except OSError as error:
         _silence_stdout()
         if not isinstance(error, BrokenPipeError):

@@ -322,6 +322,7 @@ def test_a_full_disk_does_not_end_the_command(tmp_path: Path, small_disk: Path) 
         pid = meta(small_disk / "rec")["workers"][0]["pid"]
         fill(small_disk)
         no_spy_is_left(pid)
+        lasting(0.3)  # time in which the command would be ended, if it were
         assert waitspy.stdin is not None
         out, err = waitspy.communicate("still here\n", timeout=60)
     assert "still here" in out

@@ -1,0 +1,89 @@
+"""What is read of other processes' thread pools equals what they print of themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.remote.reader import Reader
+from profiler.remote.values import PoolFacts
+from tests.live.running import TARGETS
+from tests.remote.interpreters import Python, found, with_modules
+from tests.remote.started import started
+
+pytestmark = pytest.mark.ptrace
+
+POOLS = TARGETS / "remote_pools.py"
+PLAIN = [pytest.param(python, id=str(python)) for python in found()]
+FRAMEWORKS = [pytest.param(p, id=str(p)) for p in with_modules("anyio", "asgiref")]
+
+
+def by_prefix(reader: Reader) -> dict[str | None, PoolFacts]:
+    reader.loops()
+    return {pool.prefix: pool for pool in reader.pools()}
+
+
+@pytest.mark.parametrize("python", PLAIN)
+def test_pools(python: Python) -> None:
+    with started(python, POOLS) as process:
+        truth = process.truth["pools"]
+        pools = by_prefix(Reader(process.pid))
+        assert pools.keys() == truth.keys()
+        for prefix, facts in truth.items():
+            pool = pools[prefix]
+            assert list(pool.tids) == facts["tids"], prefix
+            assert pool.queued == facts["queued"], prefix
+            assert pool.max_workers == facts["max_workers"], prefix
+            assert (pool.head is None) == (not facts["queued"]), prefix
+        assert {p for p, pool in pools.items() if pool.shutdown} == {"ended"}
+        assert {p for p, pool in pools.items() if pool.executor is None} == {"dropped"}
+        assert {p for p, pool in pools.items() if pool.role} == {"of-the-loop"}
+        assert pools["of-the-loop"].role == "default executor"
+        names = [callback.name for callback in pools["of-the-loop"].first]
+        # the sixth is there from 3.9 on and goes through asyncio.to_thread
+        assert names == ["other_job"] * 5 + ["queued_job"] * (truth["of-the-loop"]["queued"] - 5)
+        own = pools["own"].first
+        assert [callback.name for callback in own] == [
+            "queued_job",
+            "Service.method_job",
+            "len",
+        ]
+        assert str(own[0].where).rpartition(":")[0].endswith("remote_pools.py")
+        assert own[2].where is None
+
+
+@pytest.mark.parametrize("python", PLAIN)
+def test_the_head_of_a_queue_that_stands_still_stays(python: Python) -> None:
+    with started(python, POOLS) as process:
+        reader = Reader(process.pid)
+        first, again = by_prefix(reader), by_prefix(reader)
+        assert first["own"].head == again["own"].head
+        assert first["own"].head != first["of-the-loop"].head
+        assert first["own"].queue == again["own"].queue
+
+
+@pytest.mark.parametrize("python", FRAMEWORKS)
+def test_anyio_and_asgiref(python: Python) -> None:
+    with started(python, POOLS, "frameworks") as process:
+        reader = Reader(process.pid)
+        pools = {pool.role: pool for pool in by_prefix(reader).values()}
+        asgiref = pools["asgiref thread-sensitive"]
+        assert asgiref.prefix is not None
+        truth = process.truth["pools"][asgiref.prefix]
+        assert (list(asgiref.tids), asgiref.queued) == (truth["tids"], truth["queued"])
+        assert [callback.name for callback in asgiref.first] == ["django_view"]
+        (limiter,) = reader.limiters()
+        assert (limiter.total, limiter.borrowed, limiter.waiting) == (2, 2, 3)
+        assert [task.name for task in limiter.first] == ["handler-2", "handler-3", "handler-4"]
+        assert limiter.head == limiter.first[0].address
+        (loop,) = [loop for loop in reader.loops() if loop.running]
+        assert limiter.loop == loop.address
+        timers = reader.snapshot(loop).timers
+        assert timers is not None
+        assert [(timer.guards, timer.task and timer.task.coroutine) for timer in timers.late] == [
+            (True, "limited_by_anyio")
+        ]
+
+
+def test_no_limiter_without_anyio() -> None:
+    with started(found()[-1], POOLS) as process:
+        assert Reader(process.pid).limiters() == ()
