@@ -10,8 +10,8 @@ from profiler.remote import uvloop
 from profiler.remote.anchors import Anchors, Interpreter
 from profiler.remote.frames import Frames
 from profiler.remote.memory import Torn, Unreadable, word_at
-from profiler.remote.type_facts import TypeFacts
 from profiler.remote.runtime import Thread
+from profiler.remote.type_facts import TypeFacts
 from profiler.remote.values import Service
 
 _RUNNING_KEY = "__asyncio_running_event_loop__"

@@ -169,7 +169,9 @@ class Frames:
         if not lay.frame_awaiting_first <= state <= lay.frame_awaiting_last:
             return code, instruction, 0
         if lay.pair >= (3, 14):
-            depth = (word_at(raw, lay.gen_frame + lay.frame_stack_top) - inside - lay.frame_locals) // 8
+            depth = (
+                word_at(raw, lay.gen_frame + lay.frame_stack_top) - inside - lay.frame_locals
+            ) // 8
         else:
             depth = word_at(raw, lay.gen_frame + lay.frame_stack_top, "i")
         if not 0 < depth < 1 << 16:
@@ -228,8 +230,10 @@ class Frames:
                 words += struct.unpack(f"<{count}Q", memory.read(begin, 8 * count))
             chunk = memory.word(chunk + lay.chunk_previous)
             if chunk:  # how much of an older chunk is in use is written down in it
-                end = chunk + lay.chunk_data + 8 * min(
-                    memory.word(chunk + lay.chunk_top), _MOST_WORDS
+                end = (
+                    chunk
+                    + lay.chunk_data
+                    + 8 * min(memory.word(chunk + lay.chunk_top), _MOST_WORDS)
                 )
         return words
 

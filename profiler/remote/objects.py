@@ -273,4 +273,3 @@ class Objects(Types):
             return []
         entries = self._entries(kind.cached_keys, _MOST_ATTRIBUTES)
         return self._split(values, [key for key, _ in entries])
-

@@ -57,9 +57,7 @@ class Pools:
         if self.interp.module("concurrent.futures.thread") is None:
             return ()
         alive = {thread.tid for thread in threads if thread.tid is not None}
-        return tuple(
-            self._facts(queue, pool, alive) for queue, pool in self._find(loops).items()
-        )
+        return tuple(self._facts(queue, pool, alive) for queue, pool in self._find(loops).items())
 
     # --- which there are ------------------------------------------------------------------
 

@@ -208,10 +208,8 @@ class Tasks:
     def facts(self, task: Task) -> TaskFacts:
         """Name, coroutine and awaits, as far as they can be read."""
         name = coroutine = None
-        try:
+        with contextlib.suppress(Unreadable):
             name = self._name(task.name)
-        except Unreadable:
-            pass
         try:
             coroutine = self.frames.qualname(task.coroutine)
             stack = self.frames.awaits(task.coroutine)

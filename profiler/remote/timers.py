@@ -133,9 +133,7 @@ class TimerReader:
 
     # --- what they are for ----------------------------------------------------------------
 
-    def facts(
-        self, schedule: Schedule, waiting: Mapping[int, Task], limit: int
-    ) -> Timers:
+    def facts(self, schedule: Schedule, waiting: Mapping[int, Task], limit: int) -> Timers:
         """The counts, and the first ``limit`` overdue ones described.
 
         ``waiting`` gives the task that waits for a future.
@@ -184,4 +182,3 @@ class TimerReader:
             return 0
         items = self.objects.sequence(args, 1 << 10)
         return items[0] if items else 0
-

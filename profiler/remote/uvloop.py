@@ -2,15 +2,15 @@
 
 uvloop's classes are compiled: nothing in them has a name. Where their fields lie follows from
 uvloop/loop.pxd, cbhandles.pxd and handles/timer.pxd, which from 0.14 to 0.23 differ in one flag;
-libuv's from include/uv.h and uv/unix.h of 1.x. Everything is checked before it is believed: the libuv loop
-must point back to the loop object, a timer to its libuv loop, and so on.
+libuv's from include/uv.h and uv/unix.h of 1.x. Everything is checked before it is believed: the
+libuv loop must point back to the loop object, a timer to its libuv loop, and so on.
 """
 
 from __future__ import annotations
 
 import struct
-from operator import itemgetter
 from dataclasses import dataclass
+from operator import itemgetter
 
 from profiler.remote.memory import Torn, Unreadable, word_at
 from profiler.remote.objects import Objects

@@ -19,14 +19,14 @@ OwnerHow = Literal["running", "history", "task-list", "frames"]
 class LoopFacts:
     """One event loop.
 
-    ``kind`` is ``asyncio`` for every loop built on asyncio.BaseEventLoop, ``uvloop``, or the
-    name of its type, then only what stands here is known of it. ``running`` says whether a thread
-    is inside its run_forever now, or it is parked; ``running_tid`` is that OS thread. ``owner_tid`` is the thread that it
-    belongs to, ``owner_how`` how that is known: ``running``; ``history``: this reader saw it run
-    there; ``task-list``: all its tasks are in that thread's list (3.14 and newer); ``frames``:
-    only that thread's Python frames hold it, in a local or as an attribute of one. ``epfd`` is
-    its epoll descriptor. ``ready`` is the address of its ready queue, None when it has none that
-    can be read. ``pending`` counts its tasks that are not done.
+    ``kind`` is ``asyncio`` for every loop built on asyncio.BaseEventLoop, ``uvloop``, or the name
+    of its type, then only what stands here is known of it. ``running`` says whether a thread is
+    inside its run_forever now, or it is parked; ``running_tid`` is that OS thread. ``owner_tid`` is
+    the thread that it belongs to, ``owner_how`` how that is known: ``running``; ``history``: this
+    reader saw it run there; ``task-list``: all its tasks are in that thread's list (3.14 and
+    newer); ``frames``: only that thread's Python frames hold it, in a local or as an attribute of
+    one. ``epfd`` is its epoll descriptor. ``ready`` is the address of its ready queue, None when it
+    has none that can be read. ``pending`` counts its tasks that are not done.
     """
 
     interpreter: int
@@ -102,9 +102,10 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer that is due and was not cancelled. ``task`` is the task that it would wake, or whose time it limits.
+    """A timer that is due and was not cancelled.
 
-    ``guards`` is True when it is a timeout: what it would do is cancel or give up waiting.
+    ``task`` is the task that it would wake, or whose time it limits. ``guards`` is True when it
+    is a timeout: what it would do is cancel or give up waiting.
     """
 
     due_s: float
@@ -165,12 +166,13 @@ class LoopSnapshot:
 class PoolFacts:
     """One concurrent.futures.ThreadPoolExecutor.
 
-    ``queue`` identifies it. ``executor`` is None when the executor object is gone (its threads
-    then end once the queue is empty); ``max_workers`` and ``shutdown`` are None with it. ``tids``
-    are the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
-    queue.SimpleQueue, or it never stood still), ``head`` is the address of the first one and ``first`` names the functions of the first ones. ``role`` is
-    ``default executor`` for a loop's own, ``asgiref thread-sensitive`` for the one that Django
-    runs its synchronous views in; ``loop`` is the loop whose default executor it is.
+    ``queue`` identifies it. ``executor`` is None when the executor object is gone (its threads then
+    end once the queue is empty); ``max_workers`` and ``shutdown`` are None with it. ``tids`` are
+    the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
+    queue.SimpleQueue, or it never stood still), ``head`` is the address of the first one and
+    ``first`` names the functions of the first ones. ``role`` is ``default executor`` for a loop's
+    own, ``asgiref thread-sensitive`` for the one that Django runs its synchronous views in;
+    ``loop`` is the loop whose default executor it is.
     """
 
     interpreter: int
