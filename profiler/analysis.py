@@ -110,7 +110,9 @@ def _mark(
         for start_ns, end_ns in pairwise(edges):
             items = 0
             if activity.wait.kind is not WaitKind.LOOP_POLL:
-                items = sum(s.items for s in mine if s.start_ns <= start_ns and end_ns <= s.end_ns)
+                items = sum(
+                    s.waiting for s in mine if s.start_ns <= start_ns and end_ns <= s.end_ns
+                )
             length = end_ns - start_ns
             starved_ns = length if items else 0
             result.append(

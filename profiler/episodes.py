@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from profiler import blame, loops
+from profiler import blame, loops, service
 from profiler.loops import Loop, Pending
 from profiler.model import Activity, KernelState, Stack, WaitKind, WorkerRecord
+from profiler.service import Item
 from profiler.timeline import still_spans
 
 _HALF = 0.5
@@ -36,12 +37,19 @@ class Starvation:
     base: Stack | None
     looks: tuple[loops.Look, ...]
     evidence: tuple[str, ...]
+    items: tuple[Item, ...] = ()
     latent: bool = False
 
     @property
-    def items(self) -> int:
-        """How many things waited at most: unread sockets where known, at least one."""
-        return max([1, *(len(look.sockets) for look in self.looks)])
+    def waiting(self) -> int:
+        """How many things waited at most: unread sockets and late items known, at least one."""
+        times = [look.at_ns for look in self.looks] + [item.start_ns for item in self.items]
+        most = 1
+        for at_ns in times:
+            sockets = next((len(k.sockets) for k in reversed(self.looks) if k.at_ns <= at_ns), 0)
+            late = sum(i.count for i in self.items if i.start_ns <= at_ns < i.end_ns)
+            most = max(most, sockets + late)
+        return most
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ def find(
     starved: list[Starvation] = []
     for loop in own_loops:
         base = blame.base_stack(activities.get(loop.tid, ()))
-        for span in loops.pending(loop, worker, end_ns, gaps):
+        for span in loops.pending(loop, worker, end_ns, gaps, min_stall_ns):
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
     yield from starved
@@ -149,8 +157,17 @@ def _judge_busy(
 ) -> Iterator[Starvation]:
     """A loop with much to do looks the same from here as one long callback.
 
-    Only connections that are proven to stay unread tell them apart; without, nothing is claimed.
+    What tells them apart is the loop's own counter, or else connections that are proven to stay
+    unread; without either, nothing is claimed.
     """
+    counted = span.loop.served
+    if counted is not None:
+        ran_ns = compose(worker.states.get(span.loop.tid, ()), span.start_ns, span.end_ns).ran_ns
+        gap_ns = service.longest_gap_ns(counted, span.start_ns, span.end_ns)
+        if min(ran_ns, gap_ns) >= min_stall_ns:
+            guilty = _cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
+            yield _make("busy-loop", span, guilty, base)
+        return
     for piece in loops.split(span, loops.was_served(span.looks)):
         ran_ns = compose(worker.states.get(span.loop.tid, ()), piece.start_ns, piece.end_ns).ran_ns
         if loops.was_left(piece.looks) and ran_ns >= min_stall_ns:
@@ -240,7 +257,8 @@ def _make(
         guilty_tid=span.loop.tid if tid is None else tid,
         base=base,
         looks=span.looks,
-        evidence=evidence,
+        evidence=("asyncio", *evidence) if span.items else evidence,
+        items=span.items,
         latent=latent,
     )
 

@@ -125,7 +125,7 @@ def _episode(starvation: Starvation) -> Episode:
         start_s=starvation.start_ns / NS,
         end_s=starvation.end_ns / NS,
         evidence=starvation.evidence,
-        pending_max=None if starvation.latent else starvation.items,
+        pending_max=None if starvation.latent else starvation.waiting,
     )
 
 

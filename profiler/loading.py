@@ -175,6 +175,8 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     }
     epolls = streams.epolls(pid, expected=oracles.get("epoll") == "ok")
     epolls = _within(epolls, from_ns, until_ns)
+    loops = streams.loops(pid, expected=oracles.get("asyncio") == "ok")
+    loops = _within(loops, from_ns, until_ns)
     gone_ns = _maybe(row, "gone_ns", int)
     if pid in streams.known_ns:
         known_ns = max(from_ns, streams.known_ns[pid])
@@ -193,6 +195,7 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
         states=states,
         dumps=_within(streams.dumps(pid), from_ns, until_ns),
         epolls=epolls,
+        loops=loops,
     )
 
 

@@ -6,15 +6,16 @@ from the oracles alone; stacks are looked at later, for the blame.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from profiler import syscalls
+from profiler import service, syscalls
 from profiler.model import EpollEvent, KernelState, UnreadSocket, WorkerRecord
+from profiler.service import Item
 from profiler.timeline import Span, state_at
 
 
@@ -25,7 +26,9 @@ class Loop:
     ``seen`` tells how the owner is known: ``"polling"`` when it was caught in its poll,
     ``"collecting"`` when it alone ran whenever ready I/O was collected, ``"frames"`` when it alone
     shows a loop's frames and this is the process's only loop, ``"serving"`` when it is the only
-    thread of the process and the sockets behind the epoll were being served.
+    thread of the process and the sockets behind the epoll were being served, ``"memory"`` when
+    the loop object itself says so. ``served`` are the times at which its own counter shows that
+    it had run callbacks (None: there is no such counter), ``items`` what waited on it.
     """
 
     pid: int
@@ -33,6 +36,8 @@ class Loop:
     tid: int
     polls: tuple[Span, ...]
     seen: str
+    served: tuple[int, ...] | None = None
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,13 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A span in which I/O was ready on a loop's epoll and nobody collected it."""
+    """A span in which work was due on a loop and nobody served it: ready I/O, late items."""
 
     loop: Loop
     start_ns: int
     end_ns: int
     looks: tuple[Look, ...]
+    items: tuple[Item, ...] = ()
 
 
 def find(
@@ -89,35 +95,92 @@ def find(
         collector = _collector(worker, epfd, busy=set(polled_by))
         if collector is not None:
             loops.append(Loop(worker.worker.pid, epfd, collector, (), "collecting"))
-    return tuple(loops) + _never_idle(worker, loops, running - set(polled_by), shared)
+    loops += _in_memory(worker, loops, shared)
+    loops += _never_idle(worker, loops, running - set(polled_by), shared)
+    return tuple(_with_work(loop, worker, end_ns) for loop in loops)
+
+
+def _in_memory(worker: WorkerRecord, known: Sequence[Loop], shared: AbstractSet[int]) -> list[Loop]:
+    """Loops whose objects name their thread; not those that a fork may have copied."""
+    taken = {loop.epfd for loop in known}
+    shares = {e.epfd: e.share for e in worker.epolls if e.share is not None}
+    owners = {
+        e.facts.epfd: e.facts.owner_tid
+        for e in worker.loops
+        if e.facts is not None and e.facts.epfd is not None and not e.facts.closed
+    }
+    return [
+        Loop(worker.worker.pid, epfd, tid, (), "memory")
+        for epfd, tid in owners.items()
+        if tid is not None and epfd in shares and epfd not in taken and shares[epfd] not in shared
+    ]
+
+
+def _with_work(loop: Loop, worker: WorkerRecord, end_ns: int) -> Loop:
+    """The loop with what its own objects say; nothing where it was never seen to run."""
+    mine = service.addresses(worker.loops, loop.epfd)
+    events = [e for e in worker.loops if e.loop in mine]
+    if not any(e.service for e in events):
+        return loop
+    served = service.served_at(events)
+    if not served and not loop.polls:
+        return replace(loop, served=served)  # left behind, or not run since before we came
+    items = service.late_items(events, served, loop.polls, end_ns)
+    return replace(loop, served=served, items=tuple(items))
 
 
 def pending(
-    loop: Loop, worker: WorkerRecord, end_ns: int, gaps: Sequence[Span] = ()
+    loop: Loop,
+    worker: WorkerRecord,
+    end_ns: int,
+    gaps: Sequence[Span] = (),
+    min_stall_ns: int = 0,
 ) -> list[Pending]:
-    """Spans of uncollected I/O, in time order; a poll of the loop's own ends one.
+    """Spans in which work that waited for ``min_stall_ns`` and more went unserved, in time order.
 
-    So does a gap in which nobody looked, unless it is known that work went unserved in it.
+    Ready I/O waits until the loop polls or runs callbacks; a connection that is proven to stay
+    unread waits on. A gap in which nobody looked ends a wait, unless it is known that work went
+    unserved in it. Waits that overlap are one span.
     """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     events = [e for e in worker.epolls if e.epfd == loop.epfd]
     looks = [Look(e.at_ns, e.unread) for e in events if e.unread is not None]
-    found = []
     states = worker.states.get(loop.tid, ())
     unknown = [gap for gap in gaps if not _unserved(gap, states, looks)]
     holes = _union([*loop.polls, *unknown])
-    for start_ns, until_ns in _ready(events, stop_ns):
-        for piece in _without((start_ns, until_ns), holes):
-            inside = tuple(k for k in looks if piece[0] <= k.at_ns <= piece[1])
-            found.append(Pending(loop, *piece, inside))
+    cuts = [at_ns for at_ns in loop.served or () if not was_left(_around(looks, at_ns))]
+    waits: list[Span] = []
+    for ready in _ready(events, stop_ns):
+        for start_ns, until_ns in _without(ready, holes):
+            inner = cuts[bisect_right(cuts, start_ns) : bisect_left(cuts, until_ns)]
+            waits.extend(pairwise([start_ns, *inner, until_ns]))
+    late = [i for i in loop.items if i.end_ns - max(i.start_ns, worker.attached_ns) >= min_stall_ns]
+    waits.extend((max(item.start_ns, worker.attached_ns), item.end_ns) for item in late)
+    found = []
+    for start_ns, until_ns in _union(w for w in waits if w[1] - w[0] >= min_stall_ns):
+        inside = tuple(k for k in looks if start_ns <= k.at_ns <= until_ns)
+        items = tuple(i for i in late if i.start_ns < until_ns and start_ns < i.end_ns)
+        found.append(Pending(loop, start_ns, until_ns, inside, items))
     return found
+
+
+def _around(looks: Sequence[Look], at_ns: int) -> list[Look]:
+    """The look before a time and the one after it."""
+    n = bisect_right(looks, at_ns, key=lambda look: look.at_ns)
+    return list(looks[max(0, n - 1) : n + 1])
 
 
 def split(span: Pending, cuts: Sequence[int]) -> list[Pending]:
     """The span cut at those times."""
     edges = [span.start_ns, *cuts, span.end_ns]
     return [
-        Pending(span.loop, a, b, tuple(k for k in span.looks if a <= k.at_ns < b))
+        Pending(
+            span.loop,
+            a,
+            b,
+            tuple(k for k in span.looks if a <= k.at_ns < b),
+            tuple(i for i in span.items if i.start_ns < b and a < i.end_ns),
+        )
         for a, b in pairwise(edges)
         if a < b
     ]
@@ -154,20 +217,20 @@ def _read_since(before: UnreadSocket, now: UnreadSocket | None) -> bool:
 
 def _never_idle(
     worker: WorkerRecord, known: Sequence[Loop], running: AbstractSet[int], shared: AbstractSet[int]
-) -> tuple[Loop, ...]:
+) -> list[Loop]:
     """The loop of a thread that had so much to do that it was never caught in its poll."""
     shares = {e.epfd: e.share for e in worker.epolls if e.share is not None}
     taken = {loop.epfd for loop in known}
     free = [epfd for epfd, share in shares.items() if epfd not in taken and share not in shared]
     if len(free) != 1:
-        return ()
+        return []
     owners = running - {loop.tid for loop in known}
     if len(owners) == 1:
-        return (Loop(worker.worker.pid, free[0], next(iter(owners)), (), "frames"),)
+        return [Loop(worker.worker.pid, free[0], next(iter(owners)), (), "frames")]
     looks = [Look(e.at_ns, e.unread) for e in worker.epolls if e.epfd == free[0] and e.unread]
     if not known and len(worker.states) == 1 and was_served(looks):
-        return (Loop(worker.worker.pid, free[0], next(iter(worker.states)), (), "serving"),)
-    return ()
+        return [Loop(worker.worker.pid, free[0], next(iter(worker.states)), (), "serving")]
+    return []
 
 
 def _ready(events: Sequence[EpollEvent], stop_ns: int) -> list[Span]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from profiler.loop_events import LoopEvent
+
 NS = 1_000_000_000
 
 Role = Literal["master", "worker", "helper"]
@@ -197,6 +199,7 @@ class WorkerRecord:
     states: Mapping[int, tuple[KernelState, ...]] = field(default_factory=dict)
     dumps: tuple[Dump, ...] = ()
     epolls: tuple[EpollEvent, ...] = ()
+    loops: tuple[LoopEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from profiler import chrometrace
+from profiler.loop_events import LateTimer, LoopEvent, LoopFacts, LoopWork
 from profiler.model import (
     NS,
     Dump,
@@ -100,6 +101,11 @@ class Streams:
         """The changes of a worker's epoll descriptors."""
         rows = self._rows("epoll", pid, expected=expected)
         return tuple(self._each(rows, _epoll_event, f"epoll rows of pid {pid}", pid))
+
+    def loops(self, pid: int, *, expected: bool) -> tuple[LoopEvent, ...]:
+        """What a worker's event loops said of themselves."""
+        rows = self._rows("asyncio", pid, expected=expected)
+        return tuple(self._each(rows, _loop_event, f"asyncio rows of pid {pid}", pid))
 
     def dumps(self, pid: int) -> tuple[Dump, ...]:
         """The single looks at a worker's stacks."""
@@ -211,6 +217,33 @@ def _epoll_event(row: list[Any]) -> EpollEvent:
     if what == "unread":
         return EpollEvent(at_ns, epfd, unread=tuple(_unread(item) for item in value))
     raise ValueError(what)
+
+
+def _loop_event(row: list[Any]) -> LoopEvent:
+    at_ns, loop, what, value = int(row[0]), int(row[1]), row[2], row[3]
+    if what == "service":
+        ready, state = value
+        return LoopEvent(at_ns, loop, service=(int(ready), int(state)))
+    if what == "loop":
+        kind, epfd, owner_tid, how, closed = value
+        if not all(n is None or isinstance(n, int) for n in (epfd, owner_tid)):
+            raise TypeError(row)
+        return LoopEvent(at_ns, loop, facts=LoopFacts(str(kind), epfd, owner_tid, how, closed))
+    if what == "gone":
+        return LoopEvent(at_ns, loop, gone=True)
+    if what == "work":
+        first = tuple((str(name), _text(where)) for name, where in value["first"])
+        late = tuple(
+            LateTimer(int(due_ns), str(name), _text(where), bool(guards))
+            for due_ns, name, where, guards in value.get("late", ())
+        )
+        overdue = int(value["overdue"]) if "overdue" in value else None
+        return LoopEvent(at_ns, loop, work=LoopWork(int(value["ready"]), first, overdue, late))
+    raise ValueError(what)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _unread(item: list[Any]) -> UnreadSocket:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from profiler.episodes import Starvation
+from profiler.loops import Look
 from profiler.model import NS, UnreadSocket, Victim
+
+_Kind = Literal["timer", "callback", "io", "connection"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """So many items of one name waited over a span; ``key`` tells which ones are the same."""
 
+    kind: _Kind
     name: str
-    connection: bool
+    where: str | None
     key: int | None
     start_ns: int
     end_ns: int
-    count: int
+    count: int = 1
 
 
 def of(episodes: Sequence[Starvation]) -> tuple[Victim, ...]:
@@ -28,16 +33,15 @@ def of(episodes: Sequence[Starvation]) -> tuple[Victim, ...]:
     A look at the sockets holds until the next one, the first from the episode's start on. The
     accept queue that several workers share is counted once.
     """
-    pieces: dict[tuple[str, bool], list[_Piece]] = {}
+    pieces: dict[tuple[_Kind, str, str | None], list[_Piece]] = {}
     for episode in episodes:
         for piece in _pieces(episode):
-            pieces.setdefault((piece.name, piece.connection), []).append(piece)
+            pieces.setdefault((piece.kind, piece.name, piece.where), []).append(piece)
     found = []
-    for (name, connection), some in pieces.items():
+    for (kind, name, where), some in pieces.items():
         count, waited_ns = _sum(some)
-        waited_s = waited_ns / NS
-        found.append(Victim("connection" if connection else "io", name, None, count, waited_s))
-    return tuple(sorted(found, key=lambda v: (-v.waited_s, v.name)))
+        found.append(Victim(kind, name, where, count, waited_ns / NS))
+    return tuple(sorted(found, key=lambda v: (-v.waited_s, v.name, v.where or "")))
 
 
 def _pieces(episode: Starvation) -> Iterator[_Piece]:
@@ -46,19 +50,32 @@ def _pieces(episode: Starvation) -> Iterator[_Piece]:
         start_ns = look.at_ns if n else episode.start_ns
         end_ns = looks[n + 1].at_ns if n + 1 < len(looks) else episode.end_ns
         for s in look.sockets:
-            listener = s.kind == "listener"
-            count = max(1, s.size) if listener else 1
-            yield _Piece(name_of(s), listener, s.inode, start_ns, end_ns, count)
-    if not looks:
+            if s.kind == "listener":
+                count = max(1, s.size)
+                yield _Piece("connection", name_of(s), None, s.inode, start_ns, end_ns, count)
+            else:
+                yield _Piece("io", name_of(s), None, s.inode, start_ns, end_ns)
+    for item in episode.items:
+        name = _timeout(item.name, item.end_ns, looks) if item.guards else item.name
+        yield _Piece(item.kind, name, item.where, None, item.start_ns, item.end_ns, item.count)
+    if not looks and not episode.items:
         name = f"ready I/O on epoll descriptor {episode.loop.epfd}"
-        yield _Piece(
-            name,
-            connection=False,
-            key=None,
-            start_ns=episode.start_ns,
-            end_ns=episode.end_ns,
-            count=1,
-        )
+        yield _Piece("io", name, None, None, episode.start_ns, episode.end_ns)
+
+
+def _timeout(name: str, end_ns: int, looks: Sequence[Look]) -> str:
+    """A timer that limits the time of something; spurious when a reply lies unread already."""
+    replied = any(
+        s.kind == "tcp" and not s.inbound
+        for look in looks
+        if look.at_ns <= end_ns
+        for s in look.sockets
+    )
+    return (
+        f"spurious timeout of {name} (a reply is already there)"
+        if replied
+        else f"timeout of {name}"
+    )
 
 
 def name_of(socket: UnreadSocket) -> str:

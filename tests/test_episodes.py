@@ -49,7 +49,7 @@ def test_a_blocking_call_in_a_callback_blocks_the_loop() -> None:
     assert (found.guilty[0].start_ns, found.guilty[-1].end_ns) == (at(1_100), at(1_600))
     slept = [a for a in found.guilty if a.wait.kind is WaitKind.SLEEP]
     assert [a.wait.call for a in slept] == ["time.sleep"]
-    assert found.items == 1
+    assert found.waiting == 1
 
 
 def test_the_bounds_come_from_the_epoll_not_from_the_stack() -> None:
@@ -169,7 +169,7 @@ def test_items_whose_waits_overlap_are_one_episode() -> None:
     ]  # fmt: skip
     (found,) = starvations(worker(shown=shown, kernel=kernel, epolls=epolls))
     assert told([found]) == [("blocked-loop", 1_050, 1_600)]
-    assert found.items == 3
+    assert found.waiting == 3
     assert [ms(look.at_ns) for look in found.looks] == [1_100, 1_300, 1_500]
 
 

@@ -25,7 +25,7 @@ PURE = frozenset({
     "profiler.code_origin", "profiler.episodes", "profiler.errors", "profiler.findings",
     "profiler.loading", "profiler.loops", "profiler.merge", "profiler.model",
     "profiler.remedies", "profiler.streams", "profiler.syscalls", "profiler.timeline",
-    "profiler.victims", "profiler.waits",
+    "profiler.loop_events", "profiler.service", "profiler.victims", "profiler.waits",
 })  # fmt: skip
 """Right of the recording: same input, same output, without a process to look at."""
 

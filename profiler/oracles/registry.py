@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from profiler.oracles import Oracle
 from profiler.oracles.epoll import EpollOracle
+from profiler.oracles.event_loops import LoopsOracle
 from profiler.oracles.threads import ThreadsOracle
 
 
 def make_oracles() -> tuple[Oracle, ...]:
     """A fresh set for one capture."""
-    return ThreadsOracle(), EpollOracle()
+    return ThreadsOracle(), EpollOracle(), LoopsOracle()

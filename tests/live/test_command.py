@@ -157,7 +157,7 @@ def test_workers_that_outlive_the_command_are_named_and_left_alone(tmp_path: Pat
     try:
         assert code == 9
         assert child.is_running()
-        assert child.status() == psutil.STATUS_SLEEPING
+        assert child.status() in {psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING}
         assert f"waitspy record {child.pid}" in err
         assert {w.worker.pid for w in load(tmp_path / "rec").workers} >= {child.pid}
     finally:
@@ -273,7 +273,7 @@ def test_a_command_outlives_a_killed_waitspy_and_goes_on(tmp_path: Path) -> None
         command = psutil.Process(pid)
         try:
             wait_for(waitspy, "", times=5)  # it goes on to write to the same pipe
-            assert command.status() == psutil.STATUS_SLEEPING
+            assert command.status() in {psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING}
         finally:
             command.kill()
 

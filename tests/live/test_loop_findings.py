@@ -14,6 +14,7 @@ from tests.live.running import TARGETS, Target, client, record, said, starving, 
 pytestmark = pytest.mark.ptrace
 
 _BOUND_S = 0.060
+_SURE_S = 0.15
 _SERVER = TARGETS / "loop_server.py"
 
 
@@ -32,11 +33,20 @@ def _check(
     assert truth
     whole = sum(b - a for a, b in truth)
     assert finding["starved_s"] == pytest.approx(whole, rel=0.10), (truth, said(report))
-    assert finding["occurrences"] == len(finding["episodes"]) == len(truth), (truth, said(report))
+    assert finding["occurrences"] == len(finding["episodes"])
+    # A harm cut by the recording's edge to about --min-stall may count or not.
+    unsure = [(a, b) for a, b in truth if b - a < _SURE_S]
+    sure = [span for span in truth if span not in unsure]
+    episodes = [
+        e
+        for e in finding["episodes"]
+        if not any(abs(e["end_s"] - b) <= _BOUND_S for _, b in unsure)
+    ]
+    assert len(episodes) == len(sure), (truth, said(report))
     assert finding["longest_s"] == pytest.approx(max(b - a for a, b in truth), abs=_BOUND_S * 2)
     length = report["recording"]["duration_s"]
     assert finding["share"] == pytest.approx(finding["starved_s"] / length, rel=1e-3)
-    for episode, (start, end) in zip(finding["episodes"], sorted(truth), strict=True):
+    for episode, (start, end) in zip(episodes, sorted(sure), strict=True):
         assert abs(episode["start_s"] - start) <= _BOUND_S, (truth, said(report))
         assert abs(episode["end_s"] - end) <= _BOUND_S, (truth, said(report))
 

@@ -1,0 +1,55 @@
+"""What event loop objects said of themselves, as recorded: part of the vocabulary of model.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFacts:
+    """What an event loop object says of itself; ``how`` the owning thread is known (or None)."""
+
+    kind: str
+    epfd: int | None
+    owner_tid: int | None
+    how: str | None
+    closed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class LateTimer:
+    """An overdue timer; ``guards`` says that it limits the time of something else."""
+
+    due_ns: int
+    name: str
+    where: str | None
+    guards: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoopWork:
+    """The work that waited on a loop when it was looked at.
+
+    ``ready`` callbacks, the first of them as (name, ``file:line``); ``overdue`` timers (None when
+    they cannot be read), the oldest of them in ``late``.
+    """
+
+    ready: int
+    first: tuple[tuple[str, str | None], ...]
+    overdue: int | None
+    late: tuple[LateTimer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEvent:
+    """A row about one event loop object (by its address); one of the fields is set.
+
+    ``service`` is the length of its ready queue and how often that queue was changed.
+    """
+
+    at_ns: int
+    loop: int
+    facts: LoopFacts | None = None
+    gone: bool = False
+    service: tuple[int, int] | None = None
+    work: LoopWork | None = None
