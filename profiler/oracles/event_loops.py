@@ -13,11 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from profiler.code_origin import Origin, origin
 from profiler.model import NS
 from profiler.oracles import Row, Watched
 from profiler.remote.memory import Torn, Unavailable, Unreadable
 from profiler.remote.reader import Reader
-from profiler.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Timer
+from profiler.remote.values import (
+    Callback,
+    LoopFacts,
+    LoopSnapshot,
+    Service,
+    TaskFacts,
+    Timer,
+)
 
 _QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
@@ -164,8 +172,7 @@ def _late(timer: Timer) -> list[Any]:
     name, where = _named(timer.callback)
     if timer.task is not None:
         name = timer.task.coroutine or timer.task.name or name
-        frame = timer.task.where
-        where = f"{frame.file}:{frame.line}" if frame is not None else where
+        where = _where(timer.task) or where
     return [round(timer.due_s * NS), name, where, timer.guards]
 
 
@@ -173,6 +180,11 @@ def _named(callback: Callback) -> tuple[str, str | None]:
     task = callback.task
     if task is None:
         return callback.name, callback.where
-    frame = task.where
-    where = f"{frame.file}:{frame.line}" if frame is not None else callback.where
-    return task.coroutine or task.name or callback.name, where
+    return task.coroutine or task.name or callback.name, _where(task) or callback.where
+
+
+def _where(task: TaskFacts) -> str | None:
+    """Where a task waits: in its own code rather than in the library that it has called."""
+    own = [f for f in task.stack if f.line is not None and origin(f.file) is Origin.USER]
+    frame = own[-1] if own else task.where
+    return f"{frame.file}:{frame.line}" if frame is not None else None
