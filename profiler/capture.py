@@ -275,6 +275,8 @@ class Capture:
             if at_once or now_ns > deadline_ns:
                 for one in self._everyone:
                     one.sampler.kill()
+            if now_ns > deadline_ns + _STOP_WITHIN_NS:
+                break  # killed, and still there: stuck in the kernel
             received = signals.wait_until(time.monotonic_ns() + NS // 100)
             now_ns = time.monotonic_ns()
             if received is not None and received.ends:
@@ -290,7 +292,8 @@ class Capture:
         for one in self._attached.values():
             one.release()
         if self.disk_error is not None:
-            what, remedy = "everything after the disk failed", "free some space and record again"
+            what = "everything after the capture could not go on"
+            remedy = "free some space on the disk, or raise the limit that is named"
             self._losses.append(Loss(what, self.disk_error, remedy))
         if self._tick_ns > self._asked_tick_ns:
             why = f"every {self._tick_ns // 10**6} ms instead of {self._asked_tick_ns // 10**6} ms"

@@ -14,6 +14,7 @@ from typing import Any
 
 from profiler.model import Frame, Interval, SampledThread, Segment, Stack
 
+_LATEST_US = 1 << 50  # 35 years
 _NOTED_WITHIN_NS = 50_000_000
 _ROOT = re.compile(r"thread \((?:0x([0-9A-Fa-f]+)|(\d+))\)(?:: (.*))?\Z", re.DOTALL)
 
@@ -54,7 +55,10 @@ def parse(
     first_ns: int | None = None
     last_ns = zero_ns
     for event in events:
-        at_ns = zero_ns + int(event["ts"]) * 1000
+        at_us = int(event["ts"])
+        if not 0 <= at_us < _LATEST_US:
+            raise ValueError("not a py-spy trace: a time is out of range")
+        at_ns = zero_ns + at_us * 1000
         first_ns = at_ns if first_ns is None else first_ns
         last_ns = max(last_ns, at_ns)
         thread = open_threads.setdefault(int(event["tid"]), _OpenThread())

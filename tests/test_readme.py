@@ -82,3 +82,9 @@ def test_the_package_installs_as_the_readme_says(tmp_path: Path) -> None:
             [waitspy, *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+    golden = str(ROOT / "tests" / "golden" / "parked")
+    for options in (["flamegraph", golden, "-o", "x.svg"], ["report", golden, "--format", "json"]):
+        done = subprocess.run(
+            [waitspy, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
