@@ -74,8 +74,13 @@ class Attachment:
             cpu_ns = -1
         self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
-        for oracle in self._oracles:
-            self._writer.append(oracle.name, self.pid, oracle.tick(self._watched, now_ns))
+        for oracle in list(self._oracles):
+            try:
+                rows = list(oracle.tick(self._watched, now_ns))
+            except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
+                self._give_up(oracle, error, now_ns)
+                continue
+            self._writer.append(oracle.name, self.pid, rows)
         if self._watched.tids != self._named:
             self._name_threads(now_ns)
         if self._watched.onset:
@@ -121,6 +126,17 @@ class Attachment:
         """Gives back what the oracles hold of the target."""
         for oracle in self._oracles:
             oracle.detach(self._watched)
+
+    def _give_up(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
+        """Goes on without an oracle that failed; from then on nothing is claimed of the worker."""
+        why = f"it failed ({type(error).__name__}: {error})"
+        self._oracles.remove(oracle)
+        oracle.detach(self._watched)
+        self.row["oracles"][oracle.name] = why
+        self.row.setdefault("known_ns", now_ns)
+        what = f"oracle {oracle.name} of pid {self.pid}, and what it would have shown"
+        self.losses.append(Loss(what, why, "please report this", self.pid))
+        self._writer.end_stream(oracle.name, self.pid, why)
 
     def _dump(self, now_ns: int) -> None:
         """Takes the stacks at once where sampling is too slow, or somebody waits for the GIL."""

@@ -178,9 +178,10 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     loops = streams.loops(pid, expected=oracles.get("asyncio") == "ok")
     loops = _within(loops, from_ns, until_ns)
     gone_ns = _maybe(row, "gone_ns", int)
-    if pid in streams.known_ns:
-        known_ns = max(from_ns, streams.known_ns[pid])
-        gone_ns = known_ns if gone_ns is None else min(gone_ns, known_ns)
+    # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
+    for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
+        if known_ns is not None:
+            gone_ns = max(from_ns, known_ns if gone_ns is None else min(gone_ns, known_ns))
     return WorkerRecord(
         worker=worker,
         attached_ns=from_ns,

@@ -1,0 +1,108 @@
+"""One attached worker: what happens when an oracle fails in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from profiler import analysis, loading
+from profiler.attachment import Attachment
+from profiler.model import Worker
+from profiler.oracles import Row, Watched
+from profiler.recording import Writer
+from profiler.samplers import SamplerStatus, SegmentRow
+from tests.golden import record
+
+
+class _Idle:
+    """A sampler that samples nothing."""
+
+    done = True
+
+    def __init__(self) -> None:
+        self.segments: list[SegmentRow] = []
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        return SamplerStatus()
+
+    def dump(self, now_ns: int) -> None: ...
+    def stop(self, now_ns: int) -> None: ...
+    def kill(self) -> None: ...
+
+    def cpu_ns(self) -> int:
+        return 0
+
+    def rss_bytes(self) -> int:
+        return 0
+
+
+class _Counting:
+    """An oracle that tells each tick, and fails at the one it is told to."""
+
+    name: ClassVar[str] = "counting"
+    columns: ClassVar[tuple[str, ...]] = ("at_ns",)
+
+    def __init__(self, name: str, fails_at: int) -> None:
+        self.name = name  # type: ignore[misc]
+        self.fails_at = fails_at
+        self.detached = 0
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        yield [now_ns]
+        if now_ns == self.fails_at:
+            raise KeyError("odd")
+
+    def detach(self, watched: Watched) -> None:
+        self.detached += 1
+
+
+def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "rec"
+    writer = Writer(str(path), {"clock": {}})
+    pid = os.getpid()
+    good, bad = _Counting("good", -1), _Counting("bad", 2)
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Idle(), (bad, good), writer, 0)
+    for now_ns in (1, 2, 3):
+        one.tick(now_ns)
+    one.detach(4, "exited")
+    writer.close()
+    assert bad.detached == good.detached == 1
+    assert one.row["oracles"]["good"] == "ok"
+    assert "KeyError" in one.row["oracles"]["bad"]
+    assert one.row["known_ns"] == 2
+    (loss,) = one.losses
+    assert "oracle bad" in loss.what
+    told = (path / "oracles" / "bad" / f"{pid}.jsonl").read_text().splitlines()
+    # Rows of the look that failed are not kept: what they would have said together is not known.
+    assert [json.loads(line) for line in told[1:-1]] == [[1]]
+    assert json.loads(told[-1])["type"] == "end"
+    kept = (path / "oracles" / "good" / f"{pid}.jsonl").read_text().splitlines()
+    assert len(kept) == 1 + 3 + 1
+
+
+def test_nothing_is_claimed_of_a_worker_once_an_oracle_has_failed(tmp_path: Path) -> None:
+    folder = tmp_path / "parked"
+    folder.mkdir()
+    for source in record.folder("parked").rglob("*"):
+        goal = folder / source.relative_to(record.folder("parked"))
+        if source.is_dir():
+            goal.mkdir()
+        else:
+            goal.write_bytes(source.read_bytes())
+    (finding,) = analysis.analyse(loading.load(str(folder))).report.findings
+    assert finding.occurrences > 1
+    meta = json.loads((folder / "meta.json").read_text())
+    known_ns = int((finding.episodes[0].end_s + 0.001) * 1e9)
+    for row in meta["workers"]:
+        row["known_ns"] = known_ns
+    (folder / "meta.json").write_text(json.dumps(meta))
+    (finding,) = analysis.analyse(loading.load(str(folder))).report.findings
+    assert finding.occurrences == 1
+    assert finding.episodes[0].end_s <= known_ns / 1e9
