@@ -10,7 +10,6 @@ import pytest
 
 from tests import pythons
 
-
 # A shell that starts this in the background leaves signals ignored, and so would every child that
 # a test sends one to.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
