@@ -16,6 +16,7 @@ C_CALLBACK = "a C callback"
 
 _RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
 _ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
+_OTHER_LOOPS = ("/gevent/", "/eventlet/hubs/", "/twisted/internet/", "/curio/")
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
@@ -51,6 +52,14 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
         return False
     if any(frame.file.endswith(_GREENLET_HUBS) for frame in base):
         return True  # greenlets have stacks of their own; the hub is never below them
+    if base[-1].file.endswith("/selectors.py") and len(base) > 1:
+        # A select loop of the program's own: the function that selects also calls its handlers.
+        own = len(base) - 2
+        return (
+            len(stack) > own
+            and stack[:own] == base[:own]
+            and (stack[own].function, stack[own].file) == (base[own].function, base[own].file)
+        )
     return stack[: len(base)] == base
 
 
@@ -88,7 +97,9 @@ def blamed(frames: Stack) -> Frame | None:
 
 def shows_loop(stack: Stack) -> bool:
     """Whether the frames of a running event loop are in the stack (loops in C have none)."""
-    return _last_runner(stack) is not None
+    return _last_runner(stack) is not None or any(
+        library in frame.file for frame in stack for library in _OTHER_LOOPS
+    )
 
 
 def in_callback(stack: Stack) -> bool:

@@ -74,7 +74,12 @@ def find(
     starved: list[Starvation] = []
     for loop in own_loops:
         base = blame.base_stack(activities.get(loop.tid, ()))
+        if activities and not activities.get(loop.tid):
+            continue  # a thread of native code: whatever it polls is no Python program's loop
+        known = _is_event_loop(loop, worker, base)
         for span in loops.pending(loop, worker, end_ns, gaps, min_stall_ns):
+            if not known and not _has_clients(span):
+                continue
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
     yield from starved
@@ -85,6 +90,24 @@ def find(
             mine = activities.get(loop.tid, ())
             same = [s for s in starved if s.loop.tid == loop.tid]
             yield from _latent(loop, mine, blame.base_stack(mine), same, min_stall_ns)
+
+
+def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool:
+    """Whether that epoll is known to be an event loop's, rather than some client's own selector.
+
+    Where loop objects cannot be read, every epoll that a Python thread serves counts as one.
+    """
+    if any(event.facts and event.facts.epfd == loop.epfd for event in worker.loops):
+        return True
+    if base is not None and blame.shows_loop(base):
+        return True
+    return worker.oracles.get("asyncio") != "ok"
+
+
+def _has_clients(span: Pending) -> bool:
+    """Whether what waits came from clients: then somebody outside is kept waiting for sure."""
+    sockets = (s for look in span.looks for s in look.sockets)
+    return any(s.inbound or s.kind == "listener" for s in sockets)
 
 
 def compose(states: Sequence[KernelState], start_ns: int, end_ns: int) -> Composition:

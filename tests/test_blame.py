@@ -98,7 +98,7 @@ def test_trio_and_uvloops_run_are_running_loops() -> None:
         (UVLOOP_BASE, True),
         (PARKED, False),
         (C_BASE, False),
-        (HUB, False),
+        (HUB, True),
         ((), False),
         (stack("_run_once@/app/scheduler.py:3"), False),
         (stack("unrolled_run@/app/scheduler.py:3"), False),
@@ -235,3 +235,10 @@ def test_blame_is_a_frame_above_and_a_program_frame_if_there_is_one(
 @given(stacks_)
 def test_nothing_is_above_a_stack_that_is_the_base_itself(shown: Stack) -> None:
     assert above(shown, shown) == ()
+
+
+def test_a_select_loop_of_the_program_s_own_runs_below_its_handlers() -> None:
+    base = stack("main@/app/s.py:9 > serve@/app/s.py:20 > select@lib/selectors.py:468")
+    assert in_loop(stack("main@/app/s.py:9 > serve@/app/s.py:25 > answer@/app/s.py:3"), base)
+    assert not in_loop(stack("main@/app/s.py:10 > rest@/app/s.py:30"), base)
+    assert not in_loop(stack("main@/app/s.py:9"), base)

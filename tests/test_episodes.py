@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from profiler import blame
 from profiler.model import KernelState, WaitKind
 from tests.build import (
@@ -18,8 +20,10 @@ from tests.build import (
     ms,
     opened,
     ready,
+    sock,
     stack,
     states,
+    unread,
     worker,
 )
 from tests.loop_examples import (
@@ -285,3 +289,27 @@ def test_a_healthy_loop_under_load_is_silent() -> None:
         events += [ready(n * 50, 5), collected(n * 50 + 10, 5)]
     record = worker(shown={1: [(0, END, POLL)]}, kernel={1: states(*kernel)}, epolls=events)
     assert starvations(record) == []
+
+
+@pytest.mark.parametrize(
+    ("asyncio", "inbound", "episodes"),
+    [
+        ("ok", True, 1),  # clients wait
+        ("ok", False, 0),  # a client of something, at work on what it has read
+        ("refused", False, 1),  # what is a loop cannot be told: count it
+    ],
+)
+def test_a_selector_of_no_known_loop_counts_where_clients_wait(
+    asyncio: str, inbound: bool, episodes: int
+) -> None:
+    own = stack("main@/app/s.py:9 > serve@/app/s.py:20")
+    poll = own + stack("EpollSelector.select@lib/selectors.py:468")
+    busy = own + stack("work@/app/s.py:40")
+    shown = {1: [(0.0, 1_000, poll), (1_000, 1_600, busy), (1_600, float(END), poll)]}
+    kernel = {1: states((0, "epoll_wait 5"), (1_000, NAP), (1_600, "epoll_wait 5"))}
+    events = [OPEN, ready(1_100, 5), collected(1_600, 5)]
+    events.append(unread(1_200, 5, sock(7, inbound=inbound, read=0)))
+    oracles = {"threads": "ok", "epoll": "ok", "asyncio": asyncio}
+    record = worker(shown=shown, kernel=kernel, epolls=events, oracles=oracles)
+    starving = [s for s in starvations(record) if not s.latent]
+    assert len(starving) == episodes
