@@ -52,7 +52,7 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
         return False
     if any(frame.file.endswith(_GREENLET_HUBS) for frame in base):
         return True  # greenlets have stacks of their own; the hub is never below them
-    if base[-1].file.endswith("/selectors.py") and len(base) > 1:
+    if len(base) > 1 and base[-1].file.endswith("/selectors.py"):
         # A select loop of the program's own: the function that selects also calls its handlers.
         own = len(base) - 2
         return (
