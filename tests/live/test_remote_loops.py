@@ -197,7 +197,10 @@ def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
         reader = Reader(process.pid)
         loop = next(loop for loop in reader.loops() if loop.running_tid == truth["tid"])
         delivered = 0
-        for _ in range(20):
+        # How many are delivered depends on how busy the machine is; all that are must be right.
+        for _ in range(300):
+            if delivered == 10:
+                break
             snapshot = reader.gated_snapshot(loop, tries=8, names=1)
             if snapshot is None:
                 continue
@@ -210,7 +213,7 @@ def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
                 truth["ready"],
             )
             assert snapshot.timers.overdue == truth["overdue"]
-        assert delivered >= 10
+        assert delivered == 10
 
 
 @pytest.mark.parametrize(("python", "more"), BOTH)
