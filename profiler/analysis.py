@@ -101,6 +101,7 @@ def _mark(
     mine = [s for s in found if s.guilty_tid == tid and s.guilty and not s.latent]
     if not mine:
         return tuple(activities)
+    waiting = [s.waiting for s in mine]
     bounds = sorted({at for s in mine for at in (s.start_ns, s.end_ns)})
     result = []
     for activity in activities:
@@ -111,7 +112,9 @@ def _mark(
             items = 0
             if activity.wait.kind is not WaitKind.LOOP_POLL:
                 items = sum(
-                    s.waiting for s in mine if s.start_ns <= start_ns and end_ns <= s.end_ns
+                    waiting[n]
+                    for n, s in enumerate(mine)
+                    if s.start_ns <= start_ns and end_ns <= s.end_ns
                 )
             length = end_ns - start_ns
             starved_ns = length if items else 0

@@ -245,8 +245,9 @@ class Capture:
         return self._options.budget.share(len(self._attached))
 
     def _step(self, now_ns: int) -> None:
+        attached = set(self._attached.values())
         for one in self._everyone:
-            if not one.sampler.done or one.pid in {a.pid for a in self._attached.values()}:
+            if one in attached or not one.sampler.done:
                 one.step(now_ns)
         stalls = sum(one.stalls for one in self._everyone)
         elapsed_s = (now_ns - self._start_ns) / NS

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from profiler.loop_events import LoopEvent, LoopWork
-
-Span = tuple[int, int]
+from profiler.timeline import Span
 
 
 @dataclass(frozen=True, slots=True)

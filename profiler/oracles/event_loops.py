@@ -31,7 +31,6 @@ _QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
 _SHARE = 0.01  # of one core at the most, for each of rescans and snapshots of one worker
-_NAMED = 16  # timers and callbacks that are named in a row
 
 _TRANSIENT = (Unreadable, Torn)
 
@@ -160,11 +159,11 @@ def _work(snapshot: LoopSnapshot) -> dict[str, Any]:
     row: dict[str, Any] = {
         "ready": snapshot.ready,
         "state": snapshot.state,
-        "first": [_named(callback) for callback in snapshot.first[:_NAMED]],
+        "first": [_named(callback) for callback in snapshot.first],
     }
     if timers is not None:
         row["overdue"] = timers.overdue
-        row["late"] = [_late(timer) for timer in timers.late[:_NAMED]]
+        row["late"] = [_late(timer) for timer in timers.late]
     return row
 
 
