@@ -8,12 +8,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from profiler import blame, classify, episodes, findings, loops, timeline
+from profiler import blame, classify, episodes, findings, loops, pending_work, timeline
 from profiler.episodes import Starvation
 from profiler.model import (
     NS,
     Activity,
     Finding,
+    PendingSeries,
     Recording,
     Report,
     SourceLines,
@@ -30,7 +31,8 @@ class Analysis:
     """What every output is made from."""
 
     report: Report
-    threads: tuple[ThreadActivity, ...]
+    threads: tuple[ThreadActivity, ...] = ()
+    pending: tuple[PendingSeries, ...] = ()
 
 
 def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
@@ -39,11 +41,13 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     stall_s = info.min_stall_s if min_stall_s is None else min_stall_s
     starved: list[Starvation] = []
     threads: list[ThreadActivity] = []
+    pending: list[PendingSeries] = []
     shared = _shared(recording.workers)
     for worker in recording.workers:
-        mine, found = _worker(worker, recording, shared, int(stall_s * NS))
+        mine, found, waited = _worker(worker, recording, shared, int(stall_s * NS))
         starved.extend(found)
         threads.extend(mine)
+        pending.extend(waited)
     judged = findings.judge(starved, recording.sources, info.duration_s)
     return Analysis(
         Report(
@@ -55,12 +59,13 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             sources=_around(judged, recording.sources),
         ),
         tuple(threads),
+        tuple(pending),
     )
 
 
 def _worker(
     worker: WorkerRecord, recording: Recording, shared: AbstractSet[int], min_stall_ns: int
-) -> tuple[list[ThreadActivity], list[Starvation]]:
+) -> tuple[list[ThreadActivity], list[Starvation], list[PendingSeries]]:
     info = recording.info
     records = timeline.build(worker, info.end_ns)
     running = {r.tid for r in records if any(blame.shows_loop(i.stack) for i in r.intervals)}
@@ -81,7 +86,7 @@ def _worker(
         ThreadActivity(worker.worker.pid, tid, names[tid], _mark(activities, tid, found))
         for tid, activities in named.items()
     ]
-    return threads, found
+    return threads, found, list(pending_work.of_loops(worker, own_loops, info.end_ns))
 
 
 def _shared(workers: Sequence[WorkerRecord]) -> set[int]:

@@ -303,6 +303,25 @@ class ThreadActivity:
     activities: tuple[Activity, ...]
 
 
+PendingKind = Literal["ready", "overdue", "unread", "queued", "backlog"]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSeries:
+    """How much work of one kind waited on one loop, pool or listener, over time.
+
+    ``tid`` is the thread that should serve it, where that is one. ``points`` are (time in
+    nanoseconds, count), sorted by time; a count holds until the next one, and before the first
+    one nothing waited.
+    """
+
+    pid: int
+    tid: int | None
+    name: str
+    kind: PendingKind
+    points: tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class WeightedStack:
     """One distinct stack and its three weights, in seconds."""

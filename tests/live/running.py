@@ -91,14 +91,20 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 def stop_tree(pid: int) -> None:
+    """Ends a process and all below it, also when it replaces workers that die."""
+    tree: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(pid)
-        tree = [*root.children(recursive=True), root]
-        for one in tree:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGCONT)
-                one.kill()
-        psutil.wait_procs(tree, timeout=_PATIENCE_S)
+        found = [psutil.Process(pid)]
+        while found:  # stopped, nobody can start another one
+            for one in found:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.send_signal(signal.SIGSTOP)
+            tree += found
+            found = [one for one in tree[0].children(recursive=True) if one not in tree]
+    for one in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(tree, timeout=_PATIENCE_S)
 
 
 def waitspy(*args: object, **more: Any) -> subprocess.CompletedProcess[str]:
