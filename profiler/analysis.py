@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from profiler import blame, classify, episodes, findings, loops, pending_work, timeline
-from profiler.episodes import Starvation
+from profiler import (
+    backlog,
+    blame,
+    classify,
+    episodes,
+    findings,
+    loops,
+    pending_work,
+    pools,
+    timeline,
+)
+from profiler.loops import Loop
 from profiler.model import (
     NS,
     Activity,
@@ -19,9 +28,11 @@ from profiler.model import (
     Report,
     SourceLines,
     ThreadActivity,
+    ThreadRecord,
     WaitKind,
     WorkerRecord,
 )
+from profiler.starvation import Starvation, ThreadKey
 
 _AROUND = 4
 
@@ -39,15 +50,37 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     """Judges a recording; ``min_stall_s`` defaults to the one it was recorded with."""
     info = recording.info
     stall_s = info.min_stall_s if min_stall_s is None else min_stall_s
+    min_stall_ns = int(stall_s * NS)
     starved: list[Starvation] = []
-    threads: list[ThreadActivity] = []
     pending: list[PendingSeries] = []
+    activities: dict[int, dict[int, tuple[Activity, ...]]] = {}
+    recorded: list[tuple[ThreadKey, str, tuple[Activity, ...]]] = []
     shared = _shared(recording.workers)
     for worker in recording.workers:
-        mine, found, waited = _worker(worker, recording, shared, int(stall_s * NS))
-        starved.extend(found)
-        threads.extend(mine)
-        pending.extend(waited)
+        pid = worker.worker.pid
+        records = timeline.build(worker, info.end_ns)
+        running = {r.tid for r in records if any(blame.shows_loop(i.stack) for i in r.intervals)}
+        own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
+        mine = _activities(worker, records, own_loops, recording)
+        starved += episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns, info.gaps)
+        own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns)
+        for pool in own_pools:
+            starved += pools.starvations(pool, worker, mine, min_stall_ns)
+        pending += pending_work.of_loops(worker, own_loops, info.end_ns)
+        pending += pending_work.of_pools(own_pools)
+        for record in records:
+            done = mine[record.tid]
+            recorded.append(((pid, record.tid), record.name, done))
+            known = activities.setdefault(pid, {})
+            known[record.tid] = known.get(record.tid, ()) + done  # it may have called exec
+    pending += pending_work.of_listeners(recording.workers)
+    for listener in backlog.find(recording.workers, info.arch):
+        starved += backlog.starvations(
+            listener, recording.workers, activities, info.end_ns, min_stall_ns
+        )
+    threads = [
+        ThreadActivity(*key, name, _mark(done, key, starved)) for key, name, done in recorded
+    ]
     judged = findings.judge(starved, recording.sources, info.duration_s)
     return Analysis(
         Report(
@@ -63,30 +96,27 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     )
 
 
-def _worker(
-    worker: WorkerRecord, recording: Recording, shared: AbstractSet[int], min_stall_ns: int
-) -> tuple[list[ThreadActivity], list[Starvation], list[PendingSeries]]:
-    info = recording.info
-    records = timeline.build(worker, info.end_ns)
-    running = {r.tid for r in records if any(blame.shows_loop(i.stack) for i in r.intervals)}
-    own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
-    named: dict[int, tuple[Activity, ...]] = {}
-    names: dict[int, str] = {}
+def _activities(
+    worker: WorkerRecord,
+    records: Sequence[ThreadRecord],
+    own_loops: Sequence[Loop],
+    recording: Recording,
+) -> dict[int, tuple[Activity, ...]]:
+    """What each thread of a worker did, by thread id."""
+    found = {}
+    own = frozenset(
+        event.facts.epfd for event in worker.loops if event.facts and event.facts.epfd is not None
+    )
     for thread in records:
         context = classify.Context(
-            arch=info.arch,
+            arch=recording.info.arch,
             sources=recording.sources,
             epfds=frozenset(loop.epfd for loop in own_loops if loop.tid == thread.tid),
+            own_epfds=own,
             runtime_span=worker.runtime_span,
         )
-        named[thread.tid] = classify.activities(thread, context)
-        names[thread.tid] = thread.name
-    found = list(episodes.find(worker, named, own_loops, info.end_ns, min_stall_ns, info.gaps))
-    threads = [
-        ThreadActivity(worker.worker.pid, tid, names[tid], _mark(activities, tid, found))
-        for tid, activities in named.items()
-    ]
-    return threads, found, list(pending_work.of_loops(worker, own_loops, info.end_ns))
+        found[thread.tid] = classify.activities(thread, context)
+    return found
 
 
 def _shared(workers: Sequence[WorkerRecord]) -> set[int]:
@@ -100,13 +130,15 @@ def _shared(workers: Sequence[WorkerRecord]) -> set[int]:
 
 
 def _mark(
-    activities: Sequence[Activity], tid: int, found: Sequence[Starvation]
+    activities: Sequence[Activity], key: ThreadKey, found: Sequence[Starvation]
 ) -> tuple[Activity, ...]:
     """The activities, cut at the bounds of the episodes that they starved, with both weights."""
-    mine = [s for s in found if s.guilty_tid == tid and s.guilty and not s.latent]
+    mine = [s for s in found if key in s.held_by and not s.latent]
     if not mine:
         return tuple(activities)
+    # Threads that starve it together share the time: the weights add up to what was starved.
     waiting = [s.waiting for s in mine]
+    parts = [len(s.held_by) for s in mine]
     bounds = sorted({at for s in mine for at in (s.start_ns, s.end_ns)})
     result = []
     for activity in activities:
@@ -114,25 +146,27 @@ def _mark(
         inner = [at for at in bounds[first:] if at < activity.end_ns]
         edges = [activity.start_ns, *inner, activity.end_ns]
         for start_ns, end_ns in pairwise(edges):
-            items = 0
-            if activity.wait.kind is not WaitKind.LOOP_POLL:
-                items = sum(
-                    waiting[n]
-                    for n, s in enumerate(mine)
-                    if s.start_ns <= start_ns and end_ns <= s.end_ns
-                )
             length = end_ns - start_ns
-            starved_ns = length if items else 0
+            held: list[int] = []
+            if _holds(activity):
+                held = [
+                    n for n, s in enumerate(mine) if s.start_ns <= start_ns and end_ns <= s.end_ns
+                ]
             result.append(
                 replace(
                     activity,
                     start_ns=start_ns,
                     end_ns=end_ns,
-                    starved_ns=starved_ns,
-                    victim_ns=length * items,
+                    starved_ns=max((length // parts[n] for n in held), default=0),
+                    victim_ns=sum(length * waiting[n] // parts[n] for n in held),
                 )
             )
     return tuple(result)
+
+
+def _holds(activity: Activity) -> bool:
+    """Waiting for work, in a loop's poll or as an idle thread of a pool, holds nobody up."""
+    return activity.wait.kind not in {WaitKind.LOOP_POLL, WaitKind.POOL_IDLE}
 
 
 def _around(judged: Sequence[Finding], sources: SourceLines) -> dict[str, dict[int, str]]:

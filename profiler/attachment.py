@@ -74,6 +74,7 @@ class Attachment:
             cpu_ns = -1
         self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
+        self._watched.due = self._watched.onset = False
         for oracle in list(self._oracles):
             try:
                 rows = list(oracle.tick(self._watched, now_ns))

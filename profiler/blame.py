@@ -17,6 +17,12 @@ C_CALLBACK = "a C callback"
 _RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
 _ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
 _OTHER_LOOPS = ("/gevent/", "/eventlet/hubs/", "/twisted/internet/", "/curio/")
+_MACHINERY = {
+    "asyncio/events.py": {"_run"},
+    "/threading.py": {"_bootstrap", "_bootstrap_inner", "run"},
+    "concurrent/futures/thread.py": {"_worker", "run"},
+    "concurrent/futures/process.py": {"_process_worker"},
+}
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
@@ -128,6 +134,4 @@ def _last_runner(stack: Stack) -> int | None:
 def _is_machinery(frame: Frame) -> bool:
     """Library frames between the loop and a callback, or between a thread and its function."""
     name = base_name(frame.function)
-    return (frame.file.endswith("asyncio/events.py") and name == "_run") or (
-        frame.file.endswith("/threading.py") and name in {"_bootstrap", "_bootstrap_inner", "run"}
-    )
+    return any(frame.file.endswith(file) and name in names for file, names in _MACHINERY.items())

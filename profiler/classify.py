@@ -28,14 +28,16 @@ _WITH = re.compile(r"(?:async\s+)?with\s+(.+?)(?:\s+as\s+\w+)?:")
 class Context:
     """What is needed beside the thread itself.
 
-    ``epfds`` are the epoll descriptors of loops that this thread runs; ``runtime_span`` is where
-    the interpreter's globals lie: the GIL is there, while Python's own locks are on the heap.
+    ``epfds`` are the epoll descriptors of loops that this thread runs, ``own_epfds`` those of them
+    that a loop object calls its own; ``runtime_span`` is where the interpreter's globals lie: the
+    GIL is there, while Python's own locks are on the heap.
     """
 
     arch: str
     sources: SourceLines
     epfds: frozenset[int] = frozenset()
     runtime_span: tuple[int, int] | None = None
+    own_epfds: frozenset[int] = frozenset()
 
 
 def activities(thread: ThreadRecord, context: Context) -> tuple[Activity, ...]:
@@ -81,7 +83,8 @@ def name_wait(stack: Stack, state: KernelState | None, context: Context) -> Wait
         state is not None
         and call_name in syscalls.EPOLL_WAITS
         and state.arg0 in context.epfds
-        and not blame.in_callback(stack)
+        # A selector of the program's own looks like a loop's, but for the stack above it.
+        and (state.arg0 in context.own_epfds or not blame.in_callback(stack))
     ):
         return Wait(WaitKind.LOOP_POLL, syscall=call_name)
     span = context.runtime_span

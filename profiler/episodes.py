@@ -1,4 +1,4 @@
-"""Episodes: spans of starvation of one loop, judged by what its thread did meanwhile.
+"""Episodes of event loops: spans of starvation, judged by what the loop's thread did meanwhile.
 
 Bounds and composition come from the oracles: how long I/O stood ready, and what the kernel says
 of the loop's thread in that time. Stacks only tell whether the loop was running below it.
@@ -6,60 +6,19 @@ of the loop's thread in that time. Stacks only tell whether the loop was running
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from profiler import blame, loops, service
+from profiler.composition import compose, cut
 from profiler.loops import Loop, Pending
-from profiler.model import Activity, KernelState, Stack, WaitKind, WorkerRecord
-from profiler.service import Item
+from profiler.model import Activity, Stack, WaitKind, WorkerRecord
+from profiler.starvation import Item, Starvation
 from profiler.timeline import still_spans
 
 _HALF = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Starvation:
-    """One episode with all that a finding needs: what held the loop, and what waited.
-
-    ``guilty`` are the activities that starved it, cut to the episode; empty when no stack did
-    (no CPU, unknown holder of the GIL) or none was sampled.
-    """
-
-    kind: str
-    loop: Loop
-    start_ns: int
-    end_ns: int
-    guilty: tuple[Activity, ...]
-    guilty_tid: int
-    base: Stack | None
-    looks: tuple[loops.Look, ...]
-    evidence: tuple[str, ...]
-    items: tuple[Item, ...] = ()
-    latent: bool = False
-
-    @property
-    def waiting(self) -> int:
-        """How many things waited at most: unread sockets and late items known, at least one."""
-        times = [look.at_ns for look in self.looks] + [item.start_ns for item in self.items]
-        most = 1
-        for at_ns in times:
-            sockets = next((len(k.sockets) for k in reversed(self.looks) if k.at_ns <= at_ns), 0)
-            late = sum(i.count for i in self.items if i.start_ns <= at_ns < i.end_ns)
-            most = max(most, sockets + late)
-        return most
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """How a thread spent a span, in nanoseconds."""
-
-    ran_ns: int
-    queued_ns: int
-    stopped_ns: int
-    blocked_ns: int
+_LITTLE = 0.2
 
 
 def find(
@@ -82,13 +41,15 @@ def find(
                 continue
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
+        same = [s for s in starved if s.tid == loop.tid]
+        starved.extend(_overloaded(loop, worker, activities, base, same, end_ns, min_stall_ns))
     yield from starved
     told: set[int] = set()
     for loop in own_loops:
         if loop.seen == "polling" and loop.tid not in told:
             told.add(loop.tid)
             mine = activities.get(loop.tid, ())
-            same = [s for s in starved if s.loop.tid == loop.tid]
+            same = [s for s in starved if s.tid == loop.tid]
             yield from _latent(loop, mine, blame.base_stack(mine), same, min_stall_ns)
 
 
@@ -110,37 +71,6 @@ def _has_clients(span: Pending) -> bool:
     return any(s.inbound or s.kind == "listener" for s in sockets)
 
 
-def compose(states: Sequence[KernelState], start_ns: int, end_ns: int) -> Composition:
-    """What the kernel says of the thread in that span; unknown time is left out.
-
-    State R alone does not mean on the CPU: what counts is the time that schedstat gained.
-    """
-    ran = queued = stopped = blocked = 0
-    first = max(0, bisect_right(states, start_ns, key=lambda s: s.at_ns) - 1)
-    for n in range(first, len(states)):
-        state = states[n]
-        if state.at_ns >= end_ns:
-            break
-        following = states[n + 1] if n + 1 < len(states) else None
-        until_ns = min(following.at_ns if following else end_ns, end_ns)
-        length = until_ns - max(state.at_ns, start_ns)
-        if length <= 0 or state.gone:
-            continue
-        gained = length if state.syscall is None else 0  # without schedstat: by the state
-        if following and following.ran_ns is not None and state.ran_ns is not None:
-            gained = min(length, following.ran_ns - state.ran_ns)
-        elif state.ran_ns is not None:
-            gained = 0
-        ran += gained
-        if state.state in "Tt":
-            stopped += length - gained
-        elif state.syscall is None and state.state == "R":
-            queued += length - gained
-        else:
-            blocked += length - gained
-    return Composition(ran, queued, stopped, blocked)
-
-
 def _judge(
     span: Pending,
     worker: WorkerRecord,
@@ -152,7 +82,7 @@ def _judge(
     states = worker.states.get(loop.tid, ())
     spent = compose(states, span.start_ns, span.end_ns)
     length = span.end_ns - span.start_ns
-    if spent.stopped_ns + spent.queued_ns >= length * _HALF and spent.ran_ns < min_stall_ns:
+    if spent.kept_ns >= length * _HALF and spent.ran_ns < min_stall_ns:
         yield _make("no-cpu", span, (), base)
         return
     if spent.blocked_ns < length * _HALF:
@@ -188,13 +118,13 @@ def _judge_busy(
         ran_ns = compose(worker.states.get(span.loop.tid, ()), span.start_ns, span.end_ns).ran_ns
         gap_ns = service.longest_gap_ns(counted, span.start_ns, span.end_ns)
         if min(ran_ns, gap_ns) >= min_stall_ns:
-            guilty = _cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
+            guilty = cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
             yield _make("busy-loop", span, guilty, base)
         return
     for piece in loops.split(span, loops.was_served(span.looks)):
         ran_ns = compose(worker.states.get(span.loop.tid, ()), piece.start_ns, piece.end_ns).ran_ns
         if loops.was_left(piece.looks) and ran_ns >= min_stall_ns:
-            guilty = _cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
+            guilty = cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
             yield _make("busy-loop", piece, guilty, base)
 
 
@@ -205,7 +135,7 @@ def _judge_blocked(
     base: Stack | None,
 ) -> Iterator[Starvation]:
     loop = span.loop
-    guilty = _cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
+    guilty = cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
     spent: Counter[str] = Counter()
     for activity in guilty:
         running = blame.in_loop(activity.stack, base, never_idle=loop.seen == "serving")
@@ -223,7 +153,7 @@ def _judge_blocked(
     kind = spent.most_common(1)[0][0]
     if kind == "gil-bound":
         holder, stack = _gil_holder(span, worker)
-        found = _cut(activities.get(holder or 0, ()), span.start_ns, span.end_ns) if stack else ()
+        found = cut(activities.get(holder or 0, ()), span.start_ns, span.end_ns) if stack else ()
         evidence = ("epoll", "threads", "dump") if stack else ("epoll", "threads")
         yield _make(kind, span, found, None, tid=holder, evidence=evidence)
     elif kind:
@@ -261,6 +191,44 @@ def _latent(
             yield _make("blocked-loop", span, (activity,), base, evidence=("threads",), latent=True)
 
 
+def _overloaded(
+    loop: Loop,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    base: Stack | None,
+    starved: Sequence[Starvation],
+    end_ns: int,
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """Where the loop ran callbacks all along, but its own queue proves that some waited long."""
+    if loop.served is None:
+        return
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    mine = service.addresses(worker.loops, loop.epfd)
+    events = [event for event in worker.loops if event.loop in mine]
+    waits = list(service.queued_long(events, min_stall_ns, stop_ns))
+    for start_ns, until_ns in loops.union((w.start_ns, w.end_ns) for w in waits):
+        if any(s.start_ns < until_ns and start_ns < s.end_ns for s in starved):
+            continue  # something held it meanwhile: that is why they were late
+        if service.longest_gap_ns(loop.served, start_ns, until_ns) >= min_stall_ns:
+            continue
+        items = tuple(
+            Item("callback", "callbacks", None, w.start_ns, w.end_ns, count=w.count)
+            for w in waits
+            if start_ns <= w.start_ns < until_ns
+        )
+        span = Pending(loop, start_ns, until_ns, (), items)
+        spent = compose(worker.states.get(loop.tid, ()), start_ns, until_ns)
+        if spent.kept_ns >= (until_ns - start_ns) * _HALF:
+            yield _make("no-cpu", span, (), base, evidence=("threads",))
+        elif spent.kept_ns < (until_ns - start_ns) * _LITTLE:
+            done = cut(activities.get(loop.tid, ()), start_ns, until_ns)
+            guilty = [a for a in done if a.wait.kind is not WaitKind.LOOP_POLL]
+            served = service.count_between(events, start_ns, until_ns)
+            made = _make("overloaded-loop", span, guilty, base, evidence=("threads",))
+            yield replace(made, served=served)
+
+
 def _make(
     kind: str,
     span: Pending,
@@ -271,28 +239,18 @@ def _make(
     tid: int | None = None,
     latent: bool = False,
 ) -> Starvation:
+    loop = span.loop
     return Starvation(
         kind=kind,
-        loop=span.loop,
+        pid=loop.pid,
+        tid=loop.tid,
+        place=f"epoll descriptor {loop.epfd}",
         start_ns=span.start_ns,
         end_ns=span.end_ns,
-        guilty=tuple(guilty),
-        guilty_tid=span.loop.tid if tid is None else tid,
+        held_by={(loop.pid, loop.tid if tid is None else tid): tuple(guilty)} if guilty else {},
         base=base,
         looks=span.looks,
         evidence=("asyncio", *evidence) if span.items else evidence,
         items=span.items,
         latent=latent,
     )
-
-
-def _cut(activities: Sequence[Activity], start_ns: int, end_ns: int) -> tuple[Activity, ...]:
-    first = max(0, bisect_right(activities, start_ns, key=lambda a: a.start_ns) - 1)
-    found = []
-    for activity in activities[first:]:
-        if activity.start_ns >= end_ns:
-            break
-        a, b = max(activity.start_ns, start_ns), min(activity.end_ns, end_ns)
-        if a < b:
-            found.append(Activity(a, b, activity.stack, activity.wait))
-    return tuple(found)

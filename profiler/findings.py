@@ -10,7 +10,6 @@ from profiler import blame, remedies
 from profiler import victims as victims_of
 from profiler.classify import source_line
 from profiler.code_origin import base_name
-from profiler.episodes import Starvation
 from profiler.model import (
     NS,
     Blame,
@@ -22,8 +21,9 @@ from profiler.model import (
     Wait,
     WaitKind,
 )
+from profiler.starvation import Starvation
 
-_Key = tuple[str, bool, Frame | None]
+_Key = tuple[str, bool, str | None, Frame | None]
 _LEAST_SHARE = 0.02
 
 
@@ -45,7 +45,8 @@ def judge(
     for starvation in starvations:
         blamed = _weigh(starvation)
         top = blamed.frames.most_common(1)[0][0] if blamed.frames else None
-        groups.setdefault((starvation.kind, starvation.latent, top), []).append(blamed)
+        key = (starvation.kind, starvation.latent, starvation.detail, top)
+        groups.setdefault(key, []).append(blamed)
     found = [_finding(group, sources, duration_s) for group in groups.values()]
     return tuple(
         sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind, f.pids))
@@ -68,7 +69,8 @@ def _weigh(starvation: Starvation) -> _Blamed:
 
 
 def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) -> Finding:
-    kind, latent = group[0].episode.kind, group[0].episode.latent
+    first = group[0].episode
+    kind, latent = first.kind, first.latent
     frames: Counter[Frame | None] = Counter()
     stacks: Counter[Stack] = Counter()
     waits: Counter[Wait] = Counter()
@@ -85,12 +87,12 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
     line = blames[0].source if blames else None
     return Finding(
         kind=kind,
-        verdict="latent" if latent else "starving",
+        verdict=first.verdict,
         wait=wait,
         blames=blames,
         stack=stack,
-        pids=tuple(sorted({one.episode.loop.pid for one in group})),
-        threads=tuple(sorted({one.episode.guilty_tid for one in group})),
+        pids=tuple(sorted({pid for one in group for pid, _ in one.episode.threads})),
+        threads=tuple(sorted({tid for one in group for _, tid in one.episode.threads})),
         episodes=tuple(sorted((_episode(one.episode) for one in group), key=_order)),
         occurrences=len(group),
         starved_s=starved_s,
@@ -98,7 +100,8 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         victim_s=sum(victim.waited_s for victim in victims),
         share=starved_s / duration_s if duration_s > 0 else 0.0,
         victims=victims,
-        remedy=remedies.find(kind, wait, line, _library(group[0].episode.base or stack)),
+        remedy=remedies.find(kind, wait, line, _library(first.base or stack), first.detail),
+        detail=first.detail,
     )
 
 
@@ -120,12 +123,13 @@ def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame,
 
 def _episode(starvation: Starvation) -> Episode:
     return Episode(
-        pid=starvation.loop.pid,
-        tid=starvation.loop.tid,
+        pid=starvation.pid,
+        tid=starvation.tid,
         start_s=starvation.start_ns / NS,
         end_s=starvation.end_ns / NS,
         evidence=starvation.evidence,
         pending_max=None if starvation.latent else starvation.waiting,
+        served=starvation.served,
     )
 
 

@@ -177,6 +177,8 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     epolls = _within(epolls, from_ns, until_ns)
     loops = streams.loops(pid, expected=oracles.get("asyncio") == "ok")
     loops = _within(loops, from_ns, until_ns)
+    pools = streams.pools(pid, expected=oracles.get("pools") == "ok")
+    listeners = streams.listeners(pid, expected=oracles.get("backlog") == "ok")
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
@@ -197,6 +199,8 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
         dumps=_within(streams.dumps(pid), from_ns, until_ns),
         epolls=epolls,
         loops=loops,
+        pools=_within(pools, from_ns, until_ns),
+        listeners=_within(listeners, from_ns, until_ns),
     )
 
 

@@ -30,12 +30,13 @@ class LateTimer:
 class LoopWork:
     """The work that waited on a loop when it was looked at.
 
-    ``ready`` callbacks, the first of them as (name, ``file:line``); ``overdue`` timers (None when
+    ``ready`` callbacks, the first of them as (name, ``file:line``, whether it is a task that can
+    run); ``overdue`` timers (None when
     they cannot be read), the oldest of them in ``late``.
     """
 
     ready: int
-    first: tuple[tuple[str, str | None], ...]
+    first: tuple[tuple[str, str | None, bool], ...]
     overdue: int | None
     late: tuple[LateTimer, ...]
 

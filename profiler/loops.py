@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from profiler import service, syscalls
 from profiler.model import EpollEvent, KernelState, UnreadSocket, WorkerRecord
-from profiler.service import Item
+from profiler.starvation import Item, Look
 from profiler.timeline import Span, state_at
 
 
@@ -38,14 +38,6 @@ class Loop:
     seen: str
     served: tuple[int, ...] | None = None
     items: tuple[Item, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The unread sockets behind a loop's epoll at one time."""
-
-    at_ns: int
-    sockets: tuple[UnreadSocket, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +139,7 @@ def pending(
     looks = [Look(e.at_ns, e.unread) for e in events if e.unread is not None]
     states = worker.states.get(loop.tid, ())
     unknown = [gap for gap in gaps if not _unserved(gap, states, looks)]
-    holes = _union([*loop.polls, *unknown])
+    holes = union([*loop.polls, *unknown])
     cuts = [at_ns for at_ns in loop.served or () if not was_left(_around(looks, at_ns))]
     waits: list[Span] = []
     for ready in _ready(events, stop_ns):
@@ -157,7 +149,7 @@ def pending(
     late = [i for i in loop.items if i.end_ns - max(i.start_ns, worker.attached_ns) >= min_stall_ns]
     waits.extend((max(item.start_ns, worker.attached_ns), item.end_ns) for item in late)
     found = []
-    for start_ns, until_ns in _union(w for w in waits if w[1] - w[0] >= min_stall_ns):
+    for start_ns, until_ns in union(w for w in waits if w[1] - w[0] >= min_stall_ns):
         inside = tuple(k for k in looks if start_ns <= k.at_ns <= until_ns)
         items = tuple(i for i in late if i.start_ns < until_ns and start_ns < i.end_ns)
         found.append(Pending(loop, start_ns, until_ns, inside, items))
@@ -247,7 +239,8 @@ def _ready(events: Sequence[EpollEvent], stop_ns: int) -> list[Span]:
     return [(a, min(b, stop_ns)) for a, b in spans if a < stop_ns]
 
 
-def _union(spans: Iterable[Span]) -> list[Span]:
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The spans, those that overlap or touch joined, sorted."""
     merged: list[Span] = []
     for start_ns, end_ns in sorted(spans):
         if merged and start_ns <= merged[-1][1]:

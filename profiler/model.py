@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Literal
 
 from profiler.loop_events import LoopEvent
+from profiler.queue_events import ListenerEvent, PoolEvent
 
 NS = 1_000_000_000
 
@@ -200,6 +201,8 @@ class WorkerRecord:
     dumps: tuple[Dump, ...] = ()
     epolls: tuple[EpollEvent, ...] = ()
     loops: tuple[LoopEvent, ...] = ()
+    pools: tuple[PoolEvent, ...] = ()
+    listeners: tuple[ListenerEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +398,8 @@ class Finding:
     """Episodes with the same kind and blame; the field meanings are those of the JSON report.
 
     ``blames`` is sorted by share, the largest first; it is empty when nothing can be blamed.
-    ``pids`` and ``threads`` (OS thread ids) are sorted.
+    ``pids`` and ``threads`` (OS thread ids) are sorted. ``detail`` says what it is that starved,
+    where there is more to say than the kind.
     """
 
     kind: str
@@ -413,6 +417,7 @@ class Finding:
     share: float
     victims: tuple[Victim, ...]
     remedy: str
+    detail: str | None = None
 
     @property
     def blame(self) -> Blame | None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from profiler.loops import Loop
 from profiler.model import PendingKind, PendingSeries, WorkerRecord
-from profiler.service import Item
+from profiler.pools import Pool
+from profiler.starvation import Item
 
 _KINDS: Mapping[PendingKind, str] = {"ready": "callback", "overdue": "timer"}
 
@@ -30,6 +31,31 @@ def of_loops(
             points = _late((i for i in loop.items if i.kind == kind), worker.attached_ns)
             if points:
                 yield PendingSeries(pid, loop.tid, name, series, points)
+
+
+def of_pools(own_pools: Sequence[Pool]) -> Iterator[PendingSeries]:
+    """What waited in each pool's queue."""
+    for pool in own_pools:
+        points = _changes([(at_ns, queued) for at_ns, queued, _ in pool.counts])
+        if points:
+            yield PendingSeries(pool.pid, None, pool.title, "queued", points)
+
+
+def of_listeners(workers: Sequence[WorkerRecord]) -> Iterator[PendingSeries]:
+    """What waited to be accepted, told with one of the processes that share the socket."""
+    names = {e.inode: e.name for w in workers for e in w.listeners if e.name is not None}
+    counts: dict[int, list[tuple[int, int]]] = {}
+    tellers: dict[int, int] = {}
+    for worker in workers:
+        for event in worker.listeners:
+            if event.waiting is not None:
+                counts.setdefault(event.inode, []).append((event.at_ns, event.waiting))
+                tellers.setdefault(event.inode, worker.worker.pid)
+    for inode, rows in counts.items():
+        points = _changes(sorted(rows))
+        if points and inode in names:
+            name = f"connections to {names[inode]}"
+            yield PendingSeries(tellers[inode], None, name, "backlog", points)
 
 
 def _unread(worker: WorkerRecord, epfd: int, end_ns: int) -> tuple[tuple[int, int], ...]:

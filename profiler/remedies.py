@@ -13,20 +13,25 @@ from profiler.model import Wait, WaitKind
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Fits when every given part does; ``call`` is searched in the call and the blamed line."""
+    """Fits when every given part does.
+
+    ``call`` is searched in the call and the blamed line, ``about`` in the finding's detail.
+    """
 
     text: str
     kinds: frozenset[str] = frozenset()
     waits: frozenset[WaitKind] = frozenset()
     call: re.Pattern[str] | None = None
+    about: re.Pattern[str] | None = None
 
 
-def _row(text: str, kinds: str = "", waits: str = "", call: str = "") -> Row:
+def _row(text: str, kinds: str = "", waits: str = "", call: str = "", about: str = "") -> Row:
     return Row(
         text,
         frozenset(kinds.split()),
         frozenset(WaitKind(w) for w in waits.split()),
         re.compile(call) if call else None,
+        re.compile(about) if about else None,
     )
 
 
@@ -36,6 +41,28 @@ ROWS: tuple[Row, ...] = (
     _row("the machine did not give this process the CPU: look for other busy processes, a CPU "
          "limit of the container (cpu.stat, nr_throttled), or a SIGSTOP; the program is not to "
          "blame", "no-cpu"),
+    _row("never wait in a pool for work that is given to the same pool: call the function "
+         "directly, or give the inner work an executor of its own", "exhausted-pool",
+         about=r"^deadlock"),
+    _row("make this endpoint 'async def' with an asynchronous client, so that it needs no thread; "
+         "else raise anyio.to_thread.current_default_thread_limiter().total_tokens at startup, or "
+         "add workers", "exhausted-pool", about=r"^AnyIO"),
+    _row("all synchronous views of a request share one thread: make the view asynchronous, mark "
+         "what needs no such thread with sync_to_async(…, thread_sensitive=False), or add workers",
+         "exhausted-pool", about=r"^asgiref"),
+    _row("give these blocking calls an executor of their own, so that DNS and files, which share "
+         "the default one, need not wait behind them; or make it larger "
+         "(loop.set_default_executor), or use an asynchronous client", "exhausted-pool",
+         about=r"^the default executor"),
+    _row("give the pool more threads (max_workers), keep long calls in a pool of their own, or put "
+         "a timeout on this call", "exhausted-pool"),
+    _row("more arrives than these threads can do: make the work shorter, add threads where it "
+         "waits or processes where it computes, or refuse work early", "overloaded-pool"),
+    _row("each callback is short, but there are too many: do less per message, spread the work "
+         "over more processes, or refuse work early", "overloaded-loop"),
+    _row("add workers or threads (gunicorn --workers, --threads), or use asynchronous workers; "
+         "and put a timeout on this call, so that one slow peer does not hold a worker",
+         "accept-backlog"),
     _row("another thread keeps the GIL: move its work to a process, or make it release the GIL",
          "gil-bound"),
     _row("let the event loop itself wait for messages (asyncio.Queue with "
@@ -78,10 +105,17 @@ _GREENLETS = (
 _TRIO = "move it off the loop with 'await trio.to_thread.run_sync(…)', or use trio's own call"
 
 
-def find(kind: str, wait: Wait, line: str | None, library: str | None = None) -> str:
+def find(
+    kind: str,
+    wait: Wait,
+    line: str | None,
+    library: str | None = None,
+    detail: str | None = None,
+) -> str:
     """The remedy for a finding; ``line`` is the blamed source line where it is known.
 
-    ``library`` is the loop's own where it is not asyncio: ``"gevent"`` or ``"trio"``.
+    ``library`` is the loop's own where it is not asyncio: ``"gevent"`` or ``"trio"``. ``detail``
+    is the finding's own.
     """
     if kind == "blocked-loop" and library == "gevent":
         return _GREENLETS
@@ -93,6 +127,7 @@ def find(kind: str, wait: Wait, line: str | None, library: str | None = None) ->
             (not row.kinds or kind in row.kinds)
             and (not row.waits or wait.kind in row.waits)
             and (row.call is None or row.call.search(text))
+            and (row.about is None or row.about.search(detail or ""))
         ):
             return row.text
     return "look at the stack: no remedy is known for this wait"

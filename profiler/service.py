@@ -9,28 +9,12 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
 
+from profiler import fifo
 from profiler.loop_events import LoopEvent, LoopWork
+from profiler.starvation import Item
 from profiler.timeline import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing that waited on a loop, from when it was due until the loop served again.
-
-    ``guards`` marks a timer that limits the time of something else.
-    """
-
-    kind: Literal["timer", "callback"]
-    name: str
-    where: str | None
-    start_ns: int
-    end_ns: int
-    guards: bool = False
-    count: int = 1
 
 
 def addresses(events: Iterable[LoopEvent], epfd: int) -> frozenset[int]:
@@ -54,6 +38,41 @@ def served_at(events: Sequence[LoopEvent]) -> tuple[int, ...]:
     return tuple(times)
 
 
+def count_between(events: Sequence[LoopEvent], start_ns: int, end_ns: int) -> int:
+    """How many callbacks were seen to be run after the first time and before the second one."""
+    count = 0
+    before: dict[int, tuple[int, int]] = {}
+    for event in events:
+        if event.service is None or event.at_ns >= end_ns:
+            continue
+        if event.loop in before and event.at_ns > start_ns:
+            count += _taken(before[event.loop], event.service)
+        before[event.loop] = event.service
+    return count
+
+
+def _taken(before: tuple[int, int], now: tuple[int, int]) -> int:
+    """Every callback put into the queue or taken from it adds one to the second number."""
+    return max(0, ((now[1] - before[1]) - (now[0] - before[0])) // 2)
+
+
+def queued_long(events: Sequence[LoopEvent], least_ns: int, stop_ns: int) -> Iterator[fifo.Waiting]:
+    """Callbacks that the counters of a loop's queue prove to have waited for so long."""
+    counts: dict[int, list[tuple[int, int, int]]] = {}
+    before: dict[int, tuple[int, int]] = {}
+    for event in events:
+        if event.service is None:
+            continue
+        rows = counts.setdefault(event.loop, [])
+        taken = rows[-1][2] if rows else 0
+        if event.loop in before:
+            taken += _taken(before[event.loop], event.service)
+        before[event.loop] = event.service
+        rows.append((event.at_ns, event.service[0], taken))
+    for rows in counts.values():
+        yield from fifo.late(rows, least_ns, stop_ns)
+
+
 def late_items(
     events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span], stop_ns: int
 ) -> list[Item]:
@@ -73,11 +92,17 @@ def late_items(
     return [item for item in items if item.start_ns < item.end_ns]
 
 
-def longest_gap_ns(served: Sequence[int], start_ns: int, end_ns: int) -> int:
-    """The longest time within a span in which nothing was served."""
+def longest_gap(served: Sequence[int], start_ns: int, end_ns: int) -> Span:
+    """The longest part of a span in which nothing was served."""
     inside = served[bisect_right(served, start_ns) : bisect_left(served, end_ns)]
     edges = [start_ns, *inside, end_ns]
-    return max(b - a for a, b in itertools.pairwise(edges))
+    return max(itertools.pairwise(edges), key=lambda gap: gap[1] - gap[0])
+
+
+def longest_gap_ns(served: Sequence[int], start_ns: int, end_ns: int) -> int:
+    """How long that is."""
+    gap = longest_gap(served, start_ns, end_ns)
+    return gap[1] - gap[0]
 
 
 def _timers(work: LoopWork, seen_ns: int, until_ns: int) -> Iterable[Item]:
@@ -100,7 +125,8 @@ def _callbacks(
     for n in range(work.ready):
         came_ns = next((at_ns for at_ns, length in lengths if length > n), seen_ns)
         if n < len(work.first):
-            yield Item("callback", *work.first[n], came_ns, until_ns)
+            name, where, is_task = work.first[n]
+            yield Item("task" if is_task else "callback", name, where, came_ns, until_ns)
         else:
             more = work.ready - len(work.first)
             yield Item("callback", "further callbacks", None, came_ns, until_ns, count=more)

@@ -19,6 +19,7 @@ from profiler.model import (
     Segment,
     UnreadSocket,
 )
+from profiler.queue_events import ListenerEvent, PoolEvent, PoolInfo, PoolWaits
 
 _T = TypeVar("_T")
 
@@ -106,6 +107,16 @@ class Streams:
         """What a worker's event loops said of themselves."""
         rows = self._rows("asyncio", pid, expected=expected)
         return tuple(self._each(rows, _loop_event, f"asyncio rows of pid {pid}", pid))
+
+    def pools(self, pid: int, *, expected: bool) -> tuple[PoolEvent, ...]:
+        """What waited in a worker's thread pools."""
+        rows = self._rows("pools", pid, expected=expected)
+        return tuple(self._each(rows, _pool_event, f"pools rows of pid {pid}", pid))
+
+    def listeners(self, pid: int, *, expected: bool) -> tuple[ListenerEvent, ...]:
+        """What waited in a worker's listening sockets."""
+        rows = self._rows("backlog", pid, expected=expected)
+        return tuple(self._each(rows, _listener_event, f"backlog rows of pid {pid}", pid))
 
     def dumps(self, pid: int) -> tuple[Dump, ...]:
         """The single looks at a worker's stacks."""
@@ -232,13 +243,55 @@ def _loop_event(row: list[Any]) -> LoopEvent:
     if what == "gone":
         return LoopEvent(at_ns, loop, gone=True)
     if what == "work":
-        first = tuple((str(name), _text(where)) for name, where in value["first"])
+        first = tuple(
+            (str(name), _text(where), bool(is_task)) for name, where, is_task in value["first"]
+        )
         late = tuple(
             LateTimer(int(due_ns), str(name), _text(where), bool(guards))
             for due_ns, name, where, guards in value.get("late", ())
         )
         overdue = int(value["overdue"]) if "overdue" in value else None
         return LoopEvent(at_ns, loop, work=LoopWork(int(value["ready"]), first, overdue, late))
+    raise ValueError(what)
+
+
+def _pool_event(row: list[Any]) -> PoolEvent:
+    at_ns, pool, what, value = int(row[0]), int(row[1]), row[2], row[3]
+    if what == "queue":
+        queued, taken = value
+        return PoolEvent(at_ns, pool, queue=(int(queued), int(taken)))
+    if what == "pool":
+        kind, name, role, size, tids = value
+        if kind not in {"executor", "limiter"}:
+            raise ValueError(kind)
+        info = PoolInfo(
+            kind,
+            _text(name),
+            _text(role),
+            None if size is None else int(size),
+            tuple(int(tid) for tid in tids),
+        )
+        return PoolEvent(at_ns, pool, info=info)
+    if what == "gone":
+        return PoolEvent(at_ns, pool, gone=True)
+    if what == "waits":
+        first = tuple((str(name), _text(where)) for name, where in value["first"])
+        on_itself = tuple(int(tid) for tid in value.get("on_itself", ()))
+        return PoolEvent(at_ns, pool, waits=PoolWaits(first, on_itself))
+    raise ValueError(what)
+
+
+def _listener_event(row: list[Any]) -> ListenerEvent:
+    at_ns, inode, what, value = int(row[0]), int(row[1]), row[2], row[3]
+    if what == "waiting":
+        return ListenerEvent(at_ns, inode, waiting=int(value))
+    if what == "accepted":
+        return ListenerEvent(at_ns, inode, accepted=None if value is None else int(value))
+    if what == "listens":
+        name, fd = value
+        return ListenerEvent(at_ns, inode, name=str(name), fd=int(fd))
+    if what == "closed":
+        return ListenerEvent(at_ns, inode, closed=True)
     raise ValueError(what)
 
 

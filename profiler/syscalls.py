@@ -35,6 +35,7 @@ _AARCH64 = {
 TABLES: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 EPOLL_WAITS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
+_ACCEPTS = frozenset({"accept", "accept4"})
 
 
 def name(number: int | None, arch: str) -> str | None:
@@ -46,3 +47,8 @@ def epoll_waits(arch: str | None = None) -> frozenset[int]:
     """Numbers of the calls with which a thread waits on an epoll; of this machine by default."""
     table = TABLES.get(arch or platform.machine(), {})
     return frozenset(number for number, call in table.items() if call in EPOLL_WAITS)
+
+
+def accepts(arch: str) -> frozenset[int]:
+    """Numbers of the calls with which a thread accepts a connection."""
+    return frozenset(number for number, call in TABLES.get(arch, {}).items() if call in _ACCEPTS)

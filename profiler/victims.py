@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from profiler.episodes import Starvation
-from profiler.loops import Look
 from profiler.model import NS, UnreadSocket, Victim
+from profiler.starvation import ItemKind, Look, Starvation
 
-_Kind = Literal["timer", "callback", "io", "connection"]
+_Kind = ItemKind | Literal["io"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def _pieces(episode: Starvation) -> Iterator[_Piece]:
         name = _timeout(item.name, item.end_ns, looks) if item.guards else item.name
         yield _Piece(item.kind, name, item.where, None, item.start_ns, item.end_ns, item.count)
     if not looks and not episode.items:
-        name = f"ready I/O on epoll descriptor {episode.loop.epfd}"
+        name = f"ready I/O on {episode.place}"
         yield _Piece("io", name, None, None, episode.start_ns, episode.end_ns)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from profiler import blame, classify, episodes, loops, timeline
-from profiler.episodes import Starvation
 from profiler.model import EpollEvent, KernelState, Stack, WorkerRecord
+from profiler.starvation import Starvation
 from tests.build import (
     ARCH,
     DISPATCH,

@@ -165,6 +165,7 @@ def overloaded_pool() -> Finding:
         share=0.11,
         victims=(Victim("work-item", "resize", None, 40, 9.4),),
         remedy="give the pool more threads, or send it less",
+        detail="thread pool thumbnails: all 4 threads",
     )
 
 

@@ -46,14 +46,18 @@ def state(what: str) -> KernelState:
 
 
 def name(
-    stack_: Stack, what: str | None, line: str | None = None, epfds: tuple[int, ...] = ()
+    stack_: Stack,
+    what: str | None,
+    line: str | None = None,
+    epfds: tuple[int, ...] = (),
+    own: tuple[int, ...] = (),
 ) -> Wait:
     """The wait of a stack whose leaf is that source line, in that kernel state."""
     sources: dict[str, dict[int, str]] = {}
     leaf = stack_[-1] if stack_ else None
     if line is not None and leaf is not None and leaf.line is not None:
         sources = {leaf.file: {leaf.line: line}}
-    context = Context(ARCH, sources, frozenset(epfds), RUNTIME_SPAN)
+    context = Context(ARCH, sources, frozenset(epfds), RUNTIME_SPAN, frozenset(own))
     return name_wait(stack_, None if what is None else state(what), context)
 
 
@@ -264,6 +268,11 @@ def test_the_loops_own_epoll_is_its_poll() -> None:
 def test_a_users_select_on_a_private_epoll_is_no_poll_of_the_loop() -> None:
     own = (*USER, frame("EpollSelector.select@lib/selectors.py:468"))
     assert name(own, "epoll_wait 9", epfds=(5,)) == Wait(K.SOCKET, "selectors.select", "epoll_wait")
+
+
+def test_the_poll_of_a_known_loop_is_its_own_whatever_was_sampled_around_it() -> None:
+    assert name(HANDLER, "epoll_wait 5", epfds=(5,)).kind is not K.LOOP_POLL
+    assert name(HANDLER, "epoll_wait 5", epfds=(5,), own=(5,)).kind is K.LOOP_POLL
     assert name(USER, "epoll_wait 9", "events = ep.poll(3)", (5,)) == Wait(
         K.SOCKET, "ep.poll", "epoll_wait"
     )

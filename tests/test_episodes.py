@@ -47,7 +47,7 @@ def test_a_blocking_call_in_a_callback_blocks_the_loop() -> None:
     (found,) = starvations(record)
     assert told([found]) == [("blocked-loop", 1_100, 1_600)]
     assert found.evidence == ("epoll", "threads")
-    assert found.guilty_tid == 1
+    assert found.threads == ((100, 1),)
     assert found.base == POLL
     assert {a.stack for a in found.guilty} == {HANDLER}
     assert (found.guilty[0].start_ns, found.guilty[-1].end_ns) == (at(1_100), at(1_600))

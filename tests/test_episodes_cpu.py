@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from profiler import blame
-from profiler.episodes import Composition, compose
+from profiler.composition import Composition, compose
 from profiler.model import EpollEvent, WorkerRecord
 from tests.build import (
     HANDLER,
@@ -188,7 +188,7 @@ def test_who_held_the_gil_in_a_dump_is_guilty() -> None:
     dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=2),)
     (found,) = starvations(gil(dumps=dumps))
     assert told([found]) == [("gil-bound", 1_010, 1_600)]
-    assert found.guilty_tid == 2
+    assert found.threads == ((100, 2),)
     assert {a.stack for a in found.guilty} == {HOLDER}
     assert (found.guilty[0].start_ns, found.guilty[-1].end_ns) == (at(1_010), at(1_600))
     assert found.evidence == ("epoll", "threads", "dump")

@@ -8,9 +8,8 @@ import pytest
 
 from profiler import findings
 from profiler.blame import C_CALLBACK
-from profiler.episodes import Starvation
-from profiler.loops import Look, Loop
 from profiler.model import Blame, Episode, Finding, Stack, UnreadSocket, Wait, WaitKind
+from profiler.starvation import Look, Starvation
 from tests.build import (
     BASE,
     DISPATCH,
@@ -52,11 +51,12 @@ def starvation(
     """An episode (milliseconds) with what the guilty thread did."""
     return Starvation(
         kind=kind,
-        loop=Loop(pid, 5, pid, (), "polling"),
+        pid=pid,
+        tid=pid,
+        place="epoll descriptor 5",
         start_ns=at(start),
         end_ns=at(end),
-        guilty=tuple(activity(*part) for part in parts),
-        guilty_tid=pid if guilty_tid is None else guilty_tid,
+        held_by={(pid, guilty_tid or pid): tuple(activity(*part) for part in parts)},
         base=base,
         looks=tuple(Look(at(ms), tuple(sockets)) for ms, sockets in looks),
         evidence=("epoll", "threads"),

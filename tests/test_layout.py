@@ -24,7 +24,8 @@ PURE = frozenset({
     "profiler.analysis", "profiler.blame", "profiler.chrometrace", "profiler.classify",
     "profiler.code_origin", "profiler.episodes", "profiler.errors", "profiler.findings",
     "profiler.loading", "profiler.loops", "profiler.merge", "profiler.model",
-    "profiler.pending_work",
+    "profiler.backlog", "profiler.composition", "profiler.fifo", "profiler.pending_work",
+    "profiler.pools", "profiler.queue_events", "profiler.starvation",
     "profiler.remedies", "profiler.streams", "profiler.syscalls", "profiler.timeline",
     "profiler.loop_events", "profiler.service", "profiler.victims", "profiler.waits",
 })  # fmt: skip

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.loops import Look, Loop, Pending, find, pending, split, was_left, was_served
+from profiler.loops import Loop, Pending, find, pending, split, was_left, was_served
 from profiler.model import KernelState, UnreadSocket, WorkerRecord
+from profiler.starvation import Look
 from tests.build import (
     ARCH,
     at,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from profiler.loops import Loop
 from profiler.model import PendingKind, WorkerRecord
 from profiler.pending_work import of_loops
-from profiler.service import Item
+from profiler.starvation import Item
 from tests.build import at, collected, opened, ready, sock, unread, worker
 
 LOOP = Loop(100, 5, 1, (), "polling")

@@ -52,10 +52,30 @@ def test_the_kind_comes_before_the_call(kind: str) -> None:
 def test_every_row_can_be_told() -> None:
     # Calls that each row's pattern knows, with all kinds and waits.
     calls = ("", "x.y", "requests.get", "cur.execute", "logging", "time.sleep")
+    abouts = (None, "AnyIO's", "asgiref", "the default executor", "deadlock of")
     told = {
-        find(kind, Wait(wait, call), None) for kind in KINDS for wait in WaitKind for call in calls
+        find(kind, Wait(wait, call), None, None, about)
+        for kind in KINDS
+        for wait in WaitKind
+        for call in calls
+        for about in abouts
     }
     assert {row.text for row in ROWS} <= told
+
+
+@pytest.mark.parametrize(
+    ("detail", "word"),
+    [
+        ("AnyIO's worker threads: all 40 threads", "total_tokens"),
+        ("asgiref thread-sensitive: its only thread", "thread_sensitive=False"),
+        ("the default executor: all 5 threads", "executor of their own"),
+        ("deadlock of the default executor: all 5 threads wait", "never wait"),
+        ("thread pool crawl: all 3 threads", "max_workers"),
+    ],
+)
+def test_a_pool_gets_the_remedy_of_its_framework(detail: str, word: str) -> None:
+    sleep = Wait(WaitKind.SLEEP, "time.sleep")
+    assert word in find("exhausted-pool", sleep, None, None, detail)
 
 
 def test_every_row_names_kinds_that_exist() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from profiler import service
 from profiler.loop_events import LateTimer, LoopEvent, LoopFacts, LoopWork
-from profiler.service import Item
+from profiler.starvation import Item
 from tests.build import at
 
 
@@ -20,7 +20,7 @@ def work(
     timers = tuple(
         LateTimer(at(due), name, f"app.py:{n}", False) for n, (due, name) in enumerate(late)
     )
-    first = tuple((name, None) for name in ready)
+    first = tuple((name, None, False) for name in ready)
     return LoopEvent(at(at_ms), 1, work=LoopWork(len(ready), first, len(late) + more, timers))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from profiler.model import Worker
+from profiler.remote.reader import Reader
 
 Row = list[Any]
 
@@ -25,7 +26,8 @@ class Watched:
     ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
     thread to its syscall number and first argument. ``due`` is set while I/O waits uncollected
     on some epoll of the process, ``onset`` at the one tick at which such a wait is old enough to
-    look like the start of an episode.
+    look like the start of an episode. ``reader`` reads its memory, once an oracle has asked for
+    it, or is the reason why it cannot be read.
     """
 
     worker: Worker
@@ -37,6 +39,7 @@ class Watched:
     tids: set[int] = field(default_factory=set)
     due: bool = False
     onset: bool = False
+    reader: Reader | str | None = None
 
     @property
     def pid(self) -> int:

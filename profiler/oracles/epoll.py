@@ -79,7 +79,6 @@ class EpollOracle:
         if unknown or (watched.ran and now_ns >= process.next_scan_ns):
             yield from self._rescan(watched, process, now_ns, unknown)
         ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
-        watched.due = watched.onset = False
         for epfd, epoll in process.epolls.items():
             is_ready = epoll.duplicate in ready
             if is_ready != (epoll.ready_since_ns is not None):

@@ -13,17 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from profiler.code_origin import Origin, origin
 from profiler.model import NS
 from profiler.oracles import Row, Watched
-from profiler.remote.memory import Torn, Unavailable, Unreadable
+from profiler.oracles.reading import TRANSIENT, reader_of, task_name, task_place
+from profiler.remote.memory import Unavailable
 from profiler.remote.reader import Reader
 from profiler.remote.values import (
     Callback,
     LoopFacts,
     LoopSnapshot,
     Service,
-    TaskFacts,
     Timer,
 )
 
@@ -31,8 +30,6 @@ _QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
 _SHARE = 0.01  # of one core at the most, for each of rescans and snapshots of one worker
-
-_TRANSIENT = (Unreadable, Torn)
 
 
 @dataclass(slots=True)
@@ -64,16 +61,10 @@ class LoopsOracle:
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why this interpreter cannot be read."""
-        try:
-            self._processes[watched.pid] = _Process(Reader(watched.pid))
-        except Unavailable as error:
-            return str(error)
-        except _TRANSIENT:
-            return "its memory changed at every try"
-        except ProcessLookupError:
-            return "the process is gone"
-        except OSError as error:
-            return f"process_vm_readv: {error.strerror}"
+        reader = reader_of(watched)
+        if isinstance(reader, str):
+            return reader
+        self._processes[watched.pid] = _Process(reader)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
@@ -91,7 +82,7 @@ class LoopsOracle:
                     loop.quiet_since_ns = now_ns
                 elif now_ns >= max(loop.quiet_since_ns + _QUIET_NS, loop.next_look_ns):
                     yield from _look(process.reader, loop, now_ns)
-        except _TRANSIENT:
+        except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone
         except (OSError, Unavailable):  # the process is ending, or asyncio cannot be read
             process.loops.clear()
@@ -159,7 +150,7 @@ def _work(snapshot: LoopSnapshot) -> dict[str, Any]:
     row: dict[str, Any] = {
         "ready": snapshot.ready,
         "state": snapshot.state,
-        "first": [_named(callback) for callback in snapshot.first],
+        "first": [[*_named(one), one.task is not None] for one in snapshot.first],
     }
     if timers is not None:
         row["overdue"] = timers.overdue
@@ -170,8 +161,7 @@ def _work(snapshot: LoopSnapshot) -> dict[str, Any]:
 def _late(timer: Timer) -> list[Any]:
     name, where = _named(timer.callback)
     if timer.task is not None:
-        name = timer.task.coroutine or timer.task.name or name
-        where = _where(timer.task) or where
+        name, where = task_name(timer.task, name), task_place(timer.task) or where
     return [round(timer.due_s * NS), name, where, timer.guards]
 
 
@@ -179,11 +169,4 @@ def _named(callback: Callback) -> tuple[str, str | None]:
     task = callback.task
     if task is None:
         return callback.name, callback.where
-    return task.coroutine or task.name or callback.name, _where(task) or callback.where
-
-
-def _where(task: TaskFacts) -> str | None:
-    """Where a task waits: in its own code rather than in the library that it has called."""
-    own = [f for f in task.stack if f.line is not None and origin(f.file) is Origin.USER]
-    frame = own[-1] if own else task.where
-    return f"{frame.file}:{frame.line}" if frame is not None else None
+    return task_name(task, callback.name), task_place(task) or callback.where

@@ -66,12 +66,18 @@ class Limiters:
             interpreter=self.interp.number,
             loop=loop,
             address=address,
+            queue=held["_wait_queue"],
             total=self._total(held["_total_tokens"]),
             borrowed=self.memory.word(held["_borrowers"] + lay.set_used),
             waiting=len(waiting),
             head=waiting[0][0] if waiting else None,
             first=tuple(self._waiter(key) for key, _ in waiting[:_NAMED]),
         )
+
+    def waiting(self, limiter: LimiterFacts) -> tuple[int, ...]:
+        """The waiters, the first one first: they come to the end and are taken from the front."""
+        items = self.objects.dict_items(limiter.queue, _MOST_WAITERS)
+        return tuple(key for key, _ in items)
 
     def _total(self, address: int) -> int | None:
         try:

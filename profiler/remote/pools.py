@@ -59,6 +59,47 @@ class Pools:
         alive = {thread.tid for thread in threads if thread.tid is not None}
         return tuple(self._facts(queue, pool, alive) for queue, pool in self._find(loops).items())
 
+    def queued(self, queue: int) -> tuple[int, ...] | None:
+        """The work items in a queue, the oldest first; None when that cannot be told."""
+        items = self._items(queue)
+        return None if items is None else self._work(items)
+
+    def waiting_on_itself(self, pool: PoolFacts, threads: Iterable[Thread]) -> frozenset[int]:
+        """The threads of a pool whose frames hold the future of an item that only it can run.
+
+        That is an item in its queue, or one that another of its threads has begun. Whether such a
+        thread waits for that future now is for its stack to tell.
+        """
+        item_type = self.interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        mine = [thread for thread in threads if thread.tid in pool.tids]
+        held = {thread.tid: self.callables.frames.held(thread.address) for thread in mine}
+        queued = {self._future(item) for item in self.queued(pool.queue) or ()}
+        begun = {
+            tid: {self._future(word) for word in self._of_type(words, item_type)}
+            for tid, words in held.items()
+        }
+        found = set()
+        for tid, words in held.items():
+            others = set().union(*(begun[other] for other in begun if other != tid))
+            if tid is not None and ((queued | others) - begun[tid] - {None}).intersection(words):
+                found.add(tid)
+        return frozenset(found)
+
+    def _of_type(self, words: list[int], kind: int | None) -> list[int]:
+        lay = self.objects.layout
+        pieces = self.memory.many(words, lay.ob_type + 8)
+        return [
+            word
+            for word, piece in zip(words, pieces, strict=True)
+            if piece is not None and word_at(piece, lay.ob_type) == kind
+        ]
+
+    def _future(self, item: int) -> int | None:
+        try:
+            return self.objects.attributes(item, {"future"}).get("future")
+        except Unreadable:
+            return None
+
     # --- which there are ------------------------------------------------------------------
 
     def _find(self, loops: Iterable[Loop]) -> dict[int, _Pool]:
@@ -140,8 +181,7 @@ class Pools:
 
     def _facts(self, queue: int, pool: _Pool, alive: set[int]) -> PoolFacts:
         items = self._items(queue)
-        # a None in the queue tells a worker to end: it is no work
-        work = [item for item in items or () if item != self.interp.none]
+        work = self._work(items or ())
         prefix = max_workers = shutdown = None
         if pool.executor is not None:
             try:
@@ -169,6 +209,10 @@ class Pools:
             role=pool.role,
             loop=pool.loop,
         )
+
+    def _work(self, items: Iterable[int]) -> tuple[int, ...]:
+        """Without the None that tells a worker to end."""
+        return tuple(item for item in items if item != self.interp.none)
 
     def _tid(self, thread: int) -> int | None:
         """The OS thread id of a threading.Thread, as we see it."""

@@ -267,6 +267,28 @@ class Reader:
             found += Pools(interp, callables).read(threads, loops)
         return tuple(found)
 
+    def queued(self, pool: PoolFacts) -> tuple[int, ...] | None:
+        """The addresses of the work items in its queue, the oldest first; None: not known."""
+        return self._pools_of(pool).queued(pool.queue)
+
+    def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
+        """The threads of a pool that hold, in their frames, the future of an item of the pool."""
+        pools = self._pools_of(pool)
+        return pools.waiting_on_itself(pool, self.runtime.threads(pools.interp.address))
+
+    def waiting(self, limiter: LimiterFacts) -> tuple[int, ...]:
+        """The addresses of those that wait for a token, the first one first."""
+        part = self._asyncio.get(limiter.interpreter)
+        if part is None:
+            raise Torn("its interpreter has ended")
+        return part.limiters.waiting(limiter)
+
+    def _pools_of(self, pool: PoolFacts) -> Pools:
+        for interp in self._interps.values():
+            if interp.number == pool.interpreter:
+                return Pools(interp, Callables(self._objects, self._frames))
+        raise Torn("its interpreter has ended")
+
     def limiters(self) -> tuple[LimiterFacts, ...]:
         """AnyIO's default thread limiter of every loop that runs or has run."""
         return self._again(self._all_limiters)

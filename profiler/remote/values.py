@@ -195,11 +195,13 @@ class LimiterFacts:
 
     ``total`` is None when it is unlimited. ``borrowed`` tokens are in use; ``waiting`` tasks
     wait for one, of which ``first`` are the first; ``head`` is the address of the first waiter.
+    ``queue`` is the address of what they are kept in.
     """
 
     interpreter: int
     loop: int
     address: int
+    queue: int
     total: int | None
     borrowed: int
     waiting: int

@@ -120,6 +120,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "kind": finding.kind,
         "verdict": finding.verdict,
+        **_known({"detail": finding.detail}),
         "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),
         "blame": blames[0] if blames else None,
         **({"blames": blames} if len(blames) > 1 else {}),

@@ -98,6 +98,7 @@ def _finding(finding: Finding, report: Report) -> Iterator[Sequence[str]]:
     label = "late" if finding.verdict == "late" else "starved"
     yield [
         f"- **{label}**: {words.starved_words(finding)}",
+        *([] if finding.detail is None else [f"- **what**: {_code(finding.detail)}"]),
         f"- **wait**: {words.wait_words(finding.wait, _code)}",
         *_blames(finding, report),
         f"- **remedy**: {_prose(finding.remedy)}",

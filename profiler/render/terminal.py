@@ -142,6 +142,8 @@ def _details(finding: Finding, report: Report) -> Table:
     grid = _grid()
     label = "late" if finding.verdict == "late" else "starved"
     grid.add_row(label, _text(words.starved_words(finding), style=_STYLES[finding.verdict]))
+    if finding.detail is not None:
+        grid.add_row("what", _text(_code(finding.detail)))
     grid.add_row("wait", _text(words.wait_words(finding.wait, _code)))
     grid.add_row("blame", _blames(finding, report))
     if finding.victims:

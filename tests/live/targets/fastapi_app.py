@@ -18,3 +18,9 @@ async def blocking():
 async def awaiting():
     await asyncio.sleep(0.5)
     return {"ok": True}
+
+
+@app.get("/in-a-thread")
+def in_a_thread():
+    time.sleep(0.5)
+    return {"ok": True}

@@ -1,0 +1,126 @@
+"""Thread pools and listening sockets that starve, and those that are merely full."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.running import ROOT, TARGETS, record, said, starving, stop_tree, target
+from tests.pythons import found
+
+pytestmark = pytest.mark.ptrace
+
+PYTHONS = found()
+EACH = [pytest.param(path, id=version) for version, path in PYTHONS.items()]
+POOLS = TARGETS / "pools.py"
+
+
+@contextlib.contextmanager
+def load(port: int, path: str, concurrency: int) -> Iterator[None]:
+    with target([sys.executable, TARGETS / "http_load.py", port, path, concurrency]):
+        yield
+
+
+@contextlib.contextmanager
+def fastapi() -> Iterator[tuple[int, int]]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "--port", str(port), "tests.live.targets.fastapi_app:app"],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        while "Uvicorn running" not in process.stderr.readline():
+            assert process.poll() is None, "uvicorn ended"
+        yield process.pid, port
+    finally:
+        stop_tree(process.pid)
+        process.communicate()
+
+
+@pytest.mark.parametrize("python", EACH)
+def test_quick_work_behind_blocking_calls_in_the_default_executor(
+    python: str, tmp_path: Path
+) -> None:
+    with target([python, POOLS, "default-executor"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starving(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["blame"]["function"] == "slow"
+    assert finding["wait"]["call"] == "time.sleep"
+    assert len(finding["threads"]) == 3
+    assert finding["share"] > 0.8
+    assert {v["name"] for v in finding["victims"]} >= {"quick", "slow"}
+    assert finding["detail"] == "the default executor: all 3 threads"
+
+
+@pytest.mark.parametrize("python", EACH)
+def test_a_pool_that_waits_for_itself_is_a_deadlock(python: str, tmp_path: Path) -> None:
+    with target([python, POOLS, "deadlock"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=2)
+    (finding,) = starving(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["detail"].startswith("deadlock of thread pool"), finding["detail"]
+    assert finding["blame"]["function"].endswith("outer")
+    assert [(v["name"], v["count"]) for v in finding["victims"]] == [("quick", 2)]
+
+
+@pytest.mark.parametrize("case", ["batch", "batch-in-a-loop", "short-batch-in-the-default", "idle"])
+def test_a_batch_of_work_is_no_finding(case: str, tmp_path: Path) -> None:
+    with target([sys.executable, POOLS, case]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+
+
+def test_more_work_than_a_pool_can_do_is_late(tmp_path: Path) -> None:
+    with target([sys.executable, POOLS, "trickle"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = report["findings"]
+    assert (finding["kind"], finding["verdict"]) == ("overloaded-pool", "late"), said(report)
+    assert all(episode["served"] > 0 for episode in finding["episodes"])
+
+
+def test_sixty_calls_of_a_synchronous_endpoint_exhaust_forty_threads(tmp_path: Path) -> None:
+    with fastapi() as (pid, port), load(port, "/in-a-thread", 60):
+        report = record(pid, tmp_path / "rec", seconds=5)
+    (finding,) = starving(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["blame"]["function"] == "in_a_thread"
+    assert len(finding["threads"]) == 40
+    assert finding["detail"] == "AnyIO's worker threads: all 40 threads"
+    assert max(e["pending_max"] for e in finding["episodes"]) == pytest.approx(20, abs=2)
+    assert {v["kind"] for v in finding["victims"]} == {"task"}
+
+
+def test_twenty_calls_do_not(tmp_path: Path) -> None:
+    with fastapi() as (pid, port), load(port, "/in-a-thread", 20):
+        report = record(pid, tmp_path / "rec", seconds=3)
+    assert starving(report) == [], said(report)
+
+
+def test_connections_wait_while_every_worker_is_blocked(tmp_path: Path) -> None:
+    server = [sys.executable, TARGETS / "sync_server.py", 2, 0.5]
+    with target(server) as master, load(master.ready["port"], "/", 20):
+        report = record(master.pid, tmp_path / "rec", seconds=4)
+    (finding,) = starving(report)
+    assert finding["kind"] == "accept-backlog", said(report)
+    assert finding["blame"]["function"] == "answer"
+    assert len(finding["pids"]) == 2
+    assert master.pid not in finding["pids"]
+    assert max(e["pending_max"] for e in finding["episodes"]) == pytest.approx(18, abs=1)
+    assert {v["kind"] for v in finding["victims"]} == {"connection"}
+    assert finding["share"] > 0.8
+
+
+def test_a_quick_server_keeps_nobody_waiting(tmp_path: Path) -> None:
+    server = [sys.executable, TARGETS / "sync_server.py", 2, 0.01]
+    with target(server) as master, load(master.ready["port"], "/", 20):
+        report = record(master.pid, tmp_path / "rec", seconds=3)
+    assert starving(report) == [], said(report)
