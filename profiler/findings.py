@@ -25,6 +25,7 @@ from profiler.starvation import Starvation
 
 _Key = tuple[str, bool, str | None, Frame | None]
 _LEAST_SHARE = 0.02
+_ON_CPU_KINDS = frozenset({"busy-loop", "overloaded-loop", "overloaded-pool"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _weigh(starvation: Starvation) -> _Blamed:
             continue  # its own poll holds up nobody
         frames[blame.blamed(blame.above(activity.stack, starvation.base))] += length
         stacks[activity.stack] += length
-        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind == "busy-loop":
+        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind in _ON_CPU_KINDS:
             waits[activity.wait] += length
     return _Blamed(starvation, frames, stacks, waits)
 

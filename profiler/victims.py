@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from profiler.model import NS, UnreadSocket, Victim
-from profiler.starvation import ItemKind, Look, Starvation
+from profiler.starvation import Item, ItemKind, Look, Starvation
 
 _Kind = ItemKind | Literal["io"]
 
@@ -54,27 +54,40 @@ def _pieces(episode: Starvation) -> Iterator[_Piece]:
                 yield _Piece("connection", name_of(s), None, s.inode, start_ns, end_ns, count)
             else:
                 yield _Piece("io", name_of(s), None, s.inode, start_ns, end_ns)
+    guards = sum(item.guards for item in episode.items)
     for item in episode.items:
-        name = _timeout(item.name, item.end_ns, looks) if item.guards else item.name
+        name = item.name
+        if item.guards:
+            since_ns = _replied_ns(item, looks, episode.start_ns)
+            name = _timeout(name, replied=since_ns is not None)
+            if since_ns is not None and guards <= max(map(_replies, looks)):
+                # Each has its reply, and could go on if only its loop served it.
+                yield _Piece("task", item.name, item.where, None, since_ns, item.end_ns)
         yield _Piece(item.kind, name, item.where, None, item.start_ns, item.end_ns, item.count)
     if not looks and not episode.items:
         name = f"ready I/O on {episode.place}"
         yield _Piece("io", name, None, None, episode.start_ns, episode.end_ns)
 
 
-def _timeout(name: str, end_ns: int, looks: Sequence[Look]) -> str:
+def _replied_ns(item: Item, looks: Sequence[Look], start_ns: int) -> int | None:
+    """Since when a reply to the loop's own requests lies unread; None when there is none."""
+    for n, look in enumerate(looks):
+        if look.at_ns > item.end_ns:
+            break
+        if _replies(look):
+            return look.at_ns if n else start_ns
+    return None
+
+
+def _replies(look: Look) -> int:
+    return sum(s.kind == "tcp" and not s.inbound for s in look.sockets)
+
+
+def _timeout(name: str, *, replied: bool) -> str:
     """A timer that limits the time of something; spurious when a reply lies unread already."""
-    replied = any(
-        s.kind == "tcp" and not s.inbound
-        for look in looks
-        if look.at_ns <= end_ns
-        for s in look.sockets
-    )
-    return (
-        f"spurious timeout of {name} (a reply is already there)"
-        if replied
-        else f"timeout of {name}"
-    )
+    if replied:
+        return f"spurious timeout of {name} (a reply is already there)"
+    return f"timeout of {name}"
 
 
 def name_of(socket: UnreadSocket) -> str:
