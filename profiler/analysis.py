@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -85,7 +85,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     return Analysis(
         Report(
             recording=replace(info, min_stall_s=stall_s),
-            workers=recording.workers,
+            workers=tuple(_told(worker, activities) for worker in recording.workers),
             losses=recording.losses,
             findings=judged,
             cost=recording.cost,
@@ -94,6 +94,20 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         tuple(threads),
         tuple(pending),
     )
+
+
+def _told(
+    worker: WorkerRecord, activities: Mapping[int, Mapping[int, Sequence[Activity]]]
+) -> WorkerRecord:
+    """The worker with what the ``asyncio`` oracle cannot see of it: loops of another library."""
+    if worker.oracles.get("asyncio") != "ok" or any(event.facts for event in worker.loops):
+        return worker
+    stacks = (a.stack for mine in activities[worker.worker.pid].values() for a in mine)
+    library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
+    if library is None:
+        return worker
+    why = f"its loop is {library}'s: of it only I/O is seen, not tasks, timers and timeouts"
+    return replace(worker, oracles={**worker.oracles, "asyncio": why})
 
 
 def _activities(

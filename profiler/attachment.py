@@ -16,6 +16,8 @@ from profiler.samplers.child import cpu_clock
 
 _DUMP_BELOW_HZ = 50.0
 _DUMP_EVERY_NS = NS // 2
+_RETRY_NS = NS // 2
+_YOUNG_NS = 10 * NS  # for so long after it was met, a worker may still be starting
 
 
 def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
@@ -56,11 +58,9 @@ class Attachment:
         self._native_ids: dict[int, int] = {}
         self._named: set[int] = set()
         self._oracles: list[Oracle] = []
-        for oracle in oracles:
-            state = self.row["oracles"][oracle.name] = oracle.attach(self._watched)
-            if state == "ok":
-                self._oracles.append(oracle)
-                writer.start_stream(oracle.name, worker.pid, oracle.columns)
+        self._missing = list(oracles)
+        self._attached_ns = self._tried_ns = now_ns
+        self._attach()
 
     def tick(self, now_ns: int) -> None:
         """Asks every oracle what has changed.
@@ -75,6 +75,10 @@ class Attachment:
         self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
         self._watched.due = self._watched.onset = False
+        if self._missing and now_ns >= self._tried_ns + _RETRY_NS:
+            self._tried_ns = now_ns
+            if now_ns < self._attached_ns + _YOUNG_NS:
+                self._attach()
         for oracle in list(self._oracles):
             try:
                 rows = list(oracle.tick(self._watched, now_ns))
@@ -127,6 +131,16 @@ class Attachment:
         """Gives back what the oracles hold of the target."""
         for oracle in self._oracles:
             oracle.detach(self._watched)
+
+    def _attach(self) -> None:
+        """Starts the oracles that do not run yet: an interpreter that begins cannot be read."""
+        self._watched.reader = None
+        for oracle in list(self._missing):
+            state = self.row["oracles"][oracle.name] = oracle.attach(self._watched)
+            if state == "ok":
+                self._missing.remove(oracle)
+                self._oracles.append(oracle)
+                self._writer.start_stream(oracle.name, self.pid, oracle.columns)
 
     def _give_up(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
         """Goes on without an oracle that failed; from then on nothing is claimed of the worker."""

@@ -108,6 +108,17 @@ def shows_loop(stack: Stack) -> bool:
     )
 
 
+def foreign_loop(stack: Stack) -> str | None:
+    """The library of a loop whose tasks and timers cannot be read: only its I/O is seen."""
+    for frame in stack:
+        if "/trio/" in frame.file and base_name(frame.function) == "unrolled_run":
+            return "trio"
+        for library in _OTHER_LOOPS:
+            if library in frame.file:
+                return library.strip("/").split("/")[0]
+    return None
+
+
 def in_callback(stack: Stack) -> bool:
     """Whether the stack is certainly inside a callback, so that its poll is not the loop's own.
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from profiler import blame, remedies
 from profiler import victims as victims_of
 from profiler.classify import source_line
-from profiler.code_origin import base_name
 from profiler.model import (
     NS,
     Blame,
@@ -48,10 +47,22 @@ def judge(
         top = blamed.frames.most_common(1)[0][0] if blamed.frames else None
         key = (starvation.kind, starvation.latent, starvation.detail, top)
         groups.setdefault(key, []).append(blamed)
+    _join_unblamed(groups)
     found = [_finding(group, sources, duration_s) for group in groups.values()]
     return tuple(
         sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind, f.pids))
     )
+
+
+def _join_unblamed(groups: dict[_Key, list[_Blamed]]) -> None:
+    """Who keeps the GIL is seen in some episodes only; the others of that loop go with them."""
+    for key in [key for key in groups if key[0] == "gil-bound" and key[-1] is None]:
+        loops = {(one.episode.pid, one.episode.tid) for one in groups[key]}
+        for other, group in groups.items():
+            seen = {(one.episode.pid, one.episode.tid) for one in group}
+            if other[:-1] == key[:-1] and other != key and seen >= loops:
+                group.extend(groups.pop(key))
+                break
 
 
 def _weigh(starvation: Starvation) -> _Blamed:
@@ -86,6 +97,7 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
     line = blames[0].source if blames else None
+    library = blame.foreign_loop(first.base or ()) or blame.foreign_loop(stack)
     return Finding(
         kind=kind,
         verdict=first.verdict,
@@ -101,7 +113,9 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         victim_s=sum(victim.waited_s for victim in victims),
         share=starved_s / duration_s if duration_s > 0 else 0.0,
         victims=victims,
-        remedy=remedies.find(kind, wait, line, _library(first.base or stack), first.detail),
+        remedy=remedies.find(
+            kind, wait, line, blame.foreign_loop(first.base or stack), first.detail
+        ),
         detail=first.detail,
     )
 
@@ -136,13 +150,3 @@ def _episode(starvation: Starvation) -> Episode:
 
 def _order(episode: Episode) -> tuple[float, int]:
     return episode.start_s, episode.pid
-
-
-def _library(stack: Stack) -> str | None:
-    """The loop's library where it is not asyncio."""
-    for frame in stack:
-        if "/gevent/" in frame.file:
-            return "gevent"
-        if "/trio/" in frame.file and base_name(frame.function) == "unrolled_run":
-            return "trio"
-    return None

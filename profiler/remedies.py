@@ -47,8 +47,9 @@ ROWS: tuple[Row, ...] = (
     _row("make this endpoint 'async def' with an asynchronous client, so that it needs no thread; "
          "else raise anyio.to_thread.current_default_thread_limiter().total_tokens at startup, or "
          "add workers", "exhausted-pool", about=r"^AnyIO"),
-    _row("all synchronous views of a request share one thread: make the view asynchronous, mark "
-         "what needs no such thread with sync_to_async(…, thread_sensitive=False), or add workers",
+    _row("synchronous views share one thread, per request or (outside of Django's own request "
+         "handling) per process: make the view asynchronous, mark what needs no such thread with "
+         "sync_to_async(…, thread_sensitive=False), or add workers",
          "exhausted-pool", about=r"^asgiref"),
     _row("give these blocking calls an executor of their own, so that DNS and files, which share "
          "the default one, need not wait behind them; or make it larger "
@@ -98,6 +99,10 @@ ROWS: tuple[Row, ...] = (
          "equivalent", "blocked-loop"),
 )  # fmt: skip
 
+_GREENLET_FILES = (
+    "no monkey-patching covers files: move the call to gevent's thread pool "
+    "(gevent.get_hub().threadpool.apply)"
+)
 _GREENLETS = (
     "monkey-patch before anything else is imported (gevent.monkey.patch_all), or move the call "
     "to gevent's thread pool (gevent.get_hub().threadpool.apply)"
@@ -118,7 +123,7 @@ def find(
     is the finding's own.
     """
     if kind == "blocked-loop" and library == "gevent":
-        return _GREENLETS
+        return _GREENLET_FILES if wait.kind is WaitKind.FILE else _GREENLETS
     if kind == "blocked-loop" and library == "trio":
         return _TRIO
     text = f"{wait.call or ''} {line or ''}"

@@ -398,3 +398,18 @@ def test_sources_of_the_examples_are_those_of_their_stacks() -> None:
     """Guards the other tests here: the lines they rely on belong to the frames they show."""
     shown = {(f.file, f.line) for one in (HANDLER, PARKED) for f in one}
     assert {(file, n) for file, lines in SOURCES.items() for n in lines} <= shown
+
+
+def test_what_cannot_be_seen_of_another_librarys_loop_is_told() -> None:
+    trio = stack("run@site/trio/_core/_run.py:2400 > unrolled_run@site/trio/_core/_run.py:2589")
+    record = worker(
+        shown={1: [(0, END, trio)]},
+        kernel={1: states((0, "epoll_wait 5"))},
+        epolls=[opened(0, 5, 1)],
+        oracles={"threads": "ok", "epoll": "ok", "asyncio": "ok"},
+    )
+    (told,) = analyse(recording(record)).report.workers
+    assert told.oracles["asyncio"].startswith("its loop is trio's")
+    plain = replace(record, segments=(segment(0, END, {1: [(0, END, POLL)]}),))
+    (told,) = analyse(recording(plain)).report.workers
+    assert told.oracles["asyncio"] == "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -387,3 +388,13 @@ def test_victim_seconds_are_the_sum_over_the_victims() -> None:
     finding = only(starvation(0, 500, (0, 500, HANDLER, SLEEP), looks=[(100, sockets)]))
     assert finding.victim_s == pytest.approx(sum(v.waited_s for v in finding.victims))
     assert finding.victim_s == pytest.approx(1.5)
+
+
+def test_a_stall_whose_gil_holder_was_not_seen_goes_with_those_where_it_was() -> None:
+    seen = starvation(0, 500, (0, 500, PARKED, ON_CPU), kind="gil-bound", base=None)
+    unseen = replace(starvation(900, 1_200, kind="gil-bound", base=None), held_by={})
+    finding = only(seen, unseen)
+    assert finding.occurrences == 2
+    assert [b.share for b in finding.blames] == [1.0]
+    other = replace(unseen, tid=101)
+    assert len(judge(seen, other)) == 2

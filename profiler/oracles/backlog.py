@@ -20,7 +20,7 @@ from profiler.oracles import Row, Watched
 from profiler.sockdiag import Listening, SockDiag
 
 _ONSET_NS = 50_000_000
-_IDLE_NS = 20_000_000  # between looks while nothing waits
+_IDLE_NS = 50_000_000  # between looks while nothing waits
 _LOOK_NS = NS
 _SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
 

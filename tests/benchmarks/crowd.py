@@ -1,0 +1,21 @@
+"""A loop with many tasks that is blocked for ever: argv TASKS. For measuring what a look at it costs."""
+
+import asyncio
+import json
+import sys
+import threading
+
+
+async def wait_for(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def main() -> None:
+    event = asyncio.Event()
+    tasks = [asyncio.create_task(wait_for(event)) for _ in range(int(sys.argv[1]))]
+    await asyncio.sleep(0.1)
+    print(json.dumps({"tasks": len(tasks)}), flush=True)
+    threading.Event().wait()
+
+
+asyncio.run(main())
