@@ -113,9 +113,7 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         victim_s=sum(victim.waited_s for victim in victims),
         share=starved_s / duration_s if duration_s > 0 else 0.0,
         victims=victims,
-        remedy=remedies.find(
-            kind, wait, line, blame.foreign_loop(first.base or stack), first.detail
-        ),
+        remedy=remedies.find(kind, wait, line, library, first.detail),
         detail=first.detail,
     )
 
