@@ -64,7 +64,7 @@ class Runtime:
         self._asyncio_layout: Layout | None = None
         self._path = found.path
         pids = procfs.read_status(pid).pids
-        self._inner_pid = pids[-1]
+        self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
 
     @property
@@ -114,7 +114,7 @@ class Runtime:
 
     def outer_tid(self, tid: int) -> int | None:
         """The OS thread id as we see it, of a thread that knows itself by ``tid``."""
-        if self._inner_pid == self.pid:
+        if self._same_namespace:
             return tid or None
         if tid not in self._outer_tids:
             self._outer_tids = procfs.inner_tids(self.pid)

@@ -18,7 +18,7 @@ mount --bind "$python" opt/python
 mount --bind "$app" srv
 mount -t proc proc proc
 ip link set lo up
-pivot_root . tmp
+pivot_root . tmp # where the old root stays: not every SYSTEM has an umount
 cd /
-umount -l /tmp
-exec env LD_LIBRARY_PATH=/opt/python/lib "$@"
+export LD_LIBRARY_PATH=/opt/python/lib
+exec "$@"
