@@ -52,11 +52,12 @@ def test_a_server_with_an_event_loop() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_the_right_to_read_memory_alone_is_not_enough_for_another_users_process() -> None:
     nobody = (
-        "import asyncio, ctypes, os\nos.setresuid(65534, 65534, 65534)\n"
+        "import ctypes, os, sys; os.setresuid(65534, 65534, 65534)\n"
         "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # PR_SET_DUMPABLE, which setresuid takes away
+        "print('ready', flush=True); sys.stdin.read()\n"
     )
     only_ptrace = ["setpriv", "--inh-caps", "-all", "--bounding-set", "-all,+sys_ptrace"]
-    with started([sys.executable, "-c", nobody + LOOP]) as (process, _):
+    with started([sys.executable, "-c", nobody]) as (process, _):
         done = subprocess.run(
             [*only_ptrace, *WAITSPY, "doctor", str(process.pid)],
             cwd=ROOT, capture_output=True, text=True, check=False,
