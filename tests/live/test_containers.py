@@ -54,9 +54,8 @@ def test_a_container_is_seen_like_other_servers(version: str, tmp_path: Path) ->
     with contained(pythons.found()[version], tmp_path / "root") as (crew, lead, pids):
         report = check_crew(crew, tmp_path / "rec", pids, lead=lead, app=Path("/srv"))
         assert {worker["python"] for worker in report["workers"]} == {version}
-        assert {frozenset(worker["oracles"].items()) for worker in report["workers"]} == {
-            frozenset({"asyncio": "ok", "epoll": "ok", "threads": "ok"}.items())
-        }
+        states = {state for worker in report["workers"] for state in worker["oracles"].values()}
+        assert states == {"ok"}
         blocked = next(f for f in report["findings"] if f["kind"] == "blocked-loop")
         port = crew.ready["blocked"]["port"]
         assert blocked["victims"][0]["name"] == f"requests on port {port}"
