@@ -40,7 +40,7 @@ bench: .venv/dev
 
 # System packages: only what is missing, and only where apt can install it.
 system:
-	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm
+	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm ip=iproute2
 
 pythons: $(SITES)
 	timeout 120 tools/sid_pythons.sh .pythons $(RARE_PYTHONS)
