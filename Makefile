@@ -3,7 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := waitspy-demo
 
-.PHONY: demo test unit lint bench clean system pictures
+# CPythons that few machines have, and what tests import in Pythons that are not the tests' own.
+RARE_PYTHONS := 3.14 3.15
+SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
+
+.PHONY: demo test unit lint bench clean system pythons pictures
 
 demo: .venv/ready
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -23,6 +27,7 @@ demo: .venv/ready
 test: lint unit
 
 unit: .venv/dev system
+	@test -d .pythons/usr || $(MAKE) pythons || echo "going on without Pythons from Debian sid" >&2
 	$(BIN)/python -m pytest
 
 lint: .venv/dev
@@ -35,7 +40,13 @@ bench: .venv/dev
 
 # System packages: only what is missing, and only where apt can install it.
 system:
-	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm
+	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm ip=iproute2
+
+pythons: $(SITES)
+	timeout 120 tools/sid_pythons.sh .pythons $(RARE_PYTHONS)
+
+.pythons/site-%: | .venv/dev
+	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: anyio asgiref uvloop
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "waitspy needs Python 3.11 or newer: make PYTHON=/path/to/it"; exit 1; }
@@ -55,4 +66,4 @@ pictures: .venv/dev system
 	$(BIN)/python docs/pictures.py
 
 clean:
-	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .pythons $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from profiler import budget, interpreter
@@ -55,7 +56,10 @@ class Attachment:
         self._span = interpreter.runtime_span(worker.pid)
         if self._span is not None:
             self.row["runtime_span"] = list(self._span)
-        self._native_ids: dict[int, int] = {}
+        self._renamed = False
+        with suppress(ProcessLookupError):  # the next scan closes it
+            self._renamed = native_ids.differ(worker.pid, worker.python)
+        self._tids: dict[int, int] = {}
         self._named: set[int] = set()
         self._oracles: list[Oracle] = []
         self._missing = list(oracles)
@@ -166,18 +170,20 @@ class Attachment:
             self.sampler.dump(now_ns)
 
     def _name_threads(self, now_ns: int) -> None:
-        """Notes which OS thread is behind each pthread id, where the sampler knows only those."""
+        """Notes which OS thread is meant by each id that the sampler gives."""
         self._named = set(self._watched.tids)
-        if self._span is None or not native_ids.needed(self._watched.worker.python):
+        if not self._renamed:
             return
         try:
-            told = native_ids.read(self.pid, self._span[0], self._named)
+            told = native_ids.here(
+                self.pid, self._watched.worker.python, self._span[0] if self._span else None
+            )
         except OSError:
             return
-        for pthread, tid in told.items():
-            if self._native_ids.get(pthread) != tid:
-                self.row.setdefault("native_ids", []).append([now_ns, pthread, tid])
-        self._native_ids = told
+        for sampled, tid in told.items():
+            if self._tids.get(sampled) != tid:
+                self.row.setdefault("native_ids", []).append([now_ns, sampled, tid])
+        self._tids = told
         if len(told) < len(self._named):
             self._named = set()  # a thread is only starting: look again
 
@@ -185,8 +191,8 @@ class Attachment:
         if not self._gone:  # a sampler that ends with its process has lost nothing
             self.losses.extend(status.losses)
         for dump in status.dumps:
-            if dump.pthreads:
-                ids = self._native_ids
-                dump.stacks = {ids[p]: stack for p, stack in dump.stacks.items() if p in ids}
-                dump.gil_tid = ids.get(dump.gil_tid or 0)
+            if self._renamed:
+                tids = {tid: tid for tid in self._watched.tids} | self._tids
+                dump.stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
+                dump.gil_tid = tids.get(dump.gil_tid or 0)
             self._writer.append_dump(self.pid, vars(dump))

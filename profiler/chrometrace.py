@@ -2,7 +2,8 @@
 
 py-spy 0.4 writes a JSON array of B and E events whose ``ts`` are microseconds since its own start;
 it writes them only when a stack changes. The root frame of a thread is named
-``thread (OS_TID): NAME`` and tells threads apart when their pthread id (``tid``) is recycled.
+``thread (OS_TID): NAME`` and tells threads apart when their pthread id (``tid``) is recycled;
+OS_TID is what the process itself sees, in its own pid namespace.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class _OpenThread:
 
 
 NativeIds = Sequence[tuple[int, int, int]]
-"""(from when on, pthread id, OS thread id), in time order."""
+"""(from when on, the trace's thread id, OS thread id as seen from here), in time order."""
 
 
 def parse(
@@ -42,8 +43,8 @@ def parse(
     """Segment of a trace whose time zero is ``zero_ns``; a truncated trace gives what it holds.
 
     ``end_ns``, where known, is when the sampler ended: nothing is said of later times. Traces of
-    CPython before 3.11 name threads by pthread id; those that ``native_ids`` does not know keep
-    it, as a number that is no thread's.
+    CPython before 3.11 name threads by pthread id, those of another pid namespace by the ids there;
+    what ``native_ids`` does not know keeps its id, as a number that is no thread's.
 
     Raises:
         ValueError: the text is not a py-spy trace.
@@ -115,8 +116,8 @@ def _apply(
         return
     root = _ROOT.match(name) if thread.root is None else None
     if root:
-        tid = int(root[2]) if root[2] else _native(int(root[1], 16), at_ns, native_ids)
-        thread.root = tid, root[3] or ""
+        told = int(root[2]) if root[2] else int(root[1], 16)
+        thread.root = _native(told, at_ns, native_ids), root[3] or ""
         return
     args = event.get("args") or {}
     key = name, _clean(str(args.get("filename") or "")), args.get("line") or None
@@ -126,11 +127,11 @@ def _apply(
     thread.frames.append(frame)
 
 
-def _native(pthread: int, at_ns: int, native_ids: NativeIds) -> int:
-    """The OS thread behind a pthread id then; a thread is noted a little after it starts."""
-    known = [(since_ns, tid) for since_ns, p, tid in native_ids if p == pthread]
+def _native(told: int, at_ns: int, native_ids: NativeIds) -> int:
+    """The OS thread meant by an id then; a thread is noted a little after it starts."""
+    known = [(since_ns, tid) for since_ns, id_, tid in native_ids if id_ == told]
     before = [tid for since_ns, tid in known if since_ns <= at_ns + _NOTED_WITHIN_NS]
-    return before[-1] if before else known[0][1] if known else pthread
+    return before[-1] if before else known[0][1] if known else told
 
 
 def _close_interval(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from profiler import interpreter, listeners, permissions, procfs, roles
 from profiler.errors import PermissionMissing, TargetError
 from profiler.model import Worker
+from profiler.nettable import TcpRow
 from profiler.proctree import FOREIGN, Tree
 
 __all__ = ["Tree", "find", "open_tree", "require_attachable"]
@@ -149,13 +150,24 @@ def _by_port(target: str) -> tuple[int, ...]:
     if not rows:
         raise TargetError(f"nobody listens on TCP port {port}", _hint_servers(_HOW))
     own = listeners.namespace(os.getpid())
-    if len(rows) > 1 and own not in rows:
-        among = ", ".join(f"pid {pid}" for pid, _ in list(rows.values())[:_LISTED])
+    elsewhere = [row for namespace, row in rows.items() if namespace != own]
+    if own in rows:
+        holders = _holders(port, rows[own][1])
+        # What forwards a container's port holds one of that number here.
+        elsewhere = [row for row in elsewhere if _python(_seen(row[1]))]
+        if _python(holders) or not elsewhere:
+            return _servers(holders)
+    if len(elsewhere) > 1:
+        among = ", ".join(f"pid {pid}" for pid, _ in elsewhere[:_LISTED])
         raise TargetError(
-            f"port {port} is listened on in {len(rows)} other network namespaces",
+            f"port {port} is listened on in {len(elsewhere)} other network namespaces",
             f"give a PID inside of the one that you mean, as {among}",
         )
-    _, sockets = rows[own] if own in rows else next(iter(rows.values()))
+    return _servers(_holders(port, elsewhere[0][1]))
+
+
+def _holders(port: int, sockets: tuple[TcpRow, ...]) -> set[int]:
+    """The processes that hold any of these sockets; at least one, else an error says why."""
     holders, hidden = listeners.holders({row.inode for row in sockets})
     if not holders and not hidden:
         raise TargetError(
@@ -168,9 +180,23 @@ def _by_port(target: str) -> tuple[int, ...]:
             f"see who: descriptors are hidden (of {hidden} processes)",
             permissions.grant(contained=permissions.contained()),
         )
-    python = {pid for pid in holders if _runs_python(pid)}
+    return holders
+
+
+def _seen(sockets: tuple[TcpRow, ...]) -> set[int]:
+    """The processes that hold any of these sockets, as far as they can be seen."""
+    return listeners.holders({row.inode for row in sockets})[0]
+
+
+def _python(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if _runs_python(pid)}
+
+
+def _servers(holders: set[int]) -> tuple[int, ...]:
+    """The topmost processes of those that serve a port; Python's if there are any."""
+    python = _python(holders)
     if not python and len(holders) > 1:
-        holders.discard(1)  # a service manager that keeps the socket for its service
+        holders = holders - {1}  # a service manager that keeps the socket for its service
     return _topmost(python or holders, {pid: s.ppid for pid, s in procfs.stats().items()})
 
 

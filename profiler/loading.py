@@ -162,7 +162,7 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
         for s in meta.get("segments", ())
         if s["pid"] == pid and from_ns <= s["zero_ns"] < until_ns
     ]
-    ids = [(int(at), int(pthread), int(tid)) for at, pthread, tid in row.get("native_ids", ())]
+    ids = [(int(at), int(told), int(tid)) for at, told, tid in row.get("native_ids", ())]
     read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids))]
     segments = tuple(segment for segment, _ in read)
     rate_hz, samples, missed = _rates(read)

@@ -2,7 +2,9 @@
 
 Reading another process's memory and duplicating its descriptors both need what the kernel calls
 PTRACE_MODE_ATTACH: the same user and a dumpable target, or CAP_SYS_PTRACE in the target's user
-namespace; then Yama and seccomp may still refuse. The question is put to the kernel without
+namespace; then Yama and seccomp may still refuse. Its files in /proc that only their owner may
+open (the list of descriptors, what each thread waits in) need that user or a capability that
+overrides file permissions. The question is put to the kernel without
 touching the target, and the answer is explained from facts by a pure function.
 """
 
@@ -18,9 +20,10 @@ from typing import Literal
 
 from profiler import procfs
 
-Probe = Literal["allowed", "denied", "blocked", "unknown"]
+Probe = Literal["allowed", "denied", "blocked", "files", "unknown"]
 """What the kernel answered. ``blocked``: the ptrace rules allow it, but the system call that
-reads memory is refused, as by a seccomp filter."""
+reads memory is refused, as by a seccomp filter. ``files``: memory can be read, but not the files
+in /proc that belong to the process's user."""
 
 INITIAL_PID_NAMESPACE = 0xEFFF_FFFC
 """PROC_PID_INIT_INO of include/uapi/linux/nsfs.h: its inode on the host itself."""
@@ -87,6 +90,14 @@ def decide(facts: Facts) -> Access:
             ok=False,
             why="a seccomp filter refuses process_vm_readv, which reads another process's memory",
             remedy=grant(contained=True) + "; or a seccomp profile that allows process_vm_readv",
+        )
+    if facts.probe == "files":
+        return Access(
+            ok=False,
+            why="it runs as another user: with CAP_SYS_PTRACE alone waitspy may read its memory, "
+            "but not its files in /proc",
+            remedy="run waitspy as that user, or grant it CAP_DAC_READ_SEARCH as well, which root "
+            "has unless it was dropped (docker run --cap-add DAC_READ_SEARCH)",
         )
     # Under Yama 1 only ancestors may look. waitspy is one of the command that it starts itself,
     # but py-spy is a sibling of that command.
@@ -231,7 +242,7 @@ def probe(pid: int) -> Probe:
     rules = _answer(lambda: procfs.read(pid, "syscall"))
     memory = _answer(lambda: _read_nothing(pid))
     if memory == "allowed":
-        return "allowed"
+        return "files" if rules == "denied" else "allowed"
     if memory == "denied":
         return "blocked" if rules == "allowed" else "denied"
     return rules

@@ -7,9 +7,9 @@ Text is always valid Unicode: bytes that are not UTF-8 become U+FFFD.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 PROC = "/proc"
@@ -155,7 +155,7 @@ def parse_socket(link: str) -> int | None:
 # --- one process -----------------------------------------------------------------------------
 
 
-@contextmanager
+@contextlib.contextmanager
 def _vanishing(pid: int) -> Iterator[None]:
     """One error for a process that is gone: /proc says ENOENT at open and ESRCH at read."""
     try:
@@ -227,6 +227,18 @@ def threads(pid: int) -> tuple[int, ...]:
     """The ids of its threads, in ascending order."""
     with _vanishing(pid):
         return tuple(sorted(int(tid) for tid in os.listdir(f"{PROC}/{pid}/task")))
+
+
+def inner_tids(pid: int) -> dict[int, int]:
+    """The ids of its threads, by those that they have in its own pid namespace."""
+    tids = threads(pid)
+    if len(read_status(pid).pids) == 1:
+        return {tid: tid for tid in tids}
+    found = {}
+    for tid in tids:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            found[parse_status(read(pid, f"task/{tid}/status")).pids[-1]] = tid
+    return found
 
 
 # --- the process table -----------------------------------------------------------------------

@@ -7,18 +7,20 @@ import glob
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 OLDEST, NEWEST = (3, 8), (3, 15)
+_ROOT = Path(__file__).parents[1]
 
 
 @functools.cache
 def found() -> dict[str, str]:
     """Executable by version text, ``{"3.8.18": "/…/bin/python3.8"}``, oldest first.
 
-    Looks at pyenv's versions, at what ``make pythons`` may have put into ``.pythons``, and at PATH.
+    Looks at pyenv's versions, at what ``make pythons`` has put into ``.pythons``, and at PATH.
     """
     candidates = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin/python")))
-    candidates += sorted(glob.glob(".pythons/venv*/bin/python"))
+    candidates += sorted(glob.glob(f"{_ROOT}/.pythons/usr/bin/python3.*"))
     for minor in range(OLDEST[1], NEWEST[1] + 1):
         candidates += [p for p in (shutil.which(f"python3.{minor}"),) if p]
     by_minor: dict[tuple[int, int], tuple[str, str]] = {}

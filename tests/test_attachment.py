@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
+
 from profiler import analysis, loading
 from profiler.attachment import Attachment
 from profiler.model import Worker
 from profiler.oracles import Row, Watched
 from profiler.recording import Writer
-from profiler.samplers import SamplerStatus, SegmentRow
+from profiler.remote import native_ids
+from profiler.samplers import DumpResult, SamplerStatus, SegmentRow
 from tests.golden import record
 
 
@@ -62,6 +65,17 @@ class _Counting:
         self.detached += 1
 
 
+class _Threads(_Counting):
+    """An oracle that sees one thread."""
+
+    def __init__(self) -> None:
+        super().__init__("threads", -1)
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        watched.tids = {4711}
+        yield [now_ns]
+
+
 def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "rec"
     writer = Writer(str(path), {"clock": {}})
@@ -85,6 +99,31 @@ def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
     assert json.loads(told[-1])["type"] == "end"
     kept = (path / "oracles" / "good" / f"{pid}.jsonl").read_text().splitlines()
     assert len(kept) == 1 + 3 + 1
+
+
+class _Dumping(_Idle):
+    """A sampler that gives one dump, with the ids of another pid namespace."""
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        stack: list[tuple[str, str, int | None]] = [("main", "/app/a.py", 1)]
+        return SamplerStatus(dumps=[DumpResult(now_ns, {1: stack, 9: stack}, 1)])
+
+
+def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_ids, "differ", lambda *_: True)
+    monkeypatch.setattr(native_ids, "here", lambda *_: {1: 4711})
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    pid = os.getpid()
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Dumping(), (_Threads(),), writer, 0)
+    one.tick(1)
+    one.step(2)
+    writer.close()
+    assert one.row["native_ids"] == [[1, 1, 4711]]
+    (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
+    assert (list(json.loads(line)["stacks"]), json.loads(line)["gil_tid"]) == (["4711"], 4711)
 
 
 def test_nothing_is_claimed_of_a_worker_once_an_oracle_has_failed(tmp_path: Path) -> None:

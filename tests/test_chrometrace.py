@@ -106,10 +106,10 @@ def test_a_thread_that_was_noted_late_is_still_that_one() -> None:
     assert native((300, 0x7F, 11)) == [11]
 
 
-def test_native_ids_do_not_touch_roots_that_are_native_already() -> None:
-    text = Trace().show(0, 0x7F, "thread (127): x", A).end(10)
-    (thread,) = parse(text, ZERO, PERIOD, None, [(ZERO, 127, 4711)]).threads
-    assert thread.tid == 127
+def test_an_id_of_another_pid_namespace_is_translated_by_what_was_noted() -> None:
+    text = Trace().show(0, 0x7F, "thread (17): x", A).show(0, 0x80, "thread (18): y", A).end(10)
+    threads = parse(text, ZERO, PERIOD, None, [(ZERO, 17, 4711), (ZERO, 0x80, 4712)]).threads
+    assert [(thread.tid, thread.name) for thread in threads] == [(18, "y"), (4711, "x")]
 
 
 def test_a_function_named_like_a_root_is_a_frame() -> None:

@@ -54,6 +54,7 @@ def test_what_the_kernel_allows_is_allowed(facts: Facts) -> None:
         (replace(DENIED, can_ptrace=True), "AppArmor", "apparmor=unconfined"),
         (DENIED, "capabilities that waitspy lacks", "sudo"),
         (replace(MINE, probe="blocked"), "seccomp", "--cap-add SYS_PTRACE"),
+        (replace(MINE, probe="files"), "its files in /proc", "CAP_DAC_READ_SEARCH"),
         (replace(MINE, yama=1, descendant=True), "only its parents", "sysctl"),
         (replace(MINE, platform="darwin", probe="unknown"), "macOS", "sudo"),
         (replace(MINE, platform="win32"), "win32", "Linux"),

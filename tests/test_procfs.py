@@ -156,3 +156,15 @@ def test_what_is_gone_raises_or_is_left_out() -> None:
     assert procfs.stats([child, os.getpid()]).keys() == {os.getpid()}
     assert procfs.children(child) == ()
     assert procfs.ancestors(child) == ()
+
+
+def test_threads_of_this_pid_namespace_are_known_by_the_same_ids() -> None:
+    with_another = threading.Thread(target=(stop := threading.Event()).wait)
+    with_another.start()
+    try:
+        tids = procfs.inner_tids(os.getpid())
+        assert {os.getpid(), with_another.native_id} <= tids.keys()
+        assert all(inner == outer for inner, outer in tids.items())
+    finally:
+        stop.set()
+        with_another.join()

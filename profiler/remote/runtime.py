@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from elftools.common.exceptions import ELFError
@@ -65,7 +64,7 @@ class Runtime:
         self._asyncio_layout: Layout | None = None
         self._path = found.path
         pids = procfs.read_status(pid).pids
-        self._inner_pid = pids[-1]
+        self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
 
     @property
@@ -109,33 +108,17 @@ class Runtime:
             rows.append((address, ident, native, names))
             address = word_at(raw, lay.thread_next)
         if not lay.thread_native_id:
-            told = self._by_pthread()
+            told = native_ids.here(self.pid, self.version, self.address)
             return [Thread(a, ident, told.get(ident), names) for a, ident, _, names in rows]
         return [Thread(a, ident, self.outer_tid(tid), names) for a, ident, tid, names in rows]
 
     def outer_tid(self, tid: int) -> int | None:
         """The OS thread id as we see it, of a thread that knows itself by ``tid``."""
-        if self._inner_pid == self.pid:
+        if self._same_namespace:
             return tid or None
         if tid not in self._outer_tids:
-            self._outer_tids = dict(self._inner_to_outer())
+            self._outer_tids = procfs.inner_tids(self.pid)
         return self._outer_tids.get(tid)
-
-    def _inner_to_outer(self) -> Iterator[tuple[int, int]]:
-        for outer in procfs.threads(self.pid):
-            try:
-                raw = procfs.read(self.pid, f"task/{outer}/status")
-            except ProcessLookupError:
-                continue
-            yield procfs.parse_status(raw).pids[-1], outer
-
-    def _by_pthread(self) -> dict[int, int]:
-        """OS thread id by pthread id, where thread states know only the latter."""
-        if self._inner_pid == self.pid:
-            return native_ids.read(self.pid, self.address, procfs.threads(self.pid))
-        self._outer_tids = dict(self._inner_to_outer())
-        told = native_ids.read(self.pid, self.address, self._outer_tids.keys())
-        return {ident: self._outer_tids[tid] for ident, tid in told.items()}
 
     def _layout(self, pair: tuple[int, int]) -> Layout:
         layout = layouts.of_version(pair)

@@ -29,12 +29,11 @@ class SegmentRow:
 
 @dataclass
 class DumpResult:
-    """The stacks of all threads at one instant; by pthread id where ``pthreads`` says so."""
+    """The stacks of all threads at one instant, by the thread ids that the sampler knows."""
 
     at_ns: int
     stacks: dict[int, list[tuple[str, str, int | None]]]
     gil_tid: int | None
-    pthreads: bool = False
 
 
 @dataclass

@@ -285,7 +285,7 @@ def _read_dump(raw: bytes, at_ns: int) -> DumpResult:
         stacks[tid] = [(f["name"], f["filename"], f["line"] or None) for f in frames]
         if thread.get("owns_gil"):
             gil_tid = tid
-    return DumpResult(at_ns, stacks, gil_tid, pthreads)
+    return DumpResult(at_ns, stacks, gil_tid)
 
 
 def _not_started(error: Exception) -> str:

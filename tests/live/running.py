@@ -38,9 +38,9 @@ class Target:
     def pid(self) -> int:
         return self.process.pid
 
-    def read_log(self) -> list[dict[str, Any]]:
-        """Ends the target and gives everything that it has logged."""
-        self.process.send_signal(signal.SIGTERM)
+    def read_log(self, pid: int | None = None) -> list[dict[str, Any]]:
+        """Ends the target, or that process of it, and gives everything that it has logged."""
+        os.kill(pid or self.pid, signal.SIGTERM)
         out, _ = self.process.communicate(timeout=_PATIENCE_S)
         self.logged += [json.loads(line) for line in out.splitlines() if line.startswith("{")]
         return self.logged

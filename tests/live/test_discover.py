@@ -272,17 +272,37 @@ def test_a_starter_that_keeps_the_socket_is_not_the_server() -> None:
         assert [worker.pid for worker in discover.find(f":{port}")] == [below]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
-def test_a_server_in_another_network_namespace() -> None:
-    unshare = shutil.which("unshare")
-    if not unshare or subprocess.run([unshare, "--net", "true"], check=False).returncode:
+LISTENS = (
+    "import socket, sys\n"
+    "s = socket.create_server(('0.0.0.0', int(sys.argv[1])))\n"
+    "print('ready', s.getsockname()[1], flush=True); sys.stdin.read()\n"
+)
+
+
+@pytest.fixture
+def unshare() -> str:
+    program = shutil.which("unshare")
+    if not program or subprocess.run([program, "--net", "true"], check=False).returncode:
         pytest.skip("no network namespaces here")
-    code = (
-        "import socket, sys\n"
-        "s = socket.create_server(('0.0.0.0', int(sys.argv[1])))\n"
-        "print('ready', s.getsockname()[1], flush=True); sys.stdin.read()\n"
+    return program
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
+def test_a_port_that_something_else_forwards_into_a_container(unshare: str) -> None:
+    forwards = (
+        "import os, socket\n"
+        "s = socket.create_server(('127.0.0.1', 0)); s.set_inheritable(True)\n"
+        "os.execvp('sh', ['sh', '-c', f'echo ready {s.getsockname()[1]}; read x'])\n"
     )
-    argv = [sys.executable, "-c", code]
+    with started([sys.executable, "-c", forwards]) as (_, said):
+        port = said.split()[1]
+        with started([unshare, "--net", sys.executable, "-c", LISTENS, port]) as (inside, _):
+            assert [worker.pid for worker in discover.find(f":{port}")] == [inside.pid]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
+def test_a_server_in_another_network_namespace(unshare: str) -> None:
+    argv = [sys.executable, "-c", LISTENS]
     inside = [unshare, "--net", *argv]
     with started([*inside, "0"]) as (process, said):
         port = said.split()[1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from profiler import doctor, interpreter, procfs
+from tests.live.running import ROOT, WAITSPY
 from tests.live.started import started
 
 pytestmark = [
@@ -44,6 +47,25 @@ def test_a_server_with_an_event_loop() -> None:
         assert (stacks.status, stacks.found) == ("ok", "py-spy read 2 threads")
         assert procfs.read_stat(process.pid).state not in "tT", "it was not left stopped"
         assert procfs.read_status(process.pid).tracer_pid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_right_to_read_memory_alone_is_not_enough_for_another_users_process() -> None:
+    nobody = (
+        "import ctypes, os, sys; os.setresuid(65534, 65534, 65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # PR_SET_DUMPABLE, which setresuid takes away
+        "print('ready', flush=True); sys.stdin.read()\n"
+    )
+    only_ptrace = ["setpriv", "--inh-caps", "-all", "--bounding-set", "-all,+sys_ptrace"]
+    with started([sys.executable, "-c", nobody]) as (process, _):
+        done = subprocess.run(
+            [*only_ptrace, *WAITSPY, "doctor", str(process.pid)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "attachable: 0" in done.stdout
+    assert "not its files in /proc" in done.stdout
+    assert "CAP_DAC_READ_SEARCH" in done.stdout
 
 
 def test_stacks_that_cannot_be_read_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,51 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests import pythons
+from tests.live.harms import check, harms
 from tests.live.running import TARGETS, Target, client, record, said, starving, target
 
 pytestmark = pytest.mark.ptrace
 
-_BOUND_S = 0.060
-_SURE_S = 0.15
 _SERVER = TARGETS / "loop_server.py"
 
 
-def _truth(log: list[dict[str, Any]], report: dict[str, Any]) -> list[tuple[float, float]]:
-    """The harms inside the recording, clipped to it."""
-    start = report["recording"]["monotonic_start_s"]
-    end = start + report["recording"]["duration_s"]
-    spans = [(max(h["start"], start), min(h["end"], end)) for h in log]
-    return [(a, b) for a, b in spans if b - a > 0.1]
-
-
-def _check(
-    report: dict[str, Any], truth: list[tuple[float, float]], finding: dict[str, Any]
-) -> None:
-    """Seconds within 10 %, each episode's bounds within 60 ms of a harm's."""
-    assert truth
-    whole = sum(b - a for a, b in truth)
-    assert finding["starved_s"] == pytest.approx(whole, rel=0.10), (truth, said(report))
-    assert finding["occurrences"] == len(finding["episodes"])
-    # A harm cut by the recording's edge to about --min-stall may count or not.
-    unsure = [(a, b) for a, b in truth if b - a < _SURE_S]
-    sure = [span for span in truth if span not in unsure]
-    episodes = [
-        e
-        for e in finding["episodes"]
-        if not any(abs(e["end_s"] - b) <= _BOUND_S for _, b in unsure)
-    ]
-    assert len(episodes) == len(sure), (truth, said(report))
-    assert finding["longest_s"] == pytest.approx(max(b - a for a, b in truth), abs=_BOUND_S * 2)
-    length = report["recording"]["duration_s"]
-    assert finding["share"] == pytest.approx(finding["starved_s"] / length, rel=1e-3)
-    for episode, (start, end) in zip(episodes, sorted(sure), strict=True):
-        assert abs(episode["start_s"] - start) <= _BOUND_S, (truth, said(report))
-        assert abs(episode["end_s"] - end) <= _BOUND_S, (truth, said(report))
-
-
-def _serve(mode: str, *more: object, python: str = sys.executable) -> list[str]:
-    return [python, str(_SERVER), mode, *(str(m) for m in more)]
+def _serve(mode: str, *more: object) -> list[str]:
+    return [sys.executable, str(_SERVER), mode, *(str(m) for m in more)]
 
 
 def _recorded(argv: list[str], folder: Path, seconds: float = 3.0) -> tuple[dict[str, Any], Target]:
@@ -62,10 +27,8 @@ def _recorded(argv: list[str], folder: Path, seconds: float = 3.0) -> tuple[dict
     return report, server
 
 
-@pytest.mark.parametrize("version", pythons.found())
-def test_a_sleep_in_a_callback_starves_the_loop(version: str, tmp_path: Path) -> None:
-    argv = _serve("sleep", 0.35, 0.4, python=pythons.found()[version])
-    report, server = _recorded(argv, tmp_path / "rec", seconds=4)
+def test_a_sleep_in_a_callback_starves_the_loop(tmp_path: Path) -> None:
+    report, server = _recorded(_serve("sleep", 0.35, 0.4), tmp_path / "rec", seconds=4)
     (finding,) = starving(report)
     assert finding["kind"] == "blocked-loop"
     assert finding["blame"]["function"].endswith("sleep")
@@ -73,7 +36,7 @@ def test_a_sleep_in_a_callback_starves_the_loop(version: str, tmp_path: Path) ->
     assert finding["wait"]["kind"] == "sleep"
     assert finding["wait"]["call"] == "time.sleep"
     assert finding["victims"][0]["kind"] == "io"
-    _check(report, _truth(server.logged, report), finding)
+    check(report, harms(server.logged, report), finding)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +57,7 @@ def test_each_kind_of_wait_is_named(mode: str, wait: str, call: str, tmp_path: P
     assert finding["kind"] == "blocked-loop"
     assert finding["blame"]["function"] == mode
     assert (finding["wait"]["kind"], finding["wait"]["call"]) == (wait, call)
-    _check(report, _truth(server.logged, report), finding)
+    check(report, harms(server.logged, report), finding)
 
 
 @pytest.mark.parametrize("mode", ["compute", "match_badly"])
@@ -103,14 +66,14 @@ def test_a_callback_on_the_cpu_is_a_busy_loop(mode: str, tmp_path: Path) -> None
     kinds = {f["kind"]: f for f in starving(report)}
     assert set(kinds) == {"busy-loop"}, said(report)
     assert kinds["busy-loop"]["blame"]["function"] == mode
-    _check(report, _truth(server.logged, report), kinds["busy-loop"])
+    check(report, harms(server.logged, report), kinds["busy-loop"])
 
 
 def test_uvloop_is_seen_like_asyncio(tmp_path: Path) -> None:
     report, server = _recorded(_serve("sleep", 0.35, 0.4, "uvloop"), tmp_path / "rec")
     (finding,) = starving(report)
     assert (finding["kind"], finding["blame"]["function"]) == ("blocked-loop", "sleep")
-    _check(report, _truth(server.logged, report), finding)
+    check(report, harms(server.logged, report), finding)
 
 
 def test_the_holder_of_the_gil_is_blamed(tmp_path: Path) -> None:
@@ -131,15 +94,13 @@ def test_a_worker_with_many_threads_is_sampled_slowly_and_still_blamed_right(
     assert list((tmp_path / "rec" / "stacks").glob("*.dumps.jsonl"))
     (finding,) = starving(report)
     assert finding["blame"]["function"] == "sleep", said(report)
-    _check(report, _truth(server.logged, report), finding)
+    check(report, harms(server.logged, report), finding)
     # Sampling stays in the neighbourhood of its budget, a tenth of a core; observing adds to it.
     assert report["cost"]["cpu_share"] < 0.3
 
 
-@pytest.mark.parametrize("version", pythons.found())
-def test_a_worker_that_waits_in_its_inbox_parks_its_loop(version: str, tmp_path: Path) -> None:
-    argv = [pythons.found()[version], str(TARGETS / "parked_worker.py"), "1.2", "0.4"]
-    with target(argv) as worker:
+def test_a_worker_that_waits_in_its_inbox_parks_its_loop(tmp_path: Path) -> None:
+    with target([sys.executable, TARGETS / "parked_worker.py", "1.2", "0.4"]) as worker:
         report = record(worker.pid, tmp_path / "rec", seconds=5)
         worker.read_log()
     (finding,) = starving(report)
@@ -147,7 +108,7 @@ def test_a_worker_that_waits_in_its_inbox_parks_its_loop(version: str, tmp_path:
     assert finding["blame"]["function"].endswith("next_job")
     assert finding["blame"]["source"] == "return self.inbox.get()"
     assert finding["wait"]["kind"] == "queue"
-    _check(report, _truth(worker.logged, report), finding)
+    check(report, harms(worker.logged, report), finding)
 
 
 @pytest.mark.parametrize("mode", ["healthy", "fork"])

@@ -1,0 +1,51 @@
+"""The main stories on every CPython that is found: what is harmed is told, its healthy twin is not."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenarios import SCENARIOS
+from tests import pythons
+from tests.live.crew import check_crew
+from tests.live.running import TARGETS, read_report, said, starving, target, waitspy
+
+pytestmark = pytest.mark.ptrace
+
+
+@pytest.mark.parametrize("version", pythons.found())
+def test_workers_with_different_stories(version: str, tmp_path: Path) -> None:
+    with target([pythons.found()[version], TARGETS / "crew.py"]) as crew:
+        pids = {name: ready["pid"] for name, ready in crew.ready.items()}
+        report = check_crew(crew, tmp_path / "rec", pids, lead=crew.pid, app=TARGETS)
+    assert {worker["python"] for worker in report["workers"]} == {version}
+
+
+def test_buffer_versus_job(tmp_path: Path) -> None:
+    """On every Python that the scenario can run on, side by side: they hardly use any CPU."""
+    others = {
+        version: path
+        for version, path in pythons.found().items()
+        if sys.version_info[:2] != tuple(map(int, version.split(".")[:2])) >= (3, 11)
+    }
+    scenario = SCENARIOS["buffer-vs-job"]
+    expected = scenario.truth["block"]
+
+    def report(version: str) -> dict[str, Any]:
+        command = [others[version], *scenario.command(*expected.options)[1:]]
+        done = waitspy("record", "-o", tmp_path / version, "--", *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return read_report(tmp_path / version)
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = dict(zip(others, pool.map(report, others), strict=True))
+    for version, told in reports.items():
+        assert {worker["python"] for worker in told["workers"]} == {version}
+        (finding,) = starving(told)
+        assert finding["kind"] == expected.kind, (version, said(told))
+        assert finding["blame"]["function"] == expected.function
+        assert {victim["kind"] for victim in finding["victims"]} & expected.victims
