@@ -1,9 +1,10 @@
 """Runnable servers with known truth: each scenario is an ordinary program and states its answer.
 
-A scenario is a module (or a package with a ``__main__``) that runs with ``python -m``, needs
-nothing beyond what its docstring names, and defines ``TRUTH``: per variant, the options that run
-it and what a profiler must say about it. A new scenario is one new file and one line in
-``SCENARIOS``. This module imports no scenario, so that listing them needs none of their
+A scenario is a package that runs with ``python -m``, needs nothing beyond what its docstring
+names, and defines ``TRUTH``: per variant, the options that run it and what a profiler must say
+about it. Each one knows ``--healthy``, which runs it without the harm. A new scenario is one new
+package and one line in ``SCENARIOS``; what starts servers and keeps them busy is in
+``scenarios.serving``. This module imports no scenario, so that listing them needs none of their
 dependencies.
 """
 
@@ -13,18 +14,22 @@ import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a profiler must say of one variant of a scenario.
 
-    ``options`` run the variant. ``kind`` is the kind of the one finding with verdict "starving",
-    None when there must be none. ``function`` and ``file`` (relative to the ``scenarios`` package)
-    are its blame. ``victims`` are the kinds that may wait; at least one of them must appear.
-    ``longest_s`` bounds its longest episode, None when it is not bounded. With ``required`` False
-    the finding may be missing, but if there is one it must be this one.
+    ``options`` run the variant, short enough for a test. ``kind`` is the kind of the one finding
+    with that ``verdict``, None when there must be no finding at all. ``function`` and ``file``
+    (relative to the ``scenarios`` package) are its blame, ``source`` the blamed line, ``wait`` the
+    kind of its wait; None when they are not told. ``victims`` are the kinds that may wait; at
+    least one of them must appear, and one victim's name must contain ``victim``. The finding names
+    at least that many ``processes``. ``share`` bounds the part of the load's time (the option
+    ``--seconds``) in which a process of the finding was starved, on average; ``longest_s`` bounds
+    its longest episode. ``also`` are kinds that may accompany it. With ``required`` False the
+    finding may be missing, but if there is one it must be this one.
     """
 
     options: tuple[str, ...]
@@ -34,6 +39,20 @@ class Expected:
     victims: frozenset[str] = frozenset()
     longest_s: float | None = None
     required: bool = True
+    verdict: Literal["starving", "late"] = "starving"
+    source: str | None = None
+    wait: str | None = None
+    victim: str | None = None
+    processes: int = 1
+    share: tuple[float, float] | None = None
+    also: frozenset[str] = frozenset()
+
+    @property
+    def load_s(self) -> float | None:
+        """How long the load lasts, where the options say it."""
+        if "--seconds" not in self.options:
+            return None
+        return float(self.options[self.options.index("--seconds") + 1])
 
 
 @dataclass(frozen=True, slots=True)
