@@ -81,5 +81,10 @@ SCENARIOS: Mapping[str, Scenario] = {
             "idle workers park outside their loop and freeze the flushes left behind",
             "scenarios.buffer_vs_job",
         ),
+        Scenario(
+            "fastapi-sync-call",
+            "a synchronous call inside an async endpoint stops every request of its worker",
+            "scenarios.fastapi_sync_call",
+        ),
     )
 }
