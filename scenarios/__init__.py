@@ -86,5 +86,35 @@ SCENARIOS: Mapping[str, Scenario] = {
             "a synchronous call inside an async endpoint stops every request of its worker",
             "scenarios.fastapi_sync_call",
         ),
+        Scenario(
+            "fastapi-full-threads",
+            "endpoints that wait in a thread leave none of AnyIO's 40 for the next request",
+            "scenarios.fastapi_full_threads",
+        ),
+        Scenario(
+            "gunicorn-recycled-workers",
+            "the sync call again, on uvloop, in workers that are replaced while one looks",
+            "scenarios.gunicorn_recycled_workers",
+        ),
+        Scenario(
+            "gunicorn-slow-upstream",
+            "all sync or gthread workers wait for a slow service, and clients queue",
+            "scenarios.gunicorn_slow_upstream",
+        ),
+        Scenario(
+            "process-pool-pipeline",
+            "crawlers with loops of their own block on a full queue to the next process",
+            "scenarios.process_pool_pipeline",
+        ),
+        Scenario(
+            "gil-hog",
+            "a thread that computes keeps the GIL, and the loop beside it waits",
+            "scenarios.gil_hog",
+        ),
+        Scenario(
+            "dns-behind-executor",
+            "blocking work fills the default executor, and name lookups queue behind it",
+            "scenarios.dns_behind_executor",
+        ),
     )
 }

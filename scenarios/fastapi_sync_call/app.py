@@ -11,6 +11,8 @@ from fastapi.responses import PlainTextResponse
 
 RATES_URL = os.environ["RATES_URL"]
 
+CLIENT = httpx.AsyncClient()
+
 app = FastAPI(default_response_class=PlainTextResponse)
 
 
@@ -30,6 +32,5 @@ async def exchange_rate() -> str:
 @app.get("/rate/async")
 async def exchange_rate_awaited() -> str:
     """Asks the same, and lets others run meanwhile."""
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(RATES_URL, timeout=10)
+    answer = await CLIENT.get(RATES_URL, timeout=10)
     return answer.text
