@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import os
@@ -41,7 +42,7 @@ async def _statistics(_: FastAPI) -> AsyncIterator[None]:
     worker.start()
     yield
     ended.set()
-    worker.join()
+    await asyncio.to_thread(worker.join)
 
 
 app = FastAPI(default_response_class=PlainTextResponse, lifespan=_statistics)

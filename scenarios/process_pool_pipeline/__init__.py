@@ -32,6 +32,7 @@ TRUTH: Mapping[str, Expected] = {
         function="hand_over",
         file="process_pool_pipeline/app.py",
         source="pages.put(page)",
+        wait="queue",
         victims=frozenset({"io", "timer", "callback", "task"}),
         processes=WORKERS,
         share=(0.4, 1.1),

@@ -34,7 +34,7 @@ class ServerFailedError(Exception):
 class Server:
     """A started process; its output is read all the time, its last lines are kept.
 
-    ``ended`` is done when the process has ended and all of its output was read.
+    ``ended`` is done when the process has ended, whoever may still hold its output.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, ready: str | None) -> None:
@@ -44,7 +44,8 @@ class Server:
         self._ready = ready
         self._ready_lines = 0
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self.ended = asyncio.create_task(self._read())
+        self.ended = asyncio.create_task(self._wait())
+        self._reading = asyncio.create_task(self._read())
 
     @classmethod
     async def start(
@@ -89,11 +90,10 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_S):
-                await self._process.wait()
+            await asyncio.wait_for(asyncio.shield(self.ended), GRACE_S)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        await self.ended
+        await asyncio.gather(self.ended, self._reading)
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -101,7 +101,11 @@ class Server:
             text = line.decode(errors="replace").rstrip()
             self._last_lines.append(text)
             self._ready_lines += bool(self._ready and self._ready in text)
-        await self._process.wait()
+
+    async def _wait(self) -> None:
+        # process.wait() would also wait for whatever else holds the other end of its output.
+        while self._process.returncode is None:  # noqa: ASYNC110 - nothing tells it otherwise
+            await asyncio.sleep(_LOOK_S)
 
 
 def environment() -> dict[str, str]:

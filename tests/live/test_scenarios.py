@@ -24,16 +24,19 @@ def test_the_report_says_what_is_true(name: str, variant: str, tmp_path: Path) -
     done = waitspy("scenario", "run", name, "--profile", "-o", folder, "--", *expected.options)
     assert done.returncode == 0, done.stdout + done.stderr
     report = read_report(folder)
-    found = [
-        finding for finding in report["findings"]
-        # Our machine's business, not the program's.
-        if finding["kind"] not in expected.also | {"no-cpu"}
-    ]  # fmt: skip
+    found = [finding for finding in report["findings"] if counts(finding, expected)]
     if expected.kind is None or (not expected.required and not found):
         assert found == [], said(report)
         return
     assert len(found) == 1, said(report)
     check(found[0], expected, said(report))
+
+
+def counts(finding: dict[str, Any], expected: Expected) -> bool:
+    """Whether it is neither what may come with the finding, nor our machine's business."""
+    if finding["verdict"] == "latent":  # the same call, at a moment when nobody waited
+        return bool(finding["blame"]["function"] != expected.function)
+    return finding["kind"] not in expected.also | {"no-cpu"}
 
 
 def check(finding: dict[str, Any], expected: Expected, shown: str) -> None:
