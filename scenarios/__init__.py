@@ -27,9 +27,9 @@ class Expected:
     kind of its wait; None when they are not told. ``victims`` are the kinds that may wait; at
     least one of them must appear, and one victim's name must contain ``victim``. The finding names
     at least that many ``processes``. ``share`` bounds the part of the load's time (the option
-    ``--seconds``) in which a process of the finding was starved, on average; ``longest_s`` bounds
-    its longest episode. ``also`` are kinds that may accompany it. With ``required`` False the
-    finding may be missing, but if there is one it must be this one.
+    ``--seconds``) that its episodes cover in a process, on average over the processes that have
+    any; ``longest_s`` bounds its longest episode. ``also`` are kinds that may accompany it. With
+    ``required`` False the finding may be missing, but if there is one it must be this one.
     """
 
     options: tuple[str, ...]

@@ -56,7 +56,7 @@ def is_gone(pid: int) -> bool:
 
 
 def test_what_the_clients_saw_is_told_at_the_end() -> None:
-    process = start("--seconds", "0.5")
+    process = start("--seconds", "2")
     server = server_of(process)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")

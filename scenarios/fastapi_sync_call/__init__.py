@@ -32,7 +32,7 @@ TRUTH: Mapping[str, Expected] = {
         file="fastapi_sync_call/app.py",
         source="answer = requests.get(RATES_URL, timeout=10)",
         wait="socket",
-        victims=frozenset({"io"}),
+        victims=frozenset({"io", "connection"}),
         processes=WORKERS,
         share=(0.5, 1.1),
     ),

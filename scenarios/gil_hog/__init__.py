@@ -29,8 +29,9 @@ TRUTH: Mapping[str, Expected] = {
         function="make_statistics",
         file="gil_hog/app.py",
         source="ordered = sorted(latencies)",
-        victims=frozenset({"io", "timer", "callback", "task"}),
-        share=(0.2, 1.1),
+        wait="on-cpu",
+        victims=frozenset({"io", "timer", "callback", "task", "connection"}),
+        share=(0.3, 1.1),
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),
 }

@@ -31,7 +31,7 @@ TRUTH: Mapping[str, Expected] = {
         file="fastapi_sync_call/app.py",
         source="answer = requests.get(RATES_URL, timeout=10)",
         wait="socket",
-        victims=frozenset({"io"}),
+        victims=frozenset({"io", "connection"}),
         processes=WORKERS + 1,
         share=(0.1, 1.1),  # no worker is there all the time
     ),

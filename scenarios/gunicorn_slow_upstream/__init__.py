@@ -36,6 +36,7 @@ _SYNC = Expected(
     source="stock = requests.get(STOCK_URL, timeout=10).content",
     wait="socket",
     victims=frozenset({"connection"}),
+    processes=WORKERS,
     share=(0.5, 1.1),
 )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from scenarios.serving.latencies import Latencies
 
 PATIENCE_S = 30.0
+RAMP_S = 1.0  # clients do not all arrive at once: that would be a load of its own
 
 Ask = Callable[[], Awaitable[object]]
 """One request: returns when it is answered, raises OSError when it failed."""
@@ -63,7 +64,7 @@ async def keep_asking(loads: Sequence[Load], seconds: float) -> dict[str, Latenc
 
 
 async def _client(load: Load, seen: Latencies) -> None:
-    await asyncio.sleep(random.uniform(0, load.gap_s))
+    await asyncio.sleep(random.uniform(0, RAMP_S))
     while True:
         asked_s = time.monotonic()
         seen.waiting += 1

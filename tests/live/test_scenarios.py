@@ -57,5 +57,6 @@ def check(finding: dict[str, Any], expected: Expected, shown: str) -> None:
     if expected.longest_s is not None:
         assert finding["longest_s"] <= expected.longest_s, shown
     if expected.share is not None and expected.load_s is not None:
-        share = finding["starved_s"] / len(finding["pids"]) / expected.load_s
+        starved = {episode["pid"] for episode in finding["episodes"]}
+        share = finding["starved_s"] / len(starved) / expected.load_s
         assert expected.share[0] <= share <= expected.share[1], (share, shown)
