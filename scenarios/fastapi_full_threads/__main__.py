@@ -13,7 +13,7 @@ from scenarios.serving.stage import Stage, make_parser, run
 NEEDS = Needs(modules=("fastapi", "requests", "uvicorn"))
 _APP = "scenarios.fastapi_full_threads.app:app"
 _STORE_DELAY_S = 1.0
-_CLIENTS = 130  # for 2 * 40 threads
+_CLIENTS = 160  # for 2 * 40 threads
 _CLIENTS_HEALTHY = 30  # one worker alone could serve them
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
-_SIZE = 1_500_000  # sorting takes some tenths of a second
+_SIZE = 2_500_000  # sorting takes half a second
 
 
 def make_statistics(ended: Any) -> None:
     """Sorts what was measured, over and over, until told to end."""
     latencies = [random.random() for _ in range(_SIZE)]
-    while not ended.wait(0.1):
+    while not ended.wait(0.2):
         ordered = sorted(latencies)
         del ordered
 
