@@ -59,7 +59,7 @@ pythons: $(SITES)
 	@touch $@
 
 .venv/dev: .venv/ready
-	$(BIN)/python -m pip install -q --group dev
+	$(BIN)/python -m pip install -q --editable '.[scenarios]' --group dev
 	@touch $@
 
 pictures: .venv/dev system

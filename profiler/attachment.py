@@ -19,6 +19,7 @@ _DUMP_BELOW_HZ = 50.0
 _DUMP_EVERY_NS = NS // 2
 _RETRY_NS = NS // 2
 _YOUNG_NS = 10 * NS  # for so long after it was met, a worker may still be starting
+_GIL_DUMP_EVERY_NS = NS // 10  # nothing else tells who keeps it: one in every stall
 
 
 def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
@@ -163,8 +164,9 @@ class Attachment:
         wants_gil = span is not None and any(
             span[0] <= arg0 < span[1] for _, arg0 in self._watched.blocked.values()
         )
+        every_ns = _GIL_DUMP_EVERY_NS if wants_gil else _DUMP_EVERY_NS
         if (self.rate_hz < _DUMP_BELOW_HZ or wants_gil) and (
-            now_ns - self._last_dump_ns >= _DUMP_EVERY_NS
+            now_ns - self._last_dump_ns >= every_ns
         ):
             self._last_dump_ns = now_ns
             self.sampler.dump(now_ns)

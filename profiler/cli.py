@@ -366,15 +366,21 @@ def list_scenarios() -> None:
     "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}
 )
 @click.argument("name", type=click.Choice(list(SCENARIOS)))
+@click.option("--healthy", is_flag=True, help="The same without the harm: nothing to find.")
 @click.option("--profile", is_flag=True, help="Record it and report.")
 @click.option("-o", "--output", metavar="DIR", help="The recording, with --profile.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def run_scenario(
-    ctx: click.Context, name: str, profile: bool, output: str | None, options: tuple[str, ...]
+    ctx: click.Context,
+    name: str,
+    healthy: bool,
+    profile: bool,
+    output: str | None,
+    options: tuple[str, ...],
 ) -> None:
     """Run scenario NAME with its own OPTIONS ('-- --help' lists them)."""
-    argv = SCENARIOS[name].command(*options)
+    argv = SCENARIOS[name].command(*(["--healthy"] if healthy else []), *options)
     if not profile:
         sys.stdout.flush()
         os.execv(argv[0], argv)  # noqa: S606

@@ -24,7 +24,7 @@ from profiler.starvation import Starvation
 
 _Key = tuple[str, bool, str | None, Frame | None]
 _LEAST_SHARE = 0.02
-_ON_CPU_KINDS = frozenset({"busy-loop", "overloaded-loop", "overloaded-pool"})
+_ON_CPU_KINDS = frozenset({"busy-loop", "gil-bound", "overloaded-loop", "overloaded-pool"})
 
 
 @dataclass(frozen=True, slots=True)

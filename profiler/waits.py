@@ -72,6 +72,7 @@ FRAMES: tuple[FrameRow, ...] = (
            inner="getaddrinfo"),
     _frame(_K.SOCKET, "socket.create_connection", "/socket.py", "create_connection"),
     _frame(_K.QUEUE, "multiprocessing.Queue.get", "multiprocessing/queues.py", "get"),
+    _frame(_K.QUEUE, "multiprocessing.Queue.put", "multiprocessing/queues.py", "put"),
     _frame(_K.QUEUE, "Connection.recv", "multiprocessing/connection.py",
            "recv recv_bytes poll wait"),
     _frame(_K.QUEUE, "queue.Queue.get", "/queue.py", "get"),

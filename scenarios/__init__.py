@@ -1,9 +1,10 @@
 """Runnable servers with known truth: each scenario is an ordinary program and states its answer.
 
-A scenario is a module (or a package with a ``__main__``) that runs with ``python -m``, needs
-nothing beyond what its docstring names, and defines ``TRUTH``: per variant, the options that run
-it and what a profiler must say about it. A new scenario is one new file and one line in
-``SCENARIOS``. This module imports no scenario, so that listing them needs none of their
+A scenario is a package that runs with ``python -m``, needs nothing beyond what its docstring
+names, and defines ``TRUTH``: per variant, the options that run it and what a profiler must say
+about it. Each one knows ``--healthy``, which runs it without the harm. A new scenario is one new
+package and one line in ``SCENARIOS``; what starts servers and keeps them busy is in
+``scenarios.serving``. This module imports no scenario, so that listing them needs none of their
 dependencies.
 """
 
@@ -13,18 +14,22 @@ import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a profiler must say of one variant of a scenario.
 
-    ``options`` run the variant. ``kind`` is the kind of the one finding with verdict "starving",
-    None when there must be none. ``function`` and ``file`` (relative to the ``scenarios`` package)
-    are its blame. ``victims`` are the kinds that may wait; at least one of them must appear.
-    ``longest_s`` bounds its longest episode, None when it is not bounded. With ``required`` False
-    the finding may be missing, but if there is one it must be this one.
+    ``options`` run the variant, short enough for a test. ``kind`` is the kind of the one finding
+    with that ``verdict``, None when there must be no finding at all. ``function`` and ``file``
+    (relative to the ``scenarios`` package) are its blame, ``source`` the blamed line, ``wait`` the
+    kind of its wait; None when they are not told. ``victims`` are the kinds that may wait; at
+    least one of them must appear, and one victim's name must contain ``victim``. The finding names
+    at least that many ``processes``. ``share`` bounds the part of the load's time (the option
+    ``--seconds``) that its episodes cover in a process, on average over the processes that have
+    any; ``longest_s`` bounds its longest episode. ``also`` are kinds that may accompany it. With
+    ``required`` False the finding may be missing, but if there is one it must be this one.
     """
 
     options: tuple[str, ...]
@@ -34,6 +39,20 @@ class Expected:
     victims: frozenset[str] = frozenset()
     longest_s: float | None = None
     required: bool = True
+    verdict: Literal["starving", "late"] = "starving"
+    source: str | None = None
+    wait: str | None = None
+    victim: str | None = None
+    processes: int = 1
+    share: tuple[float, float] | None = None
+    also: frozenset[str] = frozenset()
+
+    @property
+    def load_s(self) -> float | None:
+        """How long the load lasts, where the options say it."""
+        if "--seconds" not in self.options:
+            return None
+        return float(self.options[self.options.index("--seconds") + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,41 @@ SCENARIOS: Mapping[str, Scenario] = {
             "buffer-vs-job",
             "idle workers park outside their loop and freeze the flushes left behind",
             "scenarios.buffer_vs_job",
+        ),
+        Scenario(
+            "fastapi-sync-call",
+            "a synchronous call inside an async endpoint stops every request of its worker",
+            "scenarios.fastapi_sync_call",
+        ),
+        Scenario(
+            "fastapi-full-threads",
+            "endpoints that wait in a thread leave none of AnyIO's 40 for the next request",
+            "scenarios.fastapi_full_threads",
+        ),
+        Scenario(
+            "gunicorn-recycled-workers",
+            "the sync call again, on uvloop, in workers that are replaced while one looks",
+            "scenarios.gunicorn_recycled_workers",
+        ),
+        Scenario(
+            "gunicorn-slow-upstream",
+            "all sync or gthread workers wait for a slow service, and clients queue",
+            "scenarios.gunicorn_slow_upstream",
+        ),
+        Scenario(
+            "process-pool-pipeline",
+            "crawlers with loops of their own block on a full queue to the next process",
+            "scenarios.process_pool_pipeline",
+        ),
+        Scenario(
+            "gil-hog",
+            "a thread that computes keeps the GIL, and the loop beside it waits",
+            "scenarios.gil_hog",
+        ),
+        Scenario(
+            "dns-behind-executor",
+            "blocking work fills the default executor, and name lookups queue behind it",
+            "scenarios.dns_behind_executor",
         ),
     )
 }

@@ -27,11 +27,14 @@ class _Idle:
 
     def __init__(self) -> None:
         self.segments: list[SegmentRow] = []
+        self.dumped_ns: list[int] = []
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         return SamplerStatus()
 
-    def dump(self, now_ns: int) -> None: ...
+    def dump(self, now_ns: int) -> None:
+        self.dumped_ns.append(now_ns)
+
     def stop(self, now_ns: int) -> None: ...
     def kill(self) -> None: ...
 
@@ -145,3 +148,42 @@ def test_nothing_is_claimed_of_a_worker_once_an_oracle_has_failed(tmp_path: Path
     (finding,) = analysis.analyse(loading.load(str(folder))).report.findings
     assert finding.occurrences == 1
     assert finding.episodes[0].end_s <= known_ns / 1e9
+
+
+class _Stalling:
+    """An oracle that sees a thread blocked on a futex, and a stall begin, whenever it looks."""
+
+    name: ClassVar[str] = "stalling"
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, futex: int) -> None:
+        self.futex = futex
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        watched.blocked[watched.worker.pid] = (202, self.futex)
+        watched.onset = True
+        return iter(())
+
+    def detach(self, watched: Watched) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("futex", "dumped_ms"),
+    [(150, [1000, 1400, 1800]), (250, [1000, 1800])],
+    ids=["the GIL", "something else"],
+)
+def test_every_stall_shows_who_keeps_the_gil(
+    futex: int, dumped_ms: list[int], tmp_path: Path
+) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    sampler = _Idle()
+    one = Attachment(worker, sampler, (_Stalling(futex),), writer, 0)
+    one._span = (100, 200)
+    for now_ms in (1000, 1400, 1800):
+        one.tick(now_ms * 10**6)
+    writer.close()
+    assert [now_ns // 10**6 for now_ns in sampler.dumped_ns] == dumped_ms

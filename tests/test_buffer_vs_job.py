@@ -47,7 +47,7 @@ from scenarios.buffer_vs_job.settings import (
     resolve,
     retry_delay_s,
 )
-from scenarios.buffer_vs_job.table import Export, format_table, percentile, summarise, to_json
+from scenarios.buffer_vs_job.table import Export, format_table, summarise, to_json
 from scenarios.buffer_vs_job.worker import STOP, Worker
 
 SCENARIO = SCENARIOS["buffer-vs-job"]
@@ -128,13 +128,6 @@ def test_retries_double_and_end() -> None:
 
 
 # --- table ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("size", "share", "rank"), [(1, 50, 1), (4, 50, 2), (77, 99, 77), (100, 99, 99), (100, 90, 90)]
-)
-def test_percentiles_are_nearest_rank(size: int, share: int, rank: int) -> None:
-    assert percentile(range(1, size + 1), share) == rank
 
 
 EXPORTS = [

@@ -68,6 +68,7 @@ BY_FRAMES: list[tuple[str, str, WaitKind, str]] = [
     ("Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:355", FUTEX, K.QUEUE, "queue.Queue.get"),
     ("get@lib/queue.py:171 > wait@lib/threading.py:355", FUTEX, K.QUEUE, "queue.Queue.get"),
     ("Queue.put@lib/queue.py:140 > Condition.wait@lib/threading.py:355", FUTEX, K.QUEUE, "queue.Queue.put"),
+    ("Queue.put@lib/multiprocessing/queues.py:89", FUTEX, K.QUEUE, "multiprocessing.Queue.put"),
     ("Queue.join@lib/queue.py:90 > Condition.wait@lib/threading.py:355", FUTEX, K.QUEUE, "queue.Queue.join"),
     ("Future.result@lib/concurrent/futures/_base.py:451 > Condition.wait@lib/threading.py:355", FUTEX, K.FUTURE, "Future.result"),
     ("wait@lib/concurrent/futures/_base.py:305 > Event.wait@lib/threading.py:655 > Condition.wait@lib/threading.py:355", FUTEX, K.FUTURE, "concurrent.futures.wait"),

@@ -151,6 +151,7 @@ def test_the_guilty_thread_is_told_and_the_loops_in_the_episode() -> None:
     )
     assert finding.threads == (177,)
     assert finding.episodes[0].tid == 100
+    assert finding.wait.kind is WaitKind.ON_CPU
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,8 @@ def test_scenarios_are_registered_under_their_own_names() -> None:
 
 def test_every_scenario_is_registered() -> None:
     known = {scenario.module for scenario in SCENARIOS.values()}
-    assert {n for n in MODULES if n.count(".") == 1 and n.startswith("scenarios.")} == known
+    found = {n for n in MODULES if n.count(".") == 1 and n.startswith("scenarios.")}
+    assert found - {"scenarios.serving"} == known  # that is what the scenarios share
 
 
 # --- sizes ------------------------------------------------------------------------------------------

@@ -6,14 +6,14 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
 
 import scenarios
-from profiler.model import Victim
+from profiler.model import Victim, WaitKind
 from scenarios import SCENARIOS, Expected, Scenario
 
 PACKAGE = Path(scenarios.__file__).parent
@@ -62,7 +62,7 @@ def test_every_file_of_the_package_is_registered() -> None:
         for path in PACKAGE.iterdir()
         if path.name != "__init__.py" and (path.suffix == ".py" or (path / "__init__.py").exists())
     }
-    assert found == {scenario.module for scenario in SCENARIOS.values()}
+    assert found - {"scenarios.serving"} == {scenario.module for scenario in SCENARIOS.values()}
 
 
 @each_scenario
@@ -82,8 +82,7 @@ def test_runs_and_knows_the_options_of_its_truth(scenario: Scenario) -> None:
         for expected in scenario.truth.values()
         for option in expected.options
         if option.startswith("--")
-    }
-    assert options
+    } | {"--healthy"}
     assert {option for option in options if option not in text} == set()
 
 
@@ -98,22 +97,31 @@ def test_truth_states_something_to_find_and_something_to_stay_silent_about(
 
 def ill_formed(expected: Expected) -> list[str]:
     """What is wrong with one variant's truth."""
-    blamed = (expected.function, expected.file)
     if expected.kind is None:
-        silent = blamed == (None, None) and not expected.victims and expected.longest_s is None
-        return [] if silent and expected.required else ["silence has neither blame nor victims"]
-    wrong = []
-    if expected.kind not in KINDS:
-        wrong.append(f"unknown kind {expected.kind}")
+        silent = Expected(expected.options)
+        return [] if expected == silent else ["silence has neither blame nor victims"]
+    wrong = [f"unknown kind {k}" for k in {expected.kind, *expected.also} if k not in KINDS]
     if not expected.victims or expected.victims - VICTIMS:
         wrong.append(f"victims {expected.victims}")
+    if expected.wait is not None and expected.wait not in set(WaitKind):
+        wrong.append(f"wait {expected.wait}")
     if expected.longest_s is not None and expected.longest_s <= 0:
         wrong.append("longest_s")
+    if expected.share is not None and (expected.load_s is None or expected.share[0] <= 0):
+        wrong.append("a share needs --seconds, and something to fall short of")
+    return wrong + wrong_blame(expected)
+
+
+def wrong_blame(expected: Expected) -> list[str]:
     path = PACKAGE / (expected.file or "missing")
     if not path.is_file():
-        wrong.append(f"no file {expected.file}")
-    elif expected.function not in set(qualified_names(ast.parse(path.read_text()))):
+        return [f"no file {expected.file}"]
+    text = path.read_text()
+    wrong = []
+    if expected.function not in set(qualified_names(ast.parse(text))):
         wrong.append(f"no function {expected.function} in {expected.file}")
+    if expected.source is not None and expected.source not in map(str.strip, text.splitlines()):
+        wrong.append(f"no line {expected.source!r} in {expected.file}")
     return wrong
 
 
@@ -121,6 +129,15 @@ def ill_formed(expected: Expected) -> list[str]:
 def test_truth_is_well_formed(scenario: Scenario) -> None:
     wrong = {name: ill_formed(expected) for name, expected in scenario.truth.items()}
     assert {name: faults for name, faults in wrong.items() if faults} == {}
+
+
+_RIGHT = Expected(
+    (), "parked-loop", "main", "buffer_vs_job/worker.py", frozenset({"io"}), source="def main() -> None:",
+)  # fmt: skip
+
+
+def test_the_check_of_truths_accepts_a_right_one() -> None:
+    assert ill_formed(_RIGHT) == []
 
 
 @pytest.mark.parametrize(
@@ -131,6 +148,10 @@ def test_truth_is_well_formed(scenario: Scenario) -> None:
         Expected((), "parked-loop", "nowhere", "buffer_vs_job/worker.py", frozenset({"io"})),
         Expected((), "parked-loop", "main", "nowhere.py", frozenset({"io"})),
         Expected((), "parked-loop", "main", "buffer_vs_job/worker.py", frozenset()),
+        replace(_RIGHT, wait="nap"),
+        replace(_RIGHT, source="no such line"),
+        replace(_RIGHT, also=frozenset({"sleepy-loop"})),
+        replace(_RIGHT, share=(0.5, 1.0)),
         Expected((), "parked-loop", "main", "buffer_vs_job/worker.py", frozenset({"ghost"})),
         Expected((), "sleepy-loop", "main", "buffer_vs_job/worker.py", frozenset({"io"})),
     ],

@@ -38,14 +38,19 @@ _PARKED = Expected(
     # The response (io), the plugin's timeout (timer), the flush itself (task), and what the last
     # iteration before the park had scheduled (callback).
     victims=frozenset({"task", "timer", "callback", "io"}),
+    victim="Buffer.flush",
 )
 
 TRUTH: Mapping[str, Expected] = {
-    "block": replace(_PARKED, options=("--small", "--park", "block")),
+    "block": replace(
+        _PARKED,
+        options=("--small", "--park", "block"),
+        victim="spurious timeout of Buffer.flush",
+    ),
     "block-thread": replace(_PARKED, options=("--small", "--park", "block", "--pool", "thread")),
     # No longer than the cap, plus what a busy machine may add.
     "cap": replace(_PARKED, options=("--small", "--park", "cap:0.5"), longest_s=0.6),
-    "off": Expected(("--small", "--park", "off")),
+    "off": Expected(("--small", "--healthy")),
     # Parked just as long, but what is awaited is never left behind.
     "job": Expected(("--small", "--park", "block", "--via", "job")),
     # Fifty messages a second end every park soon; a worker that gets few of them may still show

@@ -50,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
+        "--healthy",
+        action="store_const",
+        const="off",
+        dest="park",
+        help="the same without the harm: --park off",
+    )
+    add(
         "--park",
         metavar="block|cap:SECONDS|off",
         help="where idle workers wait: inbox (block), inbox but only so long, or loop (off)",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,7 +17,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -27,9 +25,9 @@ from scenarios.buffer_vs_job.channel import Message
 from scenarios.buffer_vs_job.plugin import PluginSettings
 from scenarios.buffer_vs_job.settings import Park
 from scenarios.buffer_vs_job.worker import STOP, Worker
+from scenarios.serving.processes import environment
 
 GRACE_S = 2.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChildFailedError(Exception):
@@ -130,7 +128,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=_environment(),
+                env=environment(),
             )
         child = Child(name, process, ours)
         self._children.append(child)
@@ -215,9 +213,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _environment() -> dict[str, str]:
-    """The environment in which children find this package, wherever the program was started."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

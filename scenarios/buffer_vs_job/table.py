@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from scenarios.buffer_vs_job.settings import Settings
+from scenarios.serving.latencies import percentile
 
 SCHEMA = "buffer-vs-job/1"
 PERCENTILES = (50, 90, 99)
@@ -53,11 +53,6 @@ class Summary:
         ordered = sorted(self.latencies_ms)
         middle = {f"p{share}": percentile(ordered, share) for share in PERCENTILES}
         return {"min": ordered[0], **middle, "max": ordered[-1]}
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile of sorted values: the smallest that ``share`` % do not exceed."""
-    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)]
 
 
 def summarise(

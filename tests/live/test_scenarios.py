@@ -1,0 +1,67 @@
+"""Each variant of each scenario, under load and recorded as a user would, says what its TRUTH says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenarios import SCENARIOS, Expected
+from tests.live.running import ROOT, read_report, said, waitspy
+
+pytestmark = pytest.mark.ptrace
+
+_LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
+
+VARIANTS = [(name, variant) for name, scenario in SCENARIOS.items() for variant in scenario.truth]
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS, ids=map(":".join, VARIANTS))
+def test_the_report_says_what_is_true(name: str, variant: str, tmp_path: Path) -> None:
+    expected = SCENARIOS[name].truth[variant]
+    folder = tmp_path / "rec"
+    done = waitspy("scenario", "run", name, "--profile", "-o", folder, "--", *expected.options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = read_report(folder)
+    found = [finding for finding in report["findings"] if counts(finding, expected)]
+    if expected.kind is None or (not expected.required and not found):
+        assert found == [], said(report)
+        return
+    assert {finding["kind"] for finding in found} == {expected.kind}, said(report)
+    # Where an episode shows nobody to blame, it is a finding beside the one of its kind.
+    blamed = [finding for finding in found if finding["blame"] is not None]
+    assert len(blamed) == 1, said(report)
+    check(blamed[0], expected, said(report))
+    starved_s = sum(finding["starved_s"] for finding in found)
+    share = blamed[0]["blame"]["share"] * blamed[0]["starved_s"] / starved_s
+    assert share >= _LEAST_BLAME, said(report)
+
+
+def counts(finding: dict[str, Any], expected: Expected) -> bool:
+    """Whether it is neither what may come with the finding, nor our machine's business."""
+    if finding["verdict"] == "latent":  # the same call, at a moment when nobody waited
+        return finding["blame"] is None or finding["blame"]["function"] != expected.function
+    return finding["kind"] not in expected.also | {"no-cpu"}
+
+
+def check(finding: dict[str, Any], expected: Expected, shown: str) -> None:
+    assert (finding["kind"], finding["verdict"]) == (expected.kind, expected.verdict), shown
+    blame = finding["blame"]
+    assert blame["function"] == expected.function, shown
+    assert blame["file"] == str(ROOT / "scenarios" / str(expected.file)), shown
+    if expected.source is not None:
+        assert blame["source"] == expected.source, shown
+    if expected.wait is not None:
+        assert finding["wait"]["kind"] == expected.wait, shown
+    assert {victim["kind"] for victim in finding["victims"]} & expected.victims, finding["victims"]
+    if expected.victim is not None:
+        names = [victim["name"] for victim in finding["victims"]]
+        assert any(expected.victim in name for name in names), names
+    assert len(finding["pids"]) >= expected.processes, shown
+    if expected.longest_s is not None:
+        assert finding["longest_s"] <= expected.longest_s, shown
+    if expected.share is not None and expected.load_s is not None:
+        starved = {episode["pid"] for episode in finding["episodes"]}
+        share = finding["starved_s"] / len(starved) / expected.load_s
+        assert expected.share[0] <= share <= expected.share[1], (share, shown)
