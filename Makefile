@@ -35,7 +35,8 @@ bench: .venv/dev
 
 # System packages: only what is missing, and only where apt can install it.
 system:
-	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm
+	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm \
+		redis-server=redis-server pg_createcluster=postgresql
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "waitspy needs Python 3.11 or newer: make PYTHON=/path/to/it"; exit 1; }
