@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 
 import scenarios.celery_leftovers as scenario
@@ -23,7 +24,7 @@ async def play(stage: Stage) -> None:
     service = MailService()
     async with await service.listen() as listening:
         os.environ["ORDERS_BROKER"] = f"redis://127.0.0.1:{await start_redis(stage)}/0"
-        await stage.start(
+        celery = await stage.start(
             "celery",
             *(sys.executable, "-m", "celery", "-A", "scenarios.celery_leftovers.tasks", "worker"),
             *("--pool", "prefork", "--concurrency", str(scenario.WORKERS)),
@@ -41,6 +42,8 @@ async def play(stage: Stage) -> None:
 
         clients = 0 if stage.options.idle else 1
         await stage.load(Load("orders", order, clients, gap_s=scenario.ORDER_EVERY_S))
+        # Not asked to end: that takes Celery seconds, which are another story.
+        os.kill(celery, signal.SIGKILL)
     mails = service.mails.values()
     print(f"{len(mails)} orders were confirmed by {sum(mails)} mails")
 
