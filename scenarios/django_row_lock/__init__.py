@@ -39,6 +39,7 @@ TRUTH: Mapping[str, Expected] = {
         function="count_visit",
         file="django_row_lock/app.py",
         source='Account.objects.filter(pk=account).update(visits=models.F("visits") + 1)',
+        wait="socket",
         victims=frozenset({"work-item"}),
         share=(0.35, 0.8),
         longest_s=HELD_S + 0.3,
