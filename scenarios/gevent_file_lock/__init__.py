@@ -8,9 +8,9 @@ From outside: while the cron job refreshes the cache, the worker answers nobody,
 have nothing to do with reports. "But gevent is asynchronous."
 
 waitspy says ``blocked-loop``, names ``lock_cache`` with its line, and the connections and requests
-that waited. This is seen through the hub's epoll and its sockets alone: which greenlets wait, and
-which of gevent's timers are overdue, cannot be read from outside today, so none of them is ever
-named, and a hub that has nothing but timers due stays unnoticed.
+that waited. It sees them through the hub's epoll and the sockets behind it, and that is all it
+sees: greenlets and gevent's timers are not read, so none is ever named as a victim, and a call
+that makes nothing but those late is told as latent.
 
 The fix: ask without waiting and sleep in between, as ``--healthy`` does; or the hub's thread pool
 (``gevent.get_hub().threadpool.apply``).

@@ -7,9 +7,9 @@ From outside: while one client's picture is converted, nobody else is answered; 
 idles, since the converter is another process.
 
 waitspy says ``blocked-loop``, names ``make_thumbnail`` with its line, and the connections and
-requests that waited. This is seen through the loop's epoll and its sockets alone: which of
-trio's tasks wait, and which timeouts (``move_on_after``) are overdue, cannot be read from outside
-today, so none of them is ever named, and a loop that has nothing but timers due stays unnoticed.
+requests that waited. It sees them through the loop's epoll and the sockets behind it, and that is
+all it sees: trio's tasks and timeouts are not read, so none is ever named as a victim, and a call
+that makes nothing but those late is told as latent.
 
 The fix: ``await trio.run_process(…)``, which ``--healthy`` uses; or ``trio.to_thread.run_sync``.
 
