@@ -40,7 +40,8 @@ bench: .venv/dev
 
 # System packages: only what is missing, and only where apt can install it.
 system:
-	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm ip=iproute2
+	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm ip=iproute2 \
+		redis-server=redis-server pg_createcluster=postgresql
 
 pythons: $(SITES)
 	timeout 120 tools/sid_pythons.sh .pythons $(RARE_PYTHONS)

@@ -14,6 +14,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 
@@ -23,13 +24,14 @@ class Expected:
 
     ``options`` run the variant, short enough for a test. ``kind`` is the kind of the one finding
     with that ``verdict``, None when there must be no finding at all. ``function`` and ``file``
-    (relative to the ``scenarios`` package) are its blame, ``source`` the blamed line, ``wait`` the
-    kind of its wait; None when they are not told. ``victims`` are the kinds that may wait; at
-    least one of them must appear, and one victim's name must contain ``victim``. The finding names
-    at least that many ``processes``. ``share`` bounds the part of the load's time (the option
-    ``--seconds``) that its episodes cover in a process, on average over the processes that have
-    any; ``longest_s`` bounds its longest episode. ``also`` are kinds that may accompany it. With
-    ``required`` False the finding may be missing, but if there is one it must be this one.
+    (relative to the ``scenarios`` package, or to the installed packages) are its blame, ``source``
+    the blamed line, ``wait`` the kind of its wait; None when they are not told. ``victims`` are
+    the kinds that may wait; at least one of them must appear, and one victim's name must contain
+    ``victim``. The finding names at least that many ``processes``. ``share`` bounds the part of
+    the load's time (the option ``--seconds``) that its episodes cover in a process, on average
+    over the processes that have any; ``longest_s`` bounds its longest episode. ``also`` are kinds
+    that may accompany it. With ``required`` False the finding may be missing, but if there is one
+    it must be this one.
     """
 
     options: tuple[str, ...]
@@ -46,6 +48,13 @@ class Expected:
     processes: int = 1
     share: tuple[float, float] | None = None
     also: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> Path | None:
+        """Where ``file`` is; None when there is no such file."""
+        folders = [Path(__file__).parent, *map(Path, sys.path)]
+        found = (folder / str(self.file) for folder in folders)
+        return next((path for path in found if path.is_file()), None)
 
     @property
     def load_s(self) -> float | None:
@@ -115,6 +124,36 @@ SCENARIOS: Mapping[str, Scenario] = {
             "dns-behind-executor",
             "blocking work fills the default executor, and name lookups queue behind it",
             "scenarios.dns_behind_executor",
+        ),
+        Scenario(
+            "django-row-lock",
+            "Django's one shared thread waits for a locked row, and all requests wait for it",
+            "scenarios.django_row_lock",
+        ),
+        Scenario(
+            "aiohttp-redis",
+            "aiohttp handlers read from a Redis that pauses, with the synchronous client",
+            "scenarios.aiohttp_redis",
+        ),
+        Scenario(
+            "celery-leftovers",
+            "Celery tasks leave asyncio work behind, which stands still until the next task",
+            "scenarios.celery_leftovers",
+        ),
+        Scenario(
+            "tornado-upstream",
+            "a Tornado handler asks another service with urllib",
+            "scenarios.tornado_upstream",
+        ),
+        Scenario(
+            "trio-subprocess",
+            "a trio application on hypercorn runs a converter with subprocess.run",
+            "scenarios.trio_subprocess",
+        ),
+        Scenario(
+            "gevent-file-lock",
+            "a gevent worker of gunicorn waits for a file lock, which gevent cannot patch",
+            "scenarios.gevent_file_lock",
         ),
     )
 }

@@ -113,10 +113,9 @@ def ill_formed(expected: Expected) -> list[str]:
 
 
 def wrong_blame(expected: Expected) -> list[str]:
-    path = PACKAGE / (expected.file or "missing")
-    if not path.is_file():
+    if expected.path is None:
         return [f"no file {expected.file}"]
-    text = path.read_text()
+    text = expected.path.read_text()
     wrong = []
     if expected.function not in set(qualified_names(ast.parse(text))):
         wrong.append(f"no function {expected.function} in {expected.file}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from scenarios.serving.latencies import Latencies, format_latencies, percentile
+from scenarios.serving.load import Load, get, keep_asking
 from scenarios.serving.needs import Needs
 from tests.live.running import wait_until
 
@@ -113,6 +116,13 @@ def test_what_is_missing_is_said_in_one_line() -> None:
         "to install: pip install 'waitspy[scenarios]' && apt-get install some-package"
     )
     assert Needs(("asyncio",), {"sh": "dash"}).missing() is None
+
+
+def test_without_clients_the_servers_are_left_alone_for_that_time() -> None:
+    began_s = time.monotonic()
+    seen = asyncio.run(keep_asking([Load("nobody", get(1, "/"), clients=0)], 0.2))
+    assert seen == {"nobody": Latencies()}
+    assert time.monotonic() - began_s >= 0.2
 
 
 def test_the_table_tells_percentiles_in_milliseconds() -> None:

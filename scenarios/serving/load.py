@@ -52,6 +52,9 @@ async def keep_asking(loads: Sequence[Load], seconds: float) -> dict[str, Latenc
         for load in loads
         for _ in range(load.clients)
     ]
+    if not clients:
+        await asyncio.sleep(seconds)
+        return seen
     try:
         done, _ = await asyncio.wait(clients, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         for client in done:

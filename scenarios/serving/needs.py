@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_SBIN = "/usr/sbin:/usr/local/sbin"  # servers live there, and not every user's PATH has it
+_SBIN = ("/usr/sbin", "/usr/local/sbin")  # servers live there, and not every user's PATH has it
+_POSTGRES = "/usr/lib/postgresql/*/bin"  # Debian keeps several versions side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +36,6 @@ class Needs:
 
 
 def find_command(name: str) -> str | None:
-    """The path of a command, also of one that only root's PATH has."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
+    """The path of a command, also of one that only root's PATH has, or no PATH."""
+    path = (os.environ.get("PATH", os.defpath), *_SBIN, *sorted(glob.glob(_POSTGRES)))
+    return shutil.which(name, path=os.pathsep.join(path))

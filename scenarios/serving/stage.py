@@ -7,7 +7,9 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +33,7 @@ class Stage:
         self.options = options
         self._servers: list[Server] = []
         self._upstreams: list[asyncio.Server] = []
+        self._folders: list[tempfile.TemporaryDirectory[str]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,6 +48,8 @@ class Stage:
             await server.stop()
         for upstream in self._upstreams:
             upstream.close()
+        for folder in self._folders:
+            folder.cleanup()
 
     async def start(
         self,
@@ -69,6 +74,12 @@ class Stage:
         self._servers.append(server)
         await server.until_ready(times, port)
         return server.pid
+
+    def folder(self) -> Path:
+        """A new folder, deleted at the end."""
+        made = tempfile.TemporaryDirectory(prefix="scenario-", ignore_cleanup_errors=True)
+        self._folders.append(made)
+        return Path(made.name)
 
     async def slow_upstream(self, delay_s: float) -> int:
         """The port of an HTTP service that answers every request after ``delay_s``."""
