@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := waitspy-demo
 
-.PHONY: demo test unit lint bench clean system pictures
+.PHONY: demo test unit lint bench accuracy clean system pictures
 
 demo: .venv/ready
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -32,6 +32,10 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks
+
+# How often findings are right, on every CPython here; takes hours. One case: ONLY=sleep
+accuracy: .venv/dev
+	$(BIN)/python -m tests.accuracy $(if $(ONLY),--only '$(ONLY)',--everything)
 
 # System packages: only what is missing, and only where apt can install it.
 system:
