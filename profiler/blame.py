@@ -23,6 +23,7 @@ _MACHINERY = {
     "concurrent/futures/thread.py": {"_worker", "run"},
     "concurrent/futures/process.py": {"_process_worker"},
 }
+_COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
@@ -83,13 +84,17 @@ def above(stack: Stack, base: Stack | None) -> Stack:
 def blamed(frames: Stack) -> Frame | None:
     """The frame to blame among those above the base; None when only a C function is there.
 
-    The deepest frame of the program itself. Where the program is an installed package: the
+    The deepest frame of the program itself, a comprehension as the function around it (they are
+    inlined, or not, as the Python version has it). Where the program is an installed package: the
     deepest frame of the outermost package that is no framework. Else the framework's deepest
     frame, else the outermost library function, which then is the callback.
     """
     own = [f for f in frames if origin(f.file) is Origin.USER]
     if own:
-        return own[-1]
+        n = len(own) - 1
+        while n and _is_comprehension(own[n]) and own[n - 1].file == own[n].file:
+            n -= 1
+        return own[n]
     packages = [f for f in frames if origin(f.file) is Origin.PACKAGE]
     if packages:
         outermost = package(packages[0].file)
@@ -129,6 +134,10 @@ def _last_runner(stack: Stack) -> int | None:
         ):
             return n
     return None
+
+
+def _is_comprehension(frame: Frame) -> bool:
+    return base_name(frame.function) in _COMPREHENSIONS
 
 
 def _is_machinery(frame: Frame) -> bool:

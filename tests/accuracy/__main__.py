@@ -121,6 +121,12 @@ def _print(rows: Iterable[dict[str, Any]]) -> list[str]:
         print(table.by_setting(list(scores.items())))
     idle = totals.get(False, Score())
     missed = table.missed_goals(idle, totals.get(True))
+    missed += [
+        f"{row['case']} on {row['on']} {wrong}"
+        for row in ran
+        for wrong in row["wrong"]
+        if wrong.startswith(runner.DID_NOT_RUN)
+    ]
     print("\nmissed goals: " + ("; ".join(missed) or "none"))
     return missed
 

@@ -23,6 +23,7 @@ from tests.live.running import stop_tree, target, waitspy
 from tests.remote.interpreters import Python
 
 _NEXT_STALL_NS = 3 * NS
+DID_NOT_RUN = "did not run"
 TARGETS = Path(__file__).parent / "targets"
 
 
@@ -68,12 +69,15 @@ def run(case: Case, setting: Setting, keep: Path | None = None) -> Outcome:
             "TRUTH_LOOP": setting.loop,
             "TRUTH_SEED": str(zlib.crc32(case.name.encode())),
         }
-        one = stack.enter_context(target(argv, env=environment))
+        try:
+            one = stack.enter_context(target(argv, env=environment))
+        except (AssertionError, TimeoutError) as error:
+            return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {error}",))
         if "port" in one.ready:
             stack.enter_context(_client(one.ready["port"], *case.client))
         done = waitspy("record", one.pid, "-d", case.seconds, "-o", folder / "recording")
         if done.returncode:
-            raise RuntimeError(f"{case.name}: {done.stdout}{done.stderr}")
+            return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {done.stderr}",))
         _wait_for_the_truth(log, time.monotonic_ns())
         return _judged(case, setting, folder)
 
@@ -105,7 +109,7 @@ def _judged(case: Case, setting: Setting, folder: Path) -> Outcome:
     judged = scoring.judge(report.findings, starved, start_ns)
     wrong = judged.wrong
     if case.harmful and not any(one.sure for one in starved):
-        wrong = (*wrong, "the target starved nothing: this run shows nothing")
+        wrong = (*wrong, f"{DID_NOT_RUN} as it should: the target starved nothing")
     return Outcome(case, setting, judged.scores, wrong)
 
 

@@ -28,6 +28,9 @@ def step(depth):
     return step(depth - 1) + 1 if depth else 0
 
 
+many_calls.culprits = "many_calls|step"
+
+
 def big_json(length_s):
     """One call of a C function, as long as the object is big."""
     size = int(length_s * JSON_PER_SECOND)

@@ -41,12 +41,14 @@ def lengths(shortest=0.15, longest=1.1):
 def begin(kind, culprit, tid=None, anyone=False):
     """Logs that a stall begins; ``culprit`` is a function, a name, or None where none is to blame.
 
+    Several functions that are equally right are joined by ``|``: in the name, or in an attribute
+    ``culprits`` of the function.
     ``tid`` is the thread that should have served: this one unless told, 0 where it is not one.
     ``anyone`` says that no single process should have.
     """
     name, lines = culprit, []
     if callable(culprit):
-        name = culprit.__name__
+        name = getattr(culprit, "culprits", culprit.__name__)
         source, first = inspect.getsourcelines(culprit)
         lines = [n for n, line in enumerate(source, first) if line.rstrip().endswith(MARK)]
     number = next(_numbers)
