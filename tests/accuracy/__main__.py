@@ -12,7 +12,8 @@ import contextlib
 import fnmatch
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--load", action="store_true", help="while all cores are busy")
     parser.add_argument("--everything", action="store_true", help="both loops, idle and busy")
     parser.add_argument("--quick", action="store_true", help="a few cases only")
+    parser.add_argument("--jobs", type=int, default=3, metavar="N", help="so many at a time")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep recordings and truth")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add what each run gave to it")
     parser.add_argument("--show", type=Path, nargs="+", metavar="FILE", help="only show such files")
@@ -69,8 +71,19 @@ def _run(options: argparse.Namespace) -> Iterator[Outcome]:
         with runner.busy_machine() if load else contextlib.nullcontext():
             for python in pythons:
                 for loop in loops:
-                    for case in cases:
-                        yield runner.run(case, Setting(python, loop, load), keep=options.keep)
+                    yield from _run_all(cases, Setting(python, loop, load), options)
+
+
+def _run_all(
+    cases: Sequence[Case], setting: Setting, options: argparse.Namespace
+) -> Iterator[Outcome]:
+    """Several at a time, then those that need the CPU one by one."""
+    with ThreadPoolExecutor(options.jobs) as pool:
+        together = [case for case in cases if not case.alone]
+        yield from pool.map(lambda case: runner.run(case, setting, options.keep), together)
+    for case in cases:
+        if case.alone:
+            yield runner.run(case, setting, options.keep)
 
 
 def _one(uvloop: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Blocking calls: argv CALL on-loop|in-thread|unseen [VICTIMS]. Python 3.8 syntax."""
+"""Blocking calls: argv CALL[,CALL...] on-loop|in-threads|unseen [VICTIMS]. Python 3.8 syntax."""
 
 import asyncio
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""Work on the CPU in callbacks: argv WORK on-loop|in-thread|unseen. Python 3.8 syntax."""
+"""Work on the CPU in callbacks: argv WORK on-loop|in-threads|unseen. Python 3.8 syntax."""
 
 import json
 import re

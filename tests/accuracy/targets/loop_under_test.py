@@ -5,6 +5,7 @@ that sleep) and ``callbacks`` (another thread hands them in).
 """
 
 import asyncio
+import itertools
 import os
 import sys
 import threading
@@ -84,21 +85,26 @@ async def harm_often(harm, kind, victims, lengths=None):
     return kept
 
 
-async def beside(work, victims):
-    """The same work in a thread, while the loop serves: nobody is harmed."""
+async def beside(works, victims):
+    """The same work in threads, while the loop serves: nobody is harmed."""
     facts, kept = await start_victims(victims)
     truth.ready(**facts)
-    loop = asyncio.get_running_loop()
-    for length_s in truth.lengths():
-        await loop.run_in_executor(None, work, length_s)
-        await asyncio.sleep(BEAT_S)
+    for work in works:
+        threading.Thread(target=repeat, args=(work,), daemon=True).start()
+    await asyncio.Event().wait()
     return kept
 
 
-async def unseen(work):
+def repeat(work):
+    for length_s in truth.lengths():
+        work(length_s)
+        time.sleep(BEAT_S)
+
+
+async def unseen(works):
     """The same work on the loop, while nothing else is due: nobody is harmed."""
     truth.ready()
-    for length_s in truth.lengths():
+    for work, length_s in zip(itertools.cycle(works), truth.lengths()):
         await asyncio.sleep(GAP_S)
         work(length_s)
 
@@ -110,12 +116,12 @@ def run(main):
 
 
 def run_harm(harms, kind):
-    """Runs what argv asks for: HARM on-loop|in-thread|unseen [VICTIMS]."""
-    harm, where = harms[sys.argv[1]], sys.argv[2]
+    """Runs what argv asks for: HARM[,HARM...] on-loop|in-threads|unseen [VICTIMS]."""
+    works, where = [harms[name] for name in sys.argv[1].split(",")], sys.argv[2]
     victims = sys.argv[3].split(",") if len(sys.argv) > 3 else ("io",)
     if where == "on-loop":
-        run(harm_often(harm, kind, victims))
-    elif where == "in-thread":
-        run(beside(harm, victims))
+        run(harm_often(works[0], kind, victims))
+    elif where == "in-threads":
+        run(beside(works, victims))
     else:
-        run(unseen(harm))
+        run(unseen(works))
