@@ -70,6 +70,29 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
     return stack[: len(base)] == base
 
 
+def holds_up(activity: Activity) -> bool:
+    """Whether that activity keeps a loop of its thread from serving.
+
+    A poll is what a thread does when it has nothing to do, unless a callback of one loop runs
+    another one: then the outer loop waits for the inner one's poll.
+    """
+    return activity.wait.kind is not WaitKind.LOOP_POLL or bool(_below_inner_loop(activity.stack))
+
+
+def guilty_frames(activity: Activity, base: Stack | None) -> Stack:
+    """The frames above the loop's base; of a callback that runs another loop, its own frames."""
+    if activity.wait.kind is WaitKind.LOOP_POLL:
+        return _below_inner_loop(activity.stack)
+    return above(activity.stack, base)
+
+
+def _below_inner_loop(stack: Stack) -> Stack:
+    """What lies between the innermost loop and the one whose callback runs it, if there is one."""
+    inner = _last_runner(stack)
+    outer = _last_runner(stack[:inner], entries=()) if inner else None
+    return () if outer is None else stack[outer + 1 : inner]
+
+
 def above(stack: Stack, base: Stack | None) -> Stack:
     """The frames that belong to the callback, or to what the thread does outside its loop."""
     start = 0
@@ -126,11 +149,11 @@ def in_callback(stack: Stack) -> bool:
     return len(stack) - 1 - runner > (1 if polls_one_above else 0)
 
 
-def _last_runner(stack: Stack) -> int | None:
+def _last_runner(stack: Stack, entries: tuple[str, ...] = _ENTRIES) -> int | None:
     for n in range(len(stack) - 1, -1, -1):
         name, file = base_name(stack[n].function), stack[n].file
         if (name in _RUNNERS and origin(file) is not Origin.USER) or (
-            name == "run" and file.endswith(_ENTRIES)
+            name == "run" and file.endswith(entries)
         ):
             return n
     return None
