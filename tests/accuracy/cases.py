@@ -115,6 +115,8 @@ CASES: tuple[Case, ...] = (
     Case("anyio limiter, roomy", "pools.py", ("roomy-limiter",), False, ("anyio",)),
     Case("pool deadlock", "pools.py", ("deadlock",), harmful=True, asyncio=False),
     Case("honest batch", "pools.py", ("batch",), harmful=False, asyncio=False),
+    Case("honest batch of long jobs", "pools.py", ("long-batch",), harmful=False, asyncio=False),
+    Case("crowded executor", "pools.py", ("crowded",), harmful=True),
     Case("parked pool", "pools.py", ("parked",), harmful=False),
     Case("sync workers", "sync_workers.py", ("both",), True, (), False, client=(8, 0.01, "anew")),
     Case(

@@ -3,7 +3,9 @@
 exhausted, to-thread, limiter: every thread of the loop's own pool, or every token of AnyIO's
 limiter, is held by a slow job while quick ones wait. roomy, roomy-limiter: the same jobs with
 threads to spare. deadlock: jobs wait for jobs that only the same pool can run. batch: many honest
-jobs at once. parked: all threads wait, and nothing is queued.
+jobs at once, short ones or, as long-batch, long ones. parked: all threads wait, and nothing is
+queued. crowded: at times more requests come than the threads can do, so that each waits, though
+none takes long.
 """
 
 import asyncio
@@ -103,11 +105,35 @@ def deadlock():
 
 
 def batch():
+    job_s, jobs = (0.004, 400) if STORY == "batch" else (0.25, 20)
     pool = concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="batch")
     truth.ready()
     while True:
-        concurrent.futures.wait([pool.submit(time.sleep, 0.004) for _ in range(400)])
+        concurrent.futures.wait([pool.submit(time.sleep, job_s) for _ in range(jobs)])
         time.sleep(0.2)
+
+
+REQUEST_S = 0.02
+
+
+def request(due_ns):
+    truth.served("work-item", due_ns, tid=0)
+    time.sleep(REQUEST_S)  # culprit
+
+
+async def crowded():
+    """Twice as many requests as the threads can do, for a while."""
+    set_default_executor(THREADS)
+    truth.ready()
+    for length_s in truth.lengths(0.4, 1.0):
+        await asyncio.sleep(loop_under_test.GAP_S)
+        number = truth.begin("overloaded-pool", request, tid=0)
+        requests = []
+        for _ in range(int(length_s * THREADS / REQUEST_S)):
+            requests.append(in_default_executor(request, time.monotonic_ns()))
+            await asyncio.sleep(REQUEST_S / THREADS / 2)
+        await asyncio.wait(requests)
+        truth.end(number)
 
 
 def parked():
@@ -126,9 +152,9 @@ async def serve():
 
 LOOPS = {
     "exhausted": exhausted, "to-thread": exhausted, "roomy": roomy, "limiter": limiter,
-    "roomy-limiter": limiter,
+    "roomy-limiter": limiter, "crowded": crowded,
 }  # fmt: skip
 if STORY in LOOPS:
     loop_under_test.run(LOOPS[STORY]())
 else:
-    {"deadlock": deadlock, "batch": batch, "parked": parked}[STORY]()
+    {"deadlock": deadlock, "batch": batch, "long-batch": batch, "parked": parked}[STORY]()
