@@ -163,8 +163,9 @@ def begun(at_s: float, number: int = 0, **more: Any) -> dict[str, Any]:
     return {**known, "at_ns": int(at_s * NS), **more}
 
 
-def ended(at_s: float, cpu_s: float = 0.0, number: int = 0) -> dict[str, Any]:
-    return {"ended": number, "cpu_ns": int(cpu_s * NS), "at_ns": int(at_s * NS)}
+def ended(at_s: float, cpu_s: float = 0.0, delay_s: float = 0.0) -> dict[str, Any]:
+    spent = {"cpu_ns": int(cpu_s * NS), "delay_ns": int(delay_s * NS)}
+    return {"ended": 0, "at_ns": int(at_s * NS), **spent}
 
 
 def waited(due_s: float, served_s: float | None, **more: Any) -> dict[str, Any]:
@@ -200,18 +201,22 @@ def test_starvation_is_cut_to_the_recording() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "cpu_s", "kinds"),
+    ("kind", "cpu_s", "delay_s", "kinds"),
     [
-        ("busy-loop", 0.9, ("busy-loop",)),
-        ("busy-loop", 0.05, ("no-cpu",)),
-        ("blocked-loop", 0.1, ("blocked-loop",)),
-        ("blocked-loop", 0.5, ("busy-loop", "blocked-loop")),
-        ("blocked-loop", 0.9, ("busy-loop",)),
-        ("parked-loop", 0.0, ("parked-loop",)),
+        ("busy-loop", 0.9, 0.1, ("busy-loop",)),
+        ("busy-loop", 0.05, 0.95, ("no-cpu",)),
+        ("blocked-loop", 0.1, 0.0, ("blocked-loop",)),
+        ("blocked-loop", 0.5, 0.0, ("busy-loop", "blocked-loop")),
+        ("blocked-loop", 0.9, 0.0, ("busy-loop",)),
+        ("blocked-loop", 0.05, 0.45, ("no-cpu", "blocked-loop")),
+        ("blocked-loop", 0.05, 0.85, ("no-cpu",)),
+        ("parked-loop", 0.0, 0.0, ("parked-loop",)),
     ],
 )
-def test_what_the_thread_did_is_measured(kind: str, cpu_s: float, kinds: tuple[str, ...]) -> None:
-    truth = rows(begun(1, kind=kind), waited(1, 2), ended(2, cpu_s))
+def test_what_the_thread_did_is_measured(
+    kind: str, cpu_s: float, delay_s: float, kinds: tuple[str, ...]
+) -> None:
+    truth = rows(begun(1, kind=kind), waited(1, 2), ended(2, cpu_s, delay_s))
     (found,) = truths.starved(truth, 0, 5 * NS)
     assert found.kinds == kinds
 

@@ -10,7 +10,7 @@ from profiler.model import NS
 
 MIN_STALL_NS = NS // 10  # the tool's default
 SURE_NS = MIN_STALL_NS * 3 // 2  # shorter ones may be found or not
-_BUSY_SHARE = 0.4  # between this and 1 minus this, either is right
+_WANTED_CPU = 0.4  # between this and 1 minus this, either is right
 _SURE_AT_EDGE_NS = MIN_STALL_NS * 3  # the same where the recording's edge cuts it
 
 
@@ -31,6 +31,7 @@ class Stall:
     start_ns: int
     end_ns: int | None
     cpu_ns: int | None = None
+    delay_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +71,24 @@ class Starved:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of finding that are right, the best first; none when the machine was late.
 
-        What a thread did is measured: a busy callback that hardly ran was denied the CPU, and a
-        blocking call that ran most of the time was none.
+        What a thread did is measured: a busy callback that hardly ran was denied the CPU, and what
+        ran or wanted to run most of the time was no blocking call.
         """
         if self.stall is None:
             return ()
         kind, ran_ns = self.stall.kind, self.stall.cpu_ns
         if ran_ns is None or self.stall.end_ns is None:
             return (kind,)
-        share = ran_ns / (self.stall.end_ns - self.stall.start_ns)
-        if kind == "busy-loop" and ran_ns < MIN_STALL_NS:
-            return ("no-cpu",)
-        if kind == "blocked-loop" and share > _BUSY_SHARE:
-            return ("busy-loop", kind) if share < 1 - _BUSY_SHARE else ("busy-loop",)
-        return (kind,)
+        on_cpu = "busy-loop" if ran_ns >= MIN_STALL_NS else "no-cpu"
+        if kind == "busy-loop":
+            return (on_cpu,)
+        if kind != "blocked-loop":
+            return (kind,)
+        wanted_ns = ran_ns + (self.stall.delay_ns or 0)
+        share = wanted_ns / (self.stall.end_ns - self.stall.start_ns)
+        if share <= _WANTED_CPU:
+            return (kind,)
+        return (on_cpu, kind) if share < 1 - _WANTED_CPU else (on_cpu,)
 
     @property
     def sure(self) -> bool:
@@ -105,7 +110,7 @@ def parse(lines: Iterable[str]) -> Truth:
             begun[row["pid"], row["stall"]] = row
         else:
             stalls.append(_stall(begun.pop((row["pid"], row["ended"])), row))
-    stalls += [_stall(row, {"at_ns": None, "cpu_ns": None}) for row in begun.values()]
+    stalls += [_stall(row, {"at_ns": None}) for row in begun.values()]
     return Truth(tuple(sorted(stalls, key=lambda s: s.start_ns)), tuple(waits))
 
 
@@ -118,7 +123,8 @@ def _stall(begin: dict, end: dict) -> Stall:  # type: ignore[type-arg]
         lines=tuple(begin["lines"]),
         start_ns=begin["at_ns"],
         end_ns=end["at_ns"],
-        cpu_ns=end["cpu_ns"],
+        cpu_ns=end.get("cpu_ns"),
+        delay_ns=end.get("delay_ns"),
     )
 
 

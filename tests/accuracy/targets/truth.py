@@ -64,18 +64,24 @@ def begin(kind, culprit, tid=None, anyone=False):
     return number
 
 
-def end(number, cpu_ns=None):
-    """Logs that a stall ended; ``cpu_ns`` is how long its thread ran meanwhile."""
-    _say(ended=number, cpu_ns=cpu_ns, at_ns=time.monotonic_ns())
+def end(number, cpu_ns=None, delay_ns=None):
+    """Logs that a stall ended; its thread ran for ``cpu_ns`` and was kept off the CPU meanwhile."""
+    _say(ended=number, cpu_ns=cpu_ns, delay_ns=delay_ns, at_ns=time.monotonic_ns())
 
 
 @contextlib.contextmanager
 def stall(kind, culprit, tid=None):
     """A stall of this thread while the block runs."""
     number = begin(kind, culprit, tid)
-    ran_ns = time.thread_time_ns()
+    ran_ns, delay_ns = _cpu()
     yield
-    end(number, time.thread_time_ns() - ran_ns)
+    end(number, *(after - before for after, before in zip(_cpu(), (ran_ns, delay_ns))))
+
+
+def _cpu():
+    """For how long this thread has run, and waited for a CPU (proc(5), schedstat)."""
+    with open("/proc/thread-self/schedstat") as file:
+        return [int(part) for part in file.read().split()[:2]]
 
 
 def served(kind, due_ns, tid=None, anyone=False):
