@@ -151,6 +151,13 @@ def test_where_nobody_is_to_blame_blame_does_not_count() -> None:
     assert (score.found, score.blamable) == (1, 0)
 
 
+def test_without_the_cpu_nobody_is_to_blame_whatever_it_was_about_to_do() -> None:
+    cause = stall(1.0, 1.5, kind="busy-loop", cpu_ns=NS // 20)
+    no_cpu = finding((1.0, 1.5), kind="no-cpu", blame=None)
+    score = judge([no_cpu], [starved(1.0, 1.5, stall=cause)]).scores["no-cpu"]
+    assert (score.found, score.blamable) == (1, 0)
+
+
 # --- what the targets log --------------------------------------------------------------------
 
 

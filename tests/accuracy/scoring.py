@@ -65,7 +65,7 @@ def judge(findings: Iterable[Finding], starved: Sequence[Starved], start_ns: int
     """Scores a report against the starvation that the target logged since ``start_ns``."""
     scores: Scores = {}
     wrong: list[str] = []
-    matched: dict[Starved, list[tuple[Episode, Blame | None]]] = {}
+    matched: dict[Starved, list[tuple[Episode, Finding]]] = {}
     for finding in findings:
         if finding.verdict not in ALARMS:
             continue
@@ -74,7 +74,7 @@ def judge(findings: Iterable[Finding], starved: Sequence[Starved], start_ns: int
             match = _match(episode, starved)
             if match is not None and finding.kind in match.kinds:
                 score.right += match.sure
-                matched.setdefault(match, []).append((episode, finding.blame))
+                matched.setdefault(match, []).append((episode, finding))
             elif match is None or match.kinds or finding.kind != "no-cpu":
                 score.false += 1
                 wrong.append(_false(finding, episode, match, start_ns))
@@ -106,13 +106,13 @@ def _match(episode: Episode, starved: Sequence[Starved]) -> Starved | None:
 
 
 def _measure(
-    one: Starved, found: Sequence[tuple[Episode, Blame | None]], score: Score, start_ns: int
+    one: Starved, found: Sequence[tuple[Episode, Finding]], score: Score, start_ns: int
 ) -> list[str]:
     """Adds how well that starvation was told; gives what was not."""
     wrong = []
-    episode, blame = max(found, key=lambda f: f[0].length_s)
-    stall = one.stall
-    if stall is not None and stall.function is not None:
+    episode, finding = max(found, key=lambda f: f[0].length_s)
+    stall, blame = one.stall, finding.blame
+    if stall is not None and stall.function is not None and finding.kind != "no-cpu":
         score.blamable += 1
         if _is_right(blame, stall.function, stall.lines):
             score.blamed += 1
