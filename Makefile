@@ -7,7 +7,7 @@ DEMO := waitspy-demo
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit lint bench clean system pythons pictures
+.PHONY: demo test unit lint bench accuracy clean system pythons pictures
 
 demo: .venv/ready
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -37,6 +37,10 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks
+
+# How often findings are right, on every CPython here; takes hours. One case: ONLY=sleep
+accuracy: .venv/dev
+	$(BIN)/python -m tests.accuracy $(if $(ONLY),--only '$(ONLY)',--everything)
 
 # System packages: only what is missing, and only where apt can install it.
 system:

@@ -180,7 +180,7 @@ def _mark(
 
 def _holds(activity: Activity) -> bool:
     """Waiting for work, in a loop's poll or as an idle thread of a pool, holds nobody up."""
-    return activity.wait.kind not in {WaitKind.LOOP_POLL, WaitKind.POOL_IDLE}
+    return activity.wait.kind is not WaitKind.POOL_IDLE and blame.holds_up(activity)
 
 
 def _around(judged: Sequence[Finding], sources: SourceLines) -> dict[str, dict[int, str]]:

@@ -23,6 +23,7 @@ _MACHINERY = {
     "concurrent/futures/thread.py": {"_worker", "run"},
     "concurrent/futures/process.py": {"_process_worker"},
 }
+_COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
@@ -69,6 +70,29 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
     return stack[: len(base)] == base
 
 
+def holds_up(activity: Activity) -> bool:
+    """Whether that activity keeps a loop of its thread from serving.
+
+    A poll is what a thread does when it has nothing to do, unless a callback of one loop runs
+    another one: then the outer loop waits for the inner one's poll.
+    """
+    return activity.wait.kind is not WaitKind.LOOP_POLL or bool(_below_inner_loop(activity.stack))
+
+
+def guilty_frames(activity: Activity, base: Stack | None) -> Stack:
+    """The frames above the loop's base; of a callback that runs another loop, its own frames."""
+    if activity.wait.kind is WaitKind.LOOP_POLL:
+        return _below_inner_loop(activity.stack)
+    return above(activity.stack, base)
+
+
+def _below_inner_loop(stack: Stack) -> Stack:
+    """What lies between the innermost loop and the one whose callback runs it, if there is one."""
+    inner = _last_runner(stack)
+    outer = _last_runner(stack[:inner], entries=()) if inner else None
+    return () if outer is None else stack[outer + 1 : inner]
+
+
 def above(stack: Stack, base: Stack | None) -> Stack:
     """The frames that belong to the callback, or to what the thread does outside its loop."""
     start = 0
@@ -83,13 +107,17 @@ def above(stack: Stack, base: Stack | None) -> Stack:
 def blamed(frames: Stack) -> Frame | None:
     """The frame to blame among those above the base; None when only a C function is there.
 
-    The deepest frame of the program itself. Where the program is an installed package: the
+    The deepest frame of the program itself, a comprehension as the function around it (they are
+    inlined, or not, as the Python version has it). Where the program is an installed package: the
     deepest frame of the outermost package that is no framework. Else the framework's deepest
     frame, else the outermost library function, which then is the callback.
     """
     own = [f for f in frames if origin(f.file) is Origin.USER]
     if own:
-        return own[-1]
+        n = len(own) - 1
+        while n and _is_comprehension(own[n]) and own[n - 1].file == own[n].file:
+            n -= 1
+        return own[n]
     packages = [f for f in frames if origin(f.file) is Origin.PACKAGE]
     if packages:
         outermost = package(packages[0].file)
@@ -132,14 +160,18 @@ def in_callback(stack: Stack) -> bool:
     return len(stack) - 1 - runner > (1 if polls_one_above else 0)
 
 
-def _last_runner(stack: Stack) -> int | None:
+def _last_runner(stack: Stack, entries: tuple[str, ...] = _ENTRIES) -> int | None:
     for n in range(len(stack) - 1, -1, -1):
         name, file = base_name(stack[n].function), stack[n].file
         if (name in _RUNNERS and origin(file) is not Origin.USER) or (
-            name == "run" and file.endswith(_ENTRIES)
+            name == "run" and file.endswith(entries)
         ):
             return n
     return None
+
+
+def _is_comprehension(frame: Frame) -> bool:
+    return base_name(frame.function) in _COMPREHENSIONS
 
 
 def _is_machinery(frame: Frame) -> bool:

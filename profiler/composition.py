@@ -27,9 +27,12 @@ class Composition:
 def compose(states: Sequence[KernelState], start_ns: int, end_ns: int) -> Composition:
     """What the kernel says of the thread in that span; unknown time is left out.
 
-    State R alone does not mean on the CPU: what counts is the time that schedstat gained.
+    State R alone does not mean on the CPU: what counts is the time that schedstat gained. Nor does
+    it mean runnable all the time until the next look: the delay is what schedstat credited, which
+    it does when the thread gets the CPU, and the time since it last ran.
     """
-    ran = queued = stopped = blocked = 0
+    ran = stopped = blocked = 0
+    runnable = credited = waiting = 0
     first = max(0, bisect_right(states, start_ns, key=lambda s: s.at_ns) - 1)
     for n in range(first, len(states)):
         state = states[n]
@@ -46,13 +49,18 @@ def compose(states: Sequence[KernelState], start_ns: int, end_ns: int) -> Compos
         elif state.ran_ns is not None:
             gained = 0
         ran += gained
+        if following and following.queued_ns is not None and state.queued_ns is not None:
+            credited += following.queued_ns - state.queued_ns
+        waiting = 0 if gained else waiting
         if state.state in "Tt":
             stopped += length - gained
         elif state.syscall is None and state.state == "R":
-            queued += length - gained
+            runnable += length - gained
+            waiting += 0 if gained else length
         else:
             blocked += length - gained
-    return Composition(ran, queued, stopped, blocked)
+    queued = min(runnable, credited + waiting)
+    return Composition(ran, queued, stopped, blocked + runnable - queued)
 
 
 def cut(activities: Sequence[Activity], start_ns: int, end_ns: int) -> tuple[Activity, ...]:

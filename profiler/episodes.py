@@ -141,7 +141,7 @@ def _judge_blocked(
         running = blame.in_loop(activity.stack, base, never_idle=loop.seen == "serving")
         if activity.wait.kind is WaitKind.GIL:
             kind = "gil-bound"
-        elif activity.wait.kind is WaitKind.LOOP_POLL:
+        elif not blame.holds_up(activity):
             kind = ""  # its thread polls another loop (its own polls are cut out): left behind
         else:
             kind = "blocked-loop" if running else "parked-loop"

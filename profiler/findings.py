@@ -71,9 +71,9 @@ def _weigh(starvation: Starvation) -> _Blamed:
     waits: Counter[Wait] = Counter()
     for activity in starvation.guilty:
         length = activity.end_ns - activity.start_ns
-        if activity.wait.kind is WaitKind.LOOP_POLL:
-            continue  # its own poll holds up nobody
-        frames[blame.blamed(blame.above(activity.stack, starvation.base))] += length
+        if not blame.holds_up(activity):
+            continue
+        frames[blame.blamed(blame.guilty_frames(activity, starvation.base))] += length
         stacks[activity.stack] += length
         if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind in _ON_CPU_KINDS:
             waits[activity.wait] += length

@@ -147,6 +147,21 @@ def test_the_deepest_frame_of_the_program_is_blamed() -> None:
     assert blamed(above(library, POLL)) == frame("fetch@/app/client.py:41")
 
 
+def test_a_comprehension_is_blamed_as_the_function_around_it() -> None:
+    inner = stack("total@/app/sums.py:9 > <genexpr>@/app/sums.py:9")
+    assert blamed(inner) == inner[0]
+    assert blamed(stack("f@/app/a.py:1 > f.<locals>.<listcomp>@/app/a.py:2")) == frame(
+        "f@/app/a.py:1"
+    )
+    nested = stack("f@/app/a.py:1 > f.<locals>.<listcomp>@/app/a.py:1 > <genexpr>@/app/a.py:1")
+    assert blamed(nested) == nested[0]
+
+
+def test_a_generator_that_another_file_runs_is_blamed_itself() -> None:
+    given_away = stack("consume@/app/other.py:3 > rows.<locals>.<genexpr>@/app/sums.py:9")
+    assert blamed(given_away) == given_away[1]
+
+
 def test_a_program_frame_below_a_package_is_still_the_deepest() -> None:
     hook = stack("handle@/app/views.py:3 > send@site/requests/adapters.py:6 > hook@/app/hooks.py:8")
     assert blamed(DISPATCH + hook) == frame("hook@/app/hooks.py:8")

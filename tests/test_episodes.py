@@ -127,6 +127,26 @@ def test_a_loop_whose_owner_runs_another_loop_is_left_alone() -> None:
     assert told(starvations(record)) == []
 
 
+def test_a_callback_that_runs_another_loop_starves_the_outer_one() -> None:
+    inner = HANDLER + stack(
+        "BaseEventLoop.run_until_complete@lib/asyncio/base_events.py:674"
+        " > BaseEventLoop._run_once@lib/asyncio/base_events.py:1948"
+        " > EpollSelector.select@lib/selectors.py:468"
+    )
+    kernel = states(
+        (0, "epoll_wait 5"), (500, "run"), (510, "epoll_wait 9"), (1_500, "run"),
+        (1_510, "epoll_wait 5"),
+    )  # fmt: skip
+    record = worker(
+        shown={1: [(0, 500, POLL), (500, 1_510, inner), (1_510, END, POLL)]},
+        kernel={1: kernel},
+        epolls=[OPEN, opened(510, 9, 2), ready(700, 5), collected(1_510, 5)],
+    )
+    (found,) = starvations(record)
+    assert told([found]) == [("blocked-loop", 700, 1_510)]
+    assert blame.blamed(blame.guilty_frames(found.guilty[0], found.base)) == HANDLER[-1]
+
+
 def test_a_loop_whose_owner_is_dead_is_left_alone() -> None:
     kernel = {1: states((0, "epoll_wait 5"), (500, "gone")), 2: states((0, FUTEX))}
     record = worker(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from profiler import blame
 from profiler.composition import Composition, compose
-from profiler.model import EpollEvent, WorkerRecord
+from profiler.model import EpollEvent, KernelState, WorkerRecord
 from tests.build import (
     HANDLER,
     MS,
@@ -64,6 +65,18 @@ def test_unknown_time_is_left_out() -> None:
     spent = compose(rows, at(0), at(1_000))
     assert spent.ran_ns + spent.blocked_ns == 200 * MS
     assert compose((), at(0), at(1_000)) == Composition(0, 0, 0, 0)
+
+
+def test_a_thread_that_happens_to_run_at_every_look_was_not_queued_in_between() -> None:
+    """Short calls that block, one after the other: what the kernel credited as delay decides."""
+    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS, n) for n in range(31)]
+    assert compose(rows, at(0), at(300)) == Composition(60 * MS, 30 * MS, 0, 210 * MS)
+
+
+def test_a_delay_that_is_not_credited_yet_counts() -> None:
+    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS, n) for n in range(11)]
+    rows += [replace(rows[-1], at_ns=at(200))]
+    assert compose(rows, at(0), at(300)) == Composition(20 * MS, 210 * MS, 0, 70 * MS)
 
 
 def test_without_schedstat_the_state_decides() -> None:

@@ -16,7 +16,12 @@ from tests.live.running import ROOT
 from tests.live.test_servers import gunicorn, load
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_SLOW = {"make test", "make demo", "make lint"}  # what runs this test, and what contains it
+_SLOW = {
+    "make test",
+    "make demo",
+    "make lint",
+    "make accuracy",
+}  # what runs this test, and what contains it
 
 
 def _commands(name: str) -> list[str]:

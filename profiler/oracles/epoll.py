@@ -88,11 +88,11 @@ class EpollOracle:
                 yield [now_ns, epfd, "ready", is_ready]
             if not is_ready:
                 continue
+            watched.due = True  # also while polled: a thread that is woken may not get the CPU
             if epfd in watched.polling.values():  # it is being collected this very moment
                 epoll.next_look_ns = now_ns + _ONSET_NS
                 epoll.onset_told = False
                 continue
-            watched.due = True
             if now_ns >= epoll.next_look_ns:
                 watched.onset = watched.onset or not epoll.onset_told
                 epoll.onset_told = True

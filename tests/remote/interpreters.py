@@ -34,6 +34,10 @@ class Python:
             environment["PYTHONPATH"] = self.site
         return environment
 
+    def has(self, *modules: str) -> bool:
+        """Whether it can import all of these."""
+        return _has(self, modules)
+
     def __str__(self) -> str:
         return self.version
 
@@ -60,10 +64,11 @@ def with_modules(*modules: str) -> tuple[Python, ...]:
     return tuple(
         python
         for python in (*(p for p in found() if p.pair != HERE.pair), HERE)
-        if _has(python, modules)
+        if python.has(*modules)
     )
 
 
+@functools.cache
 def _has(python: Python, modules: tuple[str, ...]) -> bool:
     code = f"from importlib.util import find_spec; assert all(map(find_spec, {modules!r}))"
     done = subprocess.run(

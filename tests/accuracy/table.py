@@ -1,0 +1,147 @@
+"""What the runs gave, as Markdown tables, and whether the goals are met. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from profiler.model import NS
+from tests.accuracy.scoring import Score, Scores
+
+KINDS = (
+    "blocked-loop", "parked-loop", "busy-loop", "gil-bound", "no-cpu", "exhausted-pool",
+    "accept-backlog", "overloaded-loop", "overloaded-pool",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """The least shares, and the largest error of starved seconds (a share too)."""
+
+    precision: float
+    recall: float
+    blame: float
+    starved_error: float
+
+
+GOALS = Goals(precision=0.98, recall=0.97, blame=0.97, starved_error=0.05)
+LOSS_UNDER_LOAD = 0.03  # so much less recall is allowed while all cores are busy
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The quotients of a score; None where there was nothing to divide by."""
+
+    precision: float | None
+    recall: float | None
+    blame: float | None
+    starved_error: float | None
+    bound_s: float | None
+    worst_bound_s: float | None
+
+
+def measured(score: Score) -> Measured:
+    """Shares between 0 and 1; of the bounds' errors the median and the 95th percentile."""
+    bounds = sorted(score.bounds_ns)
+    return Measured(
+        precision=_share(score.right, score.right + score.false),
+        recall=_share(score.found, score.expected),
+        blame=_share(score.blamed, score.blamable),
+        starved_error=_share(score.starved_error_ns, score.starved_ns),
+        bound_s=statistics.median(bounds) / NS if bounds else None,
+        worst_bound_s=bounds[len(bounds) * 95 // 100] / NS if bounds else None,
+    )
+
+
+def total(scores: Iterable[Scores]) -> Scores:
+    """All of them added up by kind."""
+    sums: Scores = {}
+    for one in scores:
+        for kind, score in one.items():
+            sums.setdefault(kind, Score()).add(score)
+    return sums
+
+
+def whole(scores: Scores) -> Score:
+    """All kinds added up."""
+    sum_ = Score()
+    for score in scores.values():
+        sum_.add(score)
+    return sum_
+
+
+def by_kind(scores: Scores) -> str:
+    """One row for each kind, and one for all."""
+    rows = [(f"`{kind}`", scores[kind]) for kind in KINDS if kind in scores]
+    return _markdown("finding", [*rows, ("**all**", whole(scores))])
+
+
+def by_setting(settings: Sequence[tuple[str, Scores]]) -> str:
+    """One row for each interpreter and loop."""
+    return _markdown("on", [(name, whole(scores)) for name, scores in settings])
+
+
+def missed_goals(idle: Score, busy: Score | None = None) -> list[str]:
+    """In words, which goals were missed on an idle machine and on a busy one."""
+    found = _missed(idle, GOALS, "")
+    if busy is not None:
+        eased = Goals(
+            GOALS.precision, GOALS.recall - LOSS_UNDER_LOAD, GOALS.blame, GOALS.starved_error
+        )
+        found += _missed(busy, eased, ", all cores busy")
+        if busy.false > idle.false:
+            found.append(f"{busy.false - idle.false} false alarms more while all cores are busy")
+    return found
+
+
+def _missed(score: Score, goals: Goals, where: str) -> list[str]:
+    got = measured(score)
+    rows = [
+        ("precision", got.precision, goals.precision),
+        ("recall", got.recall, goals.recall),
+        ("blame", got.blame, goals.blame),
+    ]
+    found = [
+        f"{name} {value:.3f}, goal {goal:.3f}{where}"
+        for name, value, goal in rows
+        if value is not None and value < goal
+    ]
+    if got.starved_error is not None and got.starved_error > goals.starved_error:
+        found.append(f"starved seconds off by {got.starved_error:.1%}{where}")
+    return found
+
+
+def _markdown(first: str, rows: Sequence[tuple[str, Score]]) -> str:
+    head = (
+        first, "stalls", "precision", "recall", "blame", "starved seconds off by",
+        "bounds off by (median, 95 %)",
+    )  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name, score in rows:
+        got = measured(score)
+        cells = [
+            name,
+            str(score.expected),
+            f"{_quotient(got.precision)} ({score.false} false)",
+            _quotient(got.recall),
+            _quotient(got.blame),
+            "-" if got.starved_error is None else f"{got.starved_error:.1%}",
+            _bounds(got),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _bounds(got: Measured) -> str:
+    if got.bound_s is None or got.worst_bound_s is None:
+        return "-"
+    return f"{got.bound_s * 1000:.0f} ms, {got.worst_bound_s * 1000:.0f} ms"
+
+
+def _quotient(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _share(part: int, of: int) -> float | None:
+    return part / of if of else None

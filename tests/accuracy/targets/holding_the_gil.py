@@ -1,0 +1,75 @@
+"""A thread beside the loop that keeps the GIL, or lets go of it: argv keeps|lets-go.
+
+Clients wait for a loop that is otherwise healthy. Python 3.8 syntax.
+"""
+
+import asyncio
+import hashlib
+import sys
+import threading
+import time
+
+import loop_under_test
+import truth
+
+
+def text_of_a_number(number):
+    """One C function that never lets go of the GIL."""
+    return len(str(number))  # culprit
+
+
+def digest(data):
+    """One C function that lets go of it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def numbers():
+    """Huge numbers whose texts take from 0.15 to 0.9 seconds."""
+    size, found = 7**20000, []
+    while True:
+        start = time.perf_counter()
+        str(size)
+        length_s = time.perf_counter() - start
+        if length_s > 0.15:
+            found.append(size)
+        if length_s > 0.7:
+            return found
+        size = size**2 if length_s < 0.05 else size * 7**40000
+
+
+def keep_it(loop_tid):
+    found = numbers()
+    started.set()
+    for n in range(10**6):
+        time.sleep(loop_under_test.GAP_S)
+        number = truth.begin("gil-bound", text_of_a_number, tid=loop_tid)
+        text_of_a_number(found[n * 7 % len(found)])
+        truth.end(number)
+
+
+def let_go_of_it():
+    data = b"x" * 200_000_000
+    started.set()
+    while True:
+        digest(data)
+
+
+started = threading.Event()
+
+
+async def main():
+    if sys.argv[1] == "keeps":
+        thread = threading.Thread(target=keep_it, args=(threading.get_native_id(),), daemon=True)
+    else:
+        thread = threading.Thread(target=let_go_of_it, daemon=True)
+    thread.start()
+    started.wait()
+    facts, kept = await loop_under_test.start_victims(["io"])
+    truth.ready(**facts)
+    await asyncio.Event().wait()
+    return kept
+
+
+if hasattr(sys, "set_int_max_str_digits"):
+    sys.set_int_max_str_digits(0)
+loop_under_test.run(main())

@@ -1,0 +1,34 @@
+"""The quick cases of tests/accuracy on one Python; ``make accuracy`` runs all of them on all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.accuracy import runner, table
+from tests.accuracy.cases import CASES, Case
+from tests.accuracy.runner import Setting
+from tests.remote.interpreters import HERE
+
+pytestmark = pytest.mark.ptrace
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.quick], ids=lambda c: c.name)
+def test_what_starves_is_found_and_nothing_else(case: Case, tmp_path: Path) -> None:
+    outcome = runner.run(case, Setting(HERE), keep=tmp_path)
+    assert outcome.skipped is None
+    score = table.whole(outcome.scores)
+    assert score.false == 0, outcome.wrong
+    assert (score.found, score.blamed) == (score.expected, score.blamable), outcome.wrong
+    assert (score.expected > 0) == case.harmful, outcome.wrong
+
+
+def test_every_target_belongs_to_a_case() -> None:
+    helpers = {"truth.py", "loop_under_test.py", "client.py"}
+    scripts = {path.name for path in runner.TARGETS.glob("*.py")} - helpers
+    assert scripts == {case.script for case in CASES}
+
+
+def test_no_two_cases_have_the_same_name() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
