@@ -187,3 +187,34 @@ def test_every_stall_shows_who_keeps_the_gil(
         one.tick(now_ms * 10**6)
     writer.close()
     assert [now_ns // 10**6 for now_ns in sampler.dumped_ns] == dumped_ms
+
+
+class _Late(_Counting):
+    """An oracle that cannot start at once: the interpreter is not there yet."""
+
+    def __init__(self, name: str, refuses: int) -> None:
+        super().__init__(name, -1)
+        self.refuses = refuses
+
+    def attach(self, watched: Watched) -> str:
+        self.refuses -= 1
+        return "ok" if self.refuses < 0 else "its modules cannot be found"
+
+
+def test_an_oracle_that_cannot_start_is_tried_again_while_the_worker_is_young(
+    tmp_path: Path,
+) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    pid = os.getpid()
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    soon, never = _Late("soon", 2), _Late("never", 10**9)
+    one = Attachment(worker, _Idle(), (soon, never), writer, 0)
+    assert one.row["oracles"] == dict.fromkeys(("soon", "never"), "its modules cannot be found")
+    for now_s in range(1, 60):
+        one.tick(now_s * 10**9)
+    one.detach(60 * 10**9, "exited")
+    writer.close()
+    assert one.row["oracles"] == {"soon": "ok", "never": "its modules cannot be found"}
+    told = (tmp_path / "rec" / "oracles" / "soon" / f"{pid}.jsonl").read_text().splitlines()
+    assert json.loads(told[1]) == [2 * 10**9]
+    assert 10**9 - never.refuses < 20
