@@ -102,7 +102,7 @@ def _told(
     """The worker with what the ``asyncio`` oracle cannot see of it: loops of another library."""
     if worker.oracles.get("asyncio") != "ok" or any(event.facts for event in worker.loops):
         return worker
-    stacks = (a.stack for mine in activities[worker.worker.pid].values() for a in mine)
+    stacks = (a.stack for mine in activities.get(worker.worker.pid, {}).values() for a in mine)
     library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
     if library is None:
         return worker

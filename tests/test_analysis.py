@@ -413,3 +413,9 @@ def test_what_cannot_be_seen_of_another_librarys_loop_is_told() -> None:
     plain = replace(record, segments=(segment(0, END, {1: [(0, END, POLL)]}),))
     (told,) = analyse(recording(plain)).report.workers
     assert told.oracles["asyncio"] == "ok"
+
+
+def test_a_worker_of_which_nothing_was_recorded_is_told_all_the_same() -> None:
+    silent = worker(oracles={"asyncio": "ok"})
+    (told,) = analyse(recording(replace(silent, segments=(), states={}))).report.workers
+    assert told == silent
