@@ -9,6 +9,7 @@ from profiler.render.collapsed import CollapsedRenderer
 from profiler.render.flame import FlamegraphRenderer
 from profiler.render.json_report import JsonRenderer
 from profiler.render.markdown import MarkdownRenderer
+from profiler.render.pprof import PprofRenderer
 from profiler.render.report_format import ReportRenderer
 from profiler.render.speedscope import SpeedscopeRenderer
 from profiler.render.svg import SvgRenderer
@@ -24,4 +25,5 @@ FLAMEGRAPHS: Mapping[str, Callable[[Weight], FlamegraphRenderer]] = {
     "svg": SvgRenderer,
     "speedscope": SpeedscopeRenderer,
     "collapsed": CollapsedRenderer,
+    "pprof": PprofRenderer,
 }
