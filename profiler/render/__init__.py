@@ -9,6 +9,7 @@ from profiler.render.collapsed import CollapsedRenderer
 from profiler.render.flame import FlamegraphRenderer
 from profiler.render.json_report import JsonRenderer
 from profiler.render.markdown import MarkdownRenderer
+from profiler.render.perfetto import PerfettoRenderer
 from profiler.render.pprof import PprofRenderer
 from profiler.render.report_format import ReportRenderer
 from profiler.render.speedscope import SpeedscopeRenderer
@@ -26,4 +27,5 @@ FLAMEGRAPHS: Mapping[str, Callable[[Weight], FlamegraphRenderer]] = {
     "speedscope": SpeedscopeRenderer,
     "collapsed": CollapsedRenderer,
     "pprof": PprofRenderer,
+    "perfetto": PerfettoRenderer,
 }
