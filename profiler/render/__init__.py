@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from profiler.model import Weight
 from profiler.render.collapsed import CollapsedRenderer
+from profiler.render.firefox import FirefoxRenderer
 from profiler.render.flame import FlamegraphRenderer
 from profiler.render.json_report import JsonRenderer
 from profiler.render.markdown import MarkdownRenderer
@@ -27,5 +28,6 @@ FLAMEGRAPHS: Mapping[str, Callable[[Weight], FlamegraphRenderer]] = {
     "speedscope": SpeedscopeRenderer,
     "collapsed": CollapsedRenderer,
     "pprof": PprofRenderer,
+    "firefox": FirefoxRenderer,
     "perfetto": PerfettoRenderer,
 }
