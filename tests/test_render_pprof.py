@@ -229,8 +229,10 @@ def test_go_tool_pprof_reads_it(go: str, tmp_path: Path) -> None:
     assert "Type: victims" in top
     assert re.search(r"[\d.]+s .*\[sleep\] time\.sleep", top)
     assert re.search(r" <module> /srv/app/\S+/bin/uvicorn:8$", top, re.MULTILINE)
-    one = pprof(go, file, "-top", "-sample_index=wall", "-tagfocus=pid=4102", "-unit=ns",
-                "-nodefraction=0", "-nodecount=0")  # fmt: skip
+    all_nodes = ("-nodefraction=0", "-nodecount=0")
+    one = pprof(
+        go, file, "-top", "-sample_index=wall", "-tagfocus=pid=4102", "-unit=ns", *all_nodes
+    )
     wall_ns = sum(
         step.end_ns - step.start_ns
         for thread in examples.watched().threads
