@@ -14,6 +14,7 @@ from profiler import (
     episodes,
     findings,
     loops,
+    merge,
     pending_work,
     pools,
     timeline,
@@ -24,6 +25,7 @@ from profiler.model import (
     Activity,
     Finding,
     PendingSeries,
+    Profile,
     Recording,
     Report,
     SourceLines,
@@ -108,6 +110,36 @@ def _told(
         return worker
     why = f"its loop is {library}'s: of it only I/O is seen, not tasks, timers and timeouts"
     return replace(worker, oracles={**worker.oracles, "asyncio": why})
+
+
+def profile(judged: Analysis, *, lines: bool = False, pid: int | None = None) -> Profile:
+    """What was judged as one profile of all workers, or of worker ``pid`` alone.
+
+    ``lines`` keeps the lines of a function apart in the merged stacks.
+    """
+    info = judged.report.recording
+    merged = merge.merge(
+        judged.threads,
+        title=f"{info.target} on {info.host}, {info.started_at}",
+        start_ns=info.monotonic_start_ns,
+        end_ns=info.end_ns,
+        lines=lines,
+        pid=pid,
+    )
+    found = judged.report.findings
+    if pid is not None:
+        found = tuple(
+            replace(finding, episodes=tuple(e for e in finding.episodes if e.pid == pid))
+            for finding in found
+            if any(e.pid == pid for e in finding.episodes)
+        )
+    return replace(
+        merged,
+        started_at=info.started_at,
+        workers=tuple(r.worker for r in judged.report.workers if pid in {None, r.worker.pid}),
+        findings=found,
+        pending=tuple(series for series in judged.pending if pid in {None, series.pid}),
+    )
 
 
 def _activities(

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import click
 
-from profiler import __version__, analysis, arguments, discover, loading, merge, procfs
+from profiler import __version__, analysis, arguments, discover, loading, procfs
 from profiler import doctor as doctor_checks
 from profiler.budget import Budget
 from profiler.capture import Capture, Options
@@ -329,7 +329,10 @@ def flamegraph(
     lines: bool,
     output: str | None,
 ) -> None:
-    """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds."""
+    """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds.
+
+    firefox and perfetto, and speedscope after the merged profile, show each thread over time.
+    """
     renderer = FLAMEGRAPHS[format_](weight)
     if renderer.binary and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{format_} is not text: give a file with -o")
@@ -340,12 +343,7 @@ def flamegraph(
             f"pid {worker} is not in this recording",
             "its workers are " + ", ".join(map(str, pids)) if pids else "it has no workers",
         )
-    judged = analysis.analyse(loaded)
-    info = loaded.info
-    profile = merge.merge(
-        judged.threads, title=f"{info.target} on {info.host}, {info.started_at}",
-        start_ns=info.monotonic_start_ns, end_ns=info.end_ns, lines=lines, pid=worker,
-    )  # fmt: skip
+    profile = analysis.profile(analysis.analyse(loaded), lines=lines, pid=worker)
     with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
 

@@ -340,17 +340,6 @@ class WeightedStack:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """All workers as one weighted profile; ``merged`` is sorted by stack and has no duplicates."""
-
-    title: str
-    start_ns: int
-    end_ns: int
-    merged: tuple[WeightedStack, ...]
-    threads: tuple[ThreadActivity, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Blame:
     """The frame that holds the victims up; ``share`` of the finding's starved time was under it.
 
@@ -423,6 +412,26 @@ class Finding:
     def blame(self) -> Blame | None:
         """The frame with the largest share."""
         return self.blames[0] if self.blames else None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All workers as one weighted profile; ``merged`` is sorted by stack and has no duplicates.
+
+    What stands beside the stacks is for formats with a time axis: ``started_at`` is the wall clock
+    (ISO 8601) at ``start_ns``; ``workers``, ``findings`` and ``pending`` are those of the threads'
+    processes. Of a finding that other processes share, only ``episodes`` are cut to these.
+    """
+
+    title: str
+    start_ns: int
+    end_ns: int
+    merged: tuple[WeightedStack, ...]
+    threads: tuple[ThreadActivity, ...]
+    started_at: str | None = None
+    workers: tuple[Worker, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    pending: tuple[PendingSeries, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

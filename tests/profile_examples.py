@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from profiler.merge import merge
 from profiler.model import (
     NS,
     Activity,
+    Blame,
+    Episode,
+    Finding,
     Frame,
+    PendingSeries,
     Profile,
     Stack,
     ThreadActivity,
     Wait,
     WaitKind,
+    Worker,
 )
 
 START_NS = 86_400 * NS
@@ -167,7 +173,7 @@ def server_threads() -> list[ThreadActivity]:
             ("metrics", METRICS_STEPS),
         ]
         threads += [
-            ThreadActivity(pid, pid + index, name, tuple(activities(steps, scale)))
+            ThreadActivity(pid, pid + 10 * index, name, tuple(activities(steps, scale)))
             for index, (name, steps) in enumerate(rows)
         ]
     return threads
@@ -181,6 +187,99 @@ def server(*, lines: bool = False) -> Profile:
         start_ns=START_NS,
         end_ns=START_NS + LENGTH_NS,
         lines=lines,
+    )
+
+
+START_S = START_NS / NS
+STARTED_AT = "2026-01-02T03:04:05.250000+00:00"
+
+
+def at_ms(milliseconds: int) -> int:
+    """That many milliseconds after the profile's start, on its clock."""
+    return START_NS + milliseconds * 1_000_000
+
+
+def episode(pid: int, tid: int, start_s: float, end_s: float, **known: int) -> Episode:
+    """An episode whose times count from the profile's start."""
+    return Episode(pid, tid, START_S + start_s, START_S + end_s, ("asyncio", "epoll"), **known)
+
+
+def finding(
+    kind: str, stack: Stack, wait: Wait, *episodes: Episode, latent: bool = False
+) -> Finding:
+    """A finding that blames the stack's deepest frame."""
+    leaf = stack[-1:]
+    return Finding(
+        kind=kind,
+        verdict="latent" if latent else "starving",
+        wait=wait,
+        blames=tuple(Blame(one.function, one.file, one.line, 1.0, "x()") for one in leaf),
+        stack=stack,
+        pids=tuple(sorted({one.pid for one in episodes})),
+        threads=tuple(sorted({one.tid for one in episodes})),
+        episodes=episodes,
+        occurrences=len(episodes),
+        starved_s=sum(one.length_s for one in episodes),
+        longest_s=max(one.length_s for one in episodes),
+        victim_s=1.0,
+        share=0.1,
+        victims=(),
+        remedy="await it",
+        detail="a loop",
+    )
+
+
+BLOCKED = finding(
+    "blocked-loop",
+    REPORT,
+    Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep"),
+    episode(4101, 4101, 0.5, 1.0, pending_max=7, served=0),
+    episode(4101, 4101, 2.0, 2.5, pending_max=3),
+    episode(4102, 4102, 1.0, 1.25, pending_max=1),
+)
+PARKED = finding(
+    "parked-loop",
+    INBOX,
+    Wait(WaitKind.QUEUE, "self._inbox.get", "futex"),
+    # The same thread may own several loops, and so be late with both.
+    episode(4101, 4101, 0.75, 2.25, pending_max=12),
+    # What a process starves need not be a thread whose stacks were seen.
+    episode(4103, 9999, 3.0, 3.5),
+    episode(4100, 4100, 4.0, 4.5),
+)
+LATENT = finding(
+    "blocked-loop",
+    (),
+    Wait(WaitKind.UNKNOWN),
+    episode(4104, 4104, 6.0, 6.5),
+    latent=True,
+)
+PENDING = (
+    PendingSeries(
+        4101,
+        4101,
+        "loop on epoll descriptor 5",
+        "overdue",
+        ((at_ms(500), 7), (at_ms(800), 3), (at_ms(1000), 0)),
+    ),
+    PendingSeries(
+        4102, None, "listener 0.0.0.0:8000", "backlog", ((at_ms(-5), 2), (at_ms(900), 0))
+    ),
+    PendingSeries(4100, 4100, "loop on epoll descriptor 3", "unread", ((at_ms(40), 1),)),
+)
+
+
+def watched() -> Profile:
+    """The server with its workers, the episodes of its loops, and what waited on them."""
+    command = "/srv/app/.venv/bin/python -m uvicorn app:app --workers 4"
+    workers = [Worker(4100, 1, "master", command, 7)]
+    workers += [Worker(pid, 4100, "worker", command, pid) for pid in PIDS]
+    return replace(
+        server(),
+        started_at=STARTED_AT,
+        workers=tuple(workers),
+        findings=(BLOCKED, PARKED, LATENT),
+        pending=PENDING,
     )
 
 
@@ -232,7 +331,17 @@ def hostile() -> Profile:
         )
         for number, name in enumerate(HOSTILE)
     ]
-    return merge(threads, title="".join(HOSTILE), start_ns=START_NS, end_ns=START_NS + LENGTH_NS)
+    merged = merge(threads, title="".join(HOSTILE), start_ns=START_NS, end_ns=START_NS + LENGTH_NS)
+    attacks = "".join(HOSTILE)
+    sleep = Wait(WaitKind.SLEEP, attacks, attacks)
+    found = finding(attacks, (Frame(attacks, attacks, 2),), sleep, episode(1, 10, 0.0, 0.1))
+    return replace(
+        merged,
+        started_at=attacks,
+        workers=(Worker(1, 0, "worker", attacks, 1),),
+        findings=(replace(found, remedy=attacks),),
+        pending=(PendingSeries(1, 10, attacks, "ready", ((START_NS, 1),)),),
+    )
 
 
 def wide(stacks: int = 20_000, *, prefix: str = "function") -> Profile:

@@ -11,7 +11,7 @@ import jsonschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from profiler.analysis import Analysis, analyse
+from profiler.analysis import Analysis, analyse, profile
 from profiler.model import (
     Activity,
     Cost,
@@ -108,6 +108,28 @@ def test_the_same_block_in_all_workers_is_one_finding() -> None:
     (finding,) = analyse(recording(*some)).report.findings
     assert (finding.pids, finding.occurrences) == ((100, 200, 300), 3)
     assert finding.starved_s == 1.5
+
+
+def test_a_profile_is_of_all_workers_or_of_one() -> None:
+    some = [blocked(pid, share, 1_000 + 500 * share) for share, pid in enumerate((100, 200, 300))]
+    judged = analyse(recording(*some))
+    whole, one = profile(judged), profile(judged, pid=200)
+    assert whole.findings == judged.report.findings
+    assert whole.pending == judged.pending
+    assert [w.pid for w in whole.workers] == [100, 200, 300]
+    assert whole.started_at == judged.report.recording.started_at
+    (finding,) = one.findings
+    assert {episode.pid for episode in finding.episodes} == {200}
+    assert {series.pid for series in one.pending} == {200}
+    assert {thread.pid for thread in one.threads} == {200}
+    assert [w.pid for w in one.workers] == [200]
+    assert profile(judged, pid=400).findings == ()
+
+
+def test_a_profile_can_keep_lines_apart() -> None:
+    judged = analyse(recording(blocked()))
+    assert {frame.line for one in profile(judged).merged for frame in one.stack} == {None}
+    assert 41 in {f.line for one in profile(judged, lines=True).merged for f in one.stack}
 
 
 def test_a_healthy_recording_has_no_finding() -> None:

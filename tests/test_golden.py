@@ -19,7 +19,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from profiler import analysis, loading, merge
+from profiler import analysis, loading
 from profiler.errors import RecordingError
 from profiler.model import WEIGHTS
 from profiler.render import FLAMEGRAPHS, REPORTS
@@ -34,20 +34,17 @@ def outputs(name: str) -> Iterator[tuple[str, bytes]]:
     """Every format of a golden recording, loaded and judged anew."""
     loaded = loading.load(str(record.folder(name)))
     judged = analysis.analyse(loaded)
-    info = loaded.info
     for format_, make in REPORTS.items():
         stream = TextIOWrapper(BytesIO(), "utf-8", newline="")
         make().render(judged.report, stream)
         yield format_, written(stream)
     for lines in (False, True):
-        profile = merge.merge(
-            judged.threads, title=info.target, start_ns=info.monotonic_start_ns,
-            end_ns=info.end_ns, lines=lines,
-        )  # fmt: skip
+        profile = analysis.profile(judged, lines=lines)
         for format_, make_graph in FLAMEGRAPHS.items():
             for weight in WEIGHTS:
+                graph = make_graph(weight)
                 stream = TextIOWrapper(BytesIO(), "utf-8", newline="")
-                make_graph(weight).render(profile, stream)
+                graph.render(profile, stream.buffer if graph.binary else stream)
                 yield f"{format_} {weight} {lines}", written(stream)
 
 

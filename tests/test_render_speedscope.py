@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import tarfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -30,9 +26,10 @@ from profiler.model import (
 from profiler.render.flame import FlamegraphRenderer
 from profiler.render.speedscope import SpeedscopeRenderer
 from tests import profile_examples as examples
+from tests.readers import npm
 
 PACKAGE = "speedscope@1.25.0"
-SCHEMA = "package/dist/release/file-format-schema.json"
+SCHEMA = "dist/release/file-format-schema.json"
 PROFILES = {
     "server": examples.server,
     "idle": examples.idle,
@@ -43,26 +40,8 @@ PROFILES = {
 
 @cache
 def schema() -> dict[str, Any]:
-    """The schema that speedscope ships, kept in the user's cache between runs."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = root / "waitspy-tests" / PACKAGE
-    kept = folder / "file-format-schema.json"
-    if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", str(folder)]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=60)
-        except (OSError, subprocess.SubprocessError) as error:
-            if os.environ.get("CI"):
-                pytest.fail(f"npm cannot fetch {PACKAGE}: {error}")
-            pytest.skip(f"npm cannot fetch {PACKAGE}: {error}")
-        with tarfile.open(folder / "speedscope-1.25.0.tgz") as archive:
-            member = archive.extractfile(SCHEMA)
-            assert member is not None
-            partial = kept.with_suffix(f".{os.getpid()}")
-            partial.write_bytes(member.read())
-        partial.replace(kept)
-    loaded: dict[str, Any] = json.loads(kept.read_text())
+    """The schema that speedscope ships."""
+    loaded: dict[str, Any] = json.loads((npm.folder(PACKAGE) / SCHEMA).read_text())
     return loaded
 
 

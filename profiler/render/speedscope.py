@@ -6,14 +6,12 @@ The format is described by https://www.speedscope.app/file-format-schema.json.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
 from profiler import __version__
-from profiler.merge import merged_stack
 from profiler.model import NS, Frame, Profile, Stack, ThreadActivity, Weight
-from profiler.render import escape
+from profiler.render import escape, tracks
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
@@ -112,29 +110,17 @@ def _events(thread: ThreadActivity, zero_ns: int, frames: _Frames) -> list[dict[
     """Balanced open and close events; frames that go on from one activity to the next stay open."""
     events: list[dict[str, Any]] = []
     stack: Stack = ()
-    until_ns = thread.activities[0].start_ns
-    for activity in thread.activities:
-        start_ns = max(activity.start_ns, until_ns)
-        if activity.end_ns <= start_ns:
-            continue
-        following = merged_stack(activity, lines=True)
-        shared = _shared(stack, following) if start_ns == until_ns else 0
-        _close(events, stack, shared, (until_ns - zero_ns) / NS, frames)
-        at_s = (start_ns - zero_ns) / NS
+    until_ns = zero_ns
+    for step in tracks.steps(thread):
+        kept = tracks.shared(stack, step.stack) if step.start_ns == until_ns else 0
+        _close(events, stack, kept, (until_ns - zero_ns) / NS, frames)
+        at_s = (step.start_ns - zero_ns) / NS
         events.extend(
-            {"type": "O", "frame": frames.number(frame), "at": at_s} for frame in following[shared:]
+            {"type": "O", "frame": frames.number(frame), "at": at_s} for frame in step.stack[kept:]
         )
-        stack, until_ns = following, activity.end_ns
+        stack, until_ns = step.stack, step.end_ns
     _close(events, stack, 0, (until_ns - zero_ns) / NS, frames)
     return events
-
-
-def _shared(one: Sequence[Frame], other: Sequence[Frame]) -> int:
-    """How many frames both begin with."""
-    count = 0
-    while count < min(len(one), len(other)) and one[count] == other[count]:
-        count += 1
-    return count
 
 
 def _close(
