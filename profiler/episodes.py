@@ -148,7 +148,8 @@ def _judge_blocked(
         spent[kind] += activity.end_ns - activity.start_ns
     if not spent:
         # Starved for certain, but no stack was sampled in that time: nobody is blamed.
-        yield _make("blocked-loop", span, (), base)
+        parked = service.was_parked(worker.loops, loop.epfd, span.end_ns)
+        yield _make("parked-loop" if parked else "blocked-loop", span, (), base)
         return
     kind = spent.most_common(1)[0][0]
     if kind == "gil-bound":

@@ -22,6 +22,13 @@ def addresses(events: Iterable[LoopEvent], epfd: int) -> frozenset[int]:
     return frozenset(e.loop for e in events if e.facts is not None and e.facts.epfd == epfd)
 
 
+def was_parked(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
+    """Whether the loop object on that descriptor was last seen outside of its ``run_forever``."""
+    facts = [e.facts for e in events if e.facts is not None and e.at_ns <= at_ns]
+    mine = [one for one in facts if one.epfd == epfd and not one.closed]
+    return bool(mine) and mine[-1].how not in {None, "running"}
+
+
 def served_at(events: Sequence[LoopEvent]) -> tuple[int, ...]:
     """When the counters of one loop's queue show that callbacks had been run since before."""
     times = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiler import blame
+from profiler.loop_events import LoopEvent, LoopFacts
 from profiler.model import KernelState, WaitKind
 from tests.build import (
     HANDLER,
@@ -333,3 +334,13 @@ def test_a_selector_of_no_known_loop_counts_where_clients_wait(
     record = worker(shown=shown, kernel=kernel, epolls=events, oracles=oracles)
     starving = [s for s in starvations(record) if not s.latent]
     assert len(starving) == episodes
+
+
+def test_without_a_stack_the_loop_object_tells_whether_it_was_parked() -> None:
+    _, kernel = one_callback(NAP)
+    epolls = [OPEN, ready(1_100, 5), collected(1_600, 5)]
+    for how, kind in (("running", "blocked-loop"), ("history", "parked-loop")):
+        facts = LoopFacts("asyncio", 5, 1, how, closed=False)
+        record = worker(kernel=kernel, epolls=epolls, loops=(LoopEvent(at(0), 7, facts=facts),))
+        (found,) = starvations(record)
+        assert (found.kind, found.guilty) == (kind, ())
