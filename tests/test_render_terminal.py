@@ -180,6 +180,15 @@ def test_the_verdict_is_the_first_line(name: str) -> None:
     assert shown(report, width=500).splitlines()[0] == words.verdict_sentence(report)
 
 
+def test_what_several_processes_share_starved_once() -> None:
+    """As a listener: its episodes are not one for each process that could have accepted."""
+    finding = report_examples.blocked_loop()
+    shared = replace(finding, episodes=tuple(replace(e, pid=4312) for e in finding.episodes))
+    assert len(shared.pids) == 2
+    said = words.starved_words(shared)
+    assert said == "6.15 s, 62 % of the recording, 3 times, longest 2.35 s"
+
+
 def test_without_findings_the_unseen_follows_the_verdict() -> None:
     text = flat(report_examples.half_blind())
     assert text.index("not seen") < text.index("processes pid")

@@ -175,7 +175,7 @@ def starved_words(finding: Finding) -> str:
     if finding.verdict == "latent":
         return f"{times}{longest}"
     once = finding.occurrences == 1  # then it is the longest, too
-    many = len(finding.pids)
+    many = len({episode.pid for episode in finding.episodes})
     # the seconds of several processes are added up, which may make more than the recording
     total = f" over {many} processes" if many > 1 else ""
     part = f"{share(finding.share / max(1, many))} of the recording{' each' if many > 1 else ''}"
