@@ -38,7 +38,6 @@ _PARKED = Expected(
     # The response (io), the plugin's timeout (timer), the flush itself (task), and what the last
     # iteration before the park had scheduled (callback).
     victims=frozenset({"task", "timer", "callback", "io"}),
-    victim="Buffer.flush",
 )
 
 TRUTH: Mapping[str, Expected] = {
