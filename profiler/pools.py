@@ -275,6 +275,8 @@ def _anyio_run(stack: Stack) -> int | None:
 
 
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
+    if pool.info.kind == "limiter" and pool.info.size is not None:
+        threads = pool.info.size  # its threads are found by their stacks: some may have shown none
     many = f"all {threads} threads" if threads > 1 else "its only thread"
     if stuck:
         return f"deadlock of {pool.title}: {many} wait for work that only this pool can run"

@@ -98,7 +98,8 @@ def test_tasks_that_wait_for_a_token_of_anyio() -> None:
     assert one.kind == "exhausted-pool"
     assert one.threads == ((100, 21), (100, 22))
     assert {item.kind for item in one.items} == {"task"}
-    assert one.detail == "AnyIO's worker threads: all 2 threads"
+    # The limiter's own number: some of its threads may not have been sampled all the time.
+    assert one.detail == "AnyIO's worker threads: all 40 threads"
 
 
 def test_a_batch_that_its_owner_waits_for_is_no_starvation() -> None:
