@@ -32,7 +32,7 @@ TRUTH: Mapping[str, Expected] = {
         wait="sleep",
         victims=frozenset({"work-item"}),
         victim="getaddrinfo",
-        share=(0.5, 1.1),
+        share=(0.5, 1.3),
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),
 }

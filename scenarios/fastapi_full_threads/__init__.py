@@ -36,7 +36,7 @@ TRUTH: Mapping[str, Expected] = {
         wait="socket",
         victims=frozenset({"task"}),
         processes=WORKERS,
-        share=(0.4, 1.1),
+        share=(0.4, 1.3),
         also=frozenset({"overloaded-loop"}),  # forty answers at once
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),

@@ -34,7 +34,7 @@ TRUTH: Mapping[str, Expected] = {
         wait="socket",
         victims=frozenset({"io", "connection"}),
         processes=WORKERS,
-        share=(0.5, 1.1),
+        share=(0.5, 1.3),
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),
 }

@@ -31,7 +31,7 @@ TRUTH: Mapping[str, Expected] = {
         source="ordered = sorted(latencies)",
         wait="on-cpu",
         victims=frozenset({"io", "timer", "callback", "task", "connection"}),
-        share=(0.3, 1.1),
+        share=(0.3, 1.3),
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),
 }

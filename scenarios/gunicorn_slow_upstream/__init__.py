@@ -37,7 +37,7 @@ _SYNC = Expected(
     wait="socket",
     victims=frozenset({"connection"}),
     processes=WORKERS,
-    share=(0.5, 1.1),
+    share=(0.5, 1.3),
 )
 
 TRUTH: Mapping[str, Expected] = {

@@ -35,7 +35,7 @@ TRUTH: Mapping[str, Expected] = {
         wait="queue",
         victims=frozenset({"io", "timer", "callback", "task"}),
         processes=WORKERS,
-        share=(0.4, 1.1),
+        share=(0.4, 1.3),
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),
 }
