@@ -31,7 +31,7 @@ class Expected:
     the load's time (the option ``--seconds``) that its episodes cover in a process, on average
     over the processes that have any; ``longest_s`` bounds its longest episode. ``also`` are kinds
     that may accompany it. With ``required`` False the finding may be missing, but if there is one
-    it must be this one.
+    it must be this one. ``hidden`` is what must be said of a worker that cannot be seen whole.
     """
 
     options: tuple[str, ...]
@@ -48,6 +48,7 @@ class Expected:
     processes: int = 1
     share: tuple[float, float] | None = None
     also: frozenset[str] = frozenset()
+    hidden: str | None = None
 
     @property
     def path(self) -> Path | None:

@@ -98,7 +98,7 @@ def test_truth_states_something_to_find_and_something_to_stay_silent_about(
 def ill_formed(expected: Expected) -> list[str]:
     """What is wrong with one variant's truth."""
     if expected.kind is None:
-        silent = Expected(expected.options)
+        silent = Expected(expected.options, hidden=expected.hidden)
         return [] if expected == silent else ["silence has neither blame nor victims"]
     wrong = [f"unknown kind {k}" for k in {expected.kind, *expected.also} if k not in KINDS]
     if not expected.victims or expected.victims - VICTIMS:

@@ -38,7 +38,7 @@ TRUTH: Mapping[str, Expected] = {
         wait="socket",
         victims=frozenset({"io", "connection", "callback", "task"}),
         processes=WORKERS,
-        share=(0.25, 0.7),
+        share=(0.15, 0.7),  # a blocked worker starves nobody while the other one accepts
         longest_s=0.75,  # Redis answers no later than this; a second cart may wait right behind
     ),
     "healthy": Expected(("--seconds", "6", "--healthy")),

@@ -37,7 +37,7 @@ async def play(stage: Stage) -> None:
         await stage.load(
             Load("redis pauses", pause, clients=1, gap_s=scenario.PAUSE_EVERY_S),
             Load(path, get(port, path), clients=4),
-            Load("/healthz", get(port, "/healthz"), clients=2),
+            Load("/healthz", get(port, "/healthz"), clients=4, gap_s=0.03),
         )
 
 

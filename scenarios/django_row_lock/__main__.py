@@ -40,7 +40,7 @@ async def play(stage: Stage) -> None:
 
         def customer(account: int) -> Load:
             path = f"/accounts/{account}"
-            return Load(path, get(port, path), clients=1)
+            return Load(path, get(port, path), clients=1, gap_s=0.15)
 
         await stage.load(
             Load("another session's lock", lock_row, clients=1, gap_s=scenario.FREE_S),

@@ -43,6 +43,7 @@ async def serve(port: int, upstream_port: int) -> None:
     routes = [("/price/sync", Price), ("/price/async", PriceAwaited), ("/", Home)]
     app = Application(routes)
     app.settings[UPSTREAM] = f"http://127.0.0.1:{upstream_port}/"
+    await AsyncHTTPClient().fetch(app.settings[UPSTREAM])  # its first use loads half of Tornado
     app.listen(port, "127.0.0.1")
     await asyncio.Event().wait()
 

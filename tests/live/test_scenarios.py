@@ -24,6 +24,9 @@ def test_the_report_says_what_is_true(name: str, variant: str, tmp_path: Path) -
     done = waitspy("scenario", "run", name, "--profile", "-o", folder, "--", *expected.options)
     assert done.returncode == 0, done.stdout + done.stderr
     report = read_report(folder)
+    if expected.hidden is not None:
+        told = [why for worker in report["workers"] for why in worker["oracles"].values()]
+        assert any(expected.hidden in why for why in told), told
     found = [finding for finding in report["findings"] if counts(finding, expected)]
     if expected.kind is None or (not expected.required and not found):
         assert found == [], said(report)
