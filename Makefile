@@ -51,7 +51,8 @@ pythons: $(SITES)
 	timeout 120 tools/sid_pythons.sh .pythons $(RARE_PYTHONS)
 
 .pythons/site-%: | .venv/dev
-	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: anyio asgiref uvloop
+	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: \
+		anyio asgiref uvloop exceptiongroup typing-extensions  # the last two: pip looks at its own version only
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "waitspy needs Python 3.11 or newer: make PYTHON=/path/to/it"; exit 1; }
