@@ -42,6 +42,7 @@ class _Process:
     epolls: dict[int, _Epoll] = field(default_factory=dict)
     poller: select.poll = field(default_factory=select.poll)
     next_scan_ns: int = 0
+    unseen: bool = True
     sockets: unread.Sockets | None = None
 
 
@@ -76,8 +77,10 @@ class EpollOracle:
         if process is None:
             return
         unknown = set(watched.polling.values()) - process.epolls.keys()
-        if unknown or (watched.ran and now_ns >= process.next_scan_ns):
+        process.unseen |= watched.ran
+        if unknown or (process.unseen and now_ns >= process.next_scan_ns):
             yield from self._rescan(watched, process, now_ns, unknown)
+            process.unseen = False
         ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
         for epfd, epoll in process.epolls.items():
             is_ready = epoll.duplicate in ready

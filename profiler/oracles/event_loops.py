@@ -48,6 +48,7 @@ class _Process:
     reader: Reader
     loops: dict[int, _Loop] = field(default_factory=dict)
     next_scan_ns: int = 0
+    unseen: bool = True
 
 
 class LoopsOracle:
@@ -72,11 +73,13 @@ class LoopsOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
+        process.unseen |= watched.ran
         try:
-            if watched.ran and now_ns >= process.next_scan_ns:
+            if process.unseen and now_ns >= process.next_scan_ns:
                 yield from self._rescan(process, now_ns)
+                process.unseen = False
             for loop in process.loops.values():
-                if watched.ran:
+                if watched.ran or loop.service is None:
                     yield from _serve(process.reader, loop, now_ns)
                 if _polls(loop.facts, watched):
                     loop.quiet_since_ns = now_ns
@@ -84,6 +87,7 @@ class LoopsOracle:
                     yield from _look(process.reader, loop, now_ns)
         except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone
+            process.unseen = watched.ran  # what stands still is not worth a second try
         except (OSError, Unavailable):  # the process is ending, or asyncio cannot be read
             process.loops.clear()
             process.next_scan_ns = now_ns + NS
