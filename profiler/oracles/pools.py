@@ -110,10 +110,10 @@ def _wants_scan(process: _Process, watched: Watched, now_ns: int) -> bool:
 
 
 def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     found: dict[int, PoolFacts | LimiterFacts] = {p.queue: p for p in process.reader.pools()}
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
-    spent_ns = time.monotonic_ns() - began_ns
+    spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
     process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
     process.next_scan_ns = max(now_ns + _RESCAN_NS, process.soonest_scan_ns)
@@ -145,11 +145,11 @@ def _told(facts: PoolFacts | LimiterFacts) -> tuple[Any, ...]:
 
 
 def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     facts = queue.facts
     waiting = isinstance(facts, LimiterFacts)
     items = reader.waiting(facts) if isinstance(facts, LimiterFacts) else reader.queued(facts)
-    queue.next_read_ns = now_ns + int((time.monotonic_ns() - began_ns) / _SHARE)
+    queue.next_read_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
     if items is None or items == queue.items:
         return
     if items[:1] != queue.items[:1]:
@@ -176,7 +176,7 @@ def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int
 
 
 def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     queue.looked = True
     row: dict[str, Any] = {}
     found = _find(reader, key, queue.facts)
@@ -185,7 +185,7 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]
         if isinstance(found, PoolFacts):
             stuck = reader.waiting_on_itself(found)
             row["on_itself"] = sorted(stuck)
-    spent_ns = time.monotonic_ns() - began_ns
+    spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
     if row:
         yield [now_ns, key, "waits", row]
