@@ -83,8 +83,9 @@ class Starved:
         denied = (self.stall.delay_ns or 0) / (self.stall.end_ns - self.stall.start_ns)
         wanted = denied + ran_ns / (self.stall.end_ns - self.stall.start_ns)
         if kind == "busy-loop":
-            # Of a piece it is not known in which part the thread ran.
-            return (on_cpu, "no-cpu") if self.cut and denied > _MIXED else (on_cpu,)
+            # Of a piece it is not known in which part the thread ran; looks come every 10 ms.
+            unsure = self.cut or abs(ran_ns - MIN_STALL_NS) < MIN_STALL_NS / 4
+            return ("busy-loop", "no-cpu") if unsure and denied > _MIXED else (on_cpu,)
         if kind == "overloaded-loop" and denied > _MIXED:
             return ("no-cpu", kind) if denied < 1 - _MIXED else ("no-cpu",)
         if kind == "blocked-loop" and wanted > _MIXED:
