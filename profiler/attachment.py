@@ -53,6 +53,7 @@ class Attachment:
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
         self._measured: tuple[int, int] | None = None
         self._last_dump_ns = 0
+        self._wants_dump = False
         self._gone = False
         self._span = interpreter.runtime_span(worker.pid)
         if self._span is not None:
@@ -79,7 +80,7 @@ class Attachment:
             cpu_ns = -1
         self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
-        self._watched.due = self._watched.onset = False
+        self._watched.onset = False
         if self._missing and now_ns >= self._tried_ns + _RETRY_NS:
             self._tried_ns = now_ns
             if now_ns < self._attached_ns + _YOUNG_NS:
@@ -93,8 +94,10 @@ class Attachment:
             self._writer.append(oracle.name, self.pid, rows)
         if self._watched.tids != self._named:
             self._name_threads(now_ns)
-        if self._watched.onset:
-            self.stalls += 1
+        self.stalls += self._watched.onset
+        # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
+        self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
+        if self._wants_dump:
             self._dump(now_ns)
 
     def step(self, now_ns: int) -> None:
@@ -169,6 +172,7 @@ class Attachment:
             now_ns - self._last_dump_ns >= every_ns
         ):
             self._last_dump_ns = now_ns
+            self._wants_dump = False
             self.sampler.dump(now_ns)
 
     def _name_threads(self, now_ns: int) -> None:

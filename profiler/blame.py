@@ -24,6 +24,7 @@ _MACHINERY = {
     "concurrent/futures/process.py": {"_process_worker"},
 }
 _COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
+_LONG_POLL_NS = 200_000_000  # several samples at any rate but the lowest
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
@@ -31,16 +32,21 @@ def base_stack(activities: Iterable[Activity]) -> Stack | None:
     """What the thread showed for the longest time while its loop polled; None if never seen.
 
     A poll too short to be sampled falls into whatever stack stood around it. So only stacks
-    count that the thread showed mostly while it polled.
+    count that the thread showed mostly while it polled, or during a long poll: a C function that
+    a loop in C calls shows the stack of the poll as well.
     """
     polled: Counter[Stack] = Counter()
     shown: Counter[Stack] = Counter()
+    longest: dict[Stack, int] = {}
     for activity in activities:
         length = activity.end_ns - activity.start_ns
         shown[activity.stack] += length
         if activity.wait.kind is WaitKind.LOOP_POLL:
             polled[activity.stack] += length
-    own = Counter({s: length for s, length in polled.items() if length * 2 >= shown[s]})
+            longest[activity.stack] = max(longest.get(activity.stack, 0), length)
+    own = Counter(
+        {s: ns for s, ns in polled.items() if ns * 2 >= shown[s] or longest[s] >= _LONG_POLL_NS}
+    )
     return own.most_common(1)[0][0] if own else None
 
 

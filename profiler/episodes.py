@@ -13,12 +13,11 @@ from dataclasses import replace
 from profiler import blame, loops, service
 from profiler.composition import compose, cut
 from profiler.loops import Loop, Pending
-from profiler.model import Activity, Stack, WaitKind, WorkerRecord
+from profiler.model import Activity, KernelState, Stack, WaitKind, WorkerRecord
 from profiler.starvation import Item, Starvation
 from profiler.timeline import still_spans
 
 _HALF = 0.5
-_LITTLE = 0.2
 
 
 def find(
@@ -136,8 +135,9 @@ def _judge_blocked(
 ) -> Iterator[Starvation]:
     loop = span.loop
     guilty = cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
+    waits = [activity for activity in guilty if activity.wait.kind is not WaitKind.ON_CPU]
     spent: Counter[str] = Counter()
-    for activity in guilty:
+    for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
         running = blame.in_loop(activity.stack, base, never_idle=loop.seen == "serving")
         if activity.wait.kind is WaitKind.GIL:
             kind = "gil-bound"
@@ -222,12 +222,19 @@ def _overloaded(
         spent = compose(worker.states.get(loop.tid, ()), start_ns, until_ns)
         if spent.kept_ns >= (until_ns - start_ns) * _HALF:
             yield _make("no-cpu", span, (), base, evidence=("threads",))
-        elif spent.kept_ns < (until_ns - start_ns) * _LITTLE:
+        elif _late_anyhow(items, worker.states.get(loop.tid, ()), min_stall_ns):
             done = cut(activities.get(loop.tid, ()), start_ns, until_ns)
             guilty = [a for a in done if a.wait.kind is not WaitKind.LOOP_POLL]
             served = service.count_between(events, start_ns, until_ns)
             made = _make("overloaded-loop", span, guilty, base, evidence=("threads",))
             yield replace(made, served=served)
+
+
+def _late_anyhow(items: Sequence[Item], states: Sequence[KernelState], min_stall_ns: int) -> bool:
+    """Whether something would have waited that long with all the CPU that its thread wanted."""
+    longest = max(items, key=lambda item: item.end_ns - item.start_ns)
+    kept_ns = compose(states, longest.start_ns, longest.end_ns).kept_ns
+    return longest.end_ns - longest.start_ns - kept_ns >= min_stall_ns
 
 
 def _make(

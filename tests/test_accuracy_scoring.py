@@ -218,6 +218,9 @@ def test_starvation_is_cut_to_the_recording() -> None:
         ("blocked-loop", 0.05, 0.45, ("no-cpu", "blocked-loop")),
         ("blocked-loop", 0.05, 0.85, ("no-cpu",)),
         ("parked-loop", 0.0, 0.0, ("parked-loop",)),
+        ("overloaded-loop", 0.7, 0.3, ("overloaded-loop",)),
+        ("overloaded-loop", 0.5, 0.5, ("no-cpu", "overloaded-loop")),
+        ("overloaded-loop", 0.2, 0.8, ("no-cpu",)),
     ],
 )
 def test_what_the_thread_did_is_measured(

@@ -218,3 +218,56 @@ def test_an_oracle_that_cannot_start_is_tried_again_while_the_worker_is_young(
     told = (tmp_path / "rec" / "oracles" / "soon" / f"{pid}.jsonl").read_text().splitlines()
     assert json.loads(told[1]) == [2 * 10**9]
     assert 10**9 - never.refuses < 20
+
+
+class _Scripted:
+    """An oracle that says at each tick what it is told to, and notes what was due before it looked."""
+
+    name: ClassVar[str] = "scripted"
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *ticks: tuple[bool, int | None]) -> None:
+        self._ticks = iter(ticks)
+        self._began = False
+        self.was_due: list[bool] = []
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        self.was_due.append(watched.due)
+        watched.due, futex = next(self._ticks)
+        watched.onset = watched.due and not self._began
+        self._began = watched.due
+        watched.blocked = {} if futex is None else {watched.worker.pid: (202, futex)}
+        return iter(())
+
+    def detach(self, watched: Watched) -> None: ...
+
+
+def _ticked(oracle: _Scripted, ticks: int, folder: Path) -> list[int]:
+    """When dumps were asked for, in milliseconds, if every tenth there is a tick."""
+    writer = Writer(str(folder / "rec"), {"clock": {}})
+    sampler = _Idle()
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, sampler, (oracle,), writer, 0)
+    one._span = (100, 200)
+    one.rate_hz = 100.0
+    for n in range(ticks):
+        one.tick((1000 + 10 * n) * 10**6)
+    writer.close()
+    return [now_ns // 10**6 for now_ns in sampler.dumped_ns]
+
+
+def test_who_keeps_the_gil_is_asked_when_its_waiter_is_caught_waiting(tmp_path: Path) -> None:
+    """It wakes every few milliseconds to ask for it, and may be seen running when a stall begins."""
+    oracle = _Scripted((True, None), (True, None), (True, 150), (True, 150), (False, None))
+    assert _ticked(oracle, 5, tmp_path) == [1020]
+    calm = _Scripted((True, None), (False, None), (False, 150))
+    assert _ticked(calm, 3, tmp_path / "calm") == []
+
+
+def test_the_threads_are_told_what_was_due_at_the_tick_before(tmp_path: Path) -> None:
+    oracle = _Scripted((True, None), (False, None), (False, None))
+    _ticked(oracle, 3, tmp_path)
+    assert oracle.was_due == [False, True, False]

@@ -43,6 +43,12 @@ def test_without_a_poll_there_is_no_base() -> None:
     assert base_stack([]) is None
 
 
+def test_a_long_poll_shows_the_base_even_if_c_functions_show_it_for_longer() -> None:
+    seen = [activity(0, 300, C_BASE, POLLS), activity(300, 900, C_BASE, SLEEPS)]
+    assert base_stack(seen) == C_BASE
+    assert base_stack([activity(0, 100, C_BASE, POLLS), *seen[1:]]) is None
+
+
 # --- running or parked ----------------------------------------------------------------------------
 
 

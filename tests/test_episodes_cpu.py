@@ -9,8 +9,10 @@ import pytest
 
 from profiler import blame
 from profiler.composition import Composition, compose
+from profiler.loop_events import LoopEvent, LoopFacts
 from profiler.model import EpollEvent, KernelState, WorkerRecord
 from tests.build import (
+    GIL_WORD,
     HANDLER,
     MS,
     POLL,
@@ -228,3 +230,47 @@ def test_a_loop_that_itself_held_the_gil_in_the_dump_is_not_its_own_victim() -> 
     dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=1),)
     (found,) = starvations(gil(dumps=dumps))
     assert found.guilty == ()
+
+
+def test_who_wants_the_gil_wakes_to_ask_for_it() -> None:
+    """On a busy machine it is seen runnable as often as waiting, but that is no blocking call."""
+    rows = [*states((0, "epoll_wait 5"))]
+    for n in range(30):
+        marks = (n * MS // 50, n * MS // 5, n)
+        rows.append(KernelState(at(1_000 + 20 * n), "R", None, None, *marks))
+        rows.append(KernelState(at(1_012 + 20 * n), "S", 202, GIL_WORD, *marks))
+    rows.append(KernelState(at(1_600), "S", 232, 5, 30 * MS // 50, 6 * MS, 30))
+    record = worker(
+        shown={1: [(0, END, POLL)]},
+        kernel={1: tuple(rows)},
+        epolls=[OPEN, ready(1_000, 5), collected(1_600, 5)],
+    )
+    assert told(starvations(record)) == [("gil-bound", 1_000, 1_600)]
+
+
+# --- overloaded -------------------------------------------------------------------------------------
+
+
+def crowded(kept: float) -> WorkerRecord:
+    """100 callbacks at once, of 5 ms each; that share of each 10 ms the thread is off the CPU."""
+    ran_ns, kept_ns = round(10 * MS * (1 - kept)), round(10 * MS * kept)
+    rows = [*states((0, "epoll_wait 5"))]
+    events = [
+        LoopEvent(at(0), 1, facts=LoopFacts("asyncio", 5, 1, "running", False)),
+        LoopEvent(at(0), 1, service=(0, 100)),
+    ]
+    for n in range(51):
+        marks = (n * ran_ns, n * kept_ns, n)
+        rows.append(KernelState(at(1_000 + 10 * n), "R", None, None, *marks))
+        events.append(LoopEvent(at(1_000 + 10 * n), 1, service=(100 - 2 * n, 200 + 2 * n)))
+    rows.append(replace(rows[-1], at_ns=at(1_510), state="S", syscall=232, arg0=5))
+    shown = {1: [(0.0, 1_000, POLL), (1_000, 1_510, SPIN), (1_510, float(END), POLL)]}
+    return worker(shown=shown, kernel={1: tuple(rows)}, epolls=[OPEN], loops=tuple(events))
+
+
+@pytest.mark.parametrize(
+    ("kept", "kind"), [(0.0, "overloaded-loop"), (0.4, "overloaded-loop"), (0.9, "no-cpu")]
+)
+def test_a_loop_that_is_late_has_too_much_to_do_or_too_little_cpu(kept: float, kind: str) -> None:
+    (found,) = starvations(crowded(kept))
+    assert told([found]) == [(kind, 1_000, 1_500)]

@@ -25,9 +25,10 @@ class Watched:
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
     ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
     thread to its syscall number and first argument. ``due`` is set while I/O waits uncollected
-    on some epoll of the process, ``onset`` at the one tick at which such a wait is old enough to
-    look like the start of an episode. ``reader`` reads its memory, once an oracle has asked for
-    it, or is the reason why it cannot be read.
+    on some epoll of the process, or other work has begun to wait on a loop (for oracles that look
+    before the one that sees it: at the tick before), ``onset`` at the one tick at which such a
+    wait is old enough to look like the start of an episode. ``reader`` reads its memory, once an
+    oracle has asked for it, or is the reason why it cannot be read.
     """
 
     worker: Worker

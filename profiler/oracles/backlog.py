@@ -109,21 +109,21 @@ class BacklogOracle:
                 namespace.diag.close()
 
     def _refresh(self, namespace: _Namespace, pid: int, now_ns: int) -> None:
-        began_ns = time.monotonic_ns()
+        began_ns = time.thread_time_ns()
         found = namespace.diag.listening() if namespace.diag else _from_table(pid)
         namespace.listening = {one.inode: one for one in found}
         if namespace.known != namespace.listening.keys():
             namespace.known = frozenset(namespace.listening)
-        spent_ns = time.monotonic_ns() - began_ns
+        spent_ns = time.thread_time_ns() - began_ns
         wait_ns = 0 if any(one.waiting for one in found) else _IDLE_NS
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
     def _rescan(self, process: _Process, pid: int, now_ns: int) -> Iterator[Row]:
-        began_ns = time.monotonic_ns()
+        began_ns = time.thread_time_ns()
         listening = process.namespace.listening
         held = {inode: fd for fd, inode in _sockets(pid).items() if inode in listening}
-        process.next_scan_ns = now_ns + int((time.monotonic_ns() - began_ns) / _SHARE)
+        process.next_scan_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
         process.known = process.namespace.known
         for inode in process.fds.keys() - held.keys():
             process.told.pop(inode, None)
@@ -151,7 +151,7 @@ class BacklogOracle:
 
     def _accepted(self, process: _Process, pid: int, found: Listening, now_ns: int) -> int | None:
         """How many connections that came in there the process holds; None when not known."""
-        began_ns = time.monotonic_ns()
+        began_ns = time.thread_time_ns()
         count = None
         with suppress(OSError, ValueError):
             inodes = set(_sockets(pid).values()) - {found.inode}
@@ -161,7 +161,7 @@ class BacklogOracle:
             else:
                 rows = nettable.read_unix(pid, inodes=inodes)
                 count = sum(row.path == found.name and not row.listening for row in rows)
-        spent_ns = time.monotonic_ns() - began_ns
+        spent_ns = time.thread_time_ns() - began_ns
         process.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
         return count
 

@@ -42,6 +42,7 @@ class _Process:
     epolls: dict[int, _Epoll] = field(default_factory=dict)
     poller: select.poll = field(default_factory=select.poll)
     next_scan_ns: int = 0
+    unseen: bool = True
     sockets: unread.Sockets | None = None
 
 
@@ -76,9 +77,12 @@ class EpollOracle:
         if process is None:
             return
         unknown = set(watched.polling.values()) - process.epolls.keys()
-        if unknown or (watched.ran and now_ns >= process.next_scan_ns):
+        process.unseen |= watched.ran
+        if unknown or (process.unseen and now_ns >= process.next_scan_ns):
             yield from self._rescan(watched, process, now_ns, unknown)
+            process.unseen = False
         ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
+        watched.due = False
         for epfd, epoll in process.epolls.items():
             is_ready = epoll.duplicate in ready
             if is_ready != (epoll.ready_since_ns is not None):
@@ -111,7 +115,7 @@ class EpollOracle:
     def _rescan(
         self, watched: Watched, process: _Process, now_ns: int, unknown: set[int]
     ) -> Iterator[Row]:
-        began_ns = time.monotonic_ns()
+        began_ns = time.thread_time_ns()
         try:
             fds = descriptors.epoll_fds(watched.pid)
         except OSError:
@@ -133,7 +137,7 @@ class EpollOracle:
             process.epolls[epfd] = _Epoll(duplicate, self._share(duplicate))
             process.poller.register(duplicate, select.POLLIN)
             yield [now_ns, epfd, "open", process.epolls[epfd].share]
-        spent_ns = time.monotonic_ns() - began_ns
+        spent_ns = time.thread_time_ns() - began_ns
         process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _RESCAN_SHARE))
 
     def _share(self, duplicate: int) -> int:
@@ -148,9 +152,9 @@ class EpollOracle:
 
     def _look(self, process: _Process, epfd: int, epoll: _Epoll, now_ns: int) -> Iterator[Row]:
         assert process.sockets is not None
-        began_ns = time.monotonic_ns()
+        began_ns = time.thread_time_ns()
         found = process.sockets.unread(epfd)
-        spent_ns = time.monotonic_ns() - began_ns
+        spent_ns = time.thread_time_ns() - began_ns
         epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
         if found is not None:
             rows = [list(astuple(s)) for s in found]

@@ -28,17 +28,23 @@ from profiler.remote.values import (
 
 _QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
+_BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
 _RESCAN_NS = NS // 2
 _SHARE = 0.01  # of one core at the most, for each of rescans and snapshots of one worker
 
 
 @dataclass(slots=True)
 class _Loop:
-    """One loop and what was last seen of it."""
+    """One loop and what was last seen of it.
+
+    It has served nothing since ``quiet_since_ns``; ``late_since_ns`` is the same if it was seen
+    that something waits.
+    """
 
     facts: LoopFacts
     service: Service | None = None
     quiet_since_ns: int = 0
+    late_since_ns: int = -1
     next_look_ns: int = 0
     told: tuple[Any, ...] = ()
 
@@ -48,6 +54,7 @@ class _Process:
     reader: Reader
     loops: dict[int, _Loop] = field(default_factory=dict)
     next_scan_ns: int = 0
+    unseen: bool = True
 
 
 class LoopsOracle:
@@ -72,18 +79,28 @@ class LoopsOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
+        process.unseen |= watched.ran
         try:
-            if watched.ran and now_ns >= process.next_scan_ns:
+            if process.unseen and now_ns >= process.next_scan_ns:
                 yield from self._rescan(process, now_ns)
+                process.unseen = False
             for loop in process.loops.values():
-                if watched.ran:
+                if watched.ran or loop.service is None:
                     yield from _serve(process.reader, loop, now_ns)
                 if _polls(loop.facts, watched):
                     loop.quiet_since_ns = now_ns
                 elif now_ns >= max(loop.quiet_since_ns + _QUIET_NS, loop.next_look_ns):
-                    yield from _look(process.reader, loop, now_ns)
+                    for row in _look(process.reader, loop, now_ns):
+                        watched.onset |= loop.late_since_ns != loop.quiet_since_ns
+                        loop.late_since_ns = loop.quiet_since_ns
+                        yield row
+                watched.due |= (
+                    loop.late_since_ns == loop.quiet_since_ns
+                    and now_ns < loop.quiet_since_ns + _BEGINNING_NS
+                )
         except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone
+            process.unseen = watched.ran  # what stands still is not worth a second try
         except (OSError, Unavailable):  # the process is ending, or asyncio cannot be read
             process.loops.clear()
             process.next_scan_ns = now_ns + NS
@@ -93,9 +110,9 @@ class LoopsOracle:
         self._processes.pop(watched.pid, None)
 
     def _rescan(self, process: _Process, now_ns: int) -> Iterator[Row]:
-        began_ns = time.monotonic_ns()
+        began_ns = time.thread_time_ns()
         found = {facts.address: facts for facts in process.reader.loops()}
-        spent_ns = time.monotonic_ns() - began_ns
+        spent_ns = time.thread_time_ns() - began_ns
         process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _SHARE))
         for address in process.loops.keys() - found.keys():
             del process.loops[address]
@@ -130,12 +147,14 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
 def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
     if loop.facts.closed or loop.facts.ready is None:
         return
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     snapshot = reader.gated_snapshot(loop.facts, tries=1)
-    spent_ns = time.monotonic_ns() - began_ns
-    loop.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
-    if snapshot is None:
+    spent_ns = time.thread_time_ns() - began_ns
+    soonest_ns = now_ns + int(spent_ns / _SHARE)
+    if snapshot is None:  # the thread ran meanwhile: try again soon
+        loop.next_look_ns = soonest_ns
         return
+    loop.next_look_ns = max(now_ns + _LOOK_NS, soonest_ns)
     timers = snapshot.timers
     if timers is not None and not timers.overdue and timers.next_due_s is not None:
         # Nothing is due yet: look again when something will have been for a while.

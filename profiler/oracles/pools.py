@@ -27,7 +27,10 @@ _SHARE = 0.01  # of one core at the most, for rescans, looks and each queue of o
 
 @dataclass(slots=True)
 class _Queue:
-    """One pool or limiter, the items last seen in its queue, and how many were taken so far."""
+    """One pool or limiter, the items last seen in its queue, and how many were taken so far.
+
+    ``unseen`` says that the process has run since the queue was read.
+    """
 
     facts: PoolFacts | LimiterFacts
     told: tuple[Any, ...]
@@ -37,6 +40,7 @@ class _Queue:
     next_read_ns: int = 0
     next_look_ns: int = 0
     looked: bool = False
+    unseen: bool = True
 
 
 @dataclass(slots=True)
@@ -46,6 +50,7 @@ class _Process:
     tids: frozenset[int] = frozenset()
     next_scan_ns: int = 0
     soonest_scan_ns: int = 0
+    unseen: bool = True
 
 
 class PoolsOracle:
@@ -70,12 +75,16 @@ class PoolsOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
+        process.unseen |= watched.ran
         try:
-            if watched.ran and _wants_scan(process, watched, now_ns):
+            if process.unseen and _wants_scan(process, watched, now_ns):
                 yield from _rescan(process, watched, now_ns)
+                process.unseen = False
             for key, queue in process.queues.items():
-                if watched.ran and now_ns >= queue.next_read_ns:
+                queue.unseen |= watched.ran
+                if queue.unseen and now_ns >= queue.next_read_ns:
                     yield from _read(process.reader, key, queue, now_ns)
+                    queue.unseen = False
                 if queue.items and now_ns >= max(
                     queue.head_since_ns + _STUCK_NS, queue.next_look_ns
                 ):
@@ -83,6 +92,7 @@ class PoolsOracle:
                     yield from _look(process.reader, key, queue, now_ns)
         except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone
+            process.unseen = watched.ran  # what stands still is not worth a second try
         except (OSError, Unavailable):  # the process is ending
             process.queues.clear()
             process.next_scan_ns = process.soonest_scan_ns = now_ns + NS
@@ -100,10 +110,10 @@ def _wants_scan(process: _Process, watched: Watched, now_ns: int) -> bool:
 
 
 def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     found: dict[int, PoolFacts | LimiterFacts] = {p.queue: p for p in process.reader.pools()}
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
-    spent_ns = time.monotonic_ns() - began_ns
+    spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
     process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
     process.next_scan_ns = max(now_ns + _RESCAN_NS, process.soonest_scan_ns)
@@ -135,11 +145,11 @@ def _told(facts: PoolFacts | LimiterFacts) -> tuple[Any, ...]:
 
 
 def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     facts = queue.facts
     waiting = isinstance(facts, LimiterFacts)
     items = reader.waiting(facts) if isinstance(facts, LimiterFacts) else reader.queued(facts)
-    queue.next_read_ns = now_ns + int((time.monotonic_ns() - began_ns) / _SHARE)
+    queue.next_read_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
     if items is None or items == queue.items:
         return
     if items[:1] != queue.items[:1]:
@@ -166,7 +176,7 @@ def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int
 
 
 def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
-    began_ns = time.monotonic_ns()
+    began_ns = time.thread_time_ns()
     queue.looked = True
     row: dict[str, Any] = {}
     found = _find(reader, key, queue.facts)
@@ -175,7 +185,7 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]
         if isinstance(found, PoolFacts):
             stuck = reader.waiting_on_itself(found)
             row["on_itself"] = sorted(stuck)
-    spent_ns = time.monotonic_ns() - began_ns
+    spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
     if row:
         yield [now_ns, key, "waits", row]

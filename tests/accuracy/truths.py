@@ -10,7 +10,7 @@ from profiler.model import NS
 
 MIN_STALL_NS = NS // 10  # the tool's default
 SURE_NS = MIN_STALL_NS * 3 // 2  # shorter ones may be found or not
-_WANTED_CPU = 0.4  # between this and 1 minus this, either is right
+_MIXED = 0.4  # between this and 1 minus this, either is right
 _SURE_AT_EDGE_NS = MIN_STALL_NS * 3  # the same where the recording's edge cuts it
 
 
@@ -80,15 +80,17 @@ class Starved:
         if ran_ns is None or self.stall.end_ns is None:
             return (kind,)
         on_cpu = "busy-loop" if ran_ns >= MIN_STALL_NS else "no-cpu"
+        denied = (self.stall.delay_ns or 0) / (self.stall.end_ns - self.stall.start_ns)
+        wanted = denied + ran_ns / (self.stall.end_ns - self.stall.start_ns)
         if kind == "busy-loop":
-            return (on_cpu,)
-        if kind != "blocked-loop":
-            return (kind,)
-        wanted_ns = ran_ns + (self.stall.delay_ns or 0)
-        share = wanted_ns / (self.stall.end_ns - self.stall.start_ns)
-        if share <= _WANTED_CPU:
-            return (kind,)
-        return (on_cpu, kind) if share < 1 - _WANTED_CPU else (on_cpu,)
+            # Of a piece it is not known in which part the thread ran; looks come every 10 ms.
+            unsure = self.cut or abs(ran_ns - MIN_STALL_NS) < MIN_STALL_NS / 4
+            return ("busy-loop", "no-cpu") if unsure and denied > _MIXED else (on_cpu,)
+        if kind == "overloaded-loop" and denied > _MIXED:
+            return ("no-cpu", kind) if denied < 1 - _MIXED else ("no-cpu",)
+        if kind == "blocked-loop" and wanted > _MIXED:
+            return (on_cpu, kind) if wanted < 1 - _MIXED else (on_cpu,)
+        return (kind,)
 
     @property
     def sure(self) -> bool:

@@ -13,9 +13,9 @@ import loop_under_test
 import truth
 
 
-def text_of_a_number(number):
+def square(number):
     """One C function that never lets go of the GIL."""
-    return len(str(number))  # culprit
+    return number * number  # culprit
 
 
 def digest(data):
@@ -24,17 +24,17 @@ def digest(data):
 
 
 def numbers():
-    """Huge numbers whose texts take from 0.15 to 0.9 seconds."""
-    size, found = 7**20000, []
+    """Huge numbers whose squares take from 0.2 to 0.9 seconds."""
+    number, found = 7**100_000, []
     while True:
         start = time.perf_counter()
-        str(size)
+        square(number)
         length_s = time.perf_counter() - start
-        if length_s > 0.15:
-            found.append(size)
-        if length_s > 0.7:
+        if length_s > 0.2:
+            found.append(number)
+        if length_s > 0.6:
             return found
-        size = size**2 if length_s < 0.05 else size * 7**40000
+        number *= 7**200_000 if length_s < 0.1 else 7**600_000
 
 
 def keep_it(loop_tid):
@@ -42,8 +42,8 @@ def keep_it(loop_tid):
     started.set()
     for n in range(10**6):
         time.sleep(loop_under_test.GAP_S)
-        number = truth.begin("gil-bound", text_of_a_number, tid=loop_tid)
-        text_of_a_number(found[n * 7 % len(found)])
+        number = truth.begin("gil-bound", square, tid=loop_tid)
+        square(found[n * 7 % len(found)])
         truth.end(number)
 
 
@@ -70,6 +70,4 @@ async def main():
     return kept
 
 
-if hasattr(sys, "set_int_max_str_digits"):
-    sys.set_int_max_str_digits(0)
 loop_under_test.run(main())

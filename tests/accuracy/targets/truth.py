@@ -19,6 +19,7 @@ MARK = "# culprit"
 _LEAST_NS = 50_000_000
 _LOG = os.open(os.environ["TRUTH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 _numbers = itertools.count()
+_begun = {}
 
 
 def _say(**row):
@@ -51,37 +52,43 @@ def begin(kind, culprit, tid=None, anyone=False):
         name = getattr(culprit, "culprits", culprit.__name__)
         source, first = inspect.getsourcelines(culprit)
         lines = [n for n, line in enumerate(source, first) if line.rstrip().endswith(MARK)]
+    tid = threading.get_native_id() if tid is None else tid
     number = next(_numbers)
+    _begun[number] = tid, _cpu(tid)
     _say(
         stall=number,
         kind=kind,
         function=name,
         lines=lines,
-        tid=threading.get_native_id() if tid is None else tid,
+        tid=tid,
         anyone=anyone,
         at_ns=time.monotonic_ns(),
     )
     return number
 
 
-def end(number, cpu_ns=None, delay_ns=None):
-    """Logs that a stall ended; its thread ran for ``cpu_ns`` and was kept off the CPU meanwhile."""
-    _say(ended=number, cpu_ns=cpu_ns, delay_ns=delay_ns, at_ns=time.monotonic_ns())
+def end(number):
+    """Logs that a stall ended, and how long its thread ran and waited for a CPU meanwhile."""
+    now_ns = time.monotonic_ns()
+    tid, before = _begun.pop(number)
+    spent = [now - then for now, then in zip(_cpu(tid), before)]
+    _say(ended=number, at_ns=now_ns, **dict(zip(("cpu_ns", "delay_ns"), spent)))
+
+
+def _cpu(tid):
+    """For how long a thread has run, and waited for a CPU (proc(5), schedstat)."""
+    if not tid:
+        return []
+    with open("/proc/self/task/%d/schedstat" % tid) as file:
+        return [int(part) for part in file.read().split()[:2]]
 
 
 @contextlib.contextmanager
 def stall(kind, culprit, tid=None):
     """A stall of this thread while the block runs."""
     number = begin(kind, culprit, tid)
-    ran_ns, delay_ns = _cpu()
     yield
-    end(number, *(after - before for after, before in zip(_cpu(), (ran_ns, delay_ns))))
-
-
-def _cpu():
-    """For how long this thread has run, and waited for a CPU (proc(5), schedstat)."""
-    with open("/proc/thread-self/schedstat") as file:
-        return [int(part) for part in file.read().split()[:2]]
+    end(number)
 
 
 def served(kind, due_ns, tid=None, anyone=False):
