@@ -7,7 +7,7 @@ DEMO := waitspy-demo
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit lint bench accuracy clean system pythons pictures
+.PHONY: demo test unit lint bench accuracy scenarios clean system pythons pictures
 
 demo: .venv/ready
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -28,7 +28,12 @@ test: lint unit
 
 unit: .venv/dev system
 	@test -d .pythons/usr || $(MAKE) pythons || echo "going on without Pythons from Debian sid" >&2
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone and not slow"
+	$(BIN)/python -m pytest -m "alone and not slow"
+
+# Every variant of every scenario, recorded under load and compared with its truth.
+scenarios: .venv/dev system
+	$(BIN)/python -m pytest tests/live/test_scenarios.py
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .

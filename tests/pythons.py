@@ -34,6 +34,12 @@ def found() -> dict[str, str]:
     return {version: path for _, (version, path) in sorted(by_minor.items())}
 
 
+def ends() -> dict[str, str]:
+    """The oldest and the newest of them: for what differs little between versions."""
+    versions = list(found())
+    return {version: found()[version] for version in {*versions[:1], *versions[-1:]}}
+
+
 def _version(path: str) -> str | None:
     code = "import platform; print(platform.python_version())"
     try:

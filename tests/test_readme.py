@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.running import ROOT
-from tests.live.test_servers import gunicorn, load
+from tests.live.web import gunicorn, load
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _SLOW = {

@@ -12,6 +12,8 @@ import pytest
 from profiler.model import NS
 from profiler.stopping import ENDING, Received, Signals
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def acted() -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ from tests.accuracy.cases import CASES, Case
 from tests.accuracy.runner import Setting
 from tests.remote.interpreters import HERE
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.quick], ids=lambda c: c.name)

@@ -14,7 +14,7 @@ from profiler import loading, timeline
 from profiler.model import Interval
 from tests.live.running import TARGETS, record, target
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 _ERROR_S = 0.020
 

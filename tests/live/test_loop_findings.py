@@ -11,7 +11,7 @@ import pytest
 from tests.live.harms import check, harms
 from tests.live.running import TARGETS, Target, client, record, said, starving, target
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 _SERVER = TARGETS / "loop_server.py"
 

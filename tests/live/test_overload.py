@@ -9,7 +9,7 @@ import pytest
 
 from tests.live.running import TARGETS, record, said, target
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 MANY = TARGETS / "many_callbacks.py"
 

@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.live.running import ROOT, TARGETS, record, said, starving, stop_tree, target
-from tests.pythons import found
+from tests.live.running import TARGETS, record, said, starving, target
+from tests.live.web import load, uvicorn
+from tests.pythons import ends
 
 pytestmark = pytest.mark.ptrace
 
-PYTHONS = found()
-EACH = [pytest.param(path, id=version) for version, path in PYTHONS.items()]
+PYTHONS = ends()
+ENDS = [pytest.param(path, id=version) for version, path in PYTHONS.items()]
 POOLS = TARGETS / "pools.py"
 
 
-@contextlib.contextmanager
-def load(port: int, path: str, concurrency: int) -> Iterator[None]:
-    with target([sys.executable, TARGETS / "http_load.py", port, path, concurrency]):
-        yield
-
-
-@contextlib.contextmanager
-def fastapi() -> Iterator[tuple[int, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--port", str(port), "tests.live.targets.fastapi_app:app"],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    try:
-        while "Uvicorn running" not in process.stderr.readline():
-            assert process.poll() is None, "uvicorn ended"
-        yield process.pid, port
-    finally:
-        stop_tree(process.pid)
-        process.communicate()
-
-
-@pytest.mark.parametrize("python", EACH)
+@pytest.mark.parametrize("python", ENDS)
 def test_quick_work_behind_blocking_calls_in_the_default_executor(
     python: str, tmp_path: Path
 ) -> None:
@@ -61,7 +34,7 @@ def test_quick_work_behind_blocking_calls_in_the_default_executor(
     assert finding["detail"] == "the default executor: all 3 threads"
 
 
-@pytest.mark.parametrize("python", EACH)
+@pytest.mark.parametrize("python", ENDS)
 def test_a_pool_that_waits_for_itself_is_a_deadlock(python: str, tmp_path: Path) -> None:
     with target([python, POOLS, "deadlock"]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=2)
@@ -88,7 +61,7 @@ def test_more_work_than_a_pool_can_do_is_late(tmp_path: Path) -> None:
 
 
 def test_sixty_calls_of_a_synchronous_endpoint_exhaust_forty_threads(tmp_path: Path) -> None:
-    with fastapi() as (pid, port), load(port, "/in-a-thread", 60):
+    with uvicorn() as (pid, port), load(port, "/in-a-thread", 60):
         report = record(pid, tmp_path / "rec", seconds=5)
     (finding,) = starving(report)
     assert finding["kind"] == "exhausted-pool", said(report)
@@ -100,7 +73,7 @@ def test_sixty_calls_of_a_synchronous_endpoint_exhaust_forty_threads(tmp_path: P
 
 
 def test_twenty_calls_do_not(tmp_path: Path) -> None:
-    with fastapi() as (pid, port), load(port, "/in-a-thread", 20):
+    with uvicorn() as (pid, port), load(port, "/in-a-thread", 20):
         report = record(pid, tmp_path / "rec", seconds=3)
     assert starving(report) == [], said(report)
 

@@ -15,7 +15,7 @@ from tests.live.running import TARGETS, wait_until
 from tests.remote.interpreters import HERE, Python, found, with_modules
 from tests.remote.started import started
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 LOOPS = TARGETS / "remote_loops.py"
 

@@ -14,10 +14,21 @@ pytestmark = pytest.mark.ptrace
 
 _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
 
-VARIANTS = [(name, variant) for name, scenario in SCENARIOS.items() for variant in scenario.truth]
+_SLOW = {("buffer-vs-job", variant) for variant in ("cap", "high", "job")}
+
+VARIANTS = [
+    pytest.param(
+        name,
+        variant,
+        id=f"{name}:{variant}",
+        marks=[pytest.mark.slow] if (name, variant) in _SLOW else [],
+    )
+    for name, scenario in SCENARIOS.items()
+    for variant in scenario.truth
+]
 
 
-@pytest.mark.parametrize(("name", "variant"), VARIANTS, ids=map(":".join, VARIANTS))
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_the_report_says_what_is_true(name: str, variant: str, tmp_path: Path) -> None:
     expected = SCENARIOS[name].truth[variant]
     folder = tmp_path / "rec"

@@ -16,7 +16,7 @@ from profiler.oracles.event_loops import LoopsOracle
 from profiler.oracles.pools import PoolsOracle
 from tests.build import process
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 _POOL = """
 pool, done = ThreadPoolExecutor(1), threading.Event()

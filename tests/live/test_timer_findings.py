@@ -10,14 +10,14 @@ import pytest
 from tests import pythons
 from tests.live.running import TARGETS, record, said, starving, target
 
-pytestmark = pytest.mark.ptrace
+pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 _BOUND_S = 0.060
 _SLEEP_S = 0.02  # the heartbeats' own: a timer is due at most this long after the harm began
 
 
 def _run(mode: str, version: str, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    argv = [pythons.found()[version], TARGETS / "timer_loop.py", mode, "0.4", "0.3"]
+    argv = [pythons.ends()[version], TARGETS / "timer_loop.py", mode, "0.4", "0.3"]
     with target(argv) as loop:
         report = record(loop.pid, folder / "rec", seconds=4)
         log = loop.read_log()
@@ -27,7 +27,7 @@ def _run(mode: str, version: str, folder: Path) -> tuple[dict[str, Any], list[di
     return report, [h for h in log if h["start"] > start + 0.02 and h["end"] < end - 0.02]
 
 
-@pytest.mark.parametrize("version", pythons.found())
+@pytest.mark.parametrize("version", sorted(pythons.ends()))
 @pytest.mark.parametrize(
     ("mode", "kind", "function"),
     [("blocked", "blocked-loop", "hold_up"), ("parked", "parked-loop", "wait_outside")],
@@ -51,18 +51,18 @@ def test_overdue_timers_are_starved(
     assert victim["count"] == 3 * finding["occurrences"]
 
 
-@pytest.mark.parametrize("version", pythons.found())
+@pytest.mark.parametrize("version", sorted(pythons.ends()))
 def test_a_loop_left_behind_is_nobody_s(version: str, tmp_path: Path) -> None:
     report, _ = _run("abandoned", version, tmp_path)
     assert report["findings"] == [], said(report)
 
 
 def test_timers_that_are_served_are_silent(tmp_path: Path) -> None:
-    report, _ = _run("healthy", next(iter(pythons.found())), tmp_path)
+    report, _ = _run("healthy", next(iter(sorted(pythons.ends()))), tmp_path)
     assert report["findings"] == [], said(report)
 
 
 def test_timers_behind_a_busy_callback_are_not_guessed(tmp_path: Path) -> None:
     """A thread that runs cannot be read in full: what its timers wait for stays unknown."""
-    report, _ = _run("busy", next(iter(pythons.found())), tmp_path)
+    report, _ = _run("busy", next(iter(sorted(pythons.ends()))), tmp_path)
     assert all(f["kind"] == "busy-loop" for f in starving(report)), said(report)
