@@ -37,7 +37,7 @@ def found() -> dict[str, str]:
 def ends() -> dict[str, str]:
     """The oldest and the newest of them: for what differs little between versions."""
     versions = list(found())
-    return {version: found()[version] for version in {*versions[:1], *versions[-1:]}}
+    return {version: found()[version] for version in (*versions[:1], *versions[-1:])}
 
 
 def _version(path: str) -> str | None:
