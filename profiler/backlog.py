@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from profiler import fifo, syscalls
+from profiler import blame, fifo, syscalls
+from profiler.code_origin import Origin, origin
 from profiler.composition import cut
-from profiler.loops import union
+from profiler.loops import union, without
 from profiler.model import Activity, WaitKind, WorkerRecord
 from profiler.starvation import Item, Starvation, ThreadKey
 from profiler.timeline import Span, still_spans
@@ -91,7 +92,10 @@ def starvations(
     only time counts in which no acceptor ran: those who waited then were not served for sure.
     """
     by_pid = {worker.worker.pid: worker for worker in workers}
-    still = [_still(by_pid[pid], tid, end_ns) for pid, tid in listener.acceptors]
+    still = [
+        _still(by_pid[pid], tid, activities.get(pid, {}).get(tid, ()), end_ns)
+        for pid, tid in listener.acceptors
+    ]
     for whole in _waiting(listener.counts, end_ns):
         gaps = [gap for gap in _common(still, whole) if gap[1] - gap[0] >= min_stall_ns]
         for start_ns, until_ns in _joined(gaps, min_stall_ns):
@@ -120,17 +124,33 @@ def starvations(
             )
 
 
-def _still(worker: WorkerRecord, tid: int, end_ns: int) -> list[Span]:
-    """When that thread accepted nothing for sure: it stood still, or was not there."""
+def _still(worker: WorkerRecord, tid: int, mine: Sequence[Activity], end_ns: int) -> list[Span]:
+    """When that thread accepted nothing for sure: it stood still in another call, or was not there.
+
+    A thread that waits for connections may have been woken already, and not got the CPU yet.
+    """
     gone_ns = end_ns if worker.gone_ns is None else worker.gone_ns
-    found = still_spans(worker.states[tid], gone_ns)
+    idle = [(a.start_ns, a.end_ns) for a in mine if _may_accept(a)]
+    found = [
+        part for span in still_spans(worker.states[tid], gone_ns) for part in without(span, idle)
+    ]
     return [(0, worker.attached_ns), *found, (gone_ns, end_ns)]
 
 
+def _may_accept(activity: Activity) -> bool:
+    """Whether it waits in accept(), or polls for the server and not for the program's own code."""
+    call = activity.wait.syscall
+    if call in syscalls.ACCEPTS:
+        return True
+    frame = blame.blamed(activity.stack) if call in syscalls.POLLS else None
+    return frame is not None and origin(frame.file) in {Origin.FRAMEWORK, Origin.STDLIB}
+
+
 def _is_blocked(guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:
-    """Whether the acceptors' stacks are known, and none of them was stopped or ready to run."""
+    """Whether it is known that the acceptors waited, and not that they computed or were stopped."""
     spent = [a for mine in guilty.values() for a in mine]
-    blocked = sum(a.end_ns - a.start_ns for a in spent if a.wait.kind is not WaitKind.ON_CPU)
+    unclear = {WaitKind.ON_CPU, WaitKind.UNKNOWN}
+    blocked = sum(a.end_ns - a.start_ns for a in spent if a.wait.kind not in unclear)
     return bool(spent) and blocked * 2 >= sum(a.end_ns - a.start_ns for a in spent)
 
 

@@ -183,6 +183,7 @@ def _latent(
             length >= min_stall_ns
             and activity.wait.kind not in {WaitKind.LOOP_POLL, WaitKind.ON_CPU, WaitKind.GIL}
             and activity.wait.syscall is not None
+            and activity.stack != base
             and blame.in_loop(activity.stack, base)
             and not any(
                 s.start_ns < activity.end_ns and activity.start_ns < s.end_ns for s in starved

@@ -143,7 +143,7 @@ def pending(
     cuts = [at_ns for at_ns in loop.served or () if not was_left(_around(looks, at_ns))]
     waits: list[Span] = []
     for ready in _ready(events, stop_ns):
-        for start_ns, until_ns in _without(ready, holes):
+        for start_ns, until_ns in without(ready, holes):
             inner = cuts[bisect_right(cuts, start_ns) : bisect_left(cuts, until_ns)]
             waits.extend(pairwise([start_ns, *inner, until_ns]))
     late = [i for i in loop.items if i.end_ns - max(i.start_ns, worker.attached_ns) >= min_stall_ns]
@@ -250,7 +250,8 @@ def union(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def _without(span: Span, holes: Sequence[Span]) -> list[Span]:
+def without(span: Span, holes: Sequence[Span]) -> list[Span]:
+    """The parts of a span that lie in none of the holes (sorted)."""
     pieces = []
     at_ns, end_ns = span
     first = max(0, bisect_right(holes, (at_ns, at_ns)) - 1)

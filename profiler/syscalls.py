@@ -35,7 +35,8 @@ _AARCH64 = {
 TABLES: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 EPOLL_WAITS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
-_ACCEPTS = frozenset({"accept", "accept4"})
+ACCEPTS = frozenset({"accept", "accept4"})
+POLLS = EPOLL_WAITS | {"poll", "ppoll", "select", "pselect6"}
 
 
 def name(number: int | None, arch: str) -> str | None:
@@ -51,4 +52,4 @@ def epoll_waits(arch: str | None = None) -> frozenset[int]:
 
 def accepts(arch: str) -> frozenset[int]:
     """Numbers of the calls with which a thread accepts a connection."""
-    return frozenset(number for number, call in TABLES.get(arch, {}).items() if call in _ACCEPTS)
+    return frozenset(number for number, call in TABLES.get(arch, {}).items() if call in ACCEPTS)

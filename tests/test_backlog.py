@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from profiler import backlog
-from profiler.model import Activity, KernelState, Wait, WaitKind, WorkerRecord
+from profiler.model import Activity, KernelState, Stack, Wait, WaitKind, WorkerRecord
 from profiler.queue_events import ListenerEvent
 from profiler.starvation import Starvation
 from tests.build import ARCH, activity, at, ms, sock, stack, states, unread, worker
@@ -39,9 +39,11 @@ def process(
     return replace(made, worker=replace(made.worker, ppid=ppid))
 
 
-def found(*workers: WorkerRecord, wait: Wait = SLEEPS, end: float = 3_000) -> list[Starvation]:
+def found(
+    *workers: WorkerRecord, wait: Wait = SLEEPS, shown: Stack = HANDLER, end: float = 3_000
+) -> list[Starvation]:
     done: dict[int, dict[int, list[Activity]]] = {
-        w.worker.pid: {tid: [activity(0, end, HANDLER, wait)] for tid in w.states} for w in workers
+        w.worker.pid: {tid: [activity(0, end, shown, wait)] for tid in w.states} for w in workers
     }
     return [
         starved
@@ -122,3 +124,21 @@ def test_a_worker_that_ended_is_not_waited_for() -> None:
     gone = process(101, listens(), BLOCKED, gone_ns=at(150))
     (one,) = found(process(100, WAITING, BLOCKED), gone)
     assert ms(one.end_ns) == 900
+
+
+def test_a_thread_that_waits_for_connections_may_only_lack_the_cpu() -> None:
+    accepting = states((0, f"accept {FD}"))
+    waits = Wait(WaitKind.SOCKET, "socket.accept", "accept")
+    assert found(process(100, WAITING, accepting), wait=waits) == []
+
+
+def test_a_poll_of_the_program_holds_the_worker_one_of_the_server_does_not() -> None:
+    polls = states((0, "poll 1"))
+    waits = Wait(WaitKind.SOCKET, "sock.recv", "poll")
+    assert len(found(process(100, WAITING, polls), wait=waits)) == 1
+    server = stack("run@site/gunicorn/workers/sync.py:124 > wait@site/gunicorn/workers/sync.py:35")
+    assert found(process(100, WAITING, polls), wait=waits, shown=server) == []
+
+
+def test_without_a_known_wait_nothing_is_claimed() -> None:
+    assert found(process(100, WAITING, BLOCKED), wait=Wait(WaitKind.UNKNOWN)) == []
