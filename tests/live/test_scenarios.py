@@ -54,8 +54,8 @@ def test_the_report_says_what_is_true(name: str, variant: str, tmp_path: Path) -
 
 def counts(finding: dict[str, Any], expected: Expected) -> bool:
     """Whether it is neither what may come with the finding, nor our machine's business."""
-    if finding["verdict"] == "latent":  # the same call, at a moment when nobody waited
-        return finding["blame"] is None or finding["blame"]["function"] != expected.function
+    if finding["verdict"] == "latent":  # it kept nobody waiting: here, threads that start slowly
+        return False
     return finding["kind"] not in expected.also | {"no-cpu"}
 
 
