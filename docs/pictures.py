@@ -80,9 +80,9 @@ def _record(shop: Path) -> None:
 
 
 def _draw(recording: Path) -> None:
-    report = analysis.analyse(loading.load(str(recording))).report
+    judged = analysis.analyse(loading.load(str(recording)))
     text = io.StringIO()
-    TerminalRenderer(width=96, color=True).render(report, text)
+    TerminalRenderer(width=96, color=True).render(judged, text)
     console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True)
     # Whose machine made the picture is nobody's business.
     said = text.getvalue().replace(sys.prefix, "/srv/venv").replace(os.uname().nodename, "web-1")

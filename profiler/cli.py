@@ -274,11 +274,11 @@ def _save_and_report(capture: Capture, output: str) -> Report:
     sources = capture.roots.read(recording)
     capture.roots.close()
     save_sources(capture.path, sources)
-    report = analysis.analyse(replace(recording, sources=sources)).report
+    judged = analysis.analyse(replace(recording, sources=sources))
     with printing() as stream:
-        REPORTS["text"]().render(report, stream)
+        REPORTS["text"]().render(judged, stream)
         stream.write(f"\nrecording: {escape.terminal(output)}\n")
-    return report
+    return judged.report
 
 
 def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
@@ -298,7 +298,7 @@ def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
 def report(recording: str, format_: str, output: str | None) -> None:
     """Judge a RECORDING and report."""
     renderer = REPORTS[format_]()
-    judged = analysis.analyse(loading.load(recording)).report
+    judged = analysis.analyse(loading.load(recording))
     if format_ == "text" and output is None:
         with printing() as stream:
             renderer.render(judged, stream)
