@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from profiler.model import (
     NS,
     Activity,
     PendingSeries,
+    Profile,
     Stack,
     ThreadActivity,
     Wait,
@@ -133,8 +135,8 @@ def test_hostile_texts_become_one_line_of_plain_characters() -> None:
 
 
 @pytest.mark.parametrize("make", [profile_examples.empty, profile_examples.idle])
-def test_nothing_recorded_packs(make: object) -> None:
-    analysis = Analysis(page_examples.server().report, make().threads)  # type: ignore[operator]
+def test_nothing_recorded_packs(make: Callable[[], Profile]) -> None:
+    analysis = Analysis(page_examples.server().report, make().threads)
     assert_same_sums(packed(analysis).sums(), merged_sums(analysis))
 
 

@@ -1,6 +1,7 @@
 // The flamegraph: d3-flame-graph draws, zooms and searches; this adds keyboard, folding and words.
 import draw, { type Placed } from "d3-flame-graph";
 import { select as selectElement } from "d3-selection";
+import "d3-transition";
 import { button, choice, element, select, swatch } from "./elements";
 import { type Box, flameTree, look } from "./flame_tree";
 import type { Recording, Role } from "./recording";
@@ -126,12 +127,15 @@ export class FlamegraphView {
   private settle(): void {
     const svg = this.canvas.querySelector("svg");
     if (!svg || !this.zoomed) return;
+    // d3-flame-graph moves boxes in transitions, of which each leaves a frame or two with old ones.
+    selectElement(this.canvas).selectAll("*").interrupt();
     svg.classList.add("graph");
     svg.setAttribute("role", "tree");
     svg.setAttribute("aria-label", "Frames; arrow keys move, Enter zooms, Escape goes back");
     for (const group of this.groups()) {
       const frame = frameOf(group);
       const { data } = frame;
+      this.place(group, frame, svg.height.baseVal.value);
       group.setAttribute("class", `frame ${look(data)}${data.fade ? " above" : ""}${frame.highlight ? " found" : ""}${data.blamed ? " blamed" : ""}`);
       group.setAttribute("role", "treeitem");
       group.setAttribute("aria-level", String(frame.depth + 1));
@@ -140,6 +144,13 @@ export class FlamegraphView {
     }
     svg.classList.toggle("searching", this.field.value !== "");
     this.writeTrail(this.zoomed);
+  }
+
+  private place(group: SVGGElement, frame: Frame, height: number): void {
+    const top = this.upwards ? height - (frame.depth + 1) * ROW : frame.depth * ROW;
+    group.setAttribute("transform", `translate(${frame.x0 * this.drawnWidth},${top})`);
+    group.querySelector("rect")!.setAttribute("width", group.getAttribute("width") ?? "0");
+    group.querySelector("div")!.textContent = frame.data.name;
   }
 
   private writeTrail(zoomed: Frame): void {

@@ -52,7 +52,8 @@ export class Overview {
       const part = this.starved[bin]!;
       if (part <= 0) continue;
       const tall = Math.max(2, ((HEIGHT - 6) * part) / this.most);
-      context.fillRect((bin / BINS) * width, HEIGHT - tall, Math.ceil(width / BINS), tall);
+      const left = Math.round((bin / BINS) * width);
+      context.fillRect(left, HEIGHT - tall, Math.max(1, Math.round(((bin + 1) / BINS) * width) - left), tall);
     }
     const { view } = this.store.choice;
     const left = (view.start / recording.length) * width;

@@ -175,37 +175,37 @@ export class Painter {
     }
   }
 
-  /** What waited, as filled steps; all series of the row share its scale. */
+  /** What waited, as filled steps, one kind upon the other. */
   private pending(row: Row & { kind: "pending" }, scale: Scale): void {
     const { context, paints } = this;
     const bottom = row.top + row.height - 4;
     const tall = row.height - 10;
-    for (const series of row.series) {
-      context.beginPath();
-      let count = 0;
-      let at = 0;
-      while (at < series.times.length && series.times[at]! <= scale.view.start) count = series.counts[at++]!;
-      const height = (one: number): number => bottom - (one > 0 ? Math.max(1.5, (one / row.most) * tall) : 0);
-      context.moveTo(0, bottom);
-      context.lineTo(0, height(count));
-      for (; at < series.times.length && series.times[at]! < scale.view.end; at += 1) {
-        const x = xOf(series.times[at]!, scale);
-        context.lineTo(x, height(count));
-        count = series.counts[at]!;
-        context.lineTo(x, height(count));
-      }
-      const right = Math.min(scale.width, xOf(this.recording.length, scale));
-      context.lineTo(right, height(count));
-      context.lineTo(right, bottom);
-      const paint = paints[series.kind];
-      context.fillStyle = paint;
-      context.globalAlpha = 0.3;
-      context.fill();
-      context.globalAlpha = 1;
-      context.strokeStyle = paint;
-      context.lineWidth = 1;
-      context.stroke();
+    const next = row.series.map(() => 0);
+    const counts = row.series.map(() => 0);
+    let left = 0;
+    for (let at = scale.view.start; at < Math.min(scale.view.end, this.recording.length); ) {
+      row.series.forEach((series, index) => {
+        while (series.times[next[index]!]! <= at) counts[index] = series.counts[next[index]!++]!;
+      });
+      const until = Math.min(scale.view.end, this.recording.length, ...row.series.map((series, index) => series.times[next[index]!] ?? Infinity));
+      // A short one is seen, too.
+      const right = Math.max(left + 1, Math.round(xOf(until, scale)));
+      let y = bottom;
+      row.series.forEach((series, index) => {
+        if (!counts[index]) return;
+        const high = Math.max(2, (counts[index] / row.most) * tall);
+        y -= high;
+        context.fillStyle = paints[series.kind];
+        context.globalAlpha = 0.35;
+        context.fillRect(left, y, right - left, high);
+        context.globalAlpha = 1;
+        context.fillRect(left, y, right - left, 1.5);
+      });
+      at = until;
+      left = Math.round(xOf(until, scale));
     }
+    context.fillStyle = paints.line;
+    context.fillRect(0, bottom, scale.width, 1);
   }
 
   episode(episode: Episode, row: Row, scale: Scale, chosen: boolean): void {

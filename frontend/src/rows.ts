@@ -42,7 +42,7 @@ export function rowsOf(recording: Recording, toggled: ReadonlySet<number>): Row[
 
   function addPending(series: Pending[]): void {
     if (!series.length) return;
-    const most = Math.max(...series.map((one) => one.most));
+    const most = mostTogether(series);
     add({ kind: "pending", series, title: `waiting: up to ${most.toLocaleString("en")}`, most });
   }
 }
@@ -66,4 +66,12 @@ function workerOrder(recording: Recording): number[] {
     for (const { pid, start, end } of finding.episodes) harm.set(pid, (harm.get(pid) ?? 0) + end - start);
   }
   return [...harm].sort(([pid, one], [otherPid, other]) => other - one || pid - otherPid).map(([pid]) => pid);
+}
+
+/** The largest sum of all these at one time. */
+function mostTogether(series: Pending[]): number {
+  const steps = series.flatMap((one) => [...one.times].map((at, index) => ({ at, by: one.counts[index]! - (one.counts[index - 1] ?? 0) })));
+  steps.sort((one, other) => one.at - other.at || one.by - other.by);
+  let sum = 0;
+  return steps.reduce((most, { by }) => Math.max(most, (sum += by)), 1);
 }
