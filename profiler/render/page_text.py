@@ -204,7 +204,7 @@ def workers(report: Report) -> str:
             f"<td{_number(name)}>{cell}</td>"
             for name, cell in zip(WORKER_COLUMNS, worker_cells(record, code), strict=True)
         )
-        + f"<td>{_oracles(record.oracles)}</td></tr>"
+        + f'<td class="oracles">{_oracles(record.oracles)}</td></tr>'
         for record in report.workers
     )
     notes = "".join(f"<li>{note}</li>" for note in words.worker_notes(report, code))
