@@ -36,10 +36,12 @@ export interface Question {
 }
 
 interface Sums { wall: Float64Array; starved: Float64Array; victims: Float64Array }
-interface Growing extends Box { below: Map<string, Growing>; layers: Map<string, number> | null; deepest: number }
+/** `below` has frames by their code, folded layers by LAYERS, waits by their label. */
+interface Growing extends Box { below: Map<string | number, Growing>; layers: Map<string, number> | null; deepest: number }
 
 const NOT_A_WAIT = new Set(["on-cpu", "unknown"]);
 const LAYERS_SHOWN = 3;
+const LAYERS = "=";
 
 export function flameTree(recording: Recording, question: Question): Box {
   const sums = weigh(recording, question);
@@ -95,9 +97,8 @@ function plant(root: Growing, recording: Recording, question: Question, path: nu
   for (let index = 0; index < path.length; ) {
     let last = index;
     while (last < path.length && recording.codes[path[last]!]!.library) last += 1;
-    const key = `${at.key}/=`;
-    if (last - index >= 2 && question.unfolded && !question.unfolded.has(key)) {
-      at = layersBelow(at, key, recording, path, index, last);
+    if (last - index >= 2 && question.unfolded && !question.unfolded.has(`${at.key}/${LAYERS}`)) {
+      at = layersBelow(at, recording, path, index, last);
       add();
       index = last;
       continue;
@@ -110,16 +111,14 @@ function plant(root: Growing, recording: Recording, question: Question, path: nu
   }
   const wait = recording.waits[recording.whatWait[what]!]!;
   if (!NOT_A_WAIT.has(wait.kind) || !path.length) {
-    const key = `${at.key}/${wait.label}`;
-    at = below(at, key, () => growing(wait.label, "what the thread did below its last Python frame", "wait", key));
+    at = below(at, wait.label, (key) => growing(wait.label, "what the thread did below its last Python frame", "wait", key));
     add();
   }
   at.ownStarved += starved;
 }
 
 function codeBelow(at: Growing, recording: Recording, question: Question, code: number): Growing {
-  const key = `${at.key}/${code}`;
-  return below(at, key, () => {
+  return below(at, code, (key) => {
     const { name, file, shade } = recording.codes[code]!;
     const made = growing(name, file || "file not known", "code", key);
     made.shade = shade;
@@ -128,8 +127,8 @@ function codeBelow(at: Growing, recording: Recording, question: Question, code: 
   });
 }
 
-function layersBelow(at: Growing, key: string, recording: Recording, path: number[], first: number, last: number): Growing {
-  const folded = below(at, key, () => {
+function layersBelow(at: Growing, recording: Recording, path: number[], first: number, last: number): Growing {
+  const folded = below(at, LAYERS, (key) => {
     const made = growing("", "", "layers", key);
     made.layers = new Map();
     return made;
@@ -142,11 +141,11 @@ function layersBelow(at: Growing, key: string, recording: Recording, path: numbe
   return folded;
 }
 
-function below(at: Growing, key: string, make: () => Growing): Growing {
-  let found = at.below.get(key);
+function below(at: Growing, what: string | number, make: (key: string) => Growing): Growing {
+  let found = at.below.get(what);
   if (!found) {
-    found = make();
-    at.below.set(key, found);
+    found = make(`${at.key}/${what}`);
+    at.below.set(what, found);
   }
   return found;
 }

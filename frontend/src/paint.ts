@@ -180,29 +180,36 @@ export class Painter {
     const { context, paints } = this;
     const bottom = row.top + row.height - 4;
     const tall = row.height - 10;
-    const next = row.series.map(() => 0);
-    const counts = row.series.map(() => 0);
-    let left = 0;
-    for (let at = scale.view.start; at < Math.min(scale.view.end, this.recording.length); ) {
-      row.series.forEach((series, index) => {
-        while (series.times[next[index]!]! <= at) counts[index] = series.counts[next[index]!++]!;
-      });
-      const until = Math.min(scale.view.end, this.recording.length, ...row.series.map((series, index) => series.times[next[index]!] ?? Infinity));
-      // A short one is seen, too.
-      const right = Math.max(left + 1, Math.round(xOf(until, scale)));
+    const stack = (left: number, right: number, counts: number[]): void => {
       let y = bottom;
-      row.series.forEach((series, index) => {
+      row.series.forEach(({ kind }, index) => {
         if (!counts[index]) return;
         const high = Math.max(2, (counts[index] / row.most) * tall);
         y -= high;
-        context.fillStyle = paints[series.kind];
+        context.fillStyle = paints[kind];
         context.globalAlpha = 0.35;
         context.fillRect(left, y, right - left, high);
         context.globalAlpha = 1;
         context.fillRect(left, y, right - left, 1.5);
       });
-      at = until;
-      left = Math.round(xOf(until, scale));
+    };
+    const end = Math.min(scale.view.end, this.recording.length);
+    const next = row.series.map(() => 0);
+    const counts = row.series.map(() => 0);
+    let highest: number[] = []; // of what began and ended within a pixel
+    let left = 0;
+    for (let at = scale.view.start; at < end; ) {
+      row.series.forEach((series, index) => {
+        while (series.times[next[index]!]! <= at) counts[index] = series.counts[next[index]!++]!;
+      });
+      at = Math.min(end, ...row.series.map((series, index) => series.times[next[index]!] ?? Infinity));
+      const right = Math.round(xOf(at, scale));
+      if (total(counts) > total(highest)) highest = [...counts];
+      if (right <= left) continue;
+      stack(left, left + 1, highest);
+      if (right > left + 1) stack(left + 1, right, counts);
+      highest = [];
+      left = right;
     }
     context.fillStyle = paints.line;
     context.fillRect(0, bottom, scale.width, 1);
@@ -227,10 +234,14 @@ function lookOf(recording: Recording, row: number): Look {
   return recording.starved[row]! > 0 ? STARVING : (recording.whatDoing[recording.what[row]!]! as Doing);
 }
 
+function total(counts: number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 /** Starving is shown as soon as it took a tenth of the pixel. */
 function mostOf(shares: Float64Array): Look {
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  if (shares[STARVING]! > total / 10) return STARVING;
+  const all = shares.reduce((sum, share) => sum + share, 0);
+  if (shares[STARVING]! > all / 10) return STARVING;
   let most = 0;
   for (let look = 1; look < LOOKS; look += 1) if (shares[look]! > shares[most]!) most = look;
   return most as Look;
