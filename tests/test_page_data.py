@@ -68,9 +68,15 @@ def test_equal_analyses_give_equal_bytes() -> None:
 
 
 def test_threads_are_known_by_what_they_do() -> None:
-    rows = packed(page_examples.server()).header["threads"]
-    roles = {(tid - pid, role) for pid, tid, _, role in rows}
-    assert roles == {(0, "loop"), (1, "pool"), (2, "pool"), (3, "loop"), (4, "other")}
+    unpacked = packed(page_examples.server())
+    roles = {(unpacked.text(name), role) for _, _, name, role in unpacked.header["threads"]}
+    assert roles == {
+        ("MainThread", "loop"),
+        ("ThreadPoolExecutor-0_0", "pool"),
+        ("ThreadPoolExecutor-0_1", "pool"),
+        ("inbox", "loop"),
+        ("metrics", "other"),
+    }
 
 
 def test_a_recording_of_days_has_a_coarser_unit() -> None:
