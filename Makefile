@@ -91,4 +91,5 @@ pictures: .venv/dev $(ASSETS) system
 	$(BIN)/python docs/pictures.py
 
 clean:
+	rm -rf frontend/node_modules profiler/render/assets
 	rm -rf .venv .pythons $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -101,6 +101,7 @@ def _photograph(recording: Path) -> None:
             "requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))"
         )
         clip = browser.execute_script(
+            "document.querySelector('.top').style.position = 'static';"
             "const box = s => document.querySelector(s).getBoundingClientRect();"
             "const top = box('#timeline').top + scrollY;"
             "return {x: 0, y: top, width: innerWidth,"

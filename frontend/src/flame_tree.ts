@@ -1,5 +1,5 @@
 // All chosen threads' activities in a span of time as one tree of frames, weighed three ways.
-import type { Recording, Role } from "./recording";
+import type { Recording, Role, Thresholds } from "./recording";
 import { activityAt } from "./recording";
 import type { Span } from "./store";
 import type { Weight } from "./words";
@@ -182,18 +182,15 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
-const MUCH = 0.5; // as the legend says
-const SOME = 0.1;
-
 /** The class that flame.css paints: what a box is and how much of it starves work. */
-export function look(box: Box): string {
+export function look(box: Box, { some, much }: Thresholds): string {
   const share = box.wall > 0 ? box.starved / box.wall : box.starved > 0 ? 1 : 0;
   if (box.kind === "wait" && !/^\[(on-cpu|unknown)\]/.test(box.name)) {
     if (box.starved <= 0) return "wait";
-    return share >= MUCH ? "harm" : "harm part";
+    return share >= much ? "harm" : "harm part";
   }
   if (box.starved <= 0) return box.kind === "layers" ? "layers" : `code${box.shade}`;
-  if (box.ownStarved >= box.starved * MUCH) return "busy";
-  if (share >= MUCH) return "path3";
-  return share >= SOME ? "path2" : "path1";
+  if (box.ownStarved >= box.starved * much) return "busy";
+  if (share >= much) return "path3";
+  return share >= some ? "path2" : "path1";
 }

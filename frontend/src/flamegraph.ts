@@ -136,7 +136,7 @@ export class FlamegraphView {
       const frame = frameOf(group);
       const { data } = frame;
       this.place(group, frame, svg.height.baseVal.value);
-      group.setAttribute("class", `frame ${look(data)}${data.fade ? " above" : ""}${frame.highlight ? " found" : ""}${data.blamed ? " blamed" : ""}`);
+      group.setAttribute("class", `frame ${look(data, this.recording.thresholds)}${data.fade ? " above" : ""}${frame.highlight ? " found" : ""}${data.blamed ? " blamed" : ""}`);
       group.setAttribute("role", "treeitem");
       group.setAttribute("aria-level", String(frame.depth + 1));
       group.setAttribute("aria-label", this.lines(data).map((line) => line.text).join(", "));

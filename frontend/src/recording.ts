@@ -13,6 +13,8 @@ export interface Thread { index: number; pid: number; tid: number; name: string;
 export interface Pending { pid: number; tid: number | null; name: string; kind: PendingKind; times: Float64Array; counts: Int32Array; most: number }
 export interface Episode { finding: number; number: number; pid: number; tid: number; start: number; end: number }
 export interface Finding { kind: string; verdict: Verdict; blame: { name: string; file: string } | null; episodes: Episode[] }
+/** Shares of a box's time under starvation from which on it looks different. */
+export interface Thresholds { some: number; much: number }
 export interface Wait { kind: string; label: string; syscall: string }
 export interface Code { name: string; file: string; library: boolean; layer: string; shade: number }
 
@@ -25,6 +27,7 @@ export interface Recording {
   victims: Float64Array;
   length: number;
   grain: number;
+  thresholds: Thresholds;
   workers: Worker[];
   threads: Thread[];
   pending: Pending[];
@@ -43,6 +46,7 @@ export interface Recording {
 }
 
 interface Header {
+  thresholds: Thresholds;
   unit_ns: number;
   grain_ns: number;
   end: number;
@@ -55,6 +59,7 @@ interface Header {
   columns: Record<string, ["i" | "d", number, number]>;
 }
 
+const SHORTEST = 0.001; // s; an empty recording is drawn as long as this
 const USER = 0; // the first of code_origin.Origin
 const DOING: Record<string, Doing> = { "on-cpu": Doing.Running, "loop-poll": Doing.LoopIdle, unknown: Doing.Unknown };
 
@@ -92,7 +97,8 @@ function read(buffer: ArrayBuffer): Recording {
   return {
     ...activitiesOf(ints, doubles, unit),
     what: ints("what"),
-    length: header.end * unit,
+    length: Math.max(header.end * unit, SHORTEST),
+    thresholds: header.thresholds,
     grain: header.grain_ns / 1e9,
     workers: header.workers.map(([pid, role, name]) => ({ pid, role, name: text(name) })),
     threads: threadsOf(header, ints("thread_rows"), text),

@@ -36,7 +36,7 @@ from profiler.model import (
     WorkerRecord,
 )
 from profiler.render import escape
-from profiler.render.flame_looks import shade
+from profiler.render.flame_looks import MUCH, SOME, shade
 
 SCHEMA = "waitspy.page/1"
 _MOST_ACTIVITIES = 400_000
@@ -90,6 +90,7 @@ class _Packing:
         header: dict[str, Any] = {
             "schema": SCHEMA,
             "unit_ns": self._unit_ns,
+            "thresholds": {"some": SOME, "much": MUCH},
             "grain_ns": grain_ns,
             "end": self._at(self._info.end_ns),
             "threads": [self._thread(thread) for thread in self._threads],

@@ -1,6 +1,7 @@
 """A large recording, built without a target: busy loops that are blocked now and then, and pools.
 
-``python -m tests.benchmarks.large_recording`` measures the pure half and the page on it.
+``python -m tests.benchmarks.large_recording`` measures the pure half and the page on it, and, where
+Chromium is installed, how long the page takes there.
 """
 
 from __future__ import annotations
@@ -8,9 +9,13 @@ from __future__ import annotations
 import io
 import random
 import resource
-import sys
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
+
+from selenium import webdriver
 
 from profiler import analysis
 from profiler.model import (
@@ -152,9 +157,52 @@ def main() -> None:
     REPORTS["html"]().render(judged, page)
     size_mb = len(page.getvalue().encode()) / 1e6
     done(f"page of {size_mb:.1f} MB")
-    if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as file:
-            file.write(page.getvalue())
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium and driver:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "page.html"
+            file.write_text(page.getvalue(), "utf-8")
+            _measure_in_browser(chromium, driver, file)
+
+
+def _measure_in_browser(chromium: str, driver: str, file: Path) -> None:
+    """Milliseconds from the address to the drawn page, and from a click to the second frame."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        browser.get(file.as_uri())
+        ready = browser.execute_async_script(_WHEN_READY)
+        print(f"in Chromium, drawn after {ready:.0f} ms")
+        for what, selector in _CLICKS.items():
+            took = browser.execute_async_script(_CLICK, selector)
+            print(f"  {what}: {took:.0f} ms")
+    finally:
+        browser.quit()
+
+
+_CLICKS = {
+    "timeline, zoom in": "#timeline [aria-label='Zoom in']",
+    "timeline, next episode": "#timeline [aria-label='Next episode']",
+    "flamegraph, selection ended": "#flamegraph .chip button",
+    "flamegraph, by wall time": "#flamegraph [data-value=wall]",
+    "flamegraph, libraries unfolded": "#flamegraph .tools > button",
+    "flamegraph, zoom": "#flamegraph .flame g:nth-of-type(9)",
+}
+_WHEN_READY = """
+const frames = () => requestAnimationFrame(() => requestAnimationFrame(
+  () => arguments[0](performance.now())));
+const wait = () => document.documentElement.dataset.ready ? frames() : setTimeout(wait, 5);
+wait();
+"""
+_CLICK = """
+const [selector, done] = arguments;
+const began = performance.now();
+document.querySelector(selector).dispatchEvent(new MouseEvent("click", {bubbles: true}));
+requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - began)));
+"""
 
 
 if __name__ == "__main__":
