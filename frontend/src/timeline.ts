@@ -22,6 +22,7 @@ const LEGEND: [string, string][] = [
   ["harm", "starving: due work waits"],
   ["unknown", "not known"],
 ];
+const HINT = "Drag to select. Ctrl and the wheel zoom, Shift and the wheel move; so do + − ← → once the timeline has the focus; 0 shows all, n and p go through the episodes.";
 const PENDING: Record<string, string> = {
   ready: "ready callbacks", overdue: "overdue timers", unread: "unread I/O", queued: "queued items", backlog: "connections to accept",
 };
@@ -250,7 +251,7 @@ export class TimelineView {
     this.zoomTo.disabled = !selection;
     this.status.textContent = selection
       ? `Selected ${duration(selection.end - selection.start)}`
-      : `Showing ${duration(view.end - view.start)} of ${duration(this.recording.length)}; drag to select`;
+      : `Showing ${duration(view.end - view.start)} of ${duration(this.recording.length)}`;
   }
 
   private shade(context: CanvasRenderingContext2D, selection: Span, scale: Scale, height: number): void {
@@ -302,9 +303,10 @@ export function fitted(canvas: HTMLCanvasElement, height: number): CanvasRenderi
 function legend(recording: Recording): HTMLElement {
   const kinds = [...new Set(recording.pending.map((one) => one.kind))];
   const items = [...LEGEND, ...kinds.map((kind): [string, string] => [`line ${kind}`, PENDING[kind] ?? kind])];
+  const hint = element("p", { class: "quiet hint" }, HINT);
   const grain = recording.grain
     ? element("p", { class: "quiet" }, `There is more than can be shown: the order of what is shorter than ${duration(recording.grain)} is not exact, all sums are.`)
     : null;
   return element("div", {}, element("ul", { class: "legend" }, ...items.map(([look, meaning]) =>
-    element("li", {}, look === "harm" ? swatch(look) : element("span", { class: `state ${look}` }), meaning))), grain);
+    element("li", {}, look === "harm" ? swatch(look) : element("span", { class: `state ${look}` }), meaning))), hint, grain);
 }
