@@ -150,7 +150,7 @@ export class FlamegraphView {
     const top = this.upwards ? height - (frame.depth + 1) * ROW : frame.depth * ROW;
     group.setAttribute("transform", `translate(${frame.x0 * this.drawnWidth},${top})`);
     group.querySelector("rect")!.setAttribute("width", group.getAttribute("width") ?? "0");
-    group.querySelector("div")!.textContent = frame.data.name;
+    group.querySelector("div")!.textContent = label(frame.data);
   }
 
   private writeTrail(zoomed: Frame): void {
@@ -316,6 +316,11 @@ export class FlamegraphView {
 
 function frameOf(group: Element): Frame {
   return selectElement<Element, Frame>(group).datum();
+}
+
+/** The name and, where there is room, the file; as in the picture. */
+function label({ kind, name, where }: Box): string {
+  return kind === "code" ? `${name} (${where.slice(where.lastIndexOf("/") + 1)})` : name;
 }
 
 function matches(box: Box, term: string): boolean {
