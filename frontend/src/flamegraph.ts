@@ -171,6 +171,7 @@ export class FlamegraphView {
 
   private turn(flame: boolean): void {
     this.upwards = flame;
+    this.canvas.classList.toggle("upwards", flame);
     this.chart.inverted(!flame);
     this.orientation.press(flame ? "flame" : "icicle");
     this.reweigh();

@@ -360,6 +360,10 @@ def test_flame_and_icicle_are_each_others_mirror(browser: webdriver.Chrome, show
     assert top("all") < top("retry")
     click(browser, '#flamegraph [data-value="flame"]')
     assert top("all") > top("retry")
+    below: float = browser.execute_script(
+        "return document.querySelector('#flamegraph .legend').getBoundingClientRect().top"
+    )
+    assert top("all") + 20 <= below
 
 
 def test_one_worker_and_one_role(browser: webdriver.Chrome, show: Show) -> None:
