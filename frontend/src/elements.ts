@@ -1,4 +1,4 @@
-// Small helpers for building elements; text goes in as text only.
+// Builds elements; text goes in as text only.
 
 type Child = Node | string | null;
 
