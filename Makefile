@@ -3,13 +3,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := waitspy-demo
 
+FRONTEND := $(wildcard frontend/*.* frontend/src/*.*)
+ASSETS := profiler/render/assets/made-from
+
 # CPythons that few machines have, and what tests import in Pythons that are not the tests' own.
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit lint bench accuracy scenarios clean system pythons pictures
+.PHONY: demo test unit lint bench accuracy assets scenarios clean system pythons pictures
 
-demo: .venv/ready
+demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
 	@echo "== the loop itself waits for messages"
 	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/off -- --small --park off --json $(DEMO)/off.json
@@ -18,15 +21,17 @@ demo: .venv/ready
 	$(BIN)/waitspy scenario run buffer-vs-job --profile -o $(DEMO)/block -- --small --park block --json $(DEMO)/block.json
 	$(BIN)/waitspy flamegraph $(DEMO)/block -o $(DEMO)/block.svg
 	$(BIN)/waitspy report $(DEMO)/block --format markdown -o $(DEMO)/block.md
+	$(BIN)/waitspy report $(DEMO)/block --format html -o $(DEMO)/block.html
 	@echo
 	@echo "latencies:   $(DEMO)/block.json $(DEMO)/off.json"
 	@echo "recordings:  $(DEMO)/block $(DEMO)/off"
+	@echo "flamegraph:  $(DEMO)/block.svg"
 	@echo "report:      $(DEMO)/block.md"
-	@echo "flamegraph:  $(DEMO)/block.svg  (open it in a browser)"
+	@echo "report page: $(DEMO)/block.html  (open it in a browser)"
 
 test: lint unit
 
-unit: .venv/dev system
+unit: .venv/dev $(ASSETS) system
 	@test -d .pythons/usr || $(MAKE) pythons || echo "going on without Pythons from Debian sid" >&2
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone and not slow"
 	$(BIN)/python -m pytest -m "alone and not slow"
@@ -35,10 +40,11 @@ unit: .venv/dev system
 scenarios: .venv/dev system
 	$(BIN)/python -m pytest tests/live/test_scenarios.py
 
-lint: .venv/dev
+lint: .venv/dev $(ASSETS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@test ! -d frontend/node_modules || npm --prefix frontend run --silent check
 
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks
@@ -59,6 +65,14 @@ pythons: $(SITES)
 	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: \
 		anyio asgiref uvloop exceptiongroup typing-extensions  # the last two: pip looks at its own version only
 
+# The scripts of the report page; Node is needed for these only.
+assets: $(ASSETS)
+
+$(ASSETS): $(FRONTEND)
+	@tests/system-packages.sh npm=npm
+	$(PYTHON) frontend/assets.py
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "waitspy needs Python 3.11 or newer: make PYTHON=/path/to/it"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/system-packages.sh =python3-venv
@@ -73,8 +87,9 @@ pythons: $(SITES)
 	$(BIN)/python -m pip install -q --editable '.[scenarios]' --group dev
 	@touch $@
 
-pictures: .venv/dev system
+pictures: .venv/dev $(ASSETS) system
 	$(BIN)/python docs/pictures.py
 
 clean:
+	rm -rf frontend/node_modules profiler/render/assets
 	rm -rf .venv .pythons $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import click
 
-from profiler import __version__, analysis, arguments, discover, loading, procfs
+from profiler import __version__, analysis, arguments, browsing, discover, loading, procfs
 from profiler import doctor as doctor_checks
 from profiler.budget import Budget
 from profiler.capture import Capture, Options
@@ -30,7 +30,7 @@ from profiler.listing import write_checks, write_workers
 from profiler.model import NS, WEIGHTS, Report, Weight
 from profiler.progress import showing_progress
 from profiler.recording import create, create_first, discard, save_sources
-from profiler.render import FLAMEGRAPHS, REPORTS, escape
+from profiler.render import FLAMEGRAPHS, REPORTS, escape, speedscope_page
 from profiler.samplers.pyspy_binary import find_pyspy
 from profiler.stopping import Signals
 from scenarios import SCENARIOS
@@ -274,11 +274,11 @@ def _save_and_report(capture: Capture, output: str) -> Report:
     sources = capture.roots.read(recording)
     capture.roots.close()
     save_sources(capture.path, sources)
-    report = analysis.analyse(replace(recording, sources=sources)).report
+    judged = analysis.analyse(replace(recording, sources=sources))
     with printing() as stream:
-        REPORTS["text"]().render(report, stream)
+        REPORTS["text"]().render(judged, stream)
         stream.write(f"\nrecording: {escape.terminal(output)}\n")
-    return report
+    return judged.report
 
 
 def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
@@ -298,7 +298,7 @@ def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
 def report(recording: str, format_: str, output: str | None) -> None:
     """Judge a RECORDING and report."""
     renderer = REPORTS[format_]()
-    judged = analysis.analyse(loading.load(recording)).report
+    judged = analysis.analyse(loading.load(recording))
     if format_ == "text" and output is None:
         with printing() as stream:
             renderer.render(judged, stream)
@@ -346,6 +346,27 @@ def flamegraph(
     profile = analysis.profile(analysis.analyse(loaded), lines=lines, pid=worker)
     with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
+
+
+@main.command()
+@click.argument("recording", type=click.Path(readable=False))
+@click.option("--speedscope", is_flag=True, help="speedscope's viewer instead of the report page.")
+@click.option("-o", "--output", metavar="FILE", help="The page [default: in the RECORDING].")
+@click.option("--no-open", is_flag=True, help="Only write it.")
+def view(recording: str, speedscope: bool, output: str | None, no_open: bool) -> None:
+    """Write the report page of a RECORDING, one file that needs nothing else, and open it."""
+    judged = analysis.analyse(loading.load(recording))
+    name = "speedscope.html" if speedscope else "report.html"
+    path = browsing.place_for(name, recording) if output is None else output
+    with opened(path) as stream:
+        if speedscope:
+            speedscope_page.render(analysis.profile(judged), "wall", stream)
+        else:
+            REPORTS["html"]().render(judged, stream)
+    with printing() as out:
+        out.write(f"{escape.terminal(path)}\n")
+    if not no_open:
+        browsing.show(path)
 
 
 @main.group()

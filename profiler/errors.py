@@ -25,5 +25,9 @@ class SamplerError(WaitspyError):
     """py-spy is missing or does not start."""
 
 
+class AssetsMissing(WaitspyError):  # noqa: N818
+    """A page is wanted, but this installation was built without the scripts of pages."""
+
+
 class RecordingError(WaitspyError):
     """A recording cannot be written or read."""

@@ -36,7 +36,7 @@ def outputs(name: str) -> Iterator[tuple[str, bytes]]:
     judged = analysis.analyse(loaded)
     for format_, make in REPORTS.items():
         stream = TextIOWrapper(BytesIO(), "utf-8", newline="")
-        make().render(judged.report, stream)
+        make().render(judged, stream)
         yield format_, written(stream)
     for lines in (False, True):
         profile = analysis.profile(judged, lines=lines)

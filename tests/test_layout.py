@@ -211,12 +211,15 @@ def test_every_scenario_is_registered() -> None:
 # --- sizes ------------------------------------------------------------------------------------------
 
 
+_WRITTEN = {".py", ".js", ".ts", ".css", ".html"}
+
+
 def sources() -> list[Path]:
     return sorted(
         path
-        for package in PACKAGES
+        for package in (*PACKAGES, "frontend/src")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in {".py", ".js", ".css", ".html"}
+        if path.suffix in _WRITTEN and "assets" not in path.parts
     )
 
 

@@ -233,7 +233,7 @@ def test_every_format_survives_hostile_text(tmp_path: Path) -> None:
     assert judged.report.findings
     for name, make in REPORTS.items():
         stream = StringIO()
-        make().render(judged.report, stream)
+        make().render(judged, stream)
         assert stream.getvalue().encode("utf-8"), name
     profile = merge(judged.threads, title=HOSTILE, start_ns=START_NS, end_ns=END_NS)
     for name, make_graph in FLAMEGRAPHS.items():

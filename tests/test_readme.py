@@ -21,6 +21,7 @@ _SLOW = {
     "make demo",
     "make lint",
     "make accuracy",
+    "make assets",
 }  # what runs this test, and what contains it
 
 
@@ -43,15 +44,19 @@ def test_the_commands_of_the_readme(port: int, tmp_path: Path) -> None:
     ]
     assert len(commands) >= 10
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    screens = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
+    environment = {name: value for name, value in os.environ.items() if name not in screens}
     for command in commands:
         real = command.replace(":8000", f":{port}").replace("-d 10", "-d 2").replace("-d 5", "-d 2")
         done = subprocess.run(
-            shlex.split(real), cwd=tmp_path, env={**os.environ, "PATH": path},
+            shlex.split(real), cwd=tmp_path, env={**environment, "PATH": path},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (real, done.stdout, done.stderr)
     assert (tmp_path / "flame.svg").exists()
     assert "blocking" in (tmp_path / "ticket.md").read_text()
+    for page in ("ticket.html", "rec/report.html", "rec/speedscope.html"):
+        assert "<!doctype html>" in (tmp_path / page).read_text("utf-8")
 
 
 def test_the_documentation_names_only_make_targets_that_exist() -> None:
@@ -88,7 +93,12 @@ def test_the_package_installs_as_the_readme_says(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
     golden = str(ROOT / "tests" / "golden" / "parked")
-    for options in (["flamegraph", golden, "-o", "x.svg"], ["report", golden, "--format", "json"]):
+    for options in (
+        ["flamegraph", golden, "-o", "x.svg"],
+        ["report", golden, "--format", "json"],
+        ["view", golden, "--no-open", "-o", "x.html"],
+        ["view", golden, "--no-open", "--speedscope", "-o", "y.html"],
+    ):
         done = subprocess.run(
             [waitspy, *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from profiler.analysis import Analysis
 from profiler.model import Cost, WaitKind
 from profiler.render.json_report import JsonRenderer, report_object, schema
 from profiler.render.report_format import ReportRenderer
@@ -26,7 +27,7 @@ def validator(definition: dict[str, Any] | None = None) -> jsonschema.Draft20201
 
 def written(name: str, renderer: ReportRenderer | None = None) -> str:
     stream = io.StringIO()
-    (renderer or JsonRenderer()).render(EXAMPLES[name](), stream)
+    (renderer or JsonRenderer()).render(Analysis(EXAMPLES[name]()), stream)
     return stream.getvalue()
 
 
@@ -257,7 +258,7 @@ def test_numbers_that_are_none_write_nothing() -> None:
     stream = io.StringIO()
     report = replace(report_examples.healthy(), cost=Cost(cpu_s=math.nan))
     with pytest.raises(ValueError, match="JSON compliant"):
-        JsonRenderer().render(report, stream)
+        JsonRenderer().render(Analysis(report), stream)
     assert stream.getvalue() == ""
 
 

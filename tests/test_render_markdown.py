@@ -9,6 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from profiler.analysis import Analysis
 from profiler.model import Report
 from profiler.render import escape, words
 from profiler.render.markdown import MarkdownRenderer
@@ -35,7 +36,7 @@ TRICKS = [
 def written(report: Report) -> str:
     stream = io.StringIO()
     renderer: ReportRenderer = MarkdownRenderer()
-    renderer.render(report, stream)
+    renderer.render(Analysis(report), stream)
     return stream.getvalue()
 
 
@@ -166,6 +167,6 @@ def test_unknown_and_latent() -> None:
 
 def test_headings_start_where_asked() -> None:
     stream = io.StringIO()
-    MarkdownRenderer(heading=2).render(report_examples.healthy(), stream)
+    MarkdownRenderer(heading=2).render(Analysis(report_examples.healthy()), stream)
     assert "\n## Processes\n" in stream.getvalue()
     assert "none" in written(replace(report_examples.healthy(), workers=()))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from profiler.analysis import Analysis
 from profiler.model import Blame, Cost, Episode, Finding, Frame, Loss, Report, Wait, WaitKind
 from profiler.render import words
 from profiler.render.report_format import (
@@ -33,7 +34,7 @@ class Terminal(io.StringIO):
 def shown(report: Report, *, width: int = 80, color: bool | None = False) -> str:
     stream = io.StringIO()
     renderer: ReportRenderer = TerminalRenderer(width=width, color=color)
-    renderer.render(report, stream)
+    renderer.render(Analysis(report), stream)
     return stream.getvalue()
 
 
@@ -85,11 +86,11 @@ def test_a_terminal_gets_colours_unless_told_otherwise(monkeypatch: pytest.Monke
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
-    TerminalRenderer(width=80).render(report_examples.starving(), stream)
+    TerminalRenderer(width=80).render(Analysis(report_examples.starving()), stream)
     assert COLOUR.search(stream.getvalue())
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-    TerminalRenderer(width=80).render(report_examples.starving(), stream)
+    TerminalRenderer(width=80).render(Analysis(report_examples.starving()), stream)
     assert not COLOUR.search(stream.getvalue())
     assert "time.sleep" in stream.getvalue()
 
@@ -97,7 +98,7 @@ def test_a_terminal_gets_colours_unless_told_otherwise(monkeypatch: pytest.Monke
 def test_a_poor_encoding_is_no_obstacle() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    TerminalRenderer(width=80, color=False).render(report_examples.deep_stack(), stream)
+    TerminalRenderer(width=80, color=False).render(Analysis(report_examples.deep_stack()), stream)
     stream.flush()
     assert b"client.py" in raw.getvalue()
     assert rb"\u516c\u5f0f" in raw.getvalue()

@@ -10,6 +10,7 @@ from profiler.render.firefox import FirefoxRenderer
 from profiler.render.flame import FlamegraphRenderer
 from profiler.render.json_report import JsonRenderer
 from profiler.render.markdown import MarkdownRenderer
+from profiler.render.page import HtmlRenderer
 from profiler.render.perfetto import PerfettoRenderer
 from profiler.render.pprof import PprofRenderer
 from profiler.render.report_format import ReportRenderer
@@ -21,6 +22,7 @@ REPORTS: Mapping[str, Callable[[], ReportRenderer]] = {
     "text": TerminalRenderer,
     "json": JsonRenderer,
     "markdown": MarkdownRenderer,
+    "html": HtmlRenderer,
 }
 
 FLAMEGRAPHS: Mapping[str, Callable[[Weight], FlamegraphRenderer]] = {

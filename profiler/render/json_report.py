@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, ClassVar, TextIO
 
+from profiler.analysis import Analysis
 from profiler.model import (
     NS,
     Blame,
@@ -49,10 +50,10 @@ class JsonRenderer:
     def __init__(self, *, indent: int | None = 2) -> None:
         self._indent = indent
 
-    def render(self, report: Report, stream: TextIO) -> None:
+    def render(self, analysis: Analysis, stream: TextIO) -> None:
         """Write the report and a line feed; ValueError if a number of it is not finite."""
         # as a whole: a number that is not finite must not leave half a file behind
-        text = json.dumps(report_object(report), indent=self._indent, allow_nan=False)
+        text = json.dumps(report_object(analysis.report), indent=self._indent, allow_nan=False)
         stream.write(f"{text}\n")
 
 

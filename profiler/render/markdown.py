@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, TextIO
 
+from profiler.analysis import Analysis
 from profiler.model import Finding, Report, Victim
 from profiler.render import escape, words
 from profiler.render.report_format import (
@@ -36,9 +37,9 @@ class MarkdownRenderer:
     def __init__(self, *, heading: int = 3) -> None:
         self._heading = "#" * heading
 
-    def render(self, report: Report, stream: TextIO) -> None:
+    def render(self, analysis: Analysis, stream: TextIO) -> None:
         """Write the report; blocks are separated by one empty line."""
-        blocks = ["\n".join(block) for block in self._blocks(report)]
+        blocks = ["\n".join(block) for block in self._blocks(analysis.report)]
         stream.write("\n\n".join(blocks) + "\n")
 
     def _blocks(self, report: Report) -> Iterator[Sequence[str]]:

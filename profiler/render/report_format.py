@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal, Protocol, TextIO
 
+from profiler.analysis import Analysis
 from profiler.model import NS, Blame, Finding, Frame, RecordingInfo, Report, WorkerRecord
 
 Severity = Literal["starving", "late", "latent", "none", "unknown"]
@@ -23,7 +24,7 @@ WORKER_NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
 
 
 class ReportRenderer(Protocol):
-    """Writes one Report in one format; options of a format are arguments of its constructor.
+    """Writes one Analysis in one format; options of a format are arguments of its constructor.
 
     ``name`` is what the command line calls the format, ``extension`` the usual end of such a
     file's name, without its dot; ``binary`` says whether the format is bytes rather than text
@@ -34,7 +35,7 @@ class ReportRenderer(Protocol):
     extension: ClassVar[str]
     binary: ClassVar[bool]
 
-    def render(self, report: Report, stream: TextIO) -> None:
+    def render(self, analysis: Analysis, stream: TextIO) -> None:
         """Write the whole report; the stream stays open."""
 
 

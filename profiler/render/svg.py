@@ -7,7 +7,6 @@ script (``svg_assets/flame.js``) adds zoom, search, keyboard and a layout that f
 from __future__ import annotations
 
 import unicodedata
-import zlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +16,7 @@ from profiler.merge import wait_kind
 from profiler.model import NS, WEIGHTS, Frame, Profile, WaitKind, Weight
 from profiler.render import escape
 from profiler.render.flame import ROOT, Node, Placed, Weights, placed, tree
+from profiler.render.flame_looks import LEGEND, MUCH, PAINT, SOME, WEIGHT_NAMES, shade, style
 
 _WIDTH = 1200  # of the picture before the script fits it to the window, in px
 _MARGIN = 10
@@ -33,48 +33,13 @@ _FUNCTION_LIMIT = 200  # characters
 _FILE_LIMIT = 300
 _TITLE_LIMIT = 300
 
-_WEIGHT_NAMES: Mapping[Weight, str] = {
-    "wall": "wall time",
-    "starved": "starved time",
-    "victims": "victim time",
-}
 _MEANINGS: Mapping[Weight, str] = {
     "wall": "the time that all threads spent in a stack, added up",
     "starved": "the time in which a stack kept due work waiting",
     "victims": "starved time, times how many items waited",
 }
-_MUCH, _SOME = 0.5, 0.1  # shares of a box's time that change its look; the legend says them
-_SHADES = 6  # of the code's colour; frames of one file have the same
-_LEGEND = (
-    ("code0", "code"),
-    ("wait", "wait that harms nobody"),
-    ("path1", "code that starves work: under 10 % of its time"),
-    ("path2", "under half"),
-    ("path3", "half or more"),
-    ("busy", "code that starves work itself"),
-    ("harm", "wait that starves work"),
-)
 _LEGEND_CELL = 6.2  # advance of the legend's 12 px text, on the wide side
 _LEGEND_ROW = 20
-
-# Gradients draw the band at a box's foot, patterns the texture of waits; the style names them.
-_PAINT = """<defs>\
-<linearGradient id="waitspy-path1" x2="0" y2="1"><stop offset=".87" class="s1"/>\
-<stop offset=".87" class="band"/></linearGradient>\
-<linearGradient id="waitspy-path2" x2="0" y2="1"><stop offset=".87" class="s2"/>\
-<stop offset=".87" class="band"/></linearGradient>\
-<linearGradient id="waitspy-path3" x2="0" y2="1"><stop offset=".87" class="s3"/>\
-<stop offset=".87" class="band"/></linearGradient>\
-<pattern id="waitspy-wait" width="6" height="6" patternUnits="userSpaceOnUse">\
-<rect width="6" height="6" class="calm"/><circle cx="1.5" cy="1.5" r=".8" class="dot"/>\
-<circle cx="4.5" cy="4.5" r=".8" class="dot"/></pattern>\
-<pattern id="waitspy-harm" width="8" height="8" patternUnits="userSpaceOnUse" \
-patternTransform="rotate(-45)"><rect width="8" height="8" class="alarm"/>\
-<rect width="8" height="3" class="stripe"/></pattern>\
-<pattern id="waitspy-harm-part" width="10" height="10" patternUnits="userSpaceOnUse" \
-patternTransform="rotate(-45)"><rect width="10" height="10" class="calm"/>\
-<rect width="10" height="3" class="alarm"/></pattern>\
-</defs>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +56,20 @@ class _Drawing:
 class SvgRenderer:
     """An icicle: the root on top, a box's width is its weight, callees below their callers.
 
-    At most ``_MOST_FRAMES`` frames and ``_MOST_BYTES`` of them are drawn, the heaviest first; the
-    picture says how many were left out and what they weigh.
+    At most ``most_frames`` frames and ``_MOST_BYTES`` of them are drawn, the heaviest first; the
+    picture says how many were left out and what they weigh. ``still`` leaves the script out.
     """
 
     name: ClassVar[str] = "svg"
     extension: ClassVar[str] = "svg"
     binary: ClassVar[bool] = False
 
-    def __init__(self, weight: Weight = "wall") -> None:
+    def __init__(
+        self, weight: Weight = "wall", *, most_frames: int = _MOST_FRAMES, still: bool = False
+    ) -> None:
         self._weight: Weight = weight
+        self._most_frames = most_frames
+        self._still = still
 
     def render(self, profile: Profile, stream: IO[str]) -> None:
         """Write the picture; without any of the weight it says that nothing was starved."""
@@ -112,14 +81,15 @@ class SvgRenderer:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="waitspy-flame" '
             f'viewBox="0 0 {_WIDTH} {height}" width="100%" data-span="{_SPAN}" '
             f'data-margin="{_MARGIN}" data-pitch="{_PITCH}" '
-            f'data-weight="{_WEIGHT_NAMES[self._weight]}">'
-            f"<title>{escape.xml(_title(profile))}</title><style>{_cdata(_asset('flame.css'))}</style>{_PAINT}"
+            f'data-weight="{WEIGHT_NAMES[self._weight]}">'
+            f"<title>{escape.xml(_title(profile))}</title><style>{_cdata(style())}</style>{PAINT}"
             f'<rect class="paper" width="100%" height="100%"/>{head}'
             f'<g class="graph" transform="translate({_MARGIN} {top})">'
         )
         for line in drawing.markup:
             stream.write(f"\n{line}")
-        stream.write(f"</g><script>{_cdata(_asset('flame.js'))}</script></svg>\n")
+        script = "" if self._still else f"<script>{_cdata(_asset('flame.js'))}</script>"
+        stream.write(f"</g>{script}</svg>\n")
 
     def _drawing(self, root: Node) -> _Drawing:
         every = list(placed(root, self._weight))
@@ -132,7 +102,7 @@ class SvgRenderer:
         )
         drawn: dict[int, str] = {}
         size = 0
-        for index in heaviest[:_MOST_FRAMES]:
+        for index in heaviest[: self._most_frames]:
             line = _box(every[index], root.total, scale)
             size += len(line.encode())
             if size > _MOST_BYTES:
@@ -149,7 +119,7 @@ class SvgRenderer:
     def _head(self, profile: Profile, root: Node, drawing: _Drawing) -> tuple[str, int]:
         """Title, notes and legend, or what to say instead of a picture; and their height."""
         total = root.total.weight(self._weight)
-        meaning = f"width = {_WEIGHT_NAMES[self._weight]}: {_MEANINGS[self._weight]}"
+        meaning = f"width = {WEIGHT_NAMES[self._weight]}: {_MEANINGS[self._weight]}"
         notes = [_recorded(profile), f"{meaning}; {_amount(total, self._weight)} in all"]
         if drawing.left_out:
             notes.append(
@@ -200,7 +170,7 @@ def _legend(y: int) -> tuple[str, int]:
     """A swatch and its meaning for every look of a box, in rows from ``y``; where they end."""
     items: list[str] = []
     x = float(_MARGIN)
-    for look, meaning in _LEGEND:
+    for look, meaning in LEGEND:
         width = 28 + len(meaning) * _LEGEND_CELL
         if x + width > _WIDTH - _MARGIN:
             x, y = float(_MARGIN), y + _LEGEND_ROW
@@ -226,7 +196,7 @@ def _box(one: Placed, whole: Weights, scale: float) -> str:
             function,
             where,
             *(
-                f"{_WEIGHT_NAMES[weight]} {_amount(one.node.total.weight(weight), weight)}"
+                f"{WEIGHT_NAMES[weight]} {_amount(one.node.total.weight(weight), weight)}"
                 f"{_percent(one.node.total.weight(weight), whole.weight(weight))}"
                 for weight in WEIGHTS
             ),
@@ -262,14 +232,14 @@ def _look(node: Node) -> str:
     if kind is not None and kind not in {WaitKind.ON_CPU, WaitKind.UNKNOWN}:
         if total.starved_s <= 0:
             return "wait"
-        return "harm" if share >= _MUCH else "harm part"
+        return "harm" if share >= MUCH else "harm part"
     if total.starved_s <= 0:
-        return f"code{zlib.crc32(node.frame.file.encode(errors='replace')) % _SHADES}"
-    if own.starved_s >= total.starved_s * _MUCH:
+        return f"code{shade(node.frame.file)}"
+    if own.starved_s >= total.starved_s * MUCH:
         return "busy"
-    if share >= _MUCH:
+    if share >= MUCH:
         return "path3"
-    return "path2" if share >= _SOME else "path1"
+    return "path2" if share >= SOME else "path1"
 
 
 def _label(function: str, place: str, room: float) -> str:

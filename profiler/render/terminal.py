@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler import code_origin
+from profiler.analysis import Analysis
 from profiler.model import Finding, Report
 from profiler.render import escape, words
 from profiler.render.report_format import (
@@ -62,7 +63,7 @@ class TerminalRenderer:
         self._width = width
         self._color = color
 
-    def render(self, report: Report, stream: TextIO) -> None:
+    def render(self, analysis: Analysis, stream: TextIO) -> None:
         """Write the report; the stream is asked whether it is a terminal, and for its encoding."""
         console = Console(
             file=stream,
@@ -77,7 +78,7 @@ class TerminalRenderer:
             legacy_windows=False,
         )
         with console.capture() as capture:
-            for part in _parts(report):
+            for part in _parts(analysis.report):
                 console.print(part, overflow="fold")
         text = re.sub(" +$", "", capture.get().replace(_GLUE, " "), flags=re.MULTILINE)
         encoding = getattr(stream, "encoding", None) or "utf-8"

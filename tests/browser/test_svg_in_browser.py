@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,39 +18,11 @@ from profiler.model import Profile, Weight
 from profiler.render.flame import placed, tree
 from profiler.render.svg import SvgRenderer
 from tests import profile_examples as examples
+from tests.browser.driving import complaints, emulate, press
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
 MARGIN = 10
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        if os.environ.get("CI"):
-            pytest.fail("chromium and chromium-driver are not installed")
-        pytest.skip("chromium and chromium-driver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(argument)
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
-
 
 Open = Callable[..., None]
 
@@ -77,16 +47,6 @@ def show(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Open]:
     complaints(browser)
 
 
-def complaints(browser: webdriver.Chrome) -> None:
-    """Fails on anything that the console said since the last look."""
-    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
-
-
-def emulate(browser: webdriver.Chrome, scheme: str) -> None:
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-
 def frame(browser: webdriver.Chrome, name: str) -> WebElement:
     """The first frame of that function that can be seen."""
     found: WebElement | None = browser.execute_script(
@@ -100,10 +60,6 @@ def frame(browser: webdriver.Chrome, name: str) -> WebElement:
 
 def click(group: WebElement) -> None:
     group.find_element(By.TAG_NAME, "rect").click()
-
-
-def press(browser: webdriver.Chrome, *keys: str) -> None:
-    ActionChains(browser).send_keys(*keys).perform()
 
 
 def focused(browser: webdriver.Chrome) -> str:

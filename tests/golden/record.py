@@ -45,7 +45,7 @@ def expected(name: str) -> Path:
 def report(name: str) -> str:
     """The JSON report that the stages make of a golden recording now."""
     stream = StringIO()
-    JsonRenderer().render(analysis.analyse(loading.load(str(folder(name)))).report, stream)
+    JsonRenderer().render(analysis.analyse(loading.load(str(folder(name)))), stream)
     return stream.getvalue()
 
 

@@ -1,0 +1,71 @@
+// Pointer, wheel and keys of the timeline.
+import { timeOf } from "./paint";
+import type { TimelineView } from "./timeline";
+import { hideTooltip } from "./tooltip";
+
+const DRAGGED = 4; // px; less is a click
+const ZOOM_STEP = 0.7;
+const MOVE_STEP = 0.15;
+
+export function listen(timeline: TimelineView, lanes: HTMLElement, canvas: HTMLCanvasElement): void {
+  listenToPointer(timeline, canvas);
+  lanes.addEventListener("wheel", (event) => {
+    const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+    if (event.ctrlKey || event.metaKey) {
+      timeline.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY / 200))), event.clientX - canvas.getBoundingClientRect().left);
+    } else if (Math.abs(sideways) > (event.shiftKey ? 0 : Math.abs(event.deltaY))) {
+      timeline.move(sideways / timeline.scale.width);
+    } else return;
+    event.preventDefault();
+  }, { passive: false });
+  lanes.addEventListener("keydown", (event) => {
+    if (event.target !== lanes || event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = KEYS[event.key];
+    if (!action) return;
+    action(timeline);
+    event.preventDefault();
+  });
+}
+
+const KEYS: Record<string, (timeline: TimelineView) => void> = {
+  ArrowLeft: (timeline) => timeline.move(-MOVE_STEP),
+  ArrowRight: (timeline) => timeline.move(MOVE_STEP),
+  "+": (timeline) => timeline.zoom(ZOOM_STEP),
+  "=": (timeline) => timeline.zoom(ZOOM_STEP),
+  "-": (timeline) => timeline.zoom(1 / ZOOM_STEP),
+  "0": (timeline) => timeline.lookAtAll(),
+  n: (timeline) => timeline.step(1),
+  p: (timeline) => timeline.step(-1),
+  Escape: (timeline) => timeline.select(null),
+};
+
+/** A drag selects, a click on an episode's mark chooses it, any other click ends the selection. */
+function listenToPointer(timeline: TimelineView, canvas: HTMLCanvasElement): void {
+  let from: { x: number; y: number; dragged: boolean } | null = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    from = { x: event.offsetX, y: event.offsetY, dragged: false };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!from) {
+      timeline.hover(event.offsetX, event.offsetY, event.clientX, event.clientY);
+      return;
+    }
+    from.dragged ||= Math.abs(event.offsetX - from.x) > DRAGGED;
+    if (!from.dragged) return;
+    hideTooltip();
+    timeline.select({ start: timeOf(from.x, timeline.scale), end: timeOf(event.offsetX, timeline.scale) });
+  });
+  canvas.addEventListener("pointerup", () => {
+    if (from && !from.dragged) {
+      const episode = timeline.episodeAt(from.x, from.y);
+      if (episode) timeline.choose(episode);
+      else timeline.select(null);
+    }
+    from = null;
+  });
+  canvas.addEventListener("pointercancel", () => { from = null; });
+  canvas.addEventListener("pointerleave", hideTooltip);
+  canvas.addEventListener("dblclick", (event) => timeline.zoom(0.5, event.offsetX));
+}
