@@ -63,7 +63,8 @@ pythons: $(SITES)
 
 .pythons/site-%: | .venv/dev
 	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: \
-		anyio asgiref uvloop exceptiongroup typing-extensions  # the last two: pip looks at its own version only
+		anyio asgiref fastapi uvicorn uvloop \
+		exceptiongroup typing-extensions  # pip asks its own version whether these are needed
 
 # The scripts of the report page; Node is needed for these only.
 assets: $(ASSETS)

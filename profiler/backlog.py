@@ -140,7 +140,7 @@ def _still(worker: WorkerRecord, tid: int, mine: Sequence[Activity], end_ns: int
 def _may_accept(activity: Activity) -> bool:
     """Whether it waits in accept(), or polls for the server and not for the program's own code."""
     call = activity.wait.syscall
-    if call in syscalls.ACCEPTS:
+    if call in syscalls.ACCEPTS or activity.wait.kind is WaitKind.LOOP_POLL:
         return True
     frame = blame.blamed(activity.stack) if call in syscalls.POLLS else None
     return frame is not None and origin(frame.file) in {Origin.FRAMEWORK, Origin.STDLIB}

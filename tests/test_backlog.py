@@ -140,5 +140,11 @@ def test_a_poll_of_the_program_holds_the_worker_one_of_the_server_does_not() -> 
     assert found(process(100, WAITING, polls), wait=waits, shown=server) == []
 
 
+def test_a_loop_in_its_own_poll_is_not_blocked() -> None:
+    polls = states((0, "epoll_wait 5"))
+    waits = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
+    assert found(process(100, WAITING, polls), wait=waits) == []
+
+
 def test_without_a_known_wait_nothing_is_claimed() -> None:
     assert found(process(100, WAITING, BLOCKED), wait=Wait(WaitKind.UNKNOWN)) == []

@@ -12,7 +12,9 @@ import pytest
 from scenarios import SCENARIOS
 from tests import pythons
 from tests.live.crew import check_crew
-from tests.live.running import TARGETS, read_report, said, starving, target, waitspy
+from tests.live.running import TARGETS, read_report, record, said, starving, target, waitspy
+from tests.live.web import load, uvicorn
+from tests.remote.interpreters import Python, with_modules
 
 pytestmark = pytest.mark.ptrace
 
@@ -23,6 +25,19 @@ def test_workers_with_different_stories(version: str, tmp_path: Path) -> None:
         pids = {name: ready["pid"] for name, ready in crew.ready.items()}
         report = check_crew(crew, tmp_path / "rec", pids, lead=crew.pid, app=TARGETS)
     assert {worker["python"] for worker in report["workers"]} == {version}
+
+
+@pytest.mark.parametrize(
+    "python", [pytest.param(p, id=str(p)) for p in with_modules("fastapi", "uvicorn")]
+)
+def test_a_blocking_endpoint_of_fastapi(python: Python, tmp_path: Path) -> None:
+    with uvicorn(python) as (pid, port), load(port, "/blocking", 4):
+        report = record(pid, tmp_path / "rec", seconds=2)
+    (finding,) = [f for f in starving(report) if f["kind"] != "no-cpu"]
+    assert finding["kind"] == "blocked-loop", said(report)
+    assert finding["blame"]["function"] == "blocking"
+    assert finding["blame"]["source"] == "time.sleep(0.5)"
+    assert report["workers"][0]["python"] == python.version
 
 
 def test_buffer_versus_job(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from tests.live.running import ROOT, TARGETS, stop_tree, target
+from tests.remote.interpreters import Python
 
 _APP = "tests.live.targets.fastapi_app:app"
 
@@ -26,10 +27,11 @@ def gunicorn(loop: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def uvicorn() -> Iterator[tuple[int, int]]:
-    """One uvicorn; gives its pid and port."""
+def uvicorn(python: Python | None = None) -> Iterator[tuple[int, int]]:
+    """One uvicorn, on that interpreter instead of ours; gives its pid and port."""
     port = _free_port()
-    with _server(["uvicorn", "--port", str(port), _APP], "Uvicorn running", times=1) as pid:
+    argv = ["uvicorn", "--port", str(port), _APP]
+    with _server(argv, "Uvicorn running", times=1, python=python) as pid:
         yield pid, port
 
 
@@ -41,10 +43,13 @@ def load(port: int, path: str, concurrency: int = 12) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _server(argv: Sequence[str], ready: str, *, times: int) -> Iterator[int]:
+def _server(
+    argv: Sequence[str], ready: str, *, times: int, python: Python | None = None
+) -> Iterator[int]:
     process = subprocess.Popen(
-        [sys.executable, "-m", *argv],
+        [sys.executable if python is None else python.path, "-m", *argv],
         cwd=ROOT,
+        env=None if python is None else python.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
