@@ -10,7 +10,7 @@ ASSETS := profiler/render/assets/made-from
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit lint bench accuracy assets scenarios clean system pythons pictures
+.PHONY: demo test unit lint bench accuracy assets scenarios clean system pythons pictures gallery
 
 demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -90,6 +90,10 @@ $(ASSETS): $(FRONTEND)
 
 pictures: .venv/dev $(ASSETS) system
 	$(BIN)/python docs/pictures.py
+
+# Findings of all scenarios, recorded anew (five minutes). One scenario: ONLY=gil-hog
+gallery: .venv/dev system
+	$(BIN)/python -m docs.gallery $(ONLY)
 
 clean:
 	rm -rf frontend/node_modules profiler/render/assets

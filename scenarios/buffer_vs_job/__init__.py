@@ -11,14 +11,16 @@ Both await the same request to an endpoint that always takes the same time. The 
 that time. The buffer's response stays unread in its socket until some later message happens to
 wake the worker; if that is later than the plugin's timeout, the timeout wins although the
 response is there, the retry inserts the row again, and the row is a duplicate. Little traffic
-makes it bad, heavy traffic hides it. Ways out: the loop itself waits for messages (``--park
-off``), or the blocking wait gets a cap (``--park cap:SECONDS``).
+makes it bad, heavy traffic hides it.
 
 The processes, for whoever looks in from outside: the program you start hands out the messages;
 ``scenarios.buffer_vs_job.worker NAME`` are the workers (NAME is ``buffer-0``, ``job-0`` and so
 on); ``scenarios.buffer_vs_job.endpoint endpoint`` answers the requests. With ``--via both`` each
 via has its own pool, and both run side by side with the same arrivals: the workers of the job
 pool park in the same function just as long, and harm nobody.
+
+The fix: the loop itself waits for messages (``--park off``), or the blocking wait gets a cap
+(``--park cap:SECONDS``), which bounds the harm; or whoever starts work awaits it (``job``).
 
 Run it with ``python -m scenarios.buffer_vs_job``; it needs only the standard library.
 """

@@ -1,10 +1,11 @@
-"""Every command in the documentation runs, in the order in which it stands there."""
+"""Every command in the documentation runs, page by page, in the order in which it stands there."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scenarios import SCENARIOS
 from tests.live.running import ROOT
 from tests.live.web import gunicorn, load
 
@@ -23,6 +25,8 @@ _SLOW = {
     "make accuracy",
     "make assets",
 }  # what runs this test, and what contains it
+_INSTALLS = (".venv/", "python3 -m venv")
+PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 
 
 def _commands(name: str) -> list[str]:
@@ -37,26 +41,48 @@ def port() -> Iterator[int]:
         yield port
 
 
-@pytest.mark.ptrace
-def test_the_commands_of_the_readme(port: int, tmp_path: Path) -> None:
-    commands = [
-        c for c in _commands("README.md") if not c.startswith((".venv/", "python3 -m venv"))
-    ]
-    assert len(commands) >= 10
+def _run_all(commands: list[str], port: int, folder: Path) -> None:
+    """Runs them as they stand there, on a port of ours and for two seconds.
+
+    A page that makes no recording ``rec`` of its own uses one that exists.
+    """
+    if not any(re.search(r"-o rec( |$)", command) for command in commands):
+        shutil.copytree(ROOT / "tests" / "golden" / "parked", folder / "rec")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     screens = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
     environment = {name: value for name, value in os.environ.items() if name not in screens}
     for command in commands:
-        real = command.replace(":8000", f":{port}").replace("-d 10", "-d 2").replace("-d 5", "-d 2")
+        real = re.sub(r"-d \d+", "-d 2", command.replace(":8000", f":{port}"))
         done = subprocess.run(
-            shlex.split(real), cwd=tmp_path, env={**environment, "PATH": path},
+            shlex.split(real), cwd=folder, env={**environment, "PATH": path},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (real, done.stdout, done.stderr)
-    assert (tmp_path / "flame.svg").exists()
-    assert "blocking" in (tmp_path / "ticket.md").read_text()
-    for page in ("ticket.html", "rec/report.html", "rec/speedscope.html"):
-        assert "<!doctype html>" in (tmp_path / page).read_text("utf-8")
+
+
+@pytest.mark.ptrace
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/gallery.md"])
+def test_the_commands_of_a_page(page: str, port: int, tmp_path: Path) -> None:
+    commands = [c for c in _commands(page) if not c.startswith(_INSTALLS)]
+    if page == "README.md":
+        assert len(commands) >= 10
+    _run_all(commands, port, tmp_path)
+    if page == "README.md":
+        assert (tmp_path / "flame.svg").exists()
+        assert "blocking" in (tmp_path / "ticket.md").read_text()
+        for html in ("ticket.html", "rec/report.html"):
+            assert "<!doctype html>" in (tmp_path / html).read_text("utf-8")
+
+
+def test_the_commands_of_the_gallery_are_those_that_the_scenarios_are_tested_with() -> None:
+    tested = {
+        f"waitspy scenario run {scenario.name} --profile -- {' '.join(expected.options)}"
+        for scenario in SCENARIOS.values()
+        for expected in scenario.truth.values()
+    }
+    shown = _commands("docs/gallery.md")
+    assert len(shown) == len(set(shown))
+    assert set(shown) <= tested
 
 
 def test_the_documentation_names_only_make_targets_that_exist() -> None:
