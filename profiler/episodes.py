@@ -136,9 +136,10 @@ def _judge_blocked(
     loop = span.loop
     guilty = cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
     waits = [activity for activity in guilty if activity.wait.kind is not WaitKind.ON_CPU]
+    ran = loop.seen == "serving" or service.ran_in_c(worker.loops, loop.epfd, span.end_ns)
     spent: Counter[str] = Counter()
     for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
-        running = blame.in_loop(activity.stack, base, never_idle=loop.seen == "serving")
+        running = blame.in_loop(activity.stack, base, never_idle=ran)
         if activity.wait.kind is WaitKind.GIL:
             kind = "gil-bound"
         elif not blame.holds_up(activity):

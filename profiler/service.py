@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from profiler import fifo
-from profiler.loop_events import LoopEvent, LoopWork
+from profiler.loop_events import LoopEvent, LoopFacts, LoopWork
 from profiler.starvation import Item
 from profiler.timeline import Span
 
@@ -24,9 +24,20 @@ def addresses(events: Iterable[LoopEvent], epfd: int) -> frozenset[int]:
 
 def was_parked(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
     """Whether the loop object on that descriptor was last seen outside of its ``run_forever``."""
+    facts = _facts_at(events, epfd, at_ns)
+    return facts is not None and facts.how not in {None, "running"}
+
+
+def ran_in_c(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
+    """Whether it is one written in C, which has no frames, and was last seen running."""
+    facts = _facts_at(events, epfd, at_ns)
+    return facts is not None and (facts.kind, facts.how) == ("uvloop", "running")
+
+
+def _facts_at(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> LoopFacts | None:
     facts = [e.facts for e in events if e.facts is not None and e.at_ns <= at_ns]
     mine = [one for one in facts if one.epfd == epfd and not one.closed]
-    return bool(mine) and mine[-1].how not in {None, "running"}
+    return mine[-1] if mine else None
 
 
 def served_at(events: Sequence[LoopEvent]) -> tuple[int, ...]:

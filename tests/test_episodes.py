@@ -344,3 +344,22 @@ def test_without_a_stack_the_loop_object_tells_whether_it_was_parked() -> None:
         record = worker(kernel=kernel, epolls=epolls, loops=(LoopEvent(at(0), 7, facts=facts),))
         (found,) = starvations(record)
         assert (found.kind, found.guilty) == (kind, ())
+
+
+def test_a_loop_in_c_that_was_never_seen_idle_is_running_where_its_object_says_so() -> None:
+    bare = stack("<module>@/app/main.py:90 > run_asgi@site/uvicorn/h11_impl.py:409 > f@/app/x.py:1")
+    kernel = {1: states((0, "futex 7"), (1_100, NAP), (1_600, "futex 7"))}
+    epolls = [OPEN, ready(1_100, 5), collected(1_600, 5)]
+    for kind, how, told_kind in (
+        ("uvloop", "running", "blocked-loop"),
+        ("uvloop", "history", "parked-loop"),
+        ("asyncio", "running", "parked-loop"),
+    ):
+        facts = LoopFacts(kind, 5, 1, how, closed=False)
+        record = worker(
+            shown={1: [(1_000, 1_700, bare)]},
+            kernel=kernel,
+            epolls=epolls,
+            loops=(LoopEvent(at(0), 7, facts=facts),),
+        )
+        assert [found.kind for found in starvations(record)] == [told_kind]
