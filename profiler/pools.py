@@ -165,11 +165,14 @@ def _kind(
         return "no-cpu" if known else None
     if kept >= known * _LITTLE:
         return None  # late for another reason than what its threads were given to do
-    in_calls = [sum(_in_call_ns(a) for a in cut(mine, *gap)) for mine in guilty.values()]
-    if (
-        stands_still
-        and all(one.blocked_ns >= length * _HALF for one in spent)
-        and all(spent_ns >= length * _HALF for spent_ns in in_calls)
+    if not stands_still:
+        return "overloaded-pool"
+    inside = [cut(mine, *gap) for mine in guilty.values()]
+    if any(sum(a.end_ns - a.start_ns for a in mine) < length * _HALF for mine in inside):
+        return None  # not sampled for long enough to know
+    in_calls = [sum(_in_call_ns(a) for a in mine) for mine in inside]
+    if all(one.blocked_ns >= length * _HALF for one in spent) and all(
+        spent_ns >= length * _HALF for spent_ns in in_calls
     ):
         return "exhausted-pool"
     return "overloaded-pool"

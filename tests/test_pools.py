@@ -174,6 +174,11 @@ def test_threads_that_hold_a_future_but_do_not_wait_for_it_are_no_deadlock() -> 
     assert one.detail == "the default executor: all 2 threads"
 
 
+def test_a_pool_that_was_not_sampled_long_enough_is_not_judged() -> None:
+    late = {tid: [(700.0, 2_000.0, SLOW, SLEEPS)] for tid in (11, 12)}
+    assert found(DEFAULT, STUCK, late) == []
+
+
 def test_a_pool_that_is_gone_keeps_nobody_waiting() -> None:
     events = [*queue((100, 1, 0)), PoolEvent(at(150), POOL, gone=True)]
     assert found(DEFAULT, events, BLOCKED) == []
