@@ -378,7 +378,7 @@ def scenario() -> None:
 def list_scenarios() -> None:
     """The scenarios and what they show."""
     for one in SCENARIOS.values():
-        click.echo(f"{one.name:20} {one.summary}")
+        click.echo(f"{one.name:26} {one.summary}")
 
 
 @scenario.command(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from profiler import blame, remedies
 from profiler import victims as victims_of
 from profiler.classify import source_line
+from profiler.code_origin import package
 from profiler.model import (
     NS,
     Blame,
@@ -98,6 +99,7 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
     starved_s = 0.0 if latent else sum(lengths_s)
     line = blames[0].source if blames else None
     library = blame.foreign_loop(first.base or ()) or blame.foreign_loop(stack)
+    called = {package(frame.file) for frame in blame.above(stack, first.base)} - {None}
     return Finding(
         kind=kind,
         verdict=first.verdict,
@@ -113,7 +115,7 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         victim_s=sum(victim.waited_s for victim in victims),
         share=starved_s / duration_s if duration_s > 0 else 0.0,
         victims=victims,
-        remedy=remedies.find(kind, wait, line, library, first.detail),
+        remedy=remedies.find(kind, wait, line, library, first.detail, called),
         detail=first.detail,
     )
 

@@ -6,6 +6,7 @@ The first row that fits is told. To add one, put it before the more general rows
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from profiler.model import Wait, WaitKind
@@ -15,7 +16,8 @@ from profiler.model import Wait, WaitKind
 class Row:
     """Fits when every given part does.
 
-    ``call`` is searched in the call and the blamed line, ``about`` in the finding's detail.
+    ``call`` is searched in the call, the blamed line and the packages called, ``about`` in the
+    finding's detail.
     """
 
     text: str
@@ -116,17 +118,18 @@ def find(
     line: str | None,
     library: str | None = None,
     detail: str | None = None,
+    called: Iterable[str | None] = (),
 ) -> str:
     """The remedy for a finding; ``line`` is the blamed source line where it is known.
 
     ``library`` is the loop's own where it is not asyncio: ``"gevent"`` or ``"trio"``. ``detail``
-    is the finding's own.
+    is the finding's own, ``called`` are the packages whose frames are in the blamed stack.
     """
     if kind == "blocked-loop" and library == "gevent":
         return _GREENLET_FILES if wait.kind is WaitKind.FILE else _GREENLETS
     if kind == "blocked-loop" and library == "trio":
         return _TRIO
-    text = f"{wait.call or ''} {line or ''}"
+    text = " ".join(filter(None, (wait.call, line, *called)))
     for row in ROWS:
         if (
             (not row.kinds or kind in row.kinds)

@@ -42,6 +42,14 @@ def test_the_remedy_fits(kind: str, wait: Wait, line: str | None, word: str) -> 
     assert word in find(kind, wait, line)
 
 
+def test_the_driver_is_known_by_its_frames() -> None:
+    recv = Wait(WaitKind.SOCKET, "sock.recv")
+    assert "redis.asyncio" in find(
+        "blocked-loop", recv, "cart = carts.hgetall(key)", called={"redis"}
+    )
+    assert "redis.asyncio" not in find("blocked-loop", recv, "cart = carts.hgetall(key)")
+
+
 @pytest.mark.parametrize("kind", ["no-cpu", "gil-bound", "busy-loop", "parked-loop"])
 def test_the_kind_comes_before_the_call(kind: str) -> None:
     """Nobody whose machine is busy is told to use another HTTP client."""
