@@ -25,6 +25,7 @@ from profiler.timeline import Span
 
 _HALF = 0.5
 _LITTLE = 0.2
+_SOON = 0.35  # of the time that a batch takes: it is handed in within that
 _ANYIO = "anyio/_backends/_asyncio.py"
 _FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
 _BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
@@ -221,8 +222,8 @@ def _is_batch(
     running = {name for mine in guilty.values() for a in mine if (name := _function(a.stack))}
     if names and running and not {base_name(name) for name in names} <= running:
         return False
-    middle_ns = (span[0] + span[1]) // 2
-    spread = any(w.start_ns > middle_ns for w in waited)
+    at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
+    spread = any(w.start_ns > at_once_ns for w in waited)
     mine = {tid for _, tid in guilty}
     awaited = any(
         _waits_for_batch(activity.stack)

@@ -137,6 +137,12 @@ def test_a_short_burst_in_a_shared_pool_is_a_batch() -> None:
     assert found(DEFAULT, queue(*steps), BLOCKED, end=1_000) == []
 
 
+def test_requests_that_come_for_a_while_to_a_shared_pool_are_no_batch() -> None:
+    steps = [(n * 40.0, min(n, 20 - n), n // 2 if n <= 10 else n - 5) for n in range(21)]
+    (one,) = found(DEFAULT, queue(*steps), BLOCKED, end=1_050)
+    assert one.kind == "overloaded-pool"
+
+
 def test_a_pool_whose_threads_compute_is_not_exhausted() -> None:
     coming = queue((100, 1, 0), (600, 3, 0), (900, 0, 3))
     computing = {tid: [(0, 2_000, SLOW, COMPUTES)] for tid in (11, 12)}
