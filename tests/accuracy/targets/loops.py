@@ -52,7 +52,8 @@ def beside_a_busy_main_thread(harm):
 
 
 def run_loop_inside(length_s):
-    outer = asyncio._get_running_loop()
+    outer, task = asyncio._get_running_loop(), asyncio.current_task()
+    asyncio.tasks._leave_task(outer, task)  # from 3.14 on, no other task of the thread runs else
     asyncio._set_running_loop(None)
     inner = asyncio.new_event_loop()
     try:
@@ -60,6 +61,7 @@ def run_loop_inside(length_s):
     finally:
         inner.close()
         asyncio._set_running_loop(outer)
+        asyncio.tasks._enter_task(outer, task)
 
 
 async def run_again():
