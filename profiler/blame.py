@@ -33,14 +33,16 @@ def base_stack(activities: Iterable[Activity]) -> Stack | None:
 
     A poll too short to be sampled falls into whatever stack stood around it. So only stacks
     count that the thread showed mostly while it polled, or during a long poll: a C function that
-    a loop in C calls shows the stack of the poll as well.
+    a loop in C calls shows the stack of the poll as well. A poll that has ended shows the same
+    stack until the thread has the GIL.
     """
     polled: Counter[Stack] = Counter()
     shown: Counter[Stack] = Counter()
     longest: dict[Stack, int] = {}
     for activity in activities:
         length = activity.end_ns - activity.start_ns
-        shown[activity.stack] += length
+        if activity.wait.kind is not WaitKind.GIL:
+            shown[activity.stack] += length
         if activity.wait.kind is WaitKind.LOOP_POLL:
             polled[activity.stack] += length
             longest[activity.stack] = max(longest.get(activity.stack, 0), length)

@@ -38,6 +38,16 @@ def test_the_base_is_what_was_shown_longest_while_polling() -> None:
     assert base_stack([*seen, activity(520, 900, POLL, POLLS)]) == POLL
 
 
+def test_after_a_poll_the_thread_may_have_to_wait_for_the_gil() -> None:
+    wants_gil = Wait(WaitKind.GIL, None, "futex")
+    seen = [
+        activity(0, 100, POLL, POLLS),
+        activity(100, 300, POLL, wants_gil),
+        activity(300, 310, HANDLER, POLLS),
+    ]
+    assert base_stack(seen) == POLL
+
+
 def test_without_a_poll_there_is_no_base() -> None:
     assert base_stack([activity(0, 900, HANDLER, SLEEPS)]) is None
     assert base_stack([]) is None
