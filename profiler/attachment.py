@@ -91,7 +91,8 @@ class Attachment:
             except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
                 self._give_up(oracle, error, now_ns)
                 continue
-            self._writer.append(oracle.name, self.pid, rows)
+            if rows:
+                self._writer.append(oracle.name, self.pid, rows)
         if self._watched.tids != self._named:
             self._name_threads(now_ns)
         self.stalls += self._watched.onset

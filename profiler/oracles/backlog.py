@@ -90,6 +90,8 @@ class BacklogOracle:
                 yield from self._rescan(process, watched.pid, now_ns)
         except OSError:  # the process is ending
             return
+        if namespace.at_ns != now_ns and not process.since_ns:
+            return  # nothing new, and nothing waits
         for inode in process.fds:
             found = namespace.listening.get(inode)
             if found is not None:
