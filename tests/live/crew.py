@@ -17,6 +17,7 @@ WAITS = {"blocked": ("time.sleep(HARM_S)", "sleep"), "parked": ("return self.inb
 """The line to blame, and what it waits for."""
 
 _ATTACHED_WITHIN_S = 0.3  # six processes, one after the other, on a busy machine
+_BOUND_S = 0.2  # other tests run beside this one
 
 
 def check_crew(
@@ -39,5 +40,5 @@ def check_crew(
         assert re.match(f"{app}/\\w+.py$", finding["blame"]["file"])
         assert (finding["blame"]["source"], finding["wait"]["kind"]) == WAITS[name]
         truth = harms([row for row in log if row["worker"] == name], report)
-        check(report, truth, finding, attached_within_s=_ATTACHED_WITHIN_S)
+        check(report, truth, finding, attached_within_s=_ATTACHED_WITHIN_S, bound_s=_BOUND_S)
     return report
