@@ -36,7 +36,8 @@ def test_overdue_timers_are_starved(
     mode: str, kind: str, function: str, version: str, tmp_path: Path
 ) -> None:
     report, truth = _run(mode, version, tmp_path)
-    (finding,) = starving(report)
+    # What is under way when the recording begins may end before a stack is seen: nobody is blamed.
+    (finding,) = [found for found in starving(report) if found["blame"] is not None]
     assert finding["kind"] == kind, said(report)
     assert finding["blame"]["function"] == function, said(report)
     assert len(truth) >= 3
