@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := waitspy-demo
 
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.*)
-ASSETS := profiler/render/assets/made-from
+ASSETS := profiler/waitspy/render/assets/made-from
 
 # CPythons that few machines have, and what tests import in Pythons that are not the tests' own.
 RARE_PYTHONS := 3.14 3.15
@@ -96,5 +96,5 @@ gallery: .venv/dev system
 	$(BIN)/python -m docs.gallery $(ONLY)
 
 clean:
-	rm -rf frontend/node_modules profiler/render/assets
+	rm -rf frontend/node_modules profiler/waitspy/render/assets
 	rm -rf .venv .pythons $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from profiler import analysis, loading
-from profiler.render.terminal import TerminalRenderer
-from scenarios import SCENARIOS, Expected, Scenario
+from waitspy.judge import analysis
+from waitspy.recording import loading
+from waitspy.render.reports.terminal import TerminalRenderer
+from waitspy_scenarios import SCENARIOS, Expected, Scenario
 
 PAGE = Path(__file__).parent / "gallery.md"
 _ROOT = Path(__file__).parents[1]
@@ -92,20 +93,22 @@ def _section(scenario: Scenario, findings: Findings) -> str:
     parts.append("Nothing is found in:")
     parts.append("\n".join(["```console", *(f"$ {command(scenario, e)}" for e in silent), "```"]))
     needs = re.sub(r"\s+", " ", how).partition("; ")[2]
-    parts.append(f"Source: [`{scenario.module}`](../{scenario.module.replace('.', '/')}); {needs}")
+    parts.append(
+        f"Source: [`{scenario.module}`](../scenarios/{scenario.module.replace('.', '/')}); {needs}"
+    )
     return "\n\n".join(parts)
 
 
 def _recorded(scenario: Scenario, expected: Expected, folder: Path) -> str:
     """Runs a variant and gives the text of its finding."""
-    waitspy = [sys.executable, "-m", "profiler", "scenario", "run", scenario.name, "--profile"]
+    waitspy = [sys.executable, "-m", "waitspy", "scenario", "run", scenario.name, "--profile"]
     argv = [*waitspy, "-o", str(folder), "--", *expected.options]
     done = subprocess.run(argv, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(argv)}\n{done.stdout}{done.stderr}")
     _hide_places(folder)
-    judged = analysis.analyse(loading.load(str(folder))).report
-    for finding in judged.findings:
+    judged = analysis.analyse(loading.load(str(folder)))
+    for finding in judged.report.findings:
         blamed = finding.blame.function if finding.blame is not None else None
         if (finding.kind, finding.verdict, blamed) == (
             expected.kind,
@@ -113,7 +116,7 @@ def _recorded(scenario: Scenario, expected: Expected, folder: Path) -> str:
             expected.function,
         ):
             text = io.StringIO()
-            only = replace(judged, findings=(finding,))
+            only = replace(judged, report=replace(judged.report, findings=(finding,)))
             TerminalRenderer(width=_WIDTH, color=False).render(only, text)
             return text.getvalue().split("\n\n")[1]
     raise SystemExit(f"{scenario.name} did not show its finding this time\n{done.stdout}")

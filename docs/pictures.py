@@ -20,10 +20,11 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from profiler import analysis, loading
-from profiler.model import Recording
-from profiler.render.page import HtmlRenderer
-from profiler.render.terminal import TerminalRenderer
+from waitspy.judge import analysis
+from waitspy.model.recorded import Recording
+from waitspy.recording import loading
+from waitspy.render.reports.page import HtmlRenderer
+from waitspy.render.reports.terminal import TerminalRenderer
 
 DOCS = Path(__file__).parent
 LOAD = DOCS.parent / "tests" / "live" / "targets" / "http_load.py"
@@ -71,7 +72,7 @@ def _record(shop: Path) -> None:
         while "startup complete" not in gunicorn.stderr.readline():
             pass
     load = subprocess.Popen([sys.executable, str(LOAD), str(PORT), "/checkout", "12"])
-    waitspy = [sys.executable, "-m", "profiler"]
+    waitspy = [sys.executable, "-m", "waitspy"]
     subprocess.run([*waitspy, "record", f":{PORT}", "-o", str(shop / "rec")], check=True)
     for process in (load, gunicorn):
         process.terminate()

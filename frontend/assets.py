@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 FRONTEND = Path(__file__).parent
-ASSETS = FRONTEND.parent / "profiler" / "render" / "assets"
+ASSETS = FRONTEND.parent / "profiler" / "waitspy" / "render" / "assets"
 _STAMP = ASSETS / "made-from"
 _SOURCES = ("package.json", "package-lock.json", "build.mjs", "tsconfig.json", "src/*")
 

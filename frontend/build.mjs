@@ -4,7 +4,7 @@ import { build } from "esbuild";
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const out = process.argv[2] ?? "../profiler/render/assets";
+const out = process.argv[2] ?? "../profiler/waitspy/render/assets";
 const MODULES = "node_modules";
 
 /** A script's text can stand inside a script element. */

@@ -14,14 +14,17 @@ import click.testing
 import pytest
 from click.testing import CliRunner, Result
 
-from profiler import arguments, cli, destination, listing, loading
-from profiler.machine import Check
-from profiler.model import WEIGHTS, Profile, Worker
-from profiler.proctree import NOT_PYTHON
-from profiler.recording import Writer, create_first, save_sources
-from profiler.render import FLAMEGRAPHS, REPORTS
-from tests import report_examples
-from tests.build import HANDLER, POLL, START_NS, Trace, at
+from tests.examples import report_examples
+from tests.examples.build import HANDLER, POLL, START_NS, Trace, at
+from waitspy import cli
+from waitspy.commands import arguments, listing, output
+from waitspy.model.judged import WEIGHTS, Profile
+from waitspy.model.processes import Worker
+from waitspy.recording import loading
+from waitspy.recording.folder import Writer, create_first, save_sources
+from waitspy.render import FLAMEGRAPHS, REPORTS
+from waitspy.target.machine import Check
+from waitspy.target.tree import NOT_PYTHON
 
 
 def waitspy(*args: object) -> Result:
@@ -293,7 +296,7 @@ def test_a_renderer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("old")
 
     def fail() -> None:
-        with destination.opened(str(tmp_path / "out")) as stream:
+        with output.opened(str(tmp_path / "out")) as stream:
             stream.write("half")
             raise KeyboardInterrupt
 

@@ -19,12 +19,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from profiler import analysis, loading
-from profiler.errors import RecordingError
-from profiler.model import WEIGHTS
-from profiler.render import FLAMEGRAPHS, REPORTS
-from profiler.render.json_report import schema
 from tests.golden import record
+from waitspy.errors import RecordingError
+from waitspy.judge import analysis
+from waitspy.model.judged import WEIGHTS
+from waitspy.recording import loading
+from waitspy.render import FLAMEGRAPHS, REPORTS
+from waitspy.render.reports.json_report import schema
 
 NAMES = ("blocked", "healthy", "parked")
 MOST_BYTES = 150_000

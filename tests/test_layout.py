@@ -12,51 +12,45 @@ from pathlib import Path
 
 import pytest
 
-from profiler.model import WEIGHTS
-from profiler.render import FLAMEGRAPHS, REPORTS
-from scenarios import SCENARIOS
+from waitspy.model.judged import WEIGHTS
+from waitspy.render import FLAMEGRAPHS, REPORTS
+from waitspy_scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("profiler", "scenarios")
+ROOTS = ("profiler", "scenarios")
 MOST_LINES = 450
 
-PURE = frozenset({
-    "profiler.analysis", "profiler.blame", "profiler.chrometrace", "profiler.classify",
-    "profiler.code_origin", "profiler.episodes", "profiler.errors", "profiler.findings",
-    "profiler.loading", "profiler.loops", "profiler.merge", "profiler.model",
-    "profiler.backlog", "profiler.composition", "profiler.fifo", "profiler.pending_work",
-    "profiler.pools", "profiler.queue_events", "profiler.starvation",
-    "profiler.remedies", "profiler.streams", "profiler.syscalls", "profiler.timeline",
-    "profiler.loop_events", "profiler.service", "profiler.victims", "profiler.waits",
-})  # fmt: skip
+PURE = ("waitspy.judge", "waitspy.render")
 """Right of the recording: same input, same output, without a process to look at."""
 
-BOTH = frozenset({"profiler", "profiler.recording"})
-"""What the pure half may import besides: the recording's own format, which both halves share."""
+VALUES = ("waitspy.model", "waitspy.recording", "waitspy.errors")
+"""What both halves share: the values and the recording's own format. It imports neither half."""
 
-LIVE = frozenset({
-    "profiler.attachment", "profiler.capture", "profiler.command", "profiler.descriptors",
-    "profiler.discover", "profiler.doctor", "profiler.interpreter", "profiler.oracles",
-    "profiler.permissions", "profiler.procfs", "profiler.proctree", "profiler.samplers",
-    "profiler.sources", "profiler.stopping", "profiler.unread",
-})  # fmt: skip
-"""Left of it: these look at processes, and are what the guards below must be able to catch."""
+COMMANDS = ("waitspy.commands", "waitspy.cli", "waitspy.__main__")
+"""They alone see both halves, print and exit."""
+
+COMPOSERS = ("waitspy.capture", *COMMANDS)
+"""What may bring the parts of the live half together."""
 
 FOREIGN = frozenset({"ctypes", "psutil", "subprocess"})
-COMPOSERS = frozenset({"profiler.cli", "profiler.__main__"})
 
 
 def modules() -> dict[str, Path]:
     """Every module of the project's packages, by its dotted name."""
     found = {}
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
+    for root in ROOTS:
+        for path in sorted((ROOT / root).rglob("*.py")):
+            parts = path.relative_to(ROOT / root).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
 MODULES = modules()
+
+
+def below(name: str, *folders: str) -> bool:
+    """Whether a module is one of these packages or lies in one."""
+    return any(name == folder or name.startswith(f"{folder}.") for folder in folders)
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -72,51 +66,38 @@ def imports(path: Path) -> Iterator[str]:
                 yield inner if inner in MODULES else node.module
 
 
-def is_pure(name: str) -> bool:
-    return name in PURE or name == "profiler.render" or name.startswith("profiler.render.")
-
-
 # --- the two halves ---------------------------------------------------------------------------------
 
 
-def test_the_lists_name_modules_that_exist() -> None:
-    assert MODULES.keys() >= PURE | BOTH | LIVE | COMPOSERS
-    assert not PURE & LIVE
-
-
-@pytest.mark.parametrize("name", [n for n in MODULES if is_pure(n)])
-def test_a_pure_module_imports_the_pure_half_only(name: str) -> None:
+@pytest.mark.parametrize("name", [n for n in MODULES if below(n, *PURE, *VALUES)])
+def test_a_pure_module_imports_values_and_its_own_folder_only(name: str) -> None:
+    own = [folder for folder in (*PURE, *VALUES) if below(name, folder)]
     for imported in imports(MODULES[name]):
         top = imported.split(".")[0]
-        assert top not in FOREIGN, f"{name} imports {imported}"
-        assert top != "scenarios", f"{name} imports {imported}"
-        if top == "profiler":
-            assert is_pure(imported) or imported in BOTH, f"{name} imports {imported}"
+        assert top not in FOREIGN | {"waitspy_scenarios"}, f"{name} imports {imported}"
+        if top == "waitspy":
+            assert imported == "waitspy" or below(imported, *VALUES, *own), (
+                f"{name} imports {imported}"
+            )
 
 
-def test_stages_do_not_import_what_renders_them() -> None:
-    for name in PURE:
-        assert not any(i.startswith("profiler.render") for i in imports(MODULES[name])), name
+def test_only_what_composes_sees_the_recording_being_made() -> None:
+    for name, path in MODULES.items():
+        if not below(name, *COMPOSERS):
+            found = [i for i in imports(path) if below(i, *COMPOSERS)]
+            assert not found, f"{name} imports {found}"
 
 
-def test_the_format_that_both_halves_share_imports_neither() -> None:
-    for name in BOTH:
-        found = {i for i in imports(MODULES[name]) if i.startswith("profiler")}
-        assert found <= {"profiler.errors", "profiler.model"}
-
-
-def test_only_the_command_line_composes_both_halves() -> None:
+def test_only_the_commands_see_both_halves() -> None:
     """What captures does not judge; what judges does not capture."""
     for name, path in MODULES.items():
-        found = set(imports(path))
-        judges = found & {"profiler.analysis", "profiler.findings", "profiler.episodes"}
-        captures = {i for i in found if any(i == n or i.startswith(f"{n}.") for n in LIVE)}
-        assert name in COMPOSERS or not (judges and captures), (name, judges, captures)
+        if below(name, "waitspy") and not below(name, *COMMANDS, *PURE):
+            assert not [i for i in imports(path) if below(i, *PURE)], name
 
 
-def test_only_the_command_line_prints_and_exits() -> None:
+def test_only_the_commands_print_and_exit() -> None:
     for name, path in MODULES.items():
-        if name in COMPOSERS or not name.startswith("profiler"):
+        if below(name, *COMMANDS) or not below(name, "waitspy"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -131,22 +112,22 @@ def loaded_by(*names: str) -> set[str]:
     return set(done.stdout.decode().split())
 
 
-def test_importing_the_pure_half_loads_nothing_live() -> None:
-    loaded = loaded_by(*sorted(PURE))
-    assert loaded >= PURE
-    assert not loaded & LIVE
-    assert not loaded & FOREIGN
-    assert not {name for name in loaded if name.startswith(("rich", "click", "elftools"))}
+def live(names: set[str]) -> set[str]:
+    return {n for n in names if below(n, "waitspy") and not below(n, *PURE, *VALUES)} - {"waitspy"}
 
 
-def test_importing_the_renderers_loads_nothing_live() -> None:
-    loaded = loaded_by("profiler.render")
-    assert not loaded & LIVE
+@pytest.mark.parametrize("half", PURE)
+def test_importing_the_pure_half_loads_nothing_live(half: str) -> None:
+    wanted = {name for name in MODULES if below(name, half)}
+    loaded = loaded_by(*sorted(wanted))
+    assert loaded >= wanted
+    assert not live(loaded)
+    assert not {name for name in loaded if name.startswith(("click", "elftools", "psutil"))}
 
 
 def test_importing_the_live_half_is_what_these_guards_catch() -> None:
-    loaded = loaded_by("profiler.capture")
-    assert loaded & LIVE
+    loaded = loaded_by("waitspy.capture.session")
+    assert live(loaded)
     assert loaded & FOREIGN
 
 
@@ -166,7 +147,7 @@ def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
 
 
 def test_no_module_carries_the_projects_name() -> None:
-    assert not [name for name in MODULES if "waitspy" in name]
+    assert not [name for name in MODULES if "waitspy" in name.partition(".")[2]]
 
 
 # --- registries -------------------------------------------------------------------------------------
@@ -196,7 +177,7 @@ def test_a_format_is_either_a_report_or_a_flamegraph() -> None:
 def test_scenarios_are_registered_under_their_own_names() -> None:
     for name, scenario in SCENARIOS.items():
         assert scenario.name == name
-        assert scenario.module == f"scenarios.{name.replace('-', '_')}"
+        assert scenario.module == f"waitspy_scenarios.{name.replace('-', '_')}"
         assert importlib.util.find_spec(scenario.module) is not None
         assert scenario.summary
         assert "\n" not in scenario.summary
@@ -204,8 +185,8 @@ def test_scenarios_are_registered_under_their_own_names() -> None:
 
 def test_every_scenario_is_registered() -> None:
     known = {scenario.module for scenario in SCENARIOS.values()}
-    found = {n for n in MODULES if n.count(".") == 1 and n.startswith("scenarios.")}
-    assert found - {"scenarios.serving"} == known  # that is what the scenarios share
+    found = {n for n in MODULES if n.count(".") == 1 and n.startswith("waitspy_scenarios.")}
+    assert found - {"waitspy_scenarios.serving"} == known  # that is what the scenarios share
 
 
 # --- sizes ------------------------------------------------------------------------------------------
@@ -217,7 +198,7 @@ _WRITTEN = {".py", ".js", ".ts", ".css", ".html"}
 def sources() -> list[Path]:
     return sorted(
         path
-        for package in (*PACKAGES, "frontend/src")
+        for package in (*ROOTS, "frontend/src")
         for path in (ROOT / package).rglob("*")
         if path.suffix in _WRITTEN and "assets" not in path.parts
     )

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiler import analysis, loading
-from profiler.model import NS
 from tests.accuracy import scoring, truths
 from tests.accuracy.cases import Case
 from tests.accuracy.scoring import Scores
 from tests.live.running import stop_tree, target, waitspy
 from tests.remote.interpreters import Python
+from waitspy.judge import analysis
+from waitspy.model.clock import NS
+from waitspy.recording import loading
 
 _NEXT_STALL_NS = 3 * NS
 DID_NOT_RUN = "did not run"

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from profiler.code_origin import base_name
-from profiler.model import NS, Blame, Episode, Finding
 from tests.accuracy.truths import Starved
+from waitspy.model.clock import NS
+from waitspy.model.code_origin import base_name
+from waitspy.model.judged import Blame, Episode, Finding
 
 ALARMS = frozenset({"starving", "late"})
 _LEAST_OVERLAP = 0.5

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from profiler.model import NS
 from tests.accuracy.scoring import Score, Scores
+from waitspy.model.clock import NS
 
 KINDS = (
     "blocked-loop", "parked-loop", "busy-loop", "gil-bound", "no-cpu", "exhausted-pool",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from profiler.model import NS
+from waitspy.model.clock import NS
 
 MIN_STALL_NS = NS // 10  # the tool's default
 SURE_NS = MIN_STALL_NS * 3 // 2  # shorter ones may be found or not

@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from profiler.remote.reader import Reader
 from tests.live.running import record, target
 from tests.pythons import found
+from waitspy.remote.reader import Reader
 
 _SECONDS = 10.0
 _SHAPES = ((1, 1), (1, 10), (1, 50), (8, 1), (8, 4), (32, 2))

@@ -17,21 +17,13 @@ from pathlib import Path
 
 from selenium import webdriver
 
-from profiler import analysis
-from profiler.model import (
-    EpollEvent,
-    Frame,
-    Interval,
-    KernelState,
-    Recording,
-    SampledThread,
-    Segment,
-    Stack,
-    UnreadSocket,
-    WorkerRecord,
-)
-from profiler.render import REPORTS
-from tests import build
+from tests.examples import build
+from waitspy.judge import analysis
+from waitspy.model.epolls import EpollEvent, UnreadSocket
+from waitspy.model.recorded import Recording, WorkerRecord
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.threads import Interval, KernelState, SampledThread, Segment
+from waitspy.render import REPORTS
 
 _EPFD = 5
 _FUTEX, _SLEEP, _EPOLL = (

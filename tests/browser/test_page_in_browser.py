@@ -15,10 +15,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from profiler.analysis import Analysis
-from profiler.render.page import HtmlRenderer
-from tests import page_examples, report_examples
 from tests.browser.driving import complaints, emulate, press
+from tests.examples import page_examples, report_examples
+from waitspy.model.judged import Analysis
+from waitspy.render.reports.page import HtmlRenderer
 
 pytestmark = pytest.mark.browser
 

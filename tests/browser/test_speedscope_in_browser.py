@@ -9,10 +9,10 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from profiler import analysis
-from profiler.analysis import Analysis
-from profiler.render import speedscope_page
-from tests import page_examples
+from tests.examples import page_examples
+from waitspy.judge import analysis
+from waitspy.model.judged import Analysis
+from waitspy.render.profiles import speedscope_page
 
 pytestmark = pytest.mark.browser
 

@@ -14,11 +14,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from profiler.model import Profile, Weight
-from profiler.render.flame import placed, tree
-from profiler.render.svg import SvgRenderer
-from tests import profile_examples as examples
 from tests.browser.driving import complaints, emulate, press
+from tests.examples import profile_examples as examples
+from waitspy.model.judged import Profile, Weight
+from waitspy.render.profiles.flame import placed, tree
+from waitspy.render.profiles.svg import SvgRenderer
 
 pytestmark = pytest.mark.browser
 

@@ -18,8 +18,9 @@ import tempfile
 from io import StringIO
 from pathlib import Path
 
-from profiler import analysis, loading
-from profiler.render.json_report import JsonRenderer
+from waitspy.judge import analysis
+from waitspy.recording import loading
+from waitspy.render.reports.json_report import JsonRenderer
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -79,7 +80,7 @@ def record(name: str) -> None:
             assert target.stdout is not None
             pid = target.stdout.readline().strip()
             argv = ["record", pid, "-d", SECONDS, "-r", RATE_HZ, "-o", str(made)]
-            subprocess.run([sys.executable, "-m", "profiler", *argv], cwd=ROOT, check=True)
+            subprocess.run([sys.executable, "-m", "waitspy", *argv], cwd=ROOT, check=True)
         finally:
             target.kill()
             target.wait()

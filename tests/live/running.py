@@ -18,11 +18,11 @@ from typing import Any
 import jsonschema
 import psutil
 
-from profiler.render.json_report import schema
+from waitspy.render.reports.json_report import schema
 
 TARGETS = Path(__file__).parent / "targets"
 ROOT = Path(__file__).parents[2]
-WAITSPY = (sys.executable, "-m", "profiler")
+WAITSPY = (sys.executable, "-m", "waitspy")
 _PATIENCE_S = 60.0
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import psutil
 
-from profiler import loading, procfs
-from profiler.model import Recording
 from tests.live.running import ROOT, TARGETS, WAITSPY, stop_tree, wait_until
 from tests.live.started import started
+from waitspy.kernel import procfs
+from waitspy.model.recorded import Recording
+from waitspy.recording import loading
 
 ALTERNATING = (sys.executable, str(TARGETS / "alternating.py"))
 AS_NOBODY = (
@@ -25,7 +26,7 @@ AS_NOBODY = (
     "-c",
     # Only once everything is imported: this Python may lie in a folder of root's.
     """import os
-from profiler.cli import main
+from waitspy.cli import main
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 main(prog_name="waitspy")""",
 )

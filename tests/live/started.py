@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
-from profiler import procfs
+from waitspy.kernel import procfs
 
 ENDS_WITHIN_S = 20
 

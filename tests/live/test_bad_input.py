@@ -145,7 +145,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, target: subprocess.Pop
     folder = tmp_path / "gone"
     folder.mkdir()
     # The shell has a current directory that no longer exists when waitspy starts.
-    line = f'rmdir {folder}; exec "$0" -m profiler record {target.pid} -d 0.2'
+    line = f'rmdir {folder}; exec "$0" -m waitspy record {target.pid} -d 0.2'
     done = subprocess.run(
         ["sh", "-c", line, sys.executable],
         cwd=folder, env=environment(), capture_output=True, text=True, check=False,
@@ -305,7 +305,7 @@ def other_python(folder: Path, pyspy: str | None) -> tuple[list[str], dict[str, 
     home = os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))
     env = environment(PATH="/usr/bin:/bin", PYTHONHOME=home)
     env["PYTHONPATH"] += f":{packages}"
-    return [str(tools / "python"), "-m", "profiler"], env
+    return [str(tools / "python"), "-m", "waitspy"], env
 
 
 def run_with(folder: Path, pyspy: str | None, *args: object) -> subprocess.CompletedProcess[str]:

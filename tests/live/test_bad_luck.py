@@ -21,7 +21,6 @@ from typing import Any
 import psutil
 import pytest
 
-from profiler.model import Recording
 from tests.live.running import WAITSPY, wait_until
 from tests.live.session import (
     environment,
@@ -39,6 +38,7 @@ from tests.live.session import (
     stack_seconds,
     still_works,
 )
+from waitspy.model.recorded import Recording
 
 pytestmark = pytest.mark.ptrace
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from profiler import loading, timeline
-from profiler.model import Interval
 from tests.live.running import TARGETS, record, target
+from waitspy.judge import timeline
+from waitspy.model.threads import Interval
+from waitspy.recording import loading
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from profiler import discover, procfs
 from tests import pythons
 from tests.live.crew import check_crew
 from tests.live.running import TARGETS, Target, target, waitspy
 from tests.remote.interpreters import HERE
+from waitspy.kernel import procfs
+from waitspy.target import discover
 
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child")
 CONTAINED = Path(__file__).parent / "contained.sh"

@@ -1,4 +1,4 @@
-"""profiler.discover on real servers: who is found, with which role, version and reason."""
+"""waitspy.target.discover on real servers: who is found, with which role, version and reason."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from unittest.mock import ANY
 
 import pytest
 
-from profiler import discover, interpreter, listeners, nettable, procfs
-from profiler.errors import PermissionMissing, TargetError
-from profiler.model import Worker
-from profiler.proctree import NOT_PYTHON, Tree
 from tests.live.started import started, tell, wait_for
+from waitspy.errors import PermissionMissing, TargetError
+from waitspy.kernel import nettable, procfs
+from waitspy.model.processes import Worker
+from waitspy.target import discover, interpreter, ports
+from waitspy.target.tree import NOT_PYTHON, Tree
 
 pytestmark = [
     pytest.mark.ptrace,
@@ -268,7 +269,7 @@ def test_a_starter_that_keeps_the_socket_is_not_the_server() -> None:
         wait_for(process, "ready")
         (below,) = procfs.children(process.pid)
         (row,) = nettable.listening(process.pid, [int(port)])
-        assert listeners.holders({row.inode}) == ({process.pid, below}, ANY)
+        assert ports.holders({row.inode}) == ({process.pid, below}, ANY)
         assert [worker.pid for worker in discover.find(f":{port}")] == [below]
 
 

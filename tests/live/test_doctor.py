@@ -1,4 +1,4 @@
-"""profiler.doctor on a real target: rights, descriptors, and stacks that py-spy really reads."""
+"""waitspy.target.doctor on a real target: rights, descriptors, and stacks that py-spy really reads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler import doctor, interpreter, procfs
 from tests.live.running import ROOT, WAITSPY
 from tests.live.started import started
+from waitspy.kernel import procfs
+from waitspy.target import doctor, interpreter
 
 pytestmark = [
     pytest.mark.ptrace,

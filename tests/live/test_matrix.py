@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from scenarios import SCENARIOS
 from tests import pythons
 from tests.live.crew import check_crew
 from tests.live.running import TARGETS, read_report, record, said, starving, target, waitspy
 from tests.live.web import load, uvicorn
 from tests.remote.interpreters import Python, with_modules
+from waitspy_scenarios import SCENARIOS
 
 pytestmark = pytest.mark.ptrace
 

@@ -14,12 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from profiler import timeline
-from profiler.model import NS, Interval, Loss, Segment, Worker, WorkerRecord
-from profiler.samplers import DumpResult
-from profiler.samplers.pyspy import PySpySampler
-from profiler.streams import Streams
 from tests.live.session import running_target, spies, still_works
+from waitspy.judge import timeline
+from waitspy.model.clock import NS
+from waitspy.model.processes import Worker
+from waitspy.model.recorded import Loss, WorkerRecord
+from waitspy.model.threads import Interval, Segment
+from waitspy.recording.streams import Streams
+from waitspy.samplers import DumpResult
+from waitspy.samplers.pyspy import PySpySampler
 
 pytestmark = pytest.mark.ptrace
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from profiler.remote.memory import Unreadable
-from profiler.remote.reader import Reader
-from profiler.remote.values import LoopFacts, LoopSnapshot
 from tests.live.running import TARGETS, wait_until
 from tests.remote.interpreters import HERE, Python, found, with_modules
 from tests.remote.started import started
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import LoopFacts, LoopSnapshot
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from profiler import procfs
-from profiler.remote.memory import Unavailable
-from profiler.remote.reader import Reader
-from profiler.remote.type_facts import LONGEST_TEXT
 from tests.live.running import TARGETS
 from tests.remote.interpreters import HERE, Python, found
 from tests.remote.started import started
+from waitspy.kernel import procfs
+from waitspy.remote.memory import Unavailable
+from waitspy.remote.reader import Reader
+from waitspy.remote.type_facts import LONGEST_TEXT
 
 pytestmark = pytest.mark.ptrace
 

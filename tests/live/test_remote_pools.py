@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from profiler.remote.reader import Reader
-from profiler.remote.values import PoolFacts
 from tests.live.running import TARGETS
 from tests.remote.interpreters import Python, found, with_modules
 from tests.remote.started import started
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import PoolFacts
 
 pytestmark = pytest.mark.ptrace
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scenarios import SCENARIOS, Expected
 from tests.live.running import read_report, said, waitspy
+from waitspy_scenarios import SCENARIOS, Expected
 
 pytestmark = pytest.mark.ptrace
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from profiler.model import NS
-from profiler.oracles import Oracle, Row, Watched
-from profiler.oracles.epoll import EpollOracle
-from profiler.oracles.event_loops import LoopsOracle
-from profiler.oracles.pools import PoolsOracle
-from tests.build import process
+from tests.examples.build import process
+from waitspy.model.clock import NS
+from waitspy.oracles import Oracle, Row, Watched
+from waitspy.oracles.epolls import EpollOracle
+from waitspy.oracles.loops import LoopsOracle
+from waitspy.oracles.pools import PoolsOracle
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 

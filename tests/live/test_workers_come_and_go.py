@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from profiler import loading
 from tests.live.running import TARGETS, record, target
+from waitspy.recording import loading
 
 pytestmark = pytest.mark.ptrace
 

@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 
-from profiler.remote.memory import Memory
+from waitspy.remote.memory import Memory
 
 
 class MadeUp(Memory):

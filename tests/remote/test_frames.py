@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from profiler.remote import layouts
-from profiler.remote.callables import Callables
-from profiler.remote.frames import Frames
-from profiler.remote.line_tables import line_at
-from profiler.remote.memory import Memory, Torn
-from profiler.remote.objects import Objects
+from waitspy.remote import layouts
+from waitspy.remote.callables import Callables
+from waitspy.remote.frames import Frames
+from waitspy.remote.line_tables import line_at
+from waitspy.remote.memory import Memory, Torn
+from waitspy.remote.objects import Objects
 
 
 @pytest.fixture

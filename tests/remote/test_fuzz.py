@@ -14,16 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from profiler.remote import debug_offsets, layouts, uvloop
-from profiler.remote.callables import Callables
-from profiler.remote.frames import Frames
-from profiler.remote.layouts import Layout
-from profiler.remote.line_tables import line_at
-from profiler.remote.memory import Memory, Unavailable, Unreadable
-from profiler.remote.objects import Objects
-from profiler.remote.reader import Reader
-from profiler.remote.type_facts import LONGEST_TEXT
 from tests.remote.memories import MadeUp, Noise, Wrong
+from waitspy.remote import debug_offsets, layouts, uvloop
+from waitspy.remote.callables import Callables
+from waitspy.remote.frames import Frames
+from waitspy.remote.layouts import Layout
+from waitspy.remote.line_tables import line_at
+from waitspy.remote.memory import Memory, Unavailable, Unreadable
+from waitspy.remote.objects import Objects
+from waitspy.remote.reader import Reader
+from waitspy.remote.type_facts import LONGEST_TEXT
 
 PAIRS = sorted(layouts.PAIRS)
 PLACES = sorted(layouts.names() - {"object_size"})  # that one is checked before it is used

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from profiler.remote import debug_offsets, layouts
-from profiler.remote.layout_tables import BY_VERSION, COMMON
-from profiler.remote.memory import Unavailable
 from tests.remote.interpreters import ROOT, Python, found
 from tools.layouts import generate
+from waitspy.remote import debug_offsets, layouts
+from waitspy.remote.layout_tables import BY_VERSION, COMMON
+from waitspy.remote.memory import Unavailable
 
 WITH_HEADERS = [
     pytest.param(python, include, id=str(python))
@@ -36,7 +36,7 @@ def test_tables_are_those_of_the_headers(python: Python, include: str) -> None:
 
 
 def test_the_table_is_as_generated() -> None:
-    text = (ROOT / "profiler" / "remote" / "layout_tables.py").read_text()
+    text = (ROOT / "profiler" / "waitspy" / "remote" / "layout_tables.py").read_text()
     tables = {pair: COMMON | table for pair, table in BY_VERSION.items()}
     written = generate.rendered(tables, dict.fromkeys(tables, "?"))
     assert written.partition("COMMON")[2].count("\n") > 100

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.remote import layouts
-from profiler.remote.memory import Memory, Torn, Unreadable
-from profiler.remote.objects import Objects
-from profiler.remote.type_facts import LONGEST_TEXT
+from waitspy.remote import layouts
+from waitspy.remote.memory import Memory, Torn, Unreadable
+from waitspy.remote.objects import Objects
+from waitspy.remote.type_facts import LONGEST_TEXT
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.model import Frame
-from profiler.remote.event_loops import owner_in_frames
-from profiler.remote.values import Marks, Service, TaskFacts
+from waitspy.model.stacks import Frame
+from waitspy.remote.loops import owner_in_frames
+from waitspy.remote.values import Marks, Service, TaskFacts
 
 
 @given(st.lists(st.sampled_from(["append", "popleft"])))

@@ -1,4 +1,4 @@
-"""Writes profiler/remote/layout_tables.py from the headers of the CPythons that are named.
+"""Writes profiler/waitspy/remote/layout_tables.py from the headers of the CPythons that are named.
 
 Usage: generate.py PYTHON[=INCLUDE] ...
 
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TABLES = HERE.parents[1] / "profiler" / "remote" / "layout_tables.py"
+TABLES = HERE.parents[1] / "profiler" / "waitspy" / "remote" / "layout_tables.py"
 
 _ASK = """
 import asyncio, collections, ctypes, functools, json, platform, queue, select, sys, sysconfig

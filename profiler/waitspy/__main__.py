@@ -1,0 +1,19 @@
+"""Runs the command line: ``python -m waitspy``, and the ``waitspy`` program."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+def main() -> None:
+    """Ends quietly with 130 when interrupted before the command line has been imported."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from waitspy.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)
+
+    run(prog_name="waitspy")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One recording is made: samplers and oracles side by side, on one clock."""

@@ -1,0 +1,208 @@
+"""One attached worker: its sampler and its oracles, from the first look to the last row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from waitspy.capture import budget
+from waitspy.model.clock import NS
+from waitspy.model.processes import Worker
+from waitspy.model.recorded import Loss
+from waitspy.oracles import Oracle, Watched
+from waitspy.recording.folder import Writer
+from waitspy.remote import native_ids
+from waitspy.samplers import Sampler, SamplerStatus
+from waitspy.samplers.child import cpu_clock
+from waitspy.target import interpreter
+
+_DUMP_BELOW_HZ = 50.0
+_DUMP_EVERY_NS = NS // 2
+_RETRY_NS = NS // 2
+_YOUNG_NS = 10 * NS  # for so long after it was met, a worker may still be starting
+_GIL_DUMP_EVERY_NS = NS // 10  # nothing else tells who keeps it: one in every stall
+
+
+def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
+    """The worker's row in meta.json, without what is unknown."""
+    values = {name: getattr(worker, name) for name in Worker.__dataclass_fields__}
+    row = {name: value for name, value in values.items() if value is not None}
+    return {**row, "attached_ns": now_ns, "oracles": {}}
+
+
+class Attachment:
+    """Everything that is recorded of one worker; ``row`` is its row in meta.json."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        sampler: Sampler,
+        oracles: Sequence[Oracle],
+        writer: Writer,
+        now_ns: int,
+    ) -> None:
+        self.pid = worker.pid
+        self.sampler = sampler
+        self.row = worker_row(worker, now_ns)
+        self.losses: list[Loss] = []
+        self.stalls = 0
+        self.rate_hz = 1.0
+        self._writer = writer
+        self._watched = Watched(worker, f"/proc/{worker.pid}")
+        self._clock = cpu_clock(worker.pid)
+        self._cpu_ns = -1
+        self._cost_s = budget.sample_cost_s(worker.threads or 1)
+        self._measured: tuple[int, int] | None = None
+        self._last_dump_ns = 0
+        self._wants_dump = False
+        self._gone = False
+        self._span = interpreter.runtime_span(worker.pid)
+        if self._span is not None:
+            self.row["runtime_span"] = list(self._span)
+        self._renamed = False
+        with suppress(ProcessLookupError):  # the next scan closes it
+            self._renamed = native_ids.differ(worker.pid, worker.python)
+        self._tids: dict[int, int] = {}
+        self._named: set[int] = set()
+        self._oracles: list[Oracle] = []
+        self._missing = list(oracles)
+        self._attached_ns = self._tried_ns = now_ns
+        self._attach()
+
+    def tick(self, now_ns: int) -> None:
+        """Asks every oracle what has changed.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        try:
+            cpu_ns = time.clock_gettime_ns(self._clock)
+        except OSError:  # it is gone; the next scan closes it
+            cpu_ns = -1
+        self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
+        self._cpu_ns = cpu_ns
+        self._watched.onset = False
+        if self._missing and now_ns >= self._tried_ns + _RETRY_NS:
+            self._tried_ns = now_ns
+            if now_ns < self._attached_ns + _YOUNG_NS:
+                self._attach()
+        for oracle in list(self._oracles):
+            try:
+                rows = list(oracle.tick(self._watched, now_ns))
+            except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
+                self._give_up(oracle, error, now_ns)
+                continue
+            if rows:
+                self._writer.append(oracle.name, self.pid, rows)
+        if self._watched.tids != self._named:
+            self._name_threads(now_ns)
+        self.stalls += self._watched.onset
+        # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
+        self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
+        if self._wants_dump:
+            self._dump(now_ns)
+
+    def step(self, now_ns: int) -> None:
+        """Turns sampler segments over and keeps what came of them.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._take(self.sampler.step(now_ns, self.rate_hz))
+
+    def adjust(self, now_ns: int, asked_hz: float, share: float) -> None:
+        """Chooses the sampling rate by what a sample was seen to cost."""
+        cpu_ns = self.sampler.cpu_ns()
+        newest = self.sampler.segments[-1] if self.sampler.segments else None
+        before_cpu_ns, before_ns = self._measured or (cpu_ns, now_ns)
+        samples = (now_ns - before_ns) / NS * newest.rate_hz if newest else 0.0
+        if samples >= budget.ENOUGH:
+            cpu_s = (cpu_ns - before_cpu_ns) / NS
+            self._cost_s = budget.refine(self._cost_s, cpu_s, samples)
+        if self._measured is None or samples >= budget.ENOUGH:
+            self._measured = cpu_ns, now_ns
+        self.rate_hz = budget.rate_hz(asked_hz, self._cost_s, share)
+
+    def detach(self, now_ns: int, exit_: str) -> None:
+        """Closes a worker that has ended.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self._gone = True
+        self.row["gone_ns"] = now_ns
+        self.row["exit"] = exit_
+        self.sampler.stop(now_ns)
+        self.release()
+        for oracle in self._oracles:
+            self._writer.end_stream(oracle.name, self.pid, exit_)
+
+    def release(self) -> None:
+        """Gives back what the oracles hold of the target."""
+        for oracle in self._oracles:
+            oracle.detach(self._watched)
+
+    def _attach(self) -> None:
+        """Starts the oracles that do not run yet: an interpreter that begins cannot be read."""
+        self._watched.reader = None
+        for oracle in list(self._missing):
+            state = self.row["oracles"][oracle.name] = oracle.attach(self._watched)
+            if state == "ok":
+                self._missing.remove(oracle)
+                self._oracles.append(oracle)
+                self._writer.start_stream(oracle.name, self.pid, oracle.columns)
+
+    def _give_up(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
+        """Goes on without an oracle that failed; from then on nothing is claimed of the worker."""
+        why = f"it failed ({type(error).__name__}: {error})"
+        self._oracles.remove(oracle)
+        oracle.detach(self._watched)
+        self.row["oracles"][oracle.name] = why
+        self.row.setdefault("known_ns", now_ns)
+        what = f"oracle {oracle.name} of pid {self.pid}, and what it would have shown"
+        self.losses.append(Loss(what, why, "please report this", self.pid))
+        self._writer.end_stream(oracle.name, self.pid, why)
+
+    def _dump(self, now_ns: int) -> None:
+        """Takes the stacks at once where sampling is too slow, or somebody waits for the GIL."""
+        span = self._span
+        wants_gil = span is not None and any(
+            span[0] <= arg0 < span[1] for _, arg0 in self._watched.blocked.values()
+        )
+        every_ns = _GIL_DUMP_EVERY_NS if wants_gil else _DUMP_EVERY_NS
+        if (self.rate_hz < _DUMP_BELOW_HZ or wants_gil) and (
+            now_ns - self._last_dump_ns >= every_ns
+        ):
+            self._last_dump_ns = now_ns
+            self._wants_dump = False
+            self.sampler.dump(now_ns)
+
+    def _name_threads(self, now_ns: int) -> None:
+        """Notes which OS thread is meant by each id that the sampler gives."""
+        self._named = set(self._watched.tids)
+        if not self._renamed:
+            return
+        try:
+            told = native_ids.here(
+                self.pid, self._watched.worker.python, self._span[0] if self._span else None
+            )
+        except OSError:
+            return
+        for sampled, tid in told.items():
+            if self._tids.get(sampled) != tid:
+                self.row.setdefault("native_ids", []).append([now_ns, sampled, tid])
+        self._tids = told
+        if len(told) < len(self._named):
+            self._named = set()  # a thread is only starting: look again
+
+    def _take(self, status: SamplerStatus) -> None:
+        if not self._gone:  # a sampler that ends with its process has lost nothing
+            self.losses.extend(status.losses)
+        for dump in status.dumps:
+            if self._renamed:
+                tids = {tid: tid for tid in self._watched.tids} | self._tids
+                dump.stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
+                dump.gil_tid = tids.get(dump.gil_tid or 0)
+            self._writer.append_dump(self.pid, vars(dump))

@@ -1,0 +1,354 @@
+"""Runs samplers and oracles side by side and writes a Recording: the live half's main loop.
+
+One thread, one clock (CLOCK_MONOTONIC). Each tick asks the oracles of every worker; slower rounds
+look for new and ended workers, turn sampler segments over, and write what is known to disk.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from waitspy import __version__
+from waitspy.capture.attachment import Attachment, worker_row
+from waitspy.capture.budget import Budget
+from waitspy.capture.command import Command
+from waitspy.capture.signals import Signals
+from waitspy.capture.sources import Roots
+from waitspy.errors import TargetError
+from waitspy.model.clock import NS
+from waitspy.model.processes import Worker
+from waitspy.model.recorded import Loss
+from waitspy.oracles.registry import make_oracles
+from waitspy.recording.folder import Writer
+from waitspy.samplers.pyspy import PySpySampler
+from waitspy.target import discover
+from waitspy.target.discover import Tree
+
+_TICK_HZ = 100.0  # of the oracles, at least; they are cheaper than stacks
+_SCAN_NS = 200_000_000  # a new worker is attached after at most this and one scan
+_STEP_NS = 50_000_000
+_FLUSH_NS = NS
+_PRIORITY = -10
+_SLOWEST_TICK_NS = 50_000_000
+_GAP_TICKS = 4  # later than this, a look says nothing of the time before it
+_OBSERVER_SHARE = 0.25  # of one core; beyond it the tick slows down
+_STOP_WITHIN_NS = 20 * NS
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for; ``duration_s`` None means until the end of the target."""
+
+    target: str
+    output: str
+    duration_s: float | None = None
+    rate_hz: float = 100.0
+    min_stall_s: float = 0.1
+    blocking: bool = False
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known while it runs; ``looks`` counts the observer's ticks."""
+
+    elapsed_s: float
+    workers: int
+    looks: int
+    stalls: int
+
+
+@contextmanager
+def _looking_first() -> Iterator[None]:
+    """Raises our priority, where allowed: on a busy machine late looks would show nothing.
+
+    The observer needs a few percent of a core at most; what it starts runs as before.
+    """
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(before, _PRIORITY))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+class Capture:
+    """One recording, from start to its last file.
+
+    ``progress`` is called a few times a second. ``run`` returns when the time is up, a signal
+    came, the target is gone, or the disk failed (``disk_error`` says how); the folder is then
+    complete.
+
+    Raises:
+        RecordingError: the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        tree: Tree,
+        command: Command | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._options = options
+        self._tree = tree
+        self._command = command
+        self._progress = progress
+        self._oracles = make_oracles()
+        self._attached: dict[tuple[int, int], Attachment] = {}
+        self._everyone: list[Attachment] = []
+        self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
+        self._losses: list[Loss] = []
+        self._gaps: list[list[int]] = []
+        self._looks = 0
+        self._peak_rss = 0
+        self.disk_error: str | None = None
+        self._tick_ns = self._asked_tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
+        self._start_ns = time.monotonic_ns()
+        self._start_cpu_ns = time.process_time_ns()
+        self._end_ns: int | None = None
+        self.roots = Roots()
+        self.interrupted = False
+        self._writer = Writer(options.output, self._first_meta())
+
+    @property
+    def path(self) -> str:
+        """Where the recording is."""
+        return self._writer.path
+
+    def run(self) -> None:
+        """Records until the end.
+
+        Raises:
+            TargetError: no worker could be attached.
+            PermissionMissing: that was so because of missing permissions.
+            SamplerError: py-spy is missing.
+        """
+        with Signals() as signals, _looking_first():
+            try:
+                self._scan(time.monotonic_ns())
+                if not self._attached and self._command is None:
+                    if not self._tree.workers:
+                        what = f"{self._options.target} has just ended"
+                        raise TargetError(what, "give a process that runs")
+                    discover.require_attachable(self._tree.workers)
+                at_once = self._loop(signals)
+                self._finish(signals, at_once=at_once)
+            finally:
+                for one in self._everyone:
+                    one.sampler.kill()
+                self._close()
+
+    def _loop(self, signals: Signals) -> bool:
+        """Ticks until the end; True when a second signal asked to end at once."""
+        end_ns = None
+        if self._options.duration_s is not None:
+            end_ns = self._start_ns + int(self._options.duration_s * NS)
+        next_ns = scan_ns = step_ns = flush_ns = time.monotonic_ns()
+        signals_seen = 0
+        looked_ns = next_ns
+        while True:
+            now_ns = time.monotonic_ns()
+            self._note_gap(looked_ns, now_ns)
+            looked_ns = now_ns
+            if end_ns is not None and now_ns >= end_ns:
+                return False
+            try:
+                if now_ns >= scan_ns:
+                    scan_ns = now_ns + _SCAN_NS
+                    if not self._scan(now_ns):
+                        return False
+                self._looks += 1
+                for one in self._attached.values():
+                    one.tick(now_ns)
+                if now_ns >= step_ns:
+                    step_ns = now_ns + _STEP_NS
+                    self._step(now_ns)
+                if now_ns >= flush_ns:
+                    flush_ns = now_ns + _FLUSH_NS
+                    self._account(now_ns)
+            except OSError as error:
+                self.disk_error = error.strerror or str(error)
+                return False
+            next_ns = max(next_ns + self._tick_ns, time.monotonic_ns())
+            received = signals.wait_until(next_ns)
+            if received is None:
+                continue
+            if self._command is not None:
+                self._command.pass_on(received)
+            if received.ends:
+                signals_seen += 1
+                # A command ends by itself on its signal; asked twice, we stop anyhow.
+                if self._command is None or signals_seen > 1:
+                    self.interrupted = True
+                    return signals_seen > 1
+
+    def _note_gap(self, from_ns: int, to_ns: int) -> None:
+        """What happened while nobody looked is not known: no episode may be made of it."""
+        if to_ns - from_ns <= _GAP_TICKS * self._asked_tick_ns:
+            return
+        self._gaps.append([from_ns, to_ns])
+        if to_ns - from_ns > NS:
+            what = f"{(to_ns - from_ns) / NS:.1f} s of the oracles' looks"
+            why = "waitspy itself did not run"
+            self._losses.append(Loss(what, why, "do not stop it, and give it CPU"))
+
+    def _scan(self, now_ns: int) -> bool:
+        """Attaches new workers and closes ended ones; False when nothing is left."""
+        found = {(w.pid, w.start_ticks): w for w in self._tree.scan()}
+        for key in [key for key in self._attached if key not in found]:
+            self._attached.pop(key).detach(now_ns, self._exit_of(key[0]))
+        for key in [key for key in self._attached if key[0] in self._tree.executed]:
+            self._attached.pop(key).detach(now_ns, "became another program (exec)")
+        for key, worker in found.items():
+            if key in self._attached:
+                continue
+            if worker.why_not is None:
+                self._skipped.pop(key, None)  # it has become Python, or attachable, after all
+                self._attach(key, worker, now_ns)
+            elif worker.python is not None:
+                # Processes that are not Python are no loss; they are not even workers.
+                self._skipped.setdefault(key, (worker, now_ns))
+        if self._command is not None:
+            return self._command.exit_code is None
+        return bool(found)
+
+    def _exit_of(self, pid: int) -> str:
+        code = self._command.exit_code if self._command and self._command.pid == pid else None
+        return "exited" if code is None else f"exited with code {code}"
+
+    def _attach(self, key: tuple[int, int], worker: Worker, now_ns: int) -> None:
+        folder = self._writer.file("stacks")
+        before = [one for one in self._everyone if one.pid == worker.pid]  # it has called exec
+        sampler = PySpySampler(
+            worker.pid,
+            folder,
+            blocking=self._options.blocking,
+            first_segment=sum(len(one.sampler.segments) for one in before),
+        )
+        one = Attachment(worker, sampler, self._oracles, self._writer, now_ns)
+        self._attached[key] = one
+        self._everyone.append(one)
+        self.roots.open(worker.pid)
+        one.adjust(now_ns, self._options.rate_hz, self._share())
+        one.step(now_ns)
+
+    def _share(self) -> float:
+        return self._options.budget.share(len(self._attached))
+
+    def _step(self, now_ns: int) -> None:
+        attached = set(self._attached.values())
+        for one in self._everyone:
+            if one in attached or not one.sampler.done:
+                one.step(now_ns)
+        stalls = sum(one.stalls for one in self._everyone)
+        elapsed_s = (now_ns - self._start_ns) / NS
+        self._progress(Progress(elapsed_s, len(self._attached), self._looks, stalls))
+
+    def _account(self, now_ns: int) -> None:
+        """Once a second: rates by measured cost, memory, and everything known to disk."""
+        for one in self._attached.values():
+            one.adjust(now_ns, self._options.rate_hz, self._share())
+        self._peak_rss = max(self._peak_rss, sum(one.sampler.rss_bytes() for one in self._everyone))
+        elapsed_ns = now_ns - self._start_ns
+        observer_share = (time.process_time_ns() - self._start_cpu_ns) / max(1, elapsed_ns)
+        if observer_share > _OBSERVER_SHARE and elapsed_ns > 2 * NS:
+            self._tick_ns = min(_SLOWEST_TICK_NS, self._tick_ns * 2)
+        self._writer.flush()
+        self._writer.meta["flushed_ns"] = now_ns
+        self._save()
+
+    def _finish(self, signals: Signals, *, at_once: bool) -> None:
+        """Ends the samplers and waits for what they still write."""
+        now_ns = self._end_ns = time.monotonic_ns()
+        deadline_ns = now_ns + _STOP_WITHIN_NS
+        for one in self._everyone:
+            one.sampler.stop(now_ns)
+        while not all(one.sampler.done for one in self._everyone):
+            if at_once or now_ns > deadline_ns:
+                for one in self._everyone:
+                    one.sampler.kill()
+            if now_ns > deadline_ns + _STOP_WITHIN_NS:
+                break  # killed, and still there: stuck in the kernel
+            received = signals.wait_until(time.monotonic_ns() + NS // 100)
+            now_ns = time.monotonic_ns()
+            if received is not None and received.ends:
+                self.interrupted = at_once = True
+            for one in self._everyone:
+                try:
+                    one.step(now_ns)
+                except OSError as error:
+                    self.disk_error = self.disk_error or error.strerror or str(error)
+
+    def _close(self) -> None:
+        now_ns = time.monotonic_ns()
+        for one in self._attached.values():
+            one.release()
+        if self.disk_error is not None:
+            what = "everything after the capture could not go on"
+            remedy = "free some space on the disk, or raise the limit that is named"
+            self._losses.append(Loss(what, self.disk_error, remedy))
+        if self._tick_ns > self._asked_tick_ns:
+            why = f"every {self._tick_ns // 10**6} ms instead of {self._asked_tick_ns // 10**6} ms"
+            self._losses.append(Loss("some looks of the oracles", why, "record fewer workers"))
+        own_ns = time.process_time_ns() - self._start_cpu_ns
+        cpu_ns = own_ns + sum(one.sampler.cpu_ns() for one in self._everyone)
+        own_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self._writer.meta["end_ns"] = self._end_ns or now_ns
+        self._writer.meta["cost"] = {
+            "cpu_s": round(cpu_ns / NS, 4),
+            "cpu_share": round(cpu_ns / max(1, now_ns - self._start_ns), 4),
+            "observer_cpu_s": round(own_ns / NS, 4),
+            "peak_rss_mb": round((own_rss + self._peak_rss) / 1e6, 1),
+        }
+        self._fill_meta()
+        self._writer.close()
+
+    def _save(self) -> None:
+        self._fill_meta()
+        self._writer.save_meta()
+
+    def _fill_meta(self) -> None:
+        losses = self._losses + [loss for one in self._everyone for loss in one.losses]
+        for worker, _ in self._skipped.values():
+            why = worker.why_not or "it cannot be attached"
+            what = f"pid {worker.pid} ({worker.command})"
+            losses.append(Loss(what, why, worker.remedy or "", worker.pid))
+        skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
+        self._writer.meta["gaps"] = self._gaps
+        self._writer.meta["workers"] = [one.row for one in self._everyone] + skipped
+        self._writer.meta["segments"] = [
+            row.as_json() for one in self._everyone for row in one.sampler.segments
+        ]
+        self._writer.meta["losses"] = [
+            {name: value for name, value in asdict(loss).items() if value is not None}
+            for loss in losses
+        ]
+
+    def _first_meta(self) -> dict[str, Any]:
+        wall = datetime.now(UTC)
+        return {
+            "clock": {"monotonic_ns": self._start_ns, "wall": wall.isoformat()},
+            "host": {
+                "name": socket.gethostname(),
+                "kernel": platform.release(),
+                "arch": platform.machine(),
+                "cpus": os.cpu_count() or 1,
+            },
+            "target": self._options.target,
+            "rate_hz": self._options.rate_hz,
+            "tick_s": self._asked_tick_ns / NS,
+            "min_stall_s": self._options.min_stall_s,
+            "waitspy": __version__,
+        }

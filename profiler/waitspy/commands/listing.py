@@ -1,0 +1,74 @@
+"""What ``workers`` and ``doctor`` say, as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from waitspy.model.processes import Worker
+from waitspy.render import escape
+from waitspy.target.machine import Check
+from waitspy.target.tree import FOREIGN, KERNEL_THREAD, NOT_PYTHON, ZOMBIE
+
+_FILE_COLUMNS = 1000  # no line is cut or folded in a file
+_COMMAND_LIMIT = 300
+_FOREIGN = {NOT_PYTHON: "not Python", ZOMBIE: "zombie", KERNEL_THREAD: "kernel thread"}
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"}
+
+
+def write_workers(workers: Sequence[Worker], stream: TextIO) -> None:
+    """One line for each process, then why some cannot be attached and what would help.
+
+    The lines are as wide as they need in a file, and cut at the edge of a terminal.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("pid", "parent", "role", "python", "threads", "framework", "attachable"):
+        right = column in {"pid", "parent", "threads"}
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    table.add_column("command")
+    refused: dict[tuple[str, str | None], list[str]] = {}
+    for worker in workers:
+        table.add_row(*_cells(worker))
+        if worker.why_not is not None and worker.why_not not in FOREIGN:
+            refused.setdefault((worker.why_not, worker.remedy), []).append(str(worker.pid))
+    console = _console(stream)
+    with console.capture() as drawn:
+        console.print(table)
+        for (why, remedy), pids in refused.items():
+            console.print(Text(escape.terminal(f"{', '.join(pids)} cannot be attached: {why}")))
+            if remedy:
+                console.print(Text(escape.terminal(f"  try: {remedy}")))
+    stream.writelines(f"{line.rstrip()}\n" for line in drawn.get().splitlines())
+
+
+def _cells(worker: Worker) -> Iterator[Text]:
+    attachable = "yes"
+    if worker.why_not is not None:
+        attachable = _FOREIGN.get(worker.why_not, "no")
+    for value in (
+        worker.pid, worker.ppid, worker.role, worker.python or "-",
+        "-" if worker.threads is None else worker.threads, worker.framework or "-", attachable,
+    ):  # fmt: skip
+        yield Text(escape.terminal(str(value)))
+    command = escape.shorten(escape.terminal(worker.command), _COMMAND_LIMIT)
+    yield Text(command, no_wrap=True, overflow="ellipsis")
+
+
+def write_checks(checks: Sequence[Check], stream: TextIO) -> None:
+    """One line for each check, and below it what to change where it is not well."""
+    console = _console(stream)
+    for check in checks:
+        line = Text(f"{check.status:8}", _STYLES[check.status])
+        line.append(f"{check.name}: ", "bold").append(escape.terminal(check.found))
+        console.print(line)
+        if check.remedy and check.status != "ok":
+            console.print(Text(f"        {escape.terminal(check.remedy)}"))
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else _FILE_COLUMNS
+    return Console(file=stream, highlight=False, width=width, soft_wrap=width is not None)

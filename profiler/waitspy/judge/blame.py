@@ -1,0 +1,189 @@
+"""Whose frame is to blame: what a thread shows above the base stack of its event loop.
+
+The base is what the thread shows while its loop polls. A stack that goes through the loop's own
+runner is a callback of the running loop; one that does not has left the loop parked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from waitspy.model.code_origin import Origin, base_name, origin, package
+from waitspy.model.judged import Activity, WaitKind
+from waitspy.model.stacks import Frame, Stack
+
+C_CALLBACK = "a C callback"
+
+_RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
+_ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
+_OTHER_LOOPS = ("/gevent/", "/eventlet/hubs/", "/twisted/internet/", "/curio/")
+_MACHINERY = {
+    "asyncio/events.py": {"_run"},
+    "/threading.py": {"_bootstrap", "_bootstrap_inner", "run"},
+    "concurrent/futures/thread.py": {"_worker", "run"},
+    "concurrent/futures/process.py": {"_process_worker"},
+}
+_COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
+_LONG_POLL_NS = 200_000_000  # several samples at any rate but the lowest
+_GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
+
+
+def base_stack(activities: Iterable[Activity]) -> Stack | None:
+    """What the thread showed for the longest time while its loop polled; None if never seen.
+
+    A poll too short to be sampled falls into whatever stack stood around it. So only stacks
+    count that the thread showed mostly while it polled, or during a long poll: a C function that
+    a loop in C calls shows the stack of the poll as well. A poll that has ended shows the same
+    stack until the thread has the GIL.
+    """
+    polled: Counter[Stack] = Counter()
+    shown: Counter[Stack] = Counter()
+    longest: dict[Stack, int] = {}
+    for activity in activities:
+        length = activity.end_ns - activity.start_ns
+        if activity.wait.kind is not WaitKind.GIL:
+            shown[activity.stack] += length
+        if activity.wait.kind is WaitKind.LOOP_POLL:
+            polled[activity.stack] += length
+            longest[activity.stack] = max(longest.get(activity.stack, 0), length)
+    own = Counter(
+        {s: ns for s, ns in polled.items() if ns * 2 >= shown[s] or longest[s] >= _LONG_POLL_NS}
+    )
+    return own.most_common(1)[0][0] if own else None
+
+
+def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bool:
+    """Whether the loop is running below that stack, rather than parked.
+
+    Loops in C show no runner frame: there the whole base must lie below, with the same lines.
+    With no base at all, a stack without a runner counts as parked, unless the loop is known to
+    have been served all the time (``never_idle``).
+    """
+    if _last_runner(stack) is not None:
+        return True
+    if base is None:
+        return never_idle
+    if _last_runner(base) is not None:
+        return False
+    if any(frame.file.endswith(_GREENLET_HUBS) for frame in base):
+        return True  # greenlets have stacks of their own; the hub is never below them
+    if len(base) > 1 and base[-1].file.endswith("/selectors.py"):
+        # A select loop of the program's own: the function that selects also calls its handlers.
+        own = len(base) - 2
+        return (
+            len(stack) > own
+            and stack[:own] == base[:own]
+            and (stack[own].function, stack[own].file) == (base[own].function, base[own].file)
+        )
+    return stack[: len(base)] == base
+
+
+def holds_up(activity: Activity) -> bool:
+    """Whether that activity keeps a loop of its thread from serving.
+
+    A poll is what a thread does when it has nothing to do, unless a callback of one loop runs
+    another one: then the outer loop waits for the inner one's poll.
+    """
+    return activity.wait.kind is not WaitKind.LOOP_POLL or bool(_below_inner_loop(activity.stack))
+
+
+def guilty_frames(activity: Activity, base: Stack | None) -> Stack:
+    """The frames above the loop's base; of a callback that runs another loop, its own frames."""
+    if activity.wait.kind is WaitKind.LOOP_POLL:
+        return _below_inner_loop(activity.stack)
+    return above(activity.stack, base)
+
+
+def _below_inner_loop(stack: Stack) -> Stack:
+    """What lies between the innermost loop and the one whose callback runs it, if there is one."""
+    inner = _last_runner(stack)
+    outer = _last_runner(stack[:inner], entries=()) if inner else None
+    return () if outer is None else stack[outer + 1 : inner]
+
+
+def above(stack: Stack, base: Stack | None) -> Stack:
+    """The frames that belong to the callback, or to what the thread does outside its loop."""
+    start = 0
+    for mine, its in zip(stack, base or (), strict=False):
+        if mine != its:
+            break
+        start += 1
+    runner = _last_runner(stack)
+    return stack[max(start, 0 if runner is None else runner + 1) :]
+
+
+def blamed(frames: Stack) -> Frame | None:
+    """The frame to blame among those above the base; None when only a C function is there.
+
+    The deepest frame of the program itself, a comprehension as the function around it (they are
+    inlined, or not, as the Python version has it). Where the program is an installed package: the
+    deepest frame of the outermost package that is no framework. Else the framework's deepest
+    frame, else the outermost library function, which then is the callback.
+    """
+    own = [f for f in frames if origin(f.file) is Origin.USER]
+    if own:
+        n = len(own) - 1
+        while n and _is_comprehension(own[n]) and own[n - 1].file == own[n].file:
+            n -= 1
+        return own[n]
+    packages = [f for f in frames if origin(f.file) is Origin.PACKAGE]
+    if packages:
+        outermost = package(packages[0].file)
+        return [f for f in packages if package(f.file) == outermost][-1]
+    frameworks = [f for f in frames if origin(f.file) is Origin.FRAMEWORK]
+    if frameworks:
+        return frameworks[-1]
+    library = [f for f in frames if not _is_machinery(f)]
+    return library[0] if library else None
+
+
+def shows_loop(stack: Stack) -> bool:
+    """Whether the frames of a running event loop are in the stack (loops in C have none)."""
+    return _last_runner(stack) is not None or any(
+        library in frame.file for frame in stack for library in _OTHER_LOOPS
+    )
+
+
+def foreign_loop(stack: Stack) -> str | None:
+    """The library of a loop whose tasks and timers cannot be read: only its I/O is seen."""
+    for frame in stack:
+        if "/trio/" in frame.file and base_name(frame.function) == "unrolled_run":
+            return "trio"
+        for library in _OTHER_LOOPS:
+            if library in frame.file:
+                return library.strip("/").split("/")[0]
+    return None
+
+
+def in_callback(stack: Stack) -> bool:
+    """Whether the stack is certainly inside a callback, so that its poll is not the loop's own.
+
+    A loop polls from its runner (``select`` or the like is the one frame above it), one written
+    in C from the ``run`` that entered it.
+    """
+    runner = _last_runner(stack)
+    if runner is None:
+        return False
+    polls_one_above = base_name(stack[runner].function) in _RUNNERS
+    return len(stack) - 1 - runner > (1 if polls_one_above else 0)
+
+
+def _last_runner(stack: Stack, entries: tuple[str, ...] = _ENTRIES) -> int | None:
+    for n in range(len(stack) - 1, -1, -1):
+        name, file = base_name(stack[n].function), stack[n].file
+        if (name in _RUNNERS and origin(file) is not Origin.USER) or (
+            name == "run" and file.endswith(entries)
+        ):
+            return n
+    return None
+
+
+def _is_comprehension(frame: Frame) -> bool:
+    return base_name(frame.function) in _COMPREHENSIONS
+
+
+def _is_machinery(frame: Frame) -> bool:
+    """Library frames between the loop and a callback, or between a thread and its function."""
+    name = base_name(frame.function)
+    return any(frame.file.endswith(file) and name in names for file, names in _MACHINERY.items())

@@ -1,0 +1,99 @@
+"""One episode of starvation with all that a finding needs: what starved, why, and who waited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from waitspy.model.epolls import UnreadSocket
+from waitspy.model.judged import Activity, Verdict
+from waitspy.model.stacks import Stack
+
+ItemKind = Literal["task", "timer", "callback", "work-item", "connection"]
+
+ThreadKey = tuple[int, int]
+"""A thread of the recording: pid and OS thread id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Things of one name that waited, from when they were due until they were served.
+
+    ``guards`` marks a timer that limits the time of something else.
+    """
+
+    kind: ItemKind
+    name: str
+    where: str | None
+    start_ns: int
+    end_ns: int
+    guards: bool = False
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The unread sockets behind a loop's epoll at one time."""
+
+    at_ns: int
+    sockets: tuple[UnreadSocket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Starvation:
+    """A span in which due work of one loop, pool or listener was not served.
+
+    ``pid`` and ``tid`` are the thread that should have served it. ``held_by`` are the activities
+    that starved it, by thread, cut to the episode; empty when no stack did (no CPU, unknown
+    holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
+    it. ``served`` counts what was served nevertheless, where that is known.
+    """
+
+    kind: str
+    pid: int
+    tid: int
+    place: str
+    start_ns: int
+    end_ns: int
+    held_by: Mapping[ThreadKey, tuple[Activity, ...]]
+    base: Stack | None
+    evidence: tuple[str, ...]
+    looks: tuple[Look, ...] = ()
+    items: tuple[Item, ...] = ()
+    latent: bool = False
+    detail: str | None = None
+    served: int | None = None
+
+    @property
+    def guilty(self) -> tuple[Activity, ...]:
+        """The activities of all threads that starved it."""
+        return tuple(activity for mine in self.held_by.values() for activity in mine)
+
+    @property
+    def threads(self) -> tuple[ThreadKey, ...]:
+        """The threads that starved it; the one that should have served it where none is known."""
+        return tuple(sorted(self.held_by)) or ((self.pid, self.tid),)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Overload is work served late; else nothing was served at all."""
+        if self.latent:
+            return "latent"
+        return "late" if self.kind.startswith("overloaded") else "starving"
+
+    @property
+    def waiting(self) -> int:
+        """How many things waited at most: unread sockets and late items known, at least one."""
+        steps = [(item.start_ns, 0, item.count) for item in self.items]
+        steps += [(item.end_ns, 0, -item.count) for item in self.items]
+        steps += [(look.at_ns, 1, len(look.sockets)) for look in self.looks]
+        most, late, sockets = 1, 0, 0
+        for at_ns, is_look, count in sorted(steps):
+            if is_look:
+                sockets = count
+            else:
+                late += count
+            if at_ns < self.end_ns:
+                most = max(most, sockets + late)
+        return most

@@ -1,0 +1,145 @@
+"""Findings: episodes with the same kind and blame, their victims, and what to do about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from waitspy.judge import blame, remedies
+from waitspy.judge import victims as victims_of
+from waitspy.judge.classify import source_line
+from waitspy.judge.episode import Starvation
+from waitspy.model.clock import NS
+from waitspy.model.code_origin import package
+from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
+from waitspy.model.recorded import SourceLines
+from waitspy.model.stacks import Frame, Stack
+
+_Key = tuple[str, bool, str | None, Frame | None]
+_LEAST_SHARE = 0.02
+_ON_CPU_KINDS = frozenset({"busy-loop", "gil-bound", "overloaded-loop", "overloaded-pool"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Blamed:
+    """One episode with the time that each blamed frame, stack and wait had in it."""
+
+    episode: Starvation
+    frames: Counter[Frame | None]
+    stacks: Counter[Stack]
+    waits: Counter[Wait]
+
+
+def judge(
+    starvations: Iterable[Starvation], sources: SourceLines, duration_s: float
+) -> tuple[Finding, ...]:
+    """The findings, those with the most victim-seconds first."""
+    groups: dict[_Key, list[_Blamed]] = {}
+    for starvation in starvations:
+        blamed = _weigh(starvation)
+        top = blamed.frames.most_common(1)[0][0] if blamed.frames else None
+        key = (starvation.kind, starvation.latent, starvation.detail, top)
+        groups.setdefault(key, []).append(blamed)
+    _join_unblamed(groups)
+    found = [_finding(group, sources, duration_s) for group in groups.values()]
+    return tuple(
+        sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind, f.pids))
+    )
+
+
+def _join_unblamed(groups: dict[_Key, list[_Blamed]]) -> None:
+    """Who keeps the GIL is seen in some episodes only; the others of that loop go with them."""
+    for key in [key for key in groups if key[0] == "gil-bound" and key[-1] is None]:
+        loops = {(one.episode.pid, one.episode.tid) for one in groups[key]}
+        for other, group in groups.items():
+            seen = {(one.episode.pid, one.episode.tid) for one in group}
+            if other[:-1] == key[:-1] and other != key and seen >= loops:
+                group.extend(groups.pop(key))
+                break
+
+
+def _weigh(starvation: Starvation) -> _Blamed:
+    frames: Counter[Frame | None] = Counter()
+    stacks: Counter[Stack] = Counter()
+    waits: Counter[Wait] = Counter()
+    for activity in starvation.guilty:
+        length = activity.end_ns - activity.start_ns
+        if not blame.holds_up(activity):
+            continue
+        frames[blame.blamed(blame.guilty_frames(activity, starvation.base))] += length
+        stacks[activity.stack] += length
+        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind in _ON_CPU_KINDS:
+            waits[activity.wait] += length
+    return _Blamed(starvation, frames, stacks, waits)
+
+
+def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) -> Finding:
+    first = group[0].episode
+    kind, latent = first.kind, first.latent
+    frames: Counter[Frame | None] = Counter()
+    stacks: Counter[Stack] = Counter()
+    waits: Counter[Wait] = Counter()
+    for one in group:
+        frames.update(one.frames)
+        stacks.update(one.stacks)
+        waits.update(one.waits)
+    stack = stacks.most_common(1)[0][0] if stacks else ()
+    wait = waits.most_common(1)[0][0] if waits else Wait(WaitKind.UNKNOWN)
+    blames = _blames(frames, sources)
+    lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
+    victims = () if latent else victims_of.of([one.episode for one in group])
+    starved_s = 0.0 if latent else sum(lengths_s)
+    line = blames[0].source if blames else None
+    library = blame.foreign_loop(first.base or ()) or blame.foreign_loop(stack)
+    called = {package(frame.file) for frame in blame.above(stack, first.base)} - {None}
+    return Finding(
+        kind=kind,
+        verdict=first.verdict,
+        wait=wait,
+        blames=blames,
+        stack=stack,
+        pids=tuple(sorted({pid for one in group for pid, _ in one.episode.threads})),
+        threads=tuple(sorted({tid for one in group for _, tid in one.episode.threads})),
+        episodes=tuple(sorted((_episode(one.episode) for one in group), key=_order)),
+        occurrences=len(group),
+        starved_s=starved_s,
+        longest_s=max(lengths_s),
+        victim_s=sum(victim.waited_s for victim in victims),
+        share=starved_s / duration_s if duration_s > 0 else 0.0,
+        victims=victims,
+        remedy=remedies.find(kind, wait, line, library, first.detail, called),
+        detail=first.detail,
+    )
+
+
+def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame, ...]:
+    whole = sum(frames.values())
+    found: list[Blame] = []
+    for frame, length in frames.most_common():
+        share = length / whole
+        if found and share < _LEAST_SHARE:
+            break  # the edges of episodes: within the error of sampling
+        if frame is None:
+            found.append(Blame(blame.C_CALLBACK, None, None, share))
+            continue
+        line = source_line(frame, sources)
+        source = None if line is None else line.strip()
+        found.append(Blame(frame.function, frame.file, frame.line, share, source))
+    return tuple(found)
+
+
+def _episode(starvation: Starvation) -> Episode:
+    return Episode(
+        pid=starvation.pid,
+        tid=starvation.tid,
+        start_s=starvation.start_ns / NS,
+        end_s=starvation.end_ns / NS,
+        evidence=starvation.evidence,
+        pending_max=None if starvation.latent else starvation.waiting,
+        served=starvation.served,
+    )
+
+
+def _order(episode: Episode) -> tuple[float, int]:
+    return episode.start_s, episode.pid

@@ -1,0 +1,269 @@
+"""Episodes of event loops: spans of starvation, judged by what the loop's thread did meanwhile.
+
+Bounds and composition come from the oracles: how long I/O stood ready, and what the kernel says
+of the loop's thread in that time. Stacks only tell whether the loop was running below it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from waitspy.judge import blame, loop_service, loops
+from waitspy.judge.episode import Item, Starvation
+from waitspy.judge.loops import Loop, Pending
+from waitspy.judge.thread_time import compose, cut
+from waitspy.judge.timeline import still_spans
+from waitspy.model.judged import Activity, WaitKind
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+from waitspy.model.threads import KernelState
+
+_HALF = 0.5
+
+
+def find(
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    own_loops: Sequence[Loop],
+    end_ns: int,
+    min_stall_ns: int,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> Iterator[Starvation]:
+    """Episodes of every loop of a worker, in no particular order, then the latent ones."""
+    starved: list[Starvation] = []
+    for loop in own_loops:
+        base = blame.base_stack(activities.get(loop.tid, ()))
+        if activities and not activities.get(loop.tid):
+            continue  # a thread of native code: whatever it polls is no Python program's loop
+        known = _is_event_loop(loop, worker, base)
+        for span in loops.pending(loop, worker, end_ns, gaps, min_stall_ns):
+            if not known and not _has_clients(span):
+                continue
+            if span.end_ns - span.start_ns >= min_stall_ns:
+                starved.extend(_judge(span, worker, activities, base, min_stall_ns))
+        same = [s for s in starved if s.tid == loop.tid]
+        starved.extend(_overloaded(loop, worker, activities, base, same, end_ns, min_stall_ns))
+    yield from starved
+    told: set[int] = set()
+    for loop in own_loops:
+        if loop.seen == "polling" and loop.tid not in told:
+            told.add(loop.tid)
+            mine = activities.get(loop.tid, ())
+            same = [s for s in starved if s.tid == loop.tid]
+            yield from _latent(loop, mine, blame.base_stack(mine), same, min_stall_ns)
+
+
+def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool:
+    """Whether that epoll is known to be an event loop's, rather than some client's own selector.
+
+    Where loop objects cannot be read, every epoll that a Python thread serves counts as one.
+    """
+    if any(event.facts and event.facts.epfd == loop.epfd for event in worker.loops):
+        return True
+    if base is not None and blame.shows_loop(base):
+        return True
+    return worker.oracles.get("asyncio") != "ok"
+
+
+def _has_clients(span: Pending) -> bool:
+    """Whether what waits came from clients: then somebody outside is kept waiting for sure."""
+    sockets = (s for look in span.looks for s in look.sockets)
+    return any(s.inbound or s.kind == "listener" for s in sockets)
+
+
+def _judge(
+    span: Pending,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    base: Stack | None,
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    loop = span.loop
+    states = worker.states.get(loop.tid, ())
+    spent = compose(states, span.start_ns, span.end_ns)
+    length = span.end_ns - span.start_ns
+    if spent.kept_ns >= length * _HALF and spent.ran_ns < min_stall_ns:
+        yield _make("no-cpu", span, (), base)
+        return
+    if spent.blocked_ns < length * _HALF:
+        yield from _judge_busy(span, worker, activities, base, min_stall_ns)
+        return
+    # Items whose waits overlap are one episode; it ends when everything seen was served.
+    for piece in loops.split(span, loops.was_served(span.looks, all_of_them=True)):
+        if piece.end_ns - piece.start_ns < min_stall_ns:
+            continue
+        still = (
+            min(b, piece.end_ns) - max(a, piece.start_ns)
+            for a, b in still_spans(states, piece.end_ns)
+        )
+        if loops.was_served(piece.looks) and max(still, default=0) < min_stall_ns:
+            continue  # served all along, though late: no single wait holds this loop
+        yield from _judge_blocked(piece, worker, activities, base)
+
+
+def _judge_busy(
+    span: Pending,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    base: Stack | None,
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """A loop with much to do looks the same from here as one long callback.
+
+    What tells them apart is the loop's own counter, or else connections that are proven to stay
+    unread; without either, nothing is claimed.
+    """
+    counted = span.loop.served
+    if counted is not None:
+        ran_ns = compose(worker.states.get(span.loop.tid, ()), span.start_ns, span.end_ns).ran_ns
+        gap_ns = loop_service.longest_gap_ns(counted, span.start_ns, span.end_ns)
+        if min(ran_ns, gap_ns) >= min_stall_ns:
+            guilty = cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
+            yield _make("busy-loop", span, guilty, base)
+        return
+    for piece in loops.split(span, loops.was_served(span.looks)):
+        ran_ns = compose(worker.states.get(span.loop.tid, ()), piece.start_ns, piece.end_ns).ran_ns
+        if loops.was_left(piece.looks) and ran_ns >= min_stall_ns:
+            guilty = cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
+            yield _make("busy-loop", piece, guilty, base)
+
+
+def _judge_blocked(
+    span: Pending,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    base: Stack | None,
+) -> Iterator[Starvation]:
+    loop = span.loop
+    guilty = cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
+    waits = [activity for activity in guilty if activity.wait.kind is not WaitKind.ON_CPU]
+    ran = loop.seen == "serving" or loop_service.ran_in_c(worker.loops, loop.epfd, span.end_ns)
+    spent: Counter[str] = Counter()
+    for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
+        running = blame.in_loop(activity.stack, base, never_idle=ran)
+        if activity.wait.kind is WaitKind.GIL:
+            kind = "gil-bound"
+        elif not blame.holds_up(activity):
+            kind = ""  # its thread polls another loop (its own polls are cut out): left behind
+        else:
+            kind = "blocked-loop" if running else "parked-loop"
+        spent[kind] += activity.end_ns - activity.start_ns
+    if not spent:
+        # Starved for certain, but no stack was sampled in that time: nobody is blamed.
+        parked = loop_service.was_parked(worker.loops, loop.epfd, span.end_ns)
+        yield _make("parked-loop" if parked else "blocked-loop", span, (), base)
+        return
+    kind = spent.most_common(1)[0][0]
+    if kind == "gil-bound":
+        holder, stack = _gil_holder(span, worker)
+        found = cut(activities.get(holder or 0, ()), span.start_ns, span.end_ns) if stack else ()
+        evidence = ("epoll", "threads", "dump") if stack else ("epoll", "threads")
+        yield _make(kind, span, found, None, tid=holder, evidence=evidence)
+    elif kind:
+        yield _make(kind, span, guilty, base)
+
+
+def _gil_holder(span: Pending, worker: WorkerRecord) -> tuple[int | None, Stack | None]:
+    """The thread that a dump inside the span showed as holding the GIL, and its stack then."""
+    for dump in worker.dumps:
+        if span.start_ns <= dump.at_ns < span.end_ns and dump.gil_tid not in {None, span.loop.tid}:
+            return dump.gil_tid, dump.stacks.get(dump.gil_tid)
+    return None, None
+
+
+def _latent(
+    loop: Loop,
+    activities: Sequence[Activity],
+    base: Stack | None,
+    starved: Sequence[Starvation],
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """Blocking calls on the running loop's thread that happened to starve nothing."""
+    for activity in activities:
+        length = activity.end_ns - activity.start_ns
+        if (
+            length >= min_stall_ns
+            and activity.wait.kind not in {WaitKind.LOOP_POLL, WaitKind.ON_CPU, WaitKind.GIL}
+            and activity.wait.syscall is not None
+            and activity.stack != base
+            and blame.in_loop(activity.stack, base)
+            and not any(
+                s.start_ns < activity.end_ns and activity.start_ns < s.end_ns for s in starved
+            )
+        ):
+            span = Pending(loop, activity.start_ns, activity.end_ns, ())
+            yield _make("blocked-loop", span, (activity,), base, evidence=("threads",), latent=True)
+
+
+def _overloaded(
+    loop: Loop,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    base: Stack | None,
+    starved: Sequence[Starvation],
+    end_ns: int,
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """Where the loop ran callbacks all along, but its own queue proves that some waited long."""
+    if loop.served is None:
+        return
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    mine = loop_service.addresses(worker.loops, loop.epfd)
+    events = [event for event in worker.loops if event.loop in mine]
+    waits = list(loop_service.queued_long(events, min_stall_ns, stop_ns))
+    for start_ns, until_ns in loops.union((w.start_ns, w.end_ns) for w in waits):
+        if any(s.start_ns < until_ns and start_ns < s.end_ns for s in starved):
+            continue  # something held it meanwhile: that is why they were late
+        if loop_service.longest_gap_ns(loop.served, start_ns, until_ns) >= min_stall_ns:
+            continue
+        items = tuple(
+            Item("callback", "callbacks", None, w.start_ns, w.end_ns, count=w.count)
+            for w in waits
+            if start_ns <= w.start_ns < until_ns
+        )
+        span = Pending(loop, start_ns, until_ns, (), items)
+        spent = compose(worker.states.get(loop.tid, ()), start_ns, until_ns)
+        if spent.kept_ns >= (until_ns - start_ns) * _HALF:
+            yield _make("no-cpu", span, (), base, evidence=("threads",))
+        elif _late_anyhow(items, worker.states.get(loop.tid, ()), min_stall_ns):
+            done = cut(activities.get(loop.tid, ()), start_ns, until_ns)
+            guilty = [a for a in done if a.wait.kind is not WaitKind.LOOP_POLL]
+            served = loop_service.count_between(events, start_ns, until_ns)
+            made = _make("overloaded-loop", span, guilty, base, evidence=("threads",))
+            yield replace(made, served=served)
+
+
+def _late_anyhow(items: Sequence[Item], states: Sequence[KernelState], min_stall_ns: int) -> bool:
+    """Whether something would have waited that long with all the CPU that its thread wanted."""
+    longest = max(items, key=lambda item: item.end_ns - item.start_ns)
+    kept_ns = compose(states, longest.start_ns, longest.end_ns).kept_ns
+    return longest.end_ns - longest.start_ns - kept_ns >= min_stall_ns
+
+
+def _make(
+    kind: str,
+    span: Pending,
+    guilty: Sequence[Activity],
+    base: Stack | None,
+    *,
+    evidence: tuple[str, ...] = ("epoll", "threads"),
+    tid: int | None = None,
+    latent: bool = False,
+) -> Starvation:
+    loop = span.loop
+    return Starvation(
+        kind=kind,
+        pid=loop.pid,
+        tid=loop.tid,
+        place=f"epoll descriptor {loop.epfd}",
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        held_by={(loop.pid, loop.tid if tid is None else tid): tuple(guilty)} if guilty else {},
+        base=base,
+        looks=span.looks,
+        evidence=("asyncio", *evidence) if span.items else evidence,
+        items=span.items,
+        latent=latent,
+    )

@@ -1,0 +1,340 @@
+"""Episodes of thread pools: when queued work stood still, and what held the pool's threads.
+
+That items wait is no starvation by itself: a batch of work waits in its queue by design. A pool is
+judged when those who wait are not the ones who filled it: its items differ from what holds its
+threads, or they came at different times and nobody waits for the batch as a whole. A pool that an
+event loop or a framework runs all sorts of requests in is judged in any case when it stands still.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from waitspy.judge import fifo
+from waitspy.judge.episode import Item, ItemKind, Starvation, ThreadKey
+from waitspy.judge.fifo import Waiting
+from waitspy.judge.loop_service import longest_gap
+from waitspy.judge.loops import union
+from waitspy.judge.thread_time import Composition, compose, cut
+from waitspy.judge.timeline import Span
+from waitspy.model.code_origin import Origin, base_name, origin
+from waitspy.model.judged import Activity, WaitKind
+from waitspy.model.pools import PoolEvent, PoolInfo
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Frame, Stack
+
+_HALF = 0.5
+_LITTLE = 0.2
+_SOON = 0.35  # of the time that a batch takes: it is handed in within that
+_ANYIO = "anyio/_backends/_asyncio.py"
+_FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
+_BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
+                          "shutdown", "__exit__"})  # fmt: skip
+
+Names = Mapping[int, tuple[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool of a worker: who waited in its queue for long, and when items were taken.
+
+    ``names`` are by the item's number in the queue's history, ``on_itself`` the threads that hold
+    the future of an item that only this pool can run, by the time of the look.
+    """
+
+    pid: int
+    info: PoolInfo
+    tids: tuple[int, ...]
+    counts: tuple[tuple[int, int, int], ...]
+    late: tuple[Waiting, ...]
+    names: Names = field(default_factory=dict)
+    on_itself: tuple[tuple[int, frozenset[int]], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        if self.info.kind == "limiter":
+            return "AnyIO's worker threads"
+        if self.info.role is not None:
+            return f"the {self.info.role}" if "executor" in self.info.role else self.info.role
+        return f"thread pool {self.info.name}" if self.info.name else "a thread pool"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all sorts of requests go through it, rather than what one caller gives it."""
+        return self.info.kind == "limiter" or self.info.role is not None
+
+
+def find(
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    end_ns: int,
+    min_stall_ns: int,
+) -> list[Pool]:
+    """The pools of a worker that have been given work."""
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    by_address: dict[int, list[PoolEvent]] = {}
+    for event in worker.pools:
+        by_address.setdefault(event.pool, []).append(event)
+    found = []
+    for events in by_address.values():
+        infos = [event.info for event in events if event.info is not None]
+        counts = tuple((e.at_ns, *e.queue) for e in events if e.queue is not None)
+        if not infos or not counts:
+            continue
+        gone_ns = next((e.at_ns for e in events if e.gone), stop_ns)
+        if infos[-1].kind == "limiter":
+            tids = [tid for tid, mine in activities.items() if any(_in_anyio(a) for a in mine)]
+        else:
+            tids = sorted({tid for info in infos for tid in info.tids})
+        found.append(
+            Pool(
+                worker.worker.pid,
+                infos[-1],
+                tuple(tids),
+                counts,
+                tuple(fifo.late(counts, min_stall_ns, min(gone_ns, stop_ns))),
+                _names(events, counts),
+                tuple(
+                    (e.at_ns, frozenset(e.waits.on_itself)) for e in events if e.waits is not None
+                ),
+            )
+        )
+    return found
+
+
+def starvations(
+    pool: Pool,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """The episodes of one pool."""
+    served = _served(pool.counts)
+    for start_ns, end_ns in union((w.start_ns, w.end_ns) for w in pool.late):
+        waited = [w for w in pool.late if start_ns <= w.start_ns < end_ns]
+        guilty = {
+            (pool.pid, tid): busy
+            for tid in pool.tids
+            if (busy := _busy(activities.get(tid, ()), start_ns, end_ns))
+        }
+        if not guilty:
+            continue  # none of its threads was sampled: nothing is known of what it did
+        gap = longest_gap(served, start_ns, end_ns)
+        stuck = _stuck(pool, activities, gap)
+        if pool.info.kind == "executor" and _any_idle(pool, activities, gap):
+            continue  # there was a thread for it: it waited for something else
+        spent = [compose(worker.states.get(tid, ()), *gap) for tid in pool.tids]
+        stands_still = gap[1] - gap[0] >= min_stall_ns
+        kind = _kind(spent, gap, guilty, stands_still=stands_still)
+        judged = stuck or (kind in {"exhausted-pool", "no-cpu"} and pool.is_shared)
+        if kind is None or (
+            not judged and _is_batch(pool, waited, guilty, activities, (start_ns, end_ns))
+        ):
+            continue
+        yield Starvation(
+            kind=kind,
+            pid=pool.pid,
+            tid=min(tid for _, tid in guilty),
+            place=pool.title,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            held_by=guilty if kind != "no-cpu" else {},
+            base=None,
+            evidence=("pools", "threads"),
+            items=tuple(_items(pool, waited)),
+            detail=_detail(pool, len(guilty), stuck=stuck),
+            served=_count(pool.counts, start_ns, end_ns),
+        )
+
+
+# --- one episode -----------------------------------------------------------------------------
+
+
+def _kind(
+    spent: Sequence[Composition],
+    gap: Span,
+    guilty: Mapping[ThreadKey, Sequence[Activity]],
+    *,
+    stands_still: bool,
+) -> str | None:
+    """What keeps the pool, by what its threads did while the queue stood still the longest."""
+    length = gap[1] - gap[0]
+    kept = sum(one.kept_ns for one in spent)
+    known = kept + sum(one.ran_ns + one.blocked_ns for one in spent)
+    if kept >= known * _HALF:
+        return "no-cpu" if known else None
+    if kept >= known * _LITTLE:
+        return None  # late for another reason than what its threads were given to do
+    if not stands_still:
+        return "overloaded-pool"
+    inside = [cut(mine, *gap) for mine in guilty.values()]
+    if any(sum(a.end_ns - a.start_ns for a in mine) < length * _HALF for mine in inside):
+        return None  # not sampled for long enough to know
+    in_calls = [sum(_in_call_ns(a) for a in mine) for mine in inside]
+    if all(one.blocked_ns >= length * _HALF for one in spent) and all(
+        spent_ns >= length * _HALF for spent_ns in in_calls
+    ):
+        return "exhausted-pool"
+    return "overloaded-pool"
+
+
+def _any_idle(pool: Pool, activities: Mapping[int, Sequence[Activity]], gap: Span) -> bool:
+    """Whether one of the pool's threads waited for work most of that time."""
+    idle = [
+        sum(a.end_ns - a.start_ns for a in cut(activities.get(tid, ()), *gap) if _is_idle(a))
+        for tid in pool.tids
+    ]
+    return max(idle, default=0) > (gap[1] - gap[0]) * _HALF
+
+
+def _in_call_ns(activity: Activity) -> int:
+    """Time in a blocking call: to wait for the GIL is to have work on the CPU."""
+    computes = activity.wait.kind in {WaitKind.ON_CPU, WaitKind.GIL}
+    return 0 if computes else activity.end_ns - activity.start_ns
+
+
+def _stuck(pool: Pool, activities: Mapping[int, Sequence[Activity]], gap: Span) -> bool:
+    """Whether every thread waits for an item that only this pool can run."""
+    for at_ns, on_itself in pool.on_itself:
+        if gap[0] <= at_ns <= gap[1] and pool.tids and on_itself >= set(pool.tids):
+            return all(_waits_for_future(activities.get(tid, ()), at_ns) for tid in pool.tids)
+    return False
+
+
+def _waits_for_future(mine: Sequence[Activity], at_ns: int) -> bool:
+    return any(
+        frame.file.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
+        for activity in cut(mine, at_ns, at_ns + 1)
+        for frame in activity.stack
+    )
+
+
+def _is_batch(
+    pool: Pool,
+    waited: Sequence[Waiting],
+    guilty: Mapping[ThreadKey, Sequence[Activity]],
+    activities: Mapping[int, Sequence[Activity]],
+    span: Span,
+) -> bool:
+    """Whether what waits is more of the same work, handed in at once: its owner's own batch."""
+    names = {pool.names[n][0] for w in waited for n in _numbers(w) if n in pool.names}
+    running = {name for mine in guilty.values() for a in mine if (name := _function(a.stack))}
+    if names and running and not {base_name(name) for name in names} <= running:
+        return False
+    at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
+    spread = any(w.start_ns > at_once_ns for w in waited)
+    mine = {tid for _, tid in guilty}
+    awaited = any(
+        _waits_for_batch(activity.stack)
+        for tid, found in activities.items()
+        if tid not in mine
+        for activity in cut(found, *span)
+        if activity.end_ns - activity.start_ns >= (span[1] - span[0]) * _HALF
+    )
+    return awaited or not spread
+
+
+def _waits_for_batch(stack: Stack) -> bool:
+    return any(
+        frame.file.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
+        for frame in stack
+    )
+
+
+def _function(stack: Stack) -> str | None:
+    """The function that the pool's thread was given: the outermost one of the program."""
+    own = next((f for f in stack if origin(f.file) is Origin.USER), None)
+    return base_name(own.function) if own is not None else None
+
+
+def _busy(mine: Sequence[Activity], start_ns: int, end_ns: int) -> tuple[Activity, ...]:
+    """What a thread did in that span other than to wait for work."""
+    return tuple(a for a in cut(mine, start_ns, end_ns) if not _is_idle(a))
+
+
+def _in_anyio(activity: Activity) -> bool:
+    return _anyio_run(activity.stack) is not None
+
+
+def _is_idle(activity: Activity) -> bool:
+    if activity.wait.kind is WaitKind.POOL_IDLE:
+        return True
+    run = _anyio_run(activity.stack)
+    return run is not None and all(_is_waiting(frame) for frame in activity.stack[run + 1 :])
+
+
+def _is_waiting(frame: Frame) -> bool:
+    return frame.file.endswith(("/queue.py", "/threading.py"))
+
+
+def _anyio_run(stack: Stack) -> int | None:
+    """Where AnyIO's worker thread waits for work and does it; None in any other thread."""
+    for n, frame in enumerate(stack):
+        if frame.file.endswith(_ANYIO) and base_name(frame.function) == "run":
+            return n
+        if not frame.file.endswith("/threading.py"):
+            break
+    return None
+
+
+def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
+    if pool.info.kind == "limiter" and pool.info.size is not None:
+        threads = pool.info.size  # its threads are found by their stacks: some may have shown none
+    many = f"all {threads} threads" if threads > 1 else "its only thread"
+    if stuck:
+        return f"deadlock of {pool.title}: {many} wait for work that only this pool can run"
+    return f"{pool.title}: {many}"
+
+
+# --- its queue -------------------------------------------------------------------------------
+
+
+def _items(pool: Pool, waited: Sequence[Waiting]) -> Iterator[Item]:
+    kind: ItemKind = "task" if pool.info.kind == "limiter" else "work-item"
+    more = f"further {kind}s".replace("-", " ")
+    for one in waited:
+        named = [n for n in _numbers(one) if n in pool.names]
+        for n in named:
+            name, where = pool.names[n]
+            yield Item(kind, name, where, one.start_ns, one.end_ns)
+        rest = one.count - len(named)
+        if rest:
+            yield Item(kind, more, None, one.start_ns, one.end_ns, count=rest)
+
+
+def _numbers(one: Waiting) -> range:
+    return range(one.first, one.first + one.count)
+
+
+def _names(
+    events: Sequence[PoolEvent], counts: Sequence[tuple[int, int, int]]
+) -> dict[int, tuple[str, str | None]]:
+    found: dict[int, tuple[str, str | None]] = {}
+    for event in events:
+        if event.waits is None:
+            continue
+        n = bisect_right(counts, event.at_ns, key=lambda count: count[0]) - 1
+        first = counts[n][2] if n >= 0 else 0
+        found.update({first + k: named for k, named in enumerate(event.waits.first)})
+    return found
+
+
+def _served(counts: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
+    """When items were taken."""
+    times = []
+    before = 0
+    for at_ns, _, taken in counts:
+        if taken > before:
+            times.append(at_ns)
+            before = taken
+    return tuple(times)
+
+
+def _count(counts: Sequence[tuple[int, int, int]], start_ns: int, end_ns: int) -> int:
+    """How many items were taken within a span, without those that end it."""
+    first = bisect_right(counts, start_ns, key=lambda count: count[0]) - 1
+    last = bisect_left(counts, end_ns, key=lambda count: count[0]) - 1
+    return max(0, counts[last][2] - counts[max(0, first)][2])

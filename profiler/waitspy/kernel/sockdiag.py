@@ -1,0 +1,204 @@
+"""What sock_diag(7) says of sockets: how much of a connection was read, how many a listener holds.
+
+A connection is looked up by its addresses and gives its ``tcp_info``. What has been received
+(``tcpi_bytes_received``) less what is queued is what the process has read: a number that only
+grows, and only when the process serves that connection. Of a listening socket, the queue is the
+number of connections that wait to be accepted; the kernel lists those sockets alone, so that it
+costs the same however many connections there are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from waitspy.kernel import procfs
+from waitspy.kernel.nettable import TcpRow, TcpState, endpoint
+
+_SOCK_DIAG = 4  # NETLINK_SOCK_DIAG, include/uapi/linux/netlink.h
+_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY, include/uapi/linux/sock_diag.h
+_REQUEST = 0x01  # NLM_F_REQUEST
+_DUMP = 0x300  # NLM_F_DUMP
+_ERROR = 2  # NLMSG_ERROR
+_DONE = 3  # NLMSG_DONE
+_INFO = 2  # INET_DIAG_INFO, include/uapi/linux/inet_diag.h
+_HEADER = struct.Struct("=LHHLL")  # nlmsghdr
+_MESSAGE = 72  # sizeof(struct inet_diag_msg)
+_RQUEUE = 56  # offsetof(struct inet_diag_msg, idiag_rqueue)
+_RECEIVED = 128  # offsetof(struct tcp_info, tcpi_bytes_received), include/uapi/linux/tcp.h
+_INODE = 68  # offsetof(struct inet_diag_msg, idiag_inode)
+_UNIX_MESSAGE = 16  # sizeof(struct unix_diag_msg), include/uapi/linux/unix_diag.h
+_UNIX_NAME, _UNIX_QUEUE = 0, 4  # UNIX_DIAG_NAME, UNIX_DIAG_RQLEN
+_UNIX_SHOW = 1 << _UNIX_NAME | 1 << _UNIX_QUEUE  # UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN
+_NEWNET = 0x40000000  # CLONE_NEWNET
+_WAIT_S = 0.2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A listening stream socket, and how many connections wait in it to be accepted.
+
+    ``name`` is ``127.0.0.1:8000``, or the path of a unix socket ("" when it has none).
+    """
+
+    inode: int
+    name: str
+    waiting: int
+
+
+class SockDiag:
+    """Asks about the connections of one network namespace, that of ``pid``.
+
+    Raises:
+        OSError: from the constructor, when that namespace may not be entered.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._socket = _socket_in(pid)
+        self._socket.settimeout(_WAIT_S)
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Closes the netlink socket."""
+        self._socket.close()
+
+    def read_bytes(self, row: TcpRow) -> int | None:
+        """How many bytes the owner of that connection has read so far; None when not known."""
+        self._sequence += 1
+        with suppress(OSError, struct.error):
+            self._socket.send(_request(row, self._sequence))
+            while True:
+                answer = self._socket.recv(8192)
+                size, kind, _, sequence, _ = _HEADER.unpack_from(answer)
+                if sequence == self._sequence:
+                    break
+            if kind != _ERROR:
+                return _consumed(answer[_HEADER.size : size])
+        return None
+
+    def listening(self) -> tuple[Listening, ...]:
+        """Every listening TCP and unix socket of the namespace.
+
+        Raises:
+            OSError: the kernel does not answer, or this user may not ask.
+        """
+        found: list[Listening] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = struct.pack("=BBBBL", family, socket.IPPROTO_TCP, 0, 0, 1 << TcpState.LISTEN)
+            found += map(_tcp_listening, self._dump(body + bytes(48)))
+        # unix_diag_req: family, protocol, padding, states, inode, what to show, cookie
+        body = struct.pack(
+            "=BBHLLLLL", socket.AF_UNIX, 0, 0, 1 << TcpState.LISTEN, 0, _UNIX_SHOW, 0, 0
+        )
+        with suppress(OSError):  # a kernel without unix_diag
+            found += map(_unix_listening, self._dump(body))
+        return tuple(found)
+
+    def _dump(self, body: bytes) -> Iterator[bytes]:
+        """The messages that answer a request for many."""
+        self._sequence += 1
+        size = _HEADER.size + len(body)
+        self._socket.send(
+            _HEADER.pack(size, _BY_FAMILY, _REQUEST | _DUMP, self._sequence, 0) + body
+        )
+        while True:
+            answer = self._socket.recv(1 << 16)
+            at = 0
+            while at + _HEADER.size <= len(answer):
+                size, kind, _, sequence, _ = _HEADER.unpack_from(answer, at)
+                message = answer[at + _HEADER.size : at + size]
+                at += max(_HEADER.size, size + 3 & ~3)
+                if sequence != self._sequence:
+                    continue
+                if kind == _DONE:
+                    return
+                if kind == _ERROR:
+                    number = -struct.unpack_from("=i", message)[0]
+                    raise OSError(number, os.strerror(number))
+                yield message
+
+
+def _tcp_listening(message: bytes) -> Listening:
+    family = message[0]
+    (port,) = struct.unpack_from(">H", message, 4)
+    address = socket.inet_ntop(family, message[8 : 8 + (4 if family == socket.AF_INET else 16)])
+    (waiting,) = struct.unpack_from("=L", message, _RQUEUE)
+    (inode,) = struct.unpack_from("=L", message, _INODE)
+    return Listening(inode, endpoint(address, port), waiting)
+
+
+def _unix_listening(message: bytes) -> Listening:
+    (inode,) = struct.unpack_from("=L", message, 4)
+    name, waiting = b"", 0
+    for kind, value in _attributes(message, _UNIX_MESSAGE):
+        if kind == _UNIX_NAME:
+            name = value
+        elif kind == _UNIX_QUEUE:
+            (waiting,) = struct.unpack_from("=L", value)
+    if name.startswith(b"\0"):
+        name = b"@" + name[1:]
+    return Listening(inode, procfs.text(name.rstrip(b"\0")), waiting)
+
+
+def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """Kind and value of each netlink attribute from there on."""
+    while at + 4 <= len(message):
+        size, kind = struct.unpack_from("=HH", message, at)
+        yield kind, message[at + 4 : at + size]
+        at += max(4, size + 3 & ~3)
+
+
+def _request(row: TcpRow, sequence: int) -> bytes:
+    family = socket.AF_INET if row.family == "tcp" else socket.AF_INET6
+    ports = struct.pack(">HH", row.local_port, row.remote_port)
+    addresses = b"".join(
+        socket.inet_pton(family, text).ljust(16, b"\0") for text in (row.local, row.remote)
+    )
+    # inet_diag_sockid: ports, addresses, interface, and a cookie of all ones for "any"
+    sockid = ports + addresses + struct.pack("=L", 0) + b"\xff" * 8
+    # inet_diag_req_v2: family, protocol, wanted extensions, padding, states
+    body = struct.pack("=BBBBL", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, 0xFFFFFFFF)
+    size = _HEADER.size + len(body) + len(sockid)
+    return _HEADER.pack(size, _BY_FAMILY, _REQUEST, sequence, 0) + body + sockid
+
+
+def _consumed(message: bytes) -> int | None:
+    (queued,) = struct.unpack_from("=L", message, _RQUEUE)
+    for kind, value in _attributes(message, _MESSAGE):
+        if kind == _INFO and len(value) >= _RECEIVED + 8:
+            (received,) = struct.unpack_from("=Q", value, _RECEIVED)
+            return max(0, int(received) - int(queued))
+    return None
+
+
+def _socket_in(pid: int) -> socket.socket:
+    """A netlink socket that belongs to the network namespace of that process."""
+    theirs = f"/proc/{pid}/ns/net"
+    if os.stat(theirs).st_ino == os.stat("/proc/self/ns/net").st_ino:
+        return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _SOCK_DIAG)
+    ours = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = -1
+    try:
+        there = os.open(theirs, os.O_RDONLY)
+        _enter(there)
+        try:
+            return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _SOCK_DIAG)
+        finally:
+            _enter(ours)
+    finally:
+        os.close(ours)
+        if there >= 0:
+            os.close(there)
+
+
+def _enter(namespace: int) -> None:
+    if _libc.setns(namespace, _NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,225 @@
+"""What the judge says: waits, activities, episodes, findings, and the report of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from waitspy.model.processes import Worker
+from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
+from waitspy.model.stacks import Stack
+
+Verdict = Literal["starving", "late", "latent"]
+Weight = Literal["wall", "starved", "victims"]
+WEIGHTS: tuple[Weight, ...] = ("wall", "starved", "victims")
+WEIGHT_UNITS: Mapping[Weight, str] = {
+    "wall": "seconds",
+    "starved": "starved seconds",
+    "victims": "victim-seconds",
+}
+
+
+class WaitKind(StrEnum):
+    """What a thread was doing, one word; design of the catalogue in waits.py."""
+
+    ON_CPU = "on-cpu"
+    GIL = "gil"
+    LOOP_POLL = "loop-poll"
+    SLEEP = "sleep"
+    LOCK = "lock"
+    QUEUE = "queue"
+    FUTURE = "future"
+    JOIN = "join"
+    SOCKET = "socket"
+    DNS = "dns"
+    FILE = "file"
+    SUBPROCESS = "subprocess"
+    POOL_IDLE = "pool-idle"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A named wait: its kind, the call on the source line and the system call, where known."""
+
+    kind: WaitKind
+    call: str | None = None
+    syscall: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a thread did in an interval, and what that cost others.
+
+    ``starved_ns`` is the part of the interval during which it starved something,
+    ``victim_ns`` the same multiplied by how many items waited.
+    """
+
+    start_ns: int
+    end_ns: int
+    stack: Stack
+    wait: Wait
+    starved_ns: int = 0
+    victim_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadActivity:
+    """One thread's activities in time order, without overlap; gaps mean that nothing is known."""
+
+    pid: int
+    tid: int
+    name: str
+    activities: tuple[Activity, ...]
+
+
+PendingKind = Literal["ready", "overdue", "unread", "queued", "backlog"]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSeries:
+    """How much work of one kind waited on one loop, pool or listener, over time.
+
+    ``tid`` is the thread that should serve it, where that is one. ``points`` are (time in
+    nanoseconds, count), sorted by time; a count holds until the next one, and before the first
+    one nothing waited.
+    """
+
+    pid: int
+    tid: int | None
+    name: str
+    kind: PendingKind
+    points: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedStack:
+    """One distinct stack and its three weights, in seconds."""
+
+    stack: Stack
+    wall_s: float
+    starved_s: float = 0.0
+    victim_s: float = 0.0
+
+    def weight(self, name: Weight) -> float:
+        """The weight of that name."""
+        return {"wall": self.wall_s, "starved": self.starved_s, "victims": self.victim_s}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The frame that holds the victims up; ``share`` of the finding's starved time was under it.
+
+    ``file`` and ``line`` are None when a C function is blamed, ``source`` when it was not read.
+    """
+
+    function: str
+    file: str | None
+    line: int | None
+    share: float
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """Items of one kind and name that waited: how many, and for how long together (seconds)."""
+
+    kind: Literal["task", "timer", "callback", "io", "work-item", "connection"]
+    name: str
+    where: str | None
+    count: int
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A span in which due work of one loop or pool was not served."""
+
+    pid: int
+    tid: int
+    start_s: float
+    end_s: float
+    evidence: tuple[str, ...]
+    pending_max: int | None = None
+    served: int | None = None
+
+    @property
+    def length_s(self) -> float:
+        """How long it lasted."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Episodes with the same kind and blame; the field meanings are those of the JSON report.
+
+    ``blames`` is sorted by share, the largest first; it is empty when nothing can be blamed.
+    ``pids`` and ``threads`` (OS thread ids) are sorted. ``detail`` says what it is that starved,
+    where there is more to say than the kind.
+    """
+
+    kind: str
+    verdict: Verdict
+    wait: Wait
+    blames: tuple[Blame, ...]
+    stack: Stack
+    pids: tuple[int, ...]
+    threads: tuple[int, ...]
+    episodes: tuple[Episode, ...]
+    occurrences: int
+    starved_s: float
+    longest_s: float
+    victim_s: float
+    share: float
+    victims: tuple[Victim, ...]
+    remedy: str
+    detail: str | None = None
+
+    @property
+    def blame(self) -> Blame | None:
+        """The frame with the largest share."""
+        return self.blames[0] if self.blames else None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All workers as one weighted profile; ``merged`` is sorted by stack and has no duplicates.
+
+    What stands beside the stacks is for formats with a time axis: ``started_at`` is the wall clock
+    (ISO 8601) at ``start_ns``; ``workers``, ``findings`` and ``pending`` are those of the threads'
+    processes. Of a finding that other processes share, only ``episodes`` are cut to these.
+    """
+
+    title: str
+    start_ns: int
+    end_ns: int
+    merged: tuple[WeightedStack, ...]
+    threads: tuple[ThreadActivity, ...]
+    started_at: str | None = None
+    workers: tuple[Worker, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    pending: tuple[PendingSeries, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything a report says; ``sources`` are the lines around every blamed frame."""
+
+    recording: RecordingInfo
+    workers: tuple[WorkerRecord, ...]
+    losses: tuple[Loss, ...]
+    findings: tuple[Finding, ...]
+    cost: Cost
+    sources: SourceLines = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What every output is made from; ``profile`` is that of all workers, without lines."""
+
+    report: Report
+    threads: tuple[ThreadActivity, ...] = ()
+    pending: tuple[PendingSeries, ...] = ()
+    profile: Profile = Profile("", 0, 0, (), ())

@@ -1,0 +1,22 @@
+"""What listening sockets were seen to hold, as recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerEvent:
+    """A row about one listening socket (by its inode) of a process; one of the fields is set.
+
+    ``name`` and ``fd`` come together. ``waiting`` connections are to be accepted; only one of the
+    processes that share a socket says so. ``accepted`` is how many the process holds.
+    """
+
+    at_ns: int
+    inode: int
+    name: str | None = None
+    fd: int | None = None
+    closed: bool = False
+    waiting: int | None = None
+    accepted: int | None = None

@@ -1,0 +1,89 @@
+"""A recording in memory: the input of every pure stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from waitspy.model.epolls import EpollEvent
+from waitspy.model.listeners import ListenerEvent
+from waitspy.model.loops import LoopEvent
+from waitspy.model.pools import PoolEvent
+from waitspy.model.processes import Worker
+from waitspy.model.threads import Dump, KernelState, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that could not be recorded: what, why, and what the user can do about it."""
+
+    what: str
+    why: str
+    remedy: str
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """One worker's part of a recording; ``runtime_span`` is where the interpreter's globals lie."""
+
+    worker: Worker
+    attached_ns: int
+    gone_ns: int | None = None
+    exit: str | None = None
+    rate_hz: float | None = None
+    samples: int | None = None
+    missed_samples: int | None = None
+    oracles: Mapping[str, str] = field(default_factory=dict)
+    runtime_span: tuple[int, int] | None = None
+    segments: tuple[Segment, ...] = ()
+    states: Mapping[int, tuple[KernelState, ...]] = field(default_factory=dict)
+    dumps: tuple[Dump, ...] = ()
+    epolls: tuple[EpollEvent, ...] = ()
+    loops: tuple[LoopEvent, ...] = ()
+    pools: tuple[PoolEvent, ...] = ()
+    listeners: tuple[ListenerEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingInfo:
+    """What the report says of the recording itself.
+
+    ``gaps`` are the spans (nanoseconds) in which the oracles did not look.
+    """
+
+    started_at: str
+    monotonic_start_ns: int
+    duration_s: float
+    rate_hz: float
+    target: str
+    host: str
+    end_ns: int
+    min_stall_s: float = 0.1
+    arch: str = "x86_64"
+    tick_s: float = 0.01
+    gaps: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What waitspy and its samplers used: CPU seconds, share of one core, peak memory."""
+
+    cpu_s: float | None = None
+    cpu_share: float | None = None
+    peak_rss_mb: float | None = None
+
+
+SourceLines = Mapping[str, Mapping[int, str]]
+"""Source text by file and line, as far as it was read in the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording folder in memory: the input of every pure stage."""
+
+    info: RecordingInfo
+    workers: tuple[WorkerRecord, ...]
+    losses: tuple[Loss, ...] = ()
+    cost: Cost = Cost()
+    sources: SourceLines = field(default_factory=dict)

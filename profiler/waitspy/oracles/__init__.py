@@ -1,0 +1,67 @@
+"""The sources of pending work, behind one Protocol; one file per source.
+
+An oracle watches all workers. What it sees goes as rows into
+``oracles/<name>/<pid>.jsonl``; the first line of that file names the columns. It emits changes
+only: a row holds until the next one about the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from waitspy.model.processes import Worker
+from waitspy.remote.reader import Reader
+
+Row = list[Any]
+
+
+@dataclass
+class Watched:
+    """One worker under observation: what the oracles of a tick tell each other.
+
+    ``ran`` is False when no thread of the process got any CPU time since the last tick.
+    ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
+    ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
+    thread to its syscall number and first argument. ``due`` is set while I/O waits uncollected
+    on some epoll of the process, or other work has begun to wait on a loop (for oracles that look
+    before the one that sees it: at the tick before), ``onset`` at the one tick at which such a
+    wait is old enough to look like the start of an episode. ``reader`` reads its memory, once an
+    oracle has asked for it, or is the reason why it cannot be read.
+    """
+
+    worker: Worker
+    proc: str
+    ran: bool = True
+    polling: dict[int, int] = field(default_factory=dict)
+    blocked: dict[int, tuple[int, int]] = field(default_factory=dict)
+    running: set[int] = field(default_factory=set)
+    tids: set[int] = field(default_factory=set)
+    due: bool = False
+    onset: bool = False
+    reader: Reader | str | None = None
+
+    @property
+    def pid(self) -> int:
+        """The worker's pid."""
+        return self.worker.pid
+
+
+class Oracle(Protocol):
+    """Watches one kind of pending work in every worker."""
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+
+    def attach(self, watched: Watched) -> str:
+        """Starts to watch a worker: ``"ok"``, or why that is not possible there."""
+        ...
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        """Rows for what changed; ends quietly when the process is gone."""
+        ...
+
+    def detach(self, watched: Watched) -> None:
+        """Releases what is held for that worker."""
+        ...

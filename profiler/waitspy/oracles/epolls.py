@@ -1,0 +1,165 @@
+"""The ``epoll`` oracle: I/O is ready and the loop has not collected it.
+
+A duplicate of the target's epoll descriptor is polled: an epoll file is readable while it has
+events that nobody has collected (epoll(7)), and asking consumes nothing. It works for any loop on
+epoll: asyncio, uvloop, trio, tornado, gevent. While a wait lasts, the sockets behind it are looked
+up too, so that the report can say what waits.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field
+from typing import ClassVar
+
+from waitspy.kernel import descriptors, unread_sockets
+from waitspy.model.clock import NS
+from waitspy.oracles import Row, Watched
+
+_ONSET_NS = 50_000_000  # half the default --min-stall: soon enough to look, rare when healthy
+_LOOK_NS = 100_000_000  # how often the sockets behind a wait are looked up
+_LOOK_SHARE = 0.03  # of one core at the most for those look-ups
+_RESCAN_NS = NS // 2
+_RESCAN_SHARE = 0.01
+
+
+@dataclass(slots=True)
+class _Epoll:
+    """One epoll descriptor of the target and our duplicate of it."""
+
+    duplicate: int
+    share: int
+    ready_since_ns: int | None = None
+    onset_told: bool = False
+    next_look_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Process:
+    epolls: dict[int, _Epoll] = field(default_factory=dict)
+    poller: select.poll = field(default_factory=select.poll)
+    next_scan_ns: int = 0
+    unseen: bool = True
+    sockets: unread_sockets.Sockets | None = None
+
+
+class EpollOracle:
+    """Watches the epoll descriptors of all workers."""
+
+    name: ClassVar[str] = "epoll"
+    columns: ClassVar[tuple[str, ...]] = ("at_ns", "epfd", "what", "value")
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _Process] = {}
+        self._shares = 0
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why descriptors of that process cannot be duplicated."""
+        try:
+            fds = descriptors.epoll_fds(watched.pid)
+            # A process without an epoll may open one later: prove the right on any descriptor.
+            probe = fds or tuple(int(n) for n in os.listdir(f"{watched.proc}/fd")[:1])
+            if probe and not fds:
+                os.close(descriptors.duplicate(watched.pid, probe[0]))
+        except (FileNotFoundError, ProcessLookupError):
+            return "the process is gone"
+        except OSError as error:
+            return f"pidfd_getfd: {error.strerror}"
+        self._processes[watched.pid] = _Process(sockets=unread_sockets.Sockets(watched.pid))
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        """Rows when an epoll appears, closes, turns ready or not, and for what waits in it."""
+        process = self._processes.get(watched.pid)
+        if process is None:
+            return
+        unknown = set(watched.polling.values()) - process.epolls.keys()
+        process.unseen |= watched.ran
+        if unknown or (process.unseen and now_ns >= process.next_scan_ns):
+            yield from self._rescan(watched, process, now_ns, unknown)
+            process.unseen = False
+        ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
+        watched.due = False
+        for epfd, epoll in process.epolls.items():
+            is_ready = epoll.duplicate in ready
+            if is_ready != (epoll.ready_since_ns is not None):
+                epoll.ready_since_ns = now_ns if is_ready else None
+                epoll.onset_told = False
+                epoll.next_look_ns = now_ns + _ONSET_NS
+                yield [now_ns, epfd, "ready", is_ready]
+            if not is_ready:
+                continue
+            watched.due = True  # also while polled: a thread that is woken may not get the CPU
+            if epfd in watched.polling.values():  # it is being collected this very moment
+                epoll.next_look_ns = now_ns + _ONSET_NS
+                epoll.onset_told = False
+                continue
+            if now_ns >= epoll.next_look_ns:
+                watched.onset = watched.onset or not epoll.onset_told
+                epoll.onset_told = True
+                yield from self._look(process, epfd, epoll, now_ns)
+
+    def detach(self, watched: Watched) -> None:
+        """Closes the duplicates of that worker."""
+        process = self._processes.pop(watched.pid, None)
+        if process is None:
+            return
+        for epoll in process.epolls.values():
+            os.close(epoll.duplicate)
+        if process.sockets is not None:
+            process.sockets.close()
+
+    def _rescan(
+        self, watched: Watched, process: _Process, now_ns: int, unknown: set[int]
+    ) -> Iterator[Row]:
+        began_ns = time.thread_time_ns()
+        try:
+            fds = descriptors.epoll_fds(watched.pid)
+        except OSError:
+            fds = ()
+        for epfd, epoll in list(process.epolls.items()):
+            # Our duplicate keeps a closed epoll alive and its number may be in use again.
+            if epfd not in fds or not _still(watched.pid, epfd, epoll.duplicate):
+                process.poller.unregister(epoll.duplicate)
+                os.close(epoll.duplicate)
+                del process.epolls[epfd]
+                yield [now_ns, epfd, "closed", True]
+        for epfd in sorted(set(fds) | unknown):
+            if epfd in process.epolls:
+                continue
+            try:
+                duplicate = descriptors.duplicate(watched.pid, epfd)
+            except OSError:
+                continue
+            process.epolls[epfd] = _Epoll(duplicate, self._share(duplicate))
+            process.poller.register(duplicate, select.POLLIN)
+            yield [now_ns, epfd, "open", process.epolls[epfd].share]
+        spent_ns = time.thread_time_ns() - began_ns
+        process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _RESCAN_SHARE))
+
+    def _share(self, duplicate: int) -> int:
+        """The number of the open file description, given out anew when it is not known yet."""
+        me = os.getpid()
+        for process in self._processes.values():
+            for epoll in process.epolls.values():
+                if descriptors.same_file(me, duplicate, me, epoll.duplicate):
+                    return epoll.share
+        self._shares += 1
+        return self._shares
+
+    def _look(self, process: _Process, epfd: int, epoll: _Epoll, now_ns: int) -> Iterator[Row]:
+        assert process.sockets is not None
+        began_ns = time.thread_time_ns()
+        found = process.sockets.unread(epfd)
+        spent_ns = time.thread_time_ns() - began_ns
+        epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
+        if found is not None:
+            rows = [list(astuple(s)) for s in found]
+            yield [now_ns, epfd, "unread", rows]
+
+
+def _still(pid: int, epfd: int, duplicate: int) -> bool:
+    return descriptors.same_file(os.getpid(), duplicate, pid, epfd) is not False

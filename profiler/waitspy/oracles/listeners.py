@@ -1,0 +1,198 @@
+"""The ``backlog`` oracle: connections that wait in listening sockets to be accepted.
+
+The kernel lists the listening sockets of a network namespace at once (TCP and unix), so one
+question serves all workers in it. A socket that several workers share is told of in the stream of
+one of them. While connections wait, it is looked up whether a worker holds any that it has
+accepted: this tells those that accept from those that only inherited the descriptor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from waitspy.kernel import nettable, procfs
+from waitspy.kernel.sockdiag import Listening, SockDiag
+from waitspy.model.clock import NS
+from waitspy.oracles import Row, Watched
+
+_ONSET_NS = 50_000_000
+_IDLE_NS = 50_000_000  # between looks while nothing waits
+_LOOK_NS = NS
+_SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """The listening sockets of one network namespace as of ``at_ns``, by inode."""
+
+    number: int
+    diag: SockDiag | None
+    at_ns: int = 0
+    next_ns: int = 0
+    listening: dict[int, Listening] = field(default_factory=dict)
+    known: frozenset[int] = frozenset()
+    teller: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Process:
+    namespace: _Namespace
+    known: frozenset[int] = frozenset()
+    fds: dict[int, int] = field(default_factory=dict)
+    told: dict[int, int] = field(default_factory=dict)
+    since_ns: dict[int, int] = field(default_factory=dict)
+    next_scan_ns: int = 0
+    next_look_ns: int = 0
+
+
+class BacklogOracle:
+    """Watches the listening sockets of all workers."""
+
+    name: ClassVar[str] = "backlog"
+    columns: ClassVar[tuple[str, ...]] = ("at_ns", "inode", "what", "value")
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _Process] = {}
+        self._namespaces: dict[int, _Namespace] = {}
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why the sockets of that process cannot be seen."""
+        try:
+            number = procfs.namespace(watched.pid, "net")
+            if number is None:
+                return "its network namespace is not known"
+            procfs.fds(watched.pid)
+            namespace = self._namespaces.get(number)
+            if namespace is None:
+                namespace = self._namespaces[number] = _Namespace(number, _diag(watched.pid))
+                self._refresh(namespace, watched.pid, 0)
+        except ProcessLookupError:
+            return "the process is gone"
+        except OSError as error:
+            return f"/proc/PID/fd or its network tables: {error.strerror}"
+        self._processes[watched.pid] = _Process(namespace)
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        """Rows for listening sockets that appeared or closed, and for how many wait in them."""
+        process = self._processes.get(watched.pid)
+        if process is None:
+            return
+        namespace = process.namespace
+        try:
+            if now_ns != namespace.at_ns and now_ns >= namespace.next_ns:
+                self._refresh(namespace, watched.pid, now_ns)
+            if process.known != namespace.known and now_ns >= process.next_scan_ns:
+                yield from self._rescan(process, watched.pid, now_ns)
+        except OSError:  # the process is ending
+            return
+        if namespace.at_ns != now_ns and not process.since_ns:
+            return  # nothing new, and nothing waits
+        for inode in process.fds:
+            found = namespace.listening.get(inode)
+            if found is not None:
+                yield from self._waiting(process, watched, found, now_ns)
+
+    def detach(self, watched: Watched) -> None:
+        """Forgets that worker; another one tells of the sockets that it shared."""
+        process = self._processes.pop(watched.pid, None)
+        if process is None:
+            return
+        namespace = process.namespace
+        for inode in [inode for inode, pid in namespace.teller.items() if pid == watched.pid]:
+            del namespace.teller[inode]
+        if all(one.namespace is not namespace for one in self._processes.values()):
+            del self._namespaces[namespace.number]
+            if namespace.diag is not None:
+                namespace.diag.close()
+
+    def _refresh(self, namespace: _Namespace, pid: int, now_ns: int) -> None:
+        began_ns = time.thread_time_ns()
+        found = namespace.diag.listening() if namespace.diag else _from_table(pid)
+        namespace.listening = {one.inode: one for one in found}
+        if namespace.known != namespace.listening.keys():
+            namespace.known = frozenset(namespace.listening)
+        spent_ns = time.thread_time_ns() - began_ns
+        wait_ns = 0 if any(one.waiting for one in found) else _IDLE_NS
+        namespace.at_ns = now_ns
+        namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
+
+    def _rescan(self, process: _Process, pid: int, now_ns: int) -> Iterator[Row]:
+        began_ns = time.thread_time_ns()
+        listening = process.namespace.listening
+        held = {inode: fd for fd, inode in _sockets(pid).items() if inode in listening}
+        process.next_scan_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
+        process.known = process.namespace.known
+        for inode in process.fds.keys() - held.keys():
+            process.told.pop(inode, None)
+            process.since_ns.pop(inode, None)
+            yield [now_ns, inode, "closed", True]
+        for inode in held.keys() - process.fds.keys():
+            yield [now_ns, inode, "listens", [listening[inode].name, held[inode]]]
+        process.fds = held
+
+    def _waiting(
+        self, process: _Process, watched: Watched, found: Listening, now_ns: int
+    ) -> Iterator[Row]:
+        inode = found.inode
+        teller = process.namespace.teller.setdefault(inode, watched.pid)
+        if teller == watched.pid and process.told.get(inode, 0) != found.waiting:
+            process.told[inode] = found.waiting
+            yield [process.namespace.at_ns, inode, "waiting", found.waiting]
+        if not found.waiting:
+            process.since_ns.pop(inode, None)
+            return
+        since_ns = process.since_ns.setdefault(inode, now_ns)
+        if now_ns >= max(since_ns + _ONSET_NS, process.next_look_ns):
+            watched.onset = True
+            yield [now_ns, inode, "accepted", self._accepted(process, watched.pid, found, now_ns)]
+
+    def _accepted(self, process: _Process, pid: int, found: Listening, now_ns: int) -> int | None:
+        """How many connections that came in there the process holds; None when not known."""
+        began_ns = time.thread_time_ns()
+        count = None
+        with suppress(OSError, ValueError):
+            inodes = set(_sockets(pid).values()) - {found.inode}
+            if ":" in found.name and not found.name.startswith(("/", "@")):
+                port = int(found.name.rpartition(":")[2])
+                count = len(nettable.read_tcp(pid, inodes=inodes, ports=(port,)))
+            else:
+                rows = nettable.read_unix(pid, inodes=inodes)
+                count = sum(row.path == found.name and not row.listening for row in rows)
+        spent_ns = time.thread_time_ns() - began_ns
+        process.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
+        return count
+
+
+def _diag(pid: int) -> SockDiag | None:
+    """None when another network namespace may not be entered, or the kernel does not answer."""
+    try:
+        diag = SockDiag(pid)
+    except OSError:
+        return None
+    try:
+        diag.listening()
+    except OSError:
+        diag.close()
+        return None
+    return diag
+
+
+def _from_table(pid: int) -> tuple[Listening, ...]:
+    """TCP only: the table of unix sockets says nothing of what waits."""
+    rows = nettable.listening(pid)
+    return tuple(Listening(row.inode, row.local_text, row.rx_queue) for row in rows)
+
+
+def _sockets(pid: int) -> dict[int, int]:
+    """The inodes of the process's sockets, by descriptor."""
+    found = {}
+    for fd, link in procfs.fds(pid).items():
+        inode = procfs.parse_socket(link)
+        if inode is not None:
+            found[fd] = inode
+    return found

@@ -1,0 +1,185 @@
+"""The ``asyncio`` oracle: what each event loop has to do, read from the target's own memory.
+
+A cheap read of the ready queue's counter, at every tick in which the process ran, tells how many
+callbacks a loop has run. Only when a loop has served nothing for a while, outside of its own poll,
+is it looked at whole: ready callbacks and overdue timers with their names. Such a snapshot counts
+only if the loop's thread stood still while it was taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from waitspy.model.clock import NS
+from waitspy.oracles import Row, Watched
+from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
+from waitspy.remote.memory import Unavailable
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Timer
+
+_QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
+_LOOK_NS = 200_000_000
+_BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
+_RESCAN_NS = NS // 2
+_SHARE = 0.01  # of one core at the most, for each of rescans and snapshots of one worker
+
+
+@dataclass(slots=True)
+class _Loop:
+    """One loop and what was last seen of it.
+
+    It has served nothing since ``quiet_since_ns``; ``late_since_ns`` is the same if it was seen
+    that something waits.
+    """
+
+    facts: LoopFacts
+    service: Service | None = None
+    quiet_since_ns: int = 0
+    late_since_ns: int = -1
+    next_look_ns: int = 0
+    told: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class _Process:
+    reader: Reader
+    loops: dict[int, _Loop] = field(default_factory=dict)
+    next_scan_ns: int = 0
+    unseen: bool = True
+
+
+class LoopsOracle:
+    """Watches the event loops of all workers."""
+
+    name: ClassVar[str] = "asyncio"
+    columns: ClassVar[tuple[str, ...]] = ("at_ns", "loop", "what", "value")
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _Process] = {}
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why this interpreter cannot be read."""
+        reader = reader_of(watched)
+        if isinstance(reader, str):
+            return reader
+        self._processes[watched.pid] = _Process(reader)
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        """Rows for loops that appeared, changed hands, ran callbacks or have work overdue."""
+        process = self._processes.get(watched.pid)
+        if process is None:
+            return
+        process.unseen |= watched.ran
+        try:
+            if process.unseen and now_ns >= process.next_scan_ns:
+                yield from self._rescan(process, now_ns)
+                process.unseen = False
+            for loop in process.loops.values():
+                if watched.ran or loop.service is None:
+                    yield from _serve(process.reader, loop, now_ns)
+                if _polls(loop.facts, watched):
+                    loop.quiet_since_ns = now_ns
+                elif now_ns >= max(loop.quiet_since_ns + _QUIET_NS, loop.next_look_ns):
+                    for row in _look(process.reader, loop, now_ns):
+                        watched.onset |= loop.late_since_ns != loop.quiet_since_ns
+                        loop.late_since_ns = loop.quiet_since_ns
+                        yield row
+                watched.due |= (
+                    loop.late_since_ns == loop.quiet_since_ns
+                    and now_ns < loop.quiet_since_ns + _BEGINNING_NS
+                )
+        except TRANSIENT:
+            process.next_scan_ns = 0  # what was known may be gone
+            process.unseen = watched.ran  # what stands still is not worth a second try
+        except (OSError, Unavailable):  # the process is ending, or asyncio cannot be read
+            process.loops.clear()
+            process.next_scan_ns = now_ns + NS
+
+    def detach(self, watched: Watched) -> None:
+        """Forgets that worker."""
+        self._processes.pop(watched.pid, None)
+
+    def _rescan(self, process: _Process, now_ns: int) -> Iterator[Row]:
+        began_ns = time.thread_time_ns()
+        found = {facts.address: facts for facts in process.reader.loops()}
+        spent_ns = time.thread_time_ns() - began_ns
+        process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _SHARE))
+        for address in process.loops.keys() - found.keys():
+            del process.loops[address]
+            yield [now_ns, address, "gone", True]
+        for address, facts in found.items():
+            loop = process.loops.get(address)
+            if loop is None:
+                loop = process.loops[address] = _Loop(facts, quiet_since_ns=now_ns)
+            loop.facts = facts
+            told = (facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed)
+            if told != loop.told:
+                loop.told = told
+                yield [now_ns, address, "loop", list(told)]
+
+
+def _polls(facts: LoopFacts, watched: Watched) -> bool:
+    return facts.epfd is not None and facts.epfd in watched.polling.values()
+
+
+def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
+    if loop.facts.ready is None or loop.facts.closed:
+        return
+    service = reader.service(loop.facts)
+    before = loop.service
+    if service != before:
+        loop.service = service
+        if before is None or service.served_since(before) != 0:
+            loop.quiet_since_ns = now_ns
+        yield [now_ns, loop.facts.address, "service", [service.ready, service.state]]
+
+
+def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
+    if loop.facts.closed or loop.facts.ready is None:
+        return
+    began_ns = time.thread_time_ns()
+    snapshot = reader.gated_snapshot(loop.facts, tries=1)
+    spent_ns = time.thread_time_ns() - began_ns
+    soonest_ns = now_ns + int(spent_ns / _SHARE)
+    if snapshot is None:  # the thread ran meanwhile: try again soon
+        loop.next_look_ns = soonest_ns
+        return
+    loop.next_look_ns = max(now_ns + _LOOK_NS, soonest_ns)
+    timers = snapshot.timers
+    if timers is not None and not timers.overdue and timers.next_due_s is not None:
+        # Nothing is due yet: look again when something will have been for a while.
+        due_ns = int(timers.next_due_s * NS) + _QUIET_NS
+        loop.next_look_ns = max(loop.next_look_ns, min(due_ns, now_ns + NS))
+    if snapshot.ready or (timers is not None and timers.overdue):
+        yield [snapshot.at_ns, loop.facts.address, "work", _work(snapshot)]
+
+
+def _work(snapshot: LoopSnapshot) -> dict[str, Any]:
+    timers = snapshot.timers
+    row: dict[str, Any] = {
+        "ready": snapshot.ready,
+        "state": snapshot.state,
+        "first": [[*_named(one), one.task is not None] for one in snapshot.first],
+    }
+    if timers is not None:
+        row["overdue"] = timers.overdue
+        row["late"] = [_late(timer) for timer in timers.late]
+    return row
+
+
+def _late(timer: Timer) -> list[Any]:
+    name, where = _named(timer.callback)
+    if timer.task is not None:
+        name, where = task_name(timer.task, name), task_place(timer.task) or where
+    return [round(timer.due_s * NS), name, where, timer.guards]
+
+
+def _named(callback: Callback) -> tuple[str, str | None]:
+    task = callback.task
+    if task is None:
+        return callback.name, callback.where
+    return task_name(task, callback.name), task_place(task) or callback.where

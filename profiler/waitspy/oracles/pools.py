@@ -1,0 +1,205 @@
+"""The ``pools`` oracle: work that waits for a thread of an executor, or for a token of AnyIO's.
+
+At every tick in which the process ran, each queue is read: the addresses of its items tell how
+many came and how many were taken since the last look. Names are read only when the head of a
+queue has not moved for a while. For AnyIO's limiter the items are the tasks that wait for a token.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from waitspy.model.clock import NS
+from waitspy.oracles import Row, Watched
+from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
+from waitspy.remote.memory import Unavailable
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import Callback, LimiterFacts, PoolFacts, TaskFacts
+
+_STUCK_NS = 50_000_000  # a head of queue that has not moved for so long is looked at
+_LOOK_NS = 200_000_000
+_RESCAN_NS = NS // 2
+_SHARE = 0.01  # of one core at the most, for rescans, looks and each queue of one worker
+
+
+@dataclass(slots=True)
+class _Queue:
+    """One pool or limiter, the items last seen in its queue, and how many were taken so far.
+
+    ``unseen`` says that the process has run since the queue was read.
+    """
+
+    facts: PoolFacts | LimiterFacts
+    told: tuple[Any, ...]
+    items: tuple[int, ...] = ()
+    taken: int = 0
+    head_since_ns: int = 0
+    next_read_ns: int = 0
+    next_look_ns: int = 0
+    looked: bool = False
+    unseen: bool = True
+
+
+@dataclass(slots=True)
+class _Process:
+    reader: Reader
+    queues: dict[int, _Queue] = field(default_factory=dict)
+    tids: frozenset[int] = frozenset()
+    next_scan_ns: int = 0
+    soonest_scan_ns: int = 0
+    unseen: bool = True
+
+
+class PoolsOracle:
+    """Watches the thread pools of all workers."""
+
+    name: ClassVar[str] = "pools"
+    columns: ClassVar[tuple[str, ...]] = ("at_ns", "pool", "what", "value")
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _Process] = {}
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why this interpreter cannot be read."""
+        reader = reader_of(watched)
+        if isinstance(reader, str):
+            return reader
+        self._processes[watched.pid] = _Process(reader)
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        """Rows for pools that appeared, items that came or were taken, and what waits."""
+        process = self._processes.get(watched.pid)
+        if process is None:
+            return
+        process.unseen |= watched.ran
+        try:
+            if process.unseen and _wants_scan(process, watched, now_ns):
+                yield from _rescan(process, watched, now_ns)
+                process.unseen = False
+            for key, queue in process.queues.items():
+                queue.unseen |= watched.ran
+                if queue.unseen and now_ns >= queue.next_read_ns:
+                    yield from _read(process.reader, key, queue, now_ns)
+                    queue.unseen = False
+                if queue.items and now_ns >= max(
+                    queue.head_since_ns + _STUCK_NS, queue.next_look_ns
+                ):
+                    watched.onset = watched.onset or not queue.looked
+                    yield from _look(process.reader, key, queue, now_ns)
+        except TRANSIENT:
+            process.next_scan_ns = 0  # what was known may be gone
+            process.unseen = watched.ran  # what stands still is not worth a second try
+        except (OSError, Unavailable):  # the process is ending
+            process.queues.clear()
+            process.next_scan_ns = process.soonest_scan_ns = now_ns + NS
+
+    def detach(self, watched: Watched) -> None:
+        """Forgets that worker."""
+        self._processes.pop(watched.pid, None)
+
+
+def _wants_scan(process: _Process, watched: Watched, now_ns: int) -> bool:
+    """A pool makes threads when work comes: new threads are a reason to look at once."""
+    if now_ns >= process.next_scan_ns:
+        return True
+    return now_ns >= process.soonest_scan_ns and watched.tids != process.tids
+
+
+def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
+    began_ns = time.thread_time_ns()
+    found: dict[int, PoolFacts | LimiterFacts] = {p.queue: p for p in process.reader.pools()}
+    found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
+    spent_ns = time.thread_time_ns() - began_ns
+    process.tids = frozenset(watched.tids)
+    process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
+    process.next_scan_ns = max(now_ns + _RESCAN_NS, process.soonest_scan_ns)
+    for key in process.queues.keys() - found.keys():
+        del process.queues[key]
+        yield [now_ns, key, "gone", True]
+    for key, facts in found.items():
+        told = _told(facts)
+        queue = process.queues.get(key)
+        if queue is None or queue.told != told:
+            yield [now_ns, key, "pool", list(told)]
+        if queue is None:
+            process.queues[key] = _Queue(facts, told)
+        else:
+            queue.facts, queue.told = facts, told
+
+
+def _limiters(reader: Reader) -> tuple[LimiterFacts, ...]:
+    try:
+        return reader.limiters()
+    except Unavailable:  # asyncio cannot be read: executors still can
+        return ()
+
+
+def _told(facts: PoolFacts | LimiterFacts) -> tuple[Any, ...]:
+    if isinstance(facts, LimiterFacts):
+        return "limiter", None, None, facts.total, ()
+    return "executor", facts.prefix, facts.role, facts.max_workers, facts.tids
+
+
+def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
+    began_ns = time.thread_time_ns()
+    facts = queue.facts
+    waiting = isinstance(facts, LimiterFacts)
+    items = reader.waiting(facts) if isinstance(facts, LimiterFacts) else reader.queued(facts)
+    queue.next_read_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
+    if items is None or items == queue.items:
+        return
+    if items[:1] != queue.items[:1]:
+        queue.head_since_ns = now_ns
+        queue.looked = False
+        queue.next_look_ns = 0
+    queue.taken += _taken(queue.items, items, any_order=waiting)
+    queue.items = items
+    yield [now_ns, key, "queue", [len(items), queue.taken]]
+
+
+def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int:
+    """How many items were taken from the front; those given up in between count as taken.
+
+    An address can be used again: then the order has changed, and that item is another one.
+    """
+    if not now or now[0] not in before:
+        return len(before)
+    if any_order:
+        return len(before) - len(set(before).intersection(now))
+    first = before.index(now[0])
+    kept = len(before) - first
+    return first if tuple(before[first:]) == tuple(now[:kept]) else len(before)
+
+
+def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
+    began_ns = time.thread_time_ns()
+    queue.looked = True
+    row: dict[str, Any] = {}
+    found = _find(reader, key, queue.facts)
+    if found is not None and found.head == queue.items[0]:
+        row = {"first": [_named(one) for one in found.first]}
+        if isinstance(found, PoolFacts):
+            stuck = reader.waiting_on_itself(found)
+            row["on_itself"] = sorted(stuck)
+    spent_ns = time.thread_time_ns() - began_ns
+    queue.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
+    if row:
+        yield [now_ns, key, "waits", row]
+
+
+def _find(
+    reader: Reader, key: int, facts: PoolFacts | LimiterFacts
+) -> PoolFacts | LimiterFacts | None:
+    if isinstance(facts, LimiterFacts):
+        return next((one for one in reader.limiters() if one.address == key), None)
+    return next((one for one in reader.pools() if one.queue == key), None)
+
+
+def _named(one: Callback | TaskFacts) -> tuple[str, str | None]:
+    if isinstance(one, Callback):
+        return one.name, one.where
+    return task_name(one, "a task"), task_place(one)

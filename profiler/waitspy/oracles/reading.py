@@ -1,0 +1,44 @@
+"""One reader of a worker's memory, shared by the oracles that need one; how they name tasks."""
+
+from __future__ import annotations
+
+from waitspy.model.code_origin import Origin, origin
+from waitspy.oracles import Watched
+from waitspy.remote.memory import Torn, Unavailable, Unreadable
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import TaskFacts
+
+TRANSIENT = (Unreadable, Torn)
+"""What changed while it was read: the next look may succeed."""
+
+
+def reader_of(watched: Watched) -> Reader | str:
+    """The worker's reader, made at the first call, or why its memory cannot be read."""
+    if watched.reader is None:
+        watched.reader = _opened(watched.pid)
+    return watched.reader
+
+
+def _opened(pid: int) -> Reader | str:
+    try:
+        return Reader(pid)
+    except Unavailable as error:
+        return str(error)
+    except TRANSIENT:
+        return "its memory changed at every try"
+    except ProcessLookupError:
+        return "the process is gone"
+    except OSError as error:
+        return f"process_vm_readv: {error.strerror}"
+
+
+def task_name(task: TaskFacts, otherwise: str) -> str:
+    """What a task runs, else what it is called."""
+    return task.coroutine or task.name or otherwise
+
+
+def task_place(task: TaskFacts) -> str | None:
+    """``file:line`` where a task waits: its own code rather than the library that it has called."""
+    own = [f for f in task.stack if f.line is not None and origin(f.file) is Origin.USER]
+    frame = own[-1] if own else task.where
+    return f"{frame.file}:{frame.line}" if frame is not None else None

@@ -1,0 +1,15 @@
+"""Every oracle, in the order in which they look; an oracle may use what an earlier one saw."""
+
+from __future__ import annotations
+
+from waitspy.oracles import Oracle
+from waitspy.oracles.epolls import EpollOracle
+from waitspy.oracles.listeners import BacklogOracle
+from waitspy.oracles.loops import LoopsOracle
+from waitspy.oracles.pools import PoolsOracle
+from waitspy.oracles.threads import ThreadsOracle
+
+
+def make_oracles() -> tuple[Oracle, ...]:
+    """A fresh set for one capture."""
+    return ThreadsOracle(), EpollOracle(), LoopsOracle(), PoolsOracle(), BacklogOracle()

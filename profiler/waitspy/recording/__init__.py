@@ -1,0 +1,1 @@
+"""The recording folder: written while it happens, and read into values."""

@@ -1,0 +1,195 @@
+"""The recording folder: written while it happens, loaded whole, readable however it was cut short.
+
+Layout (schema ``waitspy.recording/1``)::
+
+    meta.json                    everything but the streams; rewritten whole at every change;
+                                 ``"end": true`` only when the capture ended in order
+    stacks/<pid>-<n>.trace.json  sampler output, one file per segment
+    stacks/<pid>.dumps.jsonl     single dumps, one per line
+    oracles/<name>/<pid>.jsonl   first line {"type":"start", "columns": […]}, then one JSON array
+                                 per change, last line {"type":"end", "why": …}
+    sources.json                 source lines of the frames seen, by file and line
+
+Unknown is a missing key, never zero. Times are CLOCK_MONOTONIC nanoseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+from waitspy.errors import RecordingError
+
+SCHEMA = "waitspy.recording/1"
+_RESERVE_BYTES = 256 * 1024
+
+
+def create(path: str) -> str:
+    """Makes the empty folder of a new recording, and gives its absolute path.
+
+    Raises:
+        RecordingError: it exists already or cannot be made.
+    """
+    try:
+        return _made(path)
+    except FileExistsError:
+        raise RecordingError(
+            f"{path} exists already", "choose another folder with -o, or remove it first"
+        ) from None
+
+
+def create_first(paths: Iterable[str]) -> str:
+    """Makes the first of these folders that does not exist yet, and gives it as it was named.
+
+    Raises:
+        RecordingError: it cannot be made.
+    """
+    for path in paths:
+        with contextlib.suppress(FileExistsError):
+            _made(path)
+            return path
+    raise ValueError("no name is free")
+
+
+def _made(path: str) -> str:
+    try:
+        whole = os.path.abspath(path)
+        os.makedirs(whole)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RecordingError(
+            f"cannot create the recording {path}: {error.strerror}",
+            "choose a folder that this user may write with -o",
+        ) from None
+    return whole
+
+
+def discard(path: str) -> None:
+    """Removes a recording in which nothing was kept."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Writer:
+    """Writes a recording into the folder made by ``create``, or makes it.
+
+    Every file in it is valid at every moment.
+
+    Raises:
+        RecordingError: from the constructor, when the folder is not empty or cannot be made.
+        OSError: from every method but ``close``, when the disk is full or fails.
+    """
+
+    def __init__(self, path: str, meta: Mapping[str, Any]) -> None:
+        self.path = os.path.abspath(path) if _empty(path) else create(path)
+        self.meta: dict[str, Any] = {"schema": SCHEMA, **meta}
+        self._streams: dict[tuple[str, int], TextIO] = {}
+        self._written = ""
+        try:
+            os.mkdir(self.file("stacks"))
+            self.save_meta(durable=True)
+            # Room for the last meta.json when the disk fills up meanwhile.
+            with open(self.file("reserve"), "wb") as f:
+                f.write(bytes(_RESERVE_BYTES))
+        except OSError as error:
+            raise RecordingError(
+                f"cannot write to {path}: {error.strerror}", "free some space or use -o"
+            ) from None
+
+    def file(self, *parts: str) -> str:
+        """The path of a file inside the recording."""
+        return os.path.join(self.path, *parts)
+
+    def start_stream(self, oracle: str, pid: int, columns: Iterable[str]) -> None:
+        """Opens an oracle's stream for a worker and writes its first line."""
+        folder = self.file("oracles", oracle)
+        os.makedirs(folder, exist_ok=True)
+        stream = open(os.path.join(folder, f"{pid}.jsonl"), "a", encoding="utf-8")  # noqa: SIM115
+        self._streams[oracle, pid] = stream
+        head = {"type": "start", "oracle": oracle, "pid": pid, "columns": list(columns)}
+        stream.write(json.dumps(head) + "\n")
+
+    def append(self, oracle: str, pid: int, rows: Iterable[list[Any]]) -> None:
+        """Adds rows to a stream; they are on disk after the next flush."""
+        stream = self._streams[oracle, pid]
+        for row in rows:
+            stream.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+    def end_stream(self, oracle: str, pid: int, why: str) -> None:
+        """Writes a stream's last line and closes it; unknown streams are ignored."""
+        stream = self._streams.pop((oracle, pid), None)
+        if stream is not None:
+            with stream:
+                stream.write(json.dumps({"type": "end", "why": why}) + "\n")
+
+    def append_dump(self, pid: int, dump: Mapping[str, Any]) -> None:
+        """Adds one dump of a worker's stacks."""
+        with open(self.file("stacks", f"{pid}.dumps.jsonl"), "a", encoding="utf-8") as f:
+            f.write(json.dumps(dump, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Hands everything buffered to the kernel, so that a killed capture keeps it."""
+        for stream in self._streams.values():
+            stream.flush()
+
+    def save_meta(self, *, durable: bool = False) -> None:
+        """Writes meta.json when it changed; the old one stays until the new one is whole.
+
+        ``durable`` waits until it would survive a loss of power.
+        """
+        text = json.dumps(self.meta, indent=1)
+        if text != self._written:
+            _save(self.file("meta.json"), text, durable=durable)
+            self._written = text
+
+    def save_file(self, name: str, text: str) -> None:
+        """Writes a whole file of the recording at once."""
+        _save(self.file(name), text)
+
+    def close(self) -> None:
+        """Ends every stream and writes the last meta.json.
+
+        A full disk loses only the rest: without its last meta.json, the recording loads as one
+        that was cut short.
+        """
+        with contextlib.suppress(OSError):
+            os.unlink(self.file("reserve"))
+        for oracle, pid in list(self._streams):
+            with contextlib.suppress(OSError):
+                self.end_stream(oracle, pid, "the capture ended")
+        self._streams.clear()
+        self.meta["end"] = True
+        with contextlib.suppress(OSError):
+            self.save_meta(durable=True)
+
+
+def save_sources(path: str, sources: Mapping[str, Mapping[int, str]]) -> None:
+    """Adds the source lines to a finished recording; without space for them it stays without."""
+    with contextlib.suppress(OSError):
+        _save(os.path.join(path, "sources.json"), json.dumps(sources))
+
+
+def _empty(path: str) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
+
+
+def _save(name: str, text: str, *, durable: bool = False) -> None:
+    partial = name + ".partial"
+    try:
+        with open(partial, "w", encoding="utf-8") as f:
+            f.write(text)
+            if durable:
+                f.flush()
+                os.fsync(f.fileno())
+        os.replace(partial, name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise

@@ -1,0 +1,246 @@
+"""A recording folder becomes one Recording value; what is missing or broken becomes a Loss."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar, cast, get_args
+
+from waitspy.errors import RecordingError
+from waitspy.model.clock import NS
+from waitspy.model.processes import Role, Worker
+from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
+from waitspy.model.threads import Segment
+from waitspy.recording.folder import SCHEMA
+from waitspy.recording.streams import DAMAGED, KEPT, Streams, read_json
+
+_T = TypeVar("_T")
+
+
+def load(path: str) -> Recording:
+    """The recording in that folder; one that was cut short loads with losses that say so.
+
+    Raises:
+        RecordingError: not a recording, an empty one, or one of a newer schema.
+    """
+    meta = _meta(path)
+    losses: list[Loss] = []
+    try:
+        clock, host = _needed(meta, "clock", dict), _needed(meta, "host", dict)
+        start_ns = _needed(clock, "monotonic_ns", int)
+        streams = Streams(path, losses, cut=not meta.get("end"))
+        workers = tuple(_worker(meta, row, streams) for row in meta.get("workers", ()))
+        # Rows are changes only: what was flushed last says until when nothing else happened.
+        known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
+        end_ns = known_ns or _last_ns(workers, start_ns)
+        duration_s = max(0.0, (end_ns - start_ns) / NS)
+        if not meta.get("end"):
+            what = f"everything after {duration_s:.3g} s"
+            losses.append(Loss(what, "waitspy was killed, or the disk failed", KEPT))
+        losses.extend(_loss(row) for row in meta.get("losses", ()))
+        info = RecordingInfo(
+            started_at=_needed(clock, "wall", str),
+            monotonic_start_ns=start_ns,
+            duration_s=duration_s,
+            rate_hz=_needed(meta, "rate_hz", float),
+            target=_needed(meta, "target", str),
+            host=_needed(host, "name", str),
+            end_ns=end_ns,
+            min_stall_s=_needed(meta, "min_stall_s", float),
+            arch=_needed(host, "arch", str),
+            gaps=tuple((int(a), int(b)) for a, b in meta.get("gaps", ())),
+            tick_s=_needed(meta, "tick_s", float),
+        )
+        cost = _maybe(meta, "cost", dict) or {}
+        sources = streams.sources()
+        names = ("cpu_s", "cpu_share", "peak_rss_mb")
+        return Recording(
+            info=info,
+            workers=workers,
+            losses=tuple(losses),
+            cost=Cost(*(_maybe(cost, name, float) for name in names)),
+            sources=sources,
+        )
+    except DAMAGED as error:
+        raise RecordingError(
+            f"{path}/meta.json is damaged ({type(error).__name__}: {error})",
+            "record again; the files in stacks/ can still be opened by hand",
+        ) from None
+
+
+def _meta(path: str) -> dict[str, Any]:
+    name = os.path.join(path, "meta.json")
+    hint = "give the folder that 'waitspy record' printed"
+    try:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            raise RecordingError(f"{path} is not a folder", hint)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, FileNotFoundError):
+            raise RecordingError(f"{path} does not exist", hint) from None
+        raise RecordingError(f"{path} cannot be read: {why}", hint) from None
+    try:
+        with open(name, encoding="utf-8") as f:
+            meta = read_json(f.read())
+    except FileNotFoundError:
+        raise RecordingError(f"{path} is not a recording: it has no meta.json", hint) from None
+    except OSError as error:
+        raise RecordingError(
+            f"cannot read {name}: {error.strerror}", "read it as the user who recorded it"
+        ) from None
+    except (ValueError, RecursionError):
+        raise RecordingError(f"{name} is empty or not JSON", hint) from None
+    schema = meta.get("schema") if isinstance(meta, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("waitspy.recording/"):
+        raise RecordingError(f"{path} is not a recording: {name} names no schema", hint)
+    if schema != SCHEMA:
+        raise RecordingError(
+            f"{path} was written with {schema}; this waitspy reads {SCHEMA}",
+            "read it with the waitspy that wrote it, or a newer one",
+        )
+    assert isinstance(meta, dict)
+    return meta
+
+
+def _maybe(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
+    """The value under that key, None without one; raises TypeError when it is something else."""
+    value: object = row.get(key)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{key} is {str(value)[:40]!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} is {value}")
+    return value
+
+
+def _needed(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
+    value = _maybe(row, key, kind)
+    if value is None:
+        raise KeyError(key)
+    return value
+
+
+def _loss(row: Mapping[str, Any]) -> Loss:
+    what, why, remedy = (_needed(row, key, str) for key in ("what", "why", "remedy"))
+    return Loss(what, why, remedy, _maybe(row, "pid", int))
+
+
+def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -> WorkerRecord:
+    pid = _needed(row, "pid", int)
+    role = _needed(row, "role", str)
+    if role not in get_args(Role):
+        raise ValueError(f"role is {role[:40]!r}")
+    worker = Worker(
+        pid=pid,
+        ppid=_needed(row, "ppid", int),
+        role=cast("Role", role),
+        command=_needed(row, "command", str),
+        start_ticks=_needed(row, "start_ticks", int),
+        python=_maybe(row, "python", str),
+        framework=_maybe(row, "framework", str),
+        threads=_maybe(row, "threads", int),
+        why_not=_maybe(row, "why_not", str),
+        remedy=_maybe(row, "remedy", str),
+    )
+    from_ns = _needed(row, "attached_ns", int)
+    until_ns = _maybe(row, "gone_ns", int) or 1 << 63
+    # A process that calls exec is another worker with the same pid: each has its own time.
+    rows = [
+        s
+        for s in meta.get("segments", ())
+        if s["pid"] == pid and from_ns <= s["zero_ns"] < until_ns
+    ]
+    ids = [(int(at), int(told), int(tid)) for at, told, tid in row.get("native_ids", ())]
+    read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids))]
+    segments = tuple(segment for segment, _ in read)
+    rate_hz, samples, missed = _rates(read)
+    span = row.get("runtime_span")
+    oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
+    states = {
+        tid: mine
+        for tid, found in streams.states(pid, expected=oracles.get("threads") == "ok").items()
+        if (mine := _within(found, from_ns, until_ns))
+    }
+    epolls = streams.epolls(pid, expected=oracles.get("epoll") == "ok")
+    epolls = _within(epolls, from_ns, until_ns)
+    loops = streams.loops(pid, expected=oracles.get("asyncio") == "ok")
+    loops = _within(loops, from_ns, until_ns)
+    pools = streams.pools(pid, expected=oracles.get("pools") == "ok")
+    listeners = streams.listeners(pid, expected=oracles.get("backlog") == "ok")
+    gone_ns = _maybe(row, "gone_ns", int)
+    # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
+    for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
+        if known_ns is not None:
+            gone_ns = max(from_ns, known_ns if gone_ns is None else min(gone_ns, known_ns))
+    return WorkerRecord(
+        worker=worker,
+        attached_ns=from_ns,
+        gone_ns=gone_ns,
+        exit=_maybe(row, "exit", str),
+        rate_hz=rate_hz,
+        samples=samples,
+        missed_samples=missed,
+        oracles=oracles,
+        runtime_span=(int(span[0]), int(span[1])) if span else None,
+        segments=segments,
+        states=states,
+        dumps=_within(streams.dumps(pid), from_ns, until_ns),
+        epolls=epolls,
+        loops=loops,
+        pools=_within(pools, from_ns, until_ns),
+        listeners=_within(listeners, from_ns, until_ns),
+    )
+
+
+class _Timed(Protocol):
+    """Anything that has a time."""
+
+    @property
+    def at_ns(self) -> int:
+        """When."""
+        ...
+
+
+_R = TypeVar("_R", bound=_Timed)
+
+
+def _within(found: Iterable[_R], from_ns: int, until_ns: int) -> tuple[_R, ...]:
+    """Those at or between two times."""
+    return tuple(one for one in found if from_ns <= one.at_ns <= until_ns)
+
+
+def _rates(
+    read: list[tuple[Segment, Mapping[str, Any]]],
+) -> tuple[float | None, int | None, int | None]:
+    """Achieved rate, samples and missed samples of a worker; the sampler counts per thread."""
+    ticks = asked = length_s = 0.0
+    samples = 0
+    for segment, row in read:
+        span_ns = segment.end_ns - segment.start_ns
+        seen_ns = sum(i.end_ns - i.start_ns for t in segment.threads for i in t.intervals)
+        if "samples" not in row or span_ns <= 0 or seen_ns <= 0:
+            continue
+        samples += int(row["samples"])
+        ticks += int(row["samples"]) * span_ns / seen_ns
+        asked += span_ns / segment.period_ns
+        length_s += span_ns / NS
+    if length_s <= 0:
+        return None, None, None
+    # The trace starts with its first sample and ends with its last: one tick too many.
+    return min(ticks, asked) / length_s, samples, max(0, round(asked - ticks))
+
+
+def _last_ns(workers: tuple[WorkerRecord, ...], start_ns: int) -> int:
+    """The latest time that a recording without an end knows of."""
+    times = [start_ns]
+    for worker in workers:
+        times.extend(s.end_ns for s in worker.segments)
+        times.extend(states[-1].at_ns for states in worker.states.values() if states)
+        times.extend(event.at_ns for event in worker.epolls[-1:])
+        times.extend(dump.at_ns for dump in worker.dumps[-1:])
+    return max(times)

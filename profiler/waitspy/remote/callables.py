@@ -1,0 +1,132 @@
+"""Names what a loop or a pool would call, and finds the task behind it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from waitspy.remote.frames import Frames, is_coroutine
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.objects import Objects
+from waitspy.remote.type_facts import TypeFacts
+
+_DEEPEST = 8
+"""Wrappers around a function that are looked into."""
+
+_STEPS = frozenset({"TaskStepMethWrapper", "TaskWakeupMethWrapper"})
+"""Modules/_asynciomodule.c; from 3.12 on with the module before the name."""
+
+_WAKEUP = "task_wakeup"
+"""The method of a task that 3.10 and newer wake it with."""
+
+
+class Called(NamedTuple):
+    """A callable: its name, ``file:line``, and the object it is bound to (zero: none).
+
+    ``task`` is the address of the task when calling it means to step or wake that task.
+    """
+
+    name: str
+    where: str | None = None
+    bound: int = 0
+    task: int = 0
+
+
+class Callables:
+    """Describes callables.
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(self, objects: Objects, frames: Frames) -> None:
+        self.objects = objects
+        self.frames = frames
+
+    def describe(self, address: int, args: int = 0) -> Called:
+        """What is called, looking through partial objects and ``Context.run``.
+
+        ``args`` is the tuple of arguments that it will be called with (zero: not known).
+        """
+        lay, memory = self.objects.layout, self.objects.memory
+        kind = self.objects.type_of(address)
+        for _ in range(_DEEPEST):
+            if kind.name == "functools.partial":
+                args = memory.word(address + lay.partial_args)
+                address = memory.word(address + lay.partial_function)
+            elif self._runs_in_context(address, kind):
+                inner = self._first(args)
+                if not inner:
+                    break
+                address, args = inner, 0
+            else:
+                break
+            kind = self.objects.type_of(address)
+        return self._named(address, kind)
+
+    def _runs_in_context(self, address: int, kind: TypeFacts) -> bool:
+        """Whether it is ``Context.run``, through which asyncio.to_thread calls its function."""
+        if kind.name != "builtin_function_or_method" or kind.heap:
+            return False
+        lay, memory = self.objects.layout, self.objects.memory
+        bound = memory.word(address + lay.builtin_self)
+        if not bound or self._builtin_name(address) != "run":
+            return False
+        return self.objects.type_of(bound).name in {"Context", "_contextvars.Context"}
+
+    def _first(self, args: int) -> int:
+        items = self.objects.sequence(args, 1 << 10) if args else []
+        return items[0] if items else 0
+
+    def _named(self, address: int, kind: TypeFacts) -> Called:
+        lay, memory = self.objects.layout, self.objects.memory
+        if kind.name == "function" and not kind.heap:
+            return self._function(address)
+        if kind.name == "method" and not kind.heap:
+            bound = memory.word(address + lay.method_self)
+            inner = memory.word(address + lay.method_function)
+            inner_kind = self.objects.type_of(inner)
+            if inner_kind.name == "function" and not inner_kind.heap:
+                return self._function(inner)._replace(bound=bound)
+            return Called(inner_kind.name, bound=bound)
+        if kind.name == "builtin_function_or_method" and not kind.heap:
+            return self._builtin(address)
+        if kind.name.rpartition(".")[2] in _STEPS:
+            task = memory.word(address + lay.task_wrapper_task)
+            return Called("task step", task=task)
+        if kind.is_class:  # a class
+            return Called(self.objects.type_at(address).name)
+        return Called(kind.name, bound=address)
+
+    def _function(self, address: int) -> Called:
+        lay, memory = self.objects.layout, self.objects.memory
+        name = self.objects.text(memory.word(address + lay.function_qualname))
+        frame = self.frames.code(memory.word(address + lay.function_code))
+        return Called(name, f"{frame.file}:{frame.line}" if frame.line else frame.file)
+
+    def _builtin(self, address: int) -> Called:
+        lay, memory = self.objects.layout, self.objects.memory
+        name = self._builtin_name(address)
+        bound = memory.word(address + lay.builtin_self)
+        if not bound:
+            return Called(name)
+        kind = self.objects.type_of(bound)
+        if name == _WAKEUP:
+            return Called("task wakeup", task=bound)
+        if kind.name == "module":
+            return Called(name)
+        if is_coroutine(kind):
+            return Called(f"{self.frames.qualname(bound)}.{name}", bound=bound)
+        return Called(f"{kind.name}.{name}", bound=bound)
+
+    def _builtin_name(self, address: int) -> str:
+        lay, memory = self.objects.layout, self.objects.memory
+        return self.objects.c_text(memory.word(memory.word(address + lay.builtin_def)))
+
+
+def described(callables: Callables, address: int, args: int = 0) -> Called:
+    """What is called; ``?`` when it cannot be read."""
+    try:
+        return callables.describe(address, args)
+    except Unreadable:
+        return Called("?")

@@ -1,0 +1,259 @@
+"""Code, lines, the awaits of a coroutine, and what the Python frames of a thread hold."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from waitspy.model.stacks import Frame, Stack
+from waitspy.remote.line_tables import line_at
+from waitspy.remote.memory import Torn, Unreadable, word_at
+from waitspy.remote.objects import Objects
+from waitspy.remote.type_facts import TypeFacts
+
+_DEEPEST = 32
+"""Awaits of one coroutine that are followed."""
+
+_MOST_FRAMES = 256
+_MOST_CHUNKS = 64
+_MOST_WORDS = 1 << 15
+_LONGEST_TABLE = 1 << 18
+_MOST_CODES = 10_000
+
+_OWN = frozenset({"coroutine", "generator", "async_generator"})
+_WRAPPERS = frozenset(
+    {"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"}
+)
+"""Types of Objects/genobject.c and iterobject.c that pass on to another awaitable."""
+
+
+class _Code(NamedTuple):
+    """What is known of a code object; ``mark`` tells another one at the same address."""
+
+    mark: bytes
+    first_line: int
+    frame: Frame
+    lines: bytes
+
+
+class Frames:
+    """Reads code objects and coroutines; remembers code as long as it looks the same.
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self._codes: dict[int, _Code] = {}
+
+    # --- code -----------------------------------------------------------------------------
+
+    def code(self, address: int, instruction: int | None = None) -> Frame:
+        """The function of a code object, at the line of that instruction or at its first one.
+
+        ``instruction`` is the pointer or index that the frame holds.
+        """
+        known = self._code(address)
+        if instruction is None:
+            return known.frame
+        lay = self.objects.layout
+        if lay.pair >= (3, 11):
+            instruction -= address + lay.code_bytecode
+        elif lay.pair == (3, 10):
+            instruction *= 2
+        line = line_at(lay.pair, known.lines, known.first_line, instruction)
+        return Frame(known.frame.function, known.frame.file, line)
+
+    def _code(self, address: int) -> _Code:
+        lay = self.objects.layout
+        used = (lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines)
+        raw = self.objects.memory.read(address, 8 + max(*used, lay.code_first_line))
+        first = word_at(raw, lay.code_first_line, "i")
+        mark = b"".join(raw[at : at + 8] for at in used) + struct.pack("<i", first)
+        known = self._codes.get(address)
+        if known is not None and known.mark == mark:
+            return known
+        if self.objects.type_at(word_at(raw, lay.ob_type)).name != "code":
+            raise Torn("not a code object")
+        table = word_at(raw, lay.code_lines)
+        length = self.objects.memory.word(table + lay.ob_size)
+        if length > _LONGEST_TABLE:
+            raise Torn("a line table of unlikely length")
+        lines = self.objects.memory.read(table + lay.bytes_value, length) if length else b""
+        frame = Frame(
+            self.objects.text(word_at(raw, lay.code_qualname or lay.code_name)),
+            self.objects.text(word_at(raw, lay.code_file)),
+            first if 0 < first < 1 << 24 else None,
+        )
+        if len(self._codes) >= _MOST_CODES:
+            self._codes.clear()
+        self._codes[address] = known = _Code(mark, first, frame, lines)
+        return known
+
+    # --- coroutines -----------------------------------------------------------------------
+
+    def qualname(self, coroutine: int) -> str | None:
+        """The qualified name of a coroutine; its type's name when it is of a compiled module."""
+        kind = self.objects.type_of(coroutine)
+        if kind.name not in _OWN or kind.heap:
+            return kind.name
+        name = self.objects.memory.word(coroutine + self.objects.layout.gen_qualname)
+        return self.objects.text(name)
+
+    def executing(self, coroutine: int) -> bool | None:
+        """Whether it is on a thread's stack right now; None when it is of a compiled module."""
+        lay, memory = self.objects.layout, self.objects.memory
+        kind = self.objects.type_of(coroutine)
+        if kind.name not in _OWN or kind.heap:
+            return None
+        if lay.pair >= (3, 11):
+            return word_at(memory.read(coroutine + lay.gen_state, 1), 0, "b") == lay.frame_executing
+        if lay.pair == (3, 10):
+            frame = memory.word(coroutine + lay.gen_frame)
+            if not frame:
+                return False
+            return word_at(memory.read(frame + lay.frame_state, 1), 0, "b") == lay.frame_executing
+        return memory.read(coroutine + lay.gen_running, 1) != b"\0"
+
+    def awaits(self, coroutine: int) -> Stack:
+        """Where a coroutine and what it awaits stand, outermost first; as far as it can be read.
+
+        One that has not started stands at its first line; one that runs is not followed.
+        """
+        found: list[Frame] = []
+        seen: set[int] = set()
+        address = coroutine
+        while address and address not in seen and len(seen) < _DEEPEST:
+            seen.add(address)
+            try:
+                kind = self.objects.type_of(address)
+                if kind.name in _WRAPPERS and not kind.heap:
+                    address = self.objects.memory.word(
+                        address + self.objects.layout.awaitable_wrapped
+                    )
+                    continue
+                if kind.name not in _OWN or kind.heap:
+                    break
+                frame, address = self._suspended(address)
+            except Unreadable:
+                break
+            if frame is not None:
+                found.append(frame)
+        return tuple(found)
+
+    def _suspended(self, address: int) -> tuple[Frame | None, int]:
+        """Where a coroutine stands, and what it awaits (0: nothing)."""
+        lay, memory = self.objects.layout, self.objects.memory
+        name = self.objects.text(memory.word(address + lay.gen_qualname))
+        if lay.pair < (3, 11):
+            code, instruction, awaited = self._old_frame(address)
+        else:
+            code, instruction, awaited = self._frame(address)
+        if not code:
+            return None, 0
+        frame = self.code(code, instruction)
+        return Frame(name, frame.file, frame.line), awaited
+
+    def _frame(self, address: int) -> tuple[int, int, int]:
+        """Code, instruction and what is awaited of a coroutine of 3.11 and newer."""
+        lay, memory = self.objects.layout, self.objects.memory
+        inside = address + lay.gen_frame
+        raw = memory.read(address, lay.gen_frame + lay.frame_locals)
+        state = word_at(raw, lay.gen_state, "b")
+        if state == lay.frame_cleared:
+            return 0, 0, 0
+        code = word_at(raw, lay.gen_frame + lay.frame_code) & ~3
+        instruction = word_at(raw, lay.gen_frame + lay.frame_instruction)
+        if not lay.frame_awaiting_first <= state <= lay.frame_awaiting_last:
+            return code, instruction, 0
+        if lay.pair >= (3, 14):
+            depth = (
+                word_at(raw, lay.gen_frame + lay.frame_stack_top) - inside - lay.frame_locals
+            ) // 8
+        else:
+            depth = word_at(raw, lay.gen_frame + lay.frame_stack_top, "i")
+        if not 0 < depth < 1 << 16:
+            return code, instruction, 0
+        # from 3.14 on, references on the stack carry tags in their two lowest bits; from 3.15 on
+        # an index, or nothing, lies on top of what is awaited
+        top = inside + lay.frame_locals + 8 * (depth - 1)
+        awaited = memory.word(top) & ~3
+        if lay.pair >= (3, 15) and depth > 1 and not awaited:
+            awaited = memory.word(top - 8) & ~3
+        return code, instruction, awaited
+
+    def _old_frame(self, address: int) -> tuple[int, int, int]:
+        """The same, of a coroutine of 3.8 to 3.10, whose frame is an object of its own."""
+        lay, memory = self.objects.layout, self.objects.memory
+        place = memory.word(address + lay.gen_frame)
+        if not place:
+            return 0, 0, 0
+        raw = memory.read(place, lay.frame_locals)
+        code = word_at(raw, lay.frame_code)
+        instruction = word_at(raw, lay.frame_instruction, "i")
+        top = 0
+        if lay.pair == (3, 10):
+            state = word_at(raw, lay.frame_state, "b")
+            depth = word_at(raw, lay.frame_stack_top, "i")
+            if lay.frame_awaiting_first <= state <= lay.frame_awaiting_last and 0 < depth < 1 << 16:
+                top = word_at(raw, lay.frame_value_stack) + 8 * depth
+        elif memory.read(address + lay.gen_running, 1) == b"\0" and instruction >= 0:
+            top = word_at(raw, lay.frame_stack_top)
+        return code, max(instruction, 0), memory.word(top - 8) if top else 0
+
+    # --- threads --------------------------------------------------------------------------
+
+    def held(self, thread: int) -> list[int]:
+        """What the Python frames of a thread state hold in locals and on value stacks.
+
+        Words without duplicates, objects or not: some are leftovers of calls that returned.
+        """
+        lay = self.objects.layout
+        words = self._chunk_words(thread) if lay.pair >= (3, 11) else self._frame_words(thread)
+        if lay.pair >= (3, 14):
+            words = [word & ~3 for word in words]
+        return [w for w in dict.fromkeys(words) if w % 8 == 0 and 1 << 16 < w < 1 << 48]
+
+    def _chunk_words(self, thread: int) -> list[int]:
+        lay, memory = self.objects.layout, self.objects.memory
+        chunk = memory.word(thread + lay.thread_chunk)
+        end = memory.word(thread + lay.thread_chunk_top)
+        words: list[int] = []
+        for _ in range(_MOST_CHUNKS):
+            if not chunk or len(words) >= _MOST_WORDS:
+                break
+            begin = chunk + lay.chunk_data
+            count = min((end - begin) // 8, _MOST_WORDS)
+            if count > 0:
+                words += struct.unpack(f"<{count}Q", memory.read(begin, 8 * count))
+            chunk = memory.word(chunk + lay.chunk_previous)
+            if chunk:  # how much of an older chunk is in use is written down in it
+                end = (
+                    chunk
+                    + lay.chunk_data
+                    + 8 * min(memory.word(chunk + lay.chunk_top), _MOST_WORDS)
+                )
+        return words
+
+    def _frame_words(self, thread: int) -> list[int]:
+        lay, memory = self.objects.layout, self.objects.memory
+        frame = memory.word(thread + lay.thread_frame)
+        words: list[int] = []
+        for _ in range(_MOST_FRAMES):
+            if not frame:
+                break
+            raw = memory.read(frame, lay.frame_locals)
+            count = word_at(raw, lay.ob_size)
+            if 0 < count <= _MOST_WORDS:
+                words += struct.unpack(
+                    f"<{count}Q", memory.read(frame + lay.frame_locals, 8 * count)
+                )
+            frame = word_at(raw, lay.frame_back)
+        return words
+
+
+def is_coroutine(kind: TypeFacts) -> bool:
+    """Whether it is one of CPython's own coroutine and generator types."""
+    return kind.name in _OWN and not kind.heap

@@ -1,0 +1,290 @@
+"""Thread pools: executors of concurrent.futures with their queues, and AnyIO's thread limiters.
+
+Executors are found through ``concurrent.futures.thread._threads_queues``, which maps every
+worker thread to its queue. The first argument of such a thread is a weak reference to its
+executor, kept as long as the thread lives. An executor without threads has never been given work:
+it is seen only as a loop's default executor or as asgiref's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from waitspy.remote.anchors import Interpreter
+from waitspy.remote.callables import Callables, Called, described
+from waitspy.remote.loops import Loop
+from waitspy.remote.memory import Torn, Unreadable, word_at
+from waitspy.remote.runtime import Thread
+from waitspy.remote.values import Callback, PoolFacts
+
+_MOST_THREADS = 10_000
+_MOST_ITEMS = 100_000
+_NAMED = 8
+_TRIES = 4
+_EXECUTOR = frozenset({"_max_workers", "_work_queue", "_shutdown", "_thread_name_prefix"})
+_ASGIREF = "asgiref thread-sensitive"
+_DEFAULT = "default executor"
+
+
+@dataclass(slots=True)
+class _Pool:
+    """What was found of one queue."""
+
+    threads: list[int] = field(default_factory=list)
+    executor: int | None = None
+    role: str | None = None
+    loop: int | None = None
+
+
+class Pools:
+    """Reads the thread pools of one interpreter.
+
+    Raises:
+        Unreadable: from every method: something changed while it was read.
+        OSError: from every method.
+    """
+
+    def __init__(self, interp: Interpreter, callables: Callables) -> None:
+        self.interp = interp
+        self.callables = callables
+        self.objects = interp.objects
+        self.memory = interp.objects.memory
+
+    def read(self, threads: Iterable[Thread], loops: Iterable[Loop]) -> tuple[PoolFacts, ...]:
+        """Every live executor; ``loops`` are those whose default executors are looked at."""
+        if self.interp.module("concurrent.futures.thread") is None:
+            return ()
+        alive = {thread.tid for thread in threads if thread.tid is not None}
+        return tuple(self._facts(queue, pool, alive) for queue, pool in self._find(loops).items())
+
+    def queued(self, queue: int) -> tuple[int, ...] | None:
+        """The work items in a queue, the oldest first; None when that cannot be told."""
+        items = self._items(queue)
+        return None if items is None else self._work(items)
+
+    def waiting_on_itself(self, pool: PoolFacts, threads: Iterable[Thread]) -> frozenset[int]:
+        """The threads of a pool whose frames hold the future of an item that only it can run.
+
+        That is an item in its queue, or one that another of its threads has begun. Whether such a
+        thread waits for that future now is for its stack to tell.
+        """
+        item_type = self.interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        mine = [thread for thread in threads if thread.tid in pool.tids]
+        held = {thread.tid: self.callables.frames.held(thread.address) for thread in mine}
+        queued = {self._future(item) for item in self.queued(pool.queue) or ()}
+        begun = {
+            tid: {self._future(word) for word in self._of_type(words, item_type)}
+            for tid, words in held.items()
+        }
+        found = set()
+        for tid, words in held.items():
+            others = set().union(*(begun[other] for other in begun if other != tid))
+            if tid is not None and ((queued | others) - begun[tid] - {None}).intersection(words):
+                found.add(tid)
+        return frozenset(found)
+
+    def _of_type(self, words: list[int], kind: int | None) -> list[int]:
+        lay = self.objects.layout
+        pieces = self.memory.many(words, lay.ob_type + 8)
+        return [
+            word
+            for word, piece in zip(words, pieces, strict=True)
+            if piece is not None and word_at(piece, lay.ob_type) == kind
+        ]
+
+    def _future(self, item: int) -> int | None:
+        try:
+            return self.objects.attributes(item, {"future"}).get("future")
+        except Unreadable:
+            return None
+
+    # --- which there are ------------------------------------------------------------------
+
+    def _find(self, loops: Iterable[Loop]) -> dict[int, _Pool]:
+        names = self.interp.names_of("concurrent.futures.thread")
+        pools: dict[int, _Pool] = {}
+        for thread, queue in self._workers(names.get("_threads_queues")):
+            pool = pools.setdefault(queue, _Pool())
+            pool.threads.append(thread)
+            if pool.executor is None:
+                pool.executor = self._executor_of(thread)
+        kind = names.get("ThreadPoolExecutor")
+        for loop in loops:
+            self._note(pools, loop.executor, kind, _DEFAULT, loop.address)
+        self._note(pools, self._asgiref_executor(), kind, _ASGIREF, None)
+        return pools
+
+    def _workers(self, mapping: int | None) -> list[tuple[int, int]]:
+        """Thread object and queue of each entry of ``_threads_queues``, a WeakKeyDictionary."""
+        if mapping is None:
+            return []
+        data = self.objects.attributes(mapping, {"data"}).get("data")
+        items = self.objects.dict_items(data, _MOST_THREADS) if data else []
+        at = self.objects.layout.weakref_object
+        found = []
+        for ref, queue in items:
+            thread = self.memory.word(ref + at)
+            if thread not in {0, self.interp.none}:
+                found.append((thread, queue))
+        return found
+
+    def _executor_of(self, thread: int) -> int | None:
+        """The executor that a worker thread's first argument refers to; None when it is gone."""
+        try:
+            args = self.objects.attributes(thread, {"_args"}).get("_args")
+            if args is None:
+                return None
+            first = self.objects.sequence(args, 64)[:1]
+            if not first or "weakref" not in self.objects.type_of(first[0]).name.lower():
+                return None
+            executor = self.memory.word(first[0] + self.objects.layout.weakref_object)
+        except Unreadable:
+            return None
+        return executor if executor not in {0, self.interp.none} else None
+
+    def _note(
+        self,
+        pools: dict[int, _Pool],
+        executor: int | None,
+        kind: int | None,
+        role: str,
+        loop: int | None,
+    ) -> None:
+        """Enters an executor that was found by its role, if it is a ThreadPoolExecutor."""
+        if not executor or executor == self.interp.none or kind is None:
+            return
+        try:
+            if not self.objects.type_of(executor).is_a(kind):
+                return
+            queue = self.objects.attributes(executor, {"_work_queue"}).get("_work_queue")
+        except Unreadable:
+            return
+        if queue:
+            pool = pools.setdefault(queue, _Pool())
+            pool.executor, pool.role, pool.loop = executor, role, loop
+
+    def _asgiref_executor(self) -> int | None:
+        """``SyncToAsync.single_thread_executor``: a class attribute."""
+        try:
+            kind = self.interp.names_of("asgiref.sync").get("SyncToAsync")
+            if kind is None:
+                return None
+            names = self.memory.word(kind + self.objects.layout.type_dict)
+            key = "single_thread_executor"
+            return self.objects.named(self.objects.dict_items(names, 1 << 12), {key}).get(key)
+        except Unreadable:
+            return None
+
+    # --- what they are --------------------------------------------------------------------
+
+    def _facts(self, queue: int, pool: _Pool, alive: set[int]) -> PoolFacts:
+        items = self._items(queue)
+        work = self._work(items or ())
+        prefix = max_workers = shutdown = None
+        if pool.executor is not None:
+            try:
+                held = self.objects.attributes(pool.executor, _EXECUTOR)
+                if held.get("_work_queue") == queue:
+                    prefix = self.objects.text(held["_thread_name_prefix"])
+                    max_workers = self.objects.integer(held["_max_workers"])
+                    shutdown = bool(self.objects.integer(held["_shutdown"]))
+            except (Unreadable, KeyError):
+                pass  # a subclass with ways of its own: the queue and threads are still right
+        tids = [self._tid(thread) for thread in pool.threads]
+        if prefix is None and pool.threads:
+            prefix = self._prefix(pool.threads[0])
+        return PoolFacts(
+            interpreter=self.interp.number,
+            queue=queue,
+            executor=pool.executor,
+            prefix=prefix,
+            max_workers=max_workers,
+            tids=tuple(sorted(tid for tid in tids if tid in alive and tid is not None)),
+            queued=None if items is None else len(work),
+            head=work[0] if work else None,
+            first=tuple(self._item(item) for item in work[:_NAMED]),
+            shutdown=shutdown,
+            role=pool.role,
+            loop=pool.loop,
+        )
+
+    def _work(self, items: Iterable[int]) -> tuple[int, ...]:
+        """Without the None that tells a worker to end."""
+        return tuple(item for item in items if item != self.interp.none)
+
+    def _tid(self, thread: int) -> int | None:
+        """The OS thread id of a threading.Thread, as we see it."""
+        try:
+            native = self.objects.attributes(thread, {"_native_id"}).get("_native_id")
+            if native is None:
+                return None
+            return self.interp.runtime.outer_tid(self.objects.integer(native))
+        except Unreadable:
+            return None
+
+    def _prefix(self, thread: int) -> str | None:
+        """The pool's name as its threads are called: ``PREFIX_0``."""
+        try:
+            name = self.objects.attributes(thread, {"_name"}).get("_name")
+            return self.objects.text(name).rpartition("_")[0] if name else None
+        except Unreadable:
+            return None
+
+    def _items(self, queue: int) -> list[int] | None:
+        """The items in a queue.SimpleQueue, the oldest first; None when that cannot be told:
+        it is another kind of queue, or it did not stay the same for long enough to be read.
+        """
+        lay = self.objects.layout
+        kind = self.objects.type_of(queue)
+        if kind.name != "_queue.SimpleQueue" or kind.basicsize != lay.queue_size:
+            return None
+        for _ in range(_TRIES):
+            before = self.memory.read(queue, kind.basicsize)
+            try:
+                items = self._ring(before) if lay.queue_items else self._list(before)
+            except Unreadable:
+                continue
+            if self.memory.read(queue, kind.basicsize)[lay.ob_type :] == before[lay.ob_type :]:
+                return items
+        return None
+
+    def _list(self, raw: bytes) -> list[int]:
+        """3.8 to 3.12: a list, and the index of its first item that was not taken yet."""
+        lay = self.objects.layout
+        items = self.objects.sequence(word_at(raw, lay.queue_list), 2 * _MOST_ITEMS)
+        return items[word_at(raw, lay.queue_list_position) :]
+
+    def _ring(self, raw: bytes) -> list[int]:
+        """3.13 and newer: a ring of pointers."""
+        lay = self.objects.layout
+        count, capacity = word_at(raw, lay.queue_count), word_at(raw, lay.queue_capacity)
+        first, at = word_at(raw, lay.queue_get_index), word_at(raw, lay.queue_items)
+        if not count <= capacity <= 2 * _MOST_ITEMS or first > capacity:
+            raise Torn("a queue that makes no sense")
+        if not count:
+            return []
+        slots = struct.unpack(f"<{capacity}Q", self.memory.read(at, 8 * capacity))
+        return list((slots[first:] + slots[:first])[:count])
+
+    def _item(self, item: int) -> Callback:
+        """The function of a _WorkItem: ``fn``, or from 3.14 on the first of ``task``."""
+        try:
+            held = self.objects.attributes(item, {"fn", "args", "task"})
+            if "fn" in held:
+                called = described(self.callables, held["fn"], held.get("args", 0))
+            else:
+                parts = self.objects.sequence(held["task"], 8)
+                called = described(self.callables, parts[0], parts[1])
+            return self._behind_asgiref(called)
+        except (Unreadable, KeyError, IndexError):
+            return Callback("?")
+
+    def _behind_asgiref(self, called: Called) -> Callback:
+        """The function that SyncToAsync.thread_handler was made for, instead of the handler."""
+        if called.name == "SyncToAsync.thread_handler" and called.bound:
+            wanted = self.objects.attributes(called.bound, {"func"}).get("func")
+            if wanted:
+                called = described(self.callables, wanted)
+        return Callback(called.name, called.where)

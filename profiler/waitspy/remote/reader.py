@@ -1,0 +1,349 @@
+"""Reads asyncio, uvloop and thread pools of another CPython process, from outside.
+
+Nothing is written and nothing is paused. What a running thread changes may be read half old and
+half new; every walk checks what it can, and ``gated_snapshot`` delivers only what was read while
+the loop's thread stood still.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from waitspy.kernel import procfs
+from waitspy.remote.anchors import Anchors, Interpreter
+from waitspy.remote.callables import Callables
+from waitspy.remote.frames import Frames
+from waitspy.remote.limiters import Limiters
+from waitspy.remote.loops import EventLoops, Loop, Running, owner_in_frames
+from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
+from waitspy.remote.objects import Objects
+from waitspy.remote.pools import Pools
+from waitspy.remote.runtime import Runtime, Thread
+from waitspy.remote.snapshots import Snapshots
+from waitspy.remote.tasks import Tasks, TaskSet
+from waitspy.remote.timers import TimerReader
+from waitspy.remote.values import (
+    LimiterFacts,
+    LoopFacts,
+    LoopSnapshot,
+    Marks,
+    OwnerHow,
+    PoolFacts,
+    Service,
+)
+
+_T = TypeVar("_T")
+
+_TRIES = 3
+"""Attempts at what changes while it is read."""
+
+_TASK_TRIES = 8
+"""Attempts at the tasks of loops that run: on busy ones, several in ten fail."""
+
+
+class _Asyncio:
+    """The readers of one interpreter in which asyncio is imported."""
+
+    def __init__(self, interp: Interpreter, anchors: Anchors, frames: Frames) -> None:
+        self.interp = interp
+        self.loops = EventLoops(interp, anchors, frames)
+        self.tasks = Tasks(interp, anchors, frames)
+        callables = Callables(interp.objects, frames)
+        timers = TimerReader(interp, anchors, self.tasks, callables)
+        self.snapshots = Snapshots(self.loops, self.tasks, timers, callables)
+        self.limiters = Limiters(interp, self.tasks)
+
+
+class Reader:
+    """One process under observation; use it from one thread.
+
+    Raises:
+        Unavailable: from the constructor: it cannot be read, and why. From the other methods:
+            the asyncio that it imported since cannot be read.
+        Unreadable: from every method but the constructor: something changed at every try.
+        OSError: from every method: no permission, or the process is gone.
+    """
+
+    def __init__(self, pid: int, memory: Memory | None = None) -> None:
+        self.pid = pid
+        self.runtime = Runtime(pid, memory)
+        self._objects = Objects(self.runtime.memory, self.runtime.layout)
+        self._frames = Frames(self._objects)
+        self._interps: dict[tuple[int, int], Interpreter] = {}
+        self._asyncio: dict[int, _Asyncio] = {}
+        self._history: dict[int, tuple[int, int | None]] = {}
+        for _ in range(_TRIES):
+            with contextlib.suppress(Unreadable):
+                self._look_at_interpreters()
+            if self._interps:
+                return
+        raise Unavailable("its interpreter state cannot be read")
+
+    # --- loops ----------------------------------------------------------------------------
+
+    def loops(self, *, frames: bool = True) -> tuple[LoopFacts, ...]:
+        """Every loop that runs, has tasks, ran when this was called before, or is held by the
+        Python frames of a thread; the last is left out without ``frames``, which saves most of
+        the time.
+        """
+        return self._again(lambda: self._all_loops(frames=frames))
+
+    def _all_loops(self, *, frames: bool) -> tuple[LoopFacts, ...]:
+        self._objects.forget()
+        self._look_at_interpreters()
+        found: list[LoopFacts] = []
+        for part in self._parts():
+            found += self._loops_of(part, frames=frames)
+        known = {loop.address for loop in found}
+        self._history = {loop: how for loop, how in self._history.items() if loop in known}
+        return tuple(found)
+
+    def _loops_of(self, part: _Asyncio, *, frames: bool) -> Iterator[LoopFacts]:
+        threads = self.runtime.threads(part.interp.address)
+        running = {one.loop: one for one in part.loops.running(threads)}
+        tasks = self._tasks_of(part, threads)
+        pending = Counter(task.loop for task in tasks.tasks)
+        held = part.loops.held(threads) if frames else {}
+        tids = {thread.tid for thread in threads}
+        for address in dict.fromkeys((*running, *pending, *held, *self._history)):
+            loop = self._loop_at(part, address)
+            if loop is None:
+                continue
+            if address in running and running[address].thread.tid is not None:
+                self._history[address] = running[address].thread.tid or 0, loop.ready
+            past = self._history.get(address)
+            if past and (past[1] != loop.ready or past[0] not in tids):
+                del self._history[address]  # another loop at its address, or the thread ended
+                if address not in {*running, *pending, *held}:
+                    continue
+            yield self._facts(
+                part, loop, running.get(address), tasks, pending[address], held.get(address, {})
+            )
+
+    @staticmethod
+    def _loop_at(part: _Asyncio, address: int) -> Loop | None:
+        """The loop at that address; None when it is gone, or is another interpreter's: up to
+        3.11 all interpreters share the tasks of asyncio.
+        """
+        for _ in range(_TRIES):
+            with contextlib.suppress(Unreadable):
+                return part.loops.read(address)
+        return None
+
+    @staticmethod
+    def _tasks_of(part: _Asyncio, threads: list[Thread]) -> TaskSet:
+        for _ in range(_TASK_TRIES):
+            with contextlib.suppress(Unreadable):
+                tasks = part.tasks.pending(threads)
+                if not tasks.torn:
+                    return tasks
+        raise Torn("tasks change while they are read")
+
+    def _facts(
+        self,
+        part: _Asyncio,
+        loop: Loop,
+        running: Running | None,
+        tasks: TaskSet,
+        pending: int,
+        held: dict[int, str],
+    ) -> LoopFacts:
+        tid = running.thread.tid if running else None
+        owner, how = self._owner(loop.address, tid, tasks, held)
+        return LoopFacts(
+            interpreter=part.interp.number,
+            address=loop.address,
+            kind=loop.kind,
+            type_name=loop.type_name,
+            epfd=loop.epfd,
+            running=running is not None,
+            running_tid=tid,
+            owner_tid=owner,
+            owner_how=how,
+            closed=loop.closed,
+            ready=loop.ready,
+            pending=pending,
+        )
+
+    def _owner(
+        self, loop: int, running_tid: int | None, tasks: TaskSet, held: dict[int, str]
+    ) -> tuple[int | None, OwnerHow | None]:
+        if running_tid is not None:
+            return running_tid, "running"
+        if loop in self._history:
+            return self._history[loop][0], "history"
+        lists = {tasks.tids.get(task.address) for task in tasks.tasks if task.loop == loop}
+        if len(lists) == 1 and None not in lists:
+            return lists.pop(), "task-list"
+        owner = owner_in_frames(held)
+        return owner, None if owner is None else "frames"
+
+    def service(self, loop: LoopFacts) -> Service:
+        """Size and counter of the loop's ready queue: one read, right while the loop runs too."""
+        if loop.ready is None:
+            raise Torn("a loop without a ready queue")
+        return self._part(loop).loops.service(loop.ready)
+
+    # --- snapshots ------------------------------------------------------------------------
+
+    def snapshot(self, loop: LoopFacts, *, names: int = 8) -> LoopSnapshot:
+        """The pending work of a loop; at most ``names`` things of each kind are described.
+
+        It may be wrong in parts when the loop ran meanwhile, even if ``whole`` is True: see
+        gated_snapshot.
+        """
+        part = self._part(loop)
+        return part.snapshots.take(loop, self.runtime.threads(part.interp.address), names)
+
+    def gated_snapshot(
+        self, loop: LoopFacts, tries: int = _TRIES, *, names: int = 8
+    ) -> LoopSnapshot | None:
+        """A snapshot during which the loop's thread stood still; None when it never did.
+
+        That thread is the one that runs the loop, else its owner. When neither is known, no
+        thread of the process may have run.
+        """
+        for _ in range(tries):
+            try:
+                before = self._marks_for(loop)
+                if any(marks.state == "R" for marks in before.values()):
+                    continue  # it runs: reading would be in vain
+                taken = self.snapshot(loop, names=names)
+                same = taken.running_tid is None or taken.running_tid in before
+                if taken.whole and same and self._stood_still(before):
+                    return taken
+            except (Unreadable, ProcessLookupError):
+                if not os.path.exists(f"{procfs.PROC}/{self.pid}"):
+                    raise
+        return None
+
+    def marks(self, tid: int) -> Marks:
+        """What the thread has run so far, and its state.
+
+        Raises:
+            ProcessLookupError: the thread ended.
+        """
+        ran = procfs.read(self.pid, f"task/{tid}/schedstat")
+        if ran.startswith(b"0 "):  # schedstats are off: context switches tell
+            status = procfs.read(self.pid, f"task/{tid}/status")
+            ran = b"".join(line for line in status.splitlines() if b"ctxt_switches" in line)
+        stat = procfs.read(self.pid, f"task/{tid}/stat")
+        at = stat.rfind(b")")
+        return Marks(ran, stat[at + 2 : at + 3].decode("ascii", "replace"))
+
+    def _marks_for(self, loop: LoopFacts) -> dict[int, Marks]:
+        """The marks of the threads that must not run while that loop is read."""
+        part = self._part(loop)
+        threads = self.runtime.threads(part.interp.address)
+        running = [r.thread.tid for r in part.loops.running(threads) if r.loop == loop.address]
+        tid = running[0] if running else loop.owner_tid
+        tids = procfs.threads(self.pid) if tid is None else (tid,)
+        return {tid: self.marks(tid) for tid in tids}
+
+    def _stood_still(self, before: dict[int, Marks]) -> bool:
+        return all(marks.still(self.marks(tid)) for tid, marks in before.items())
+
+    # --- pools ----------------------------------------------------------------------------
+
+    def pools(self) -> tuple[PoolFacts, ...]:
+        """Every live ThreadPoolExecutor that has threads, is a loop's default or is asgiref's."""
+        return self._again(self._all_pools)
+
+    def _all_pools(self) -> tuple[PoolFacts, ...]:
+        self._look_at_interpreters()
+        found: list[PoolFacts] = []
+        callables = Callables(self._objects, self._frames)
+        parts: dict[int, _Asyncio] = {}
+        with contextlib.suppress(Unavailable):  # executors do not need asyncio
+            parts = {part.interp.number: part for part in self._parts()}
+        for interp in self._interps.values():
+            threads = self.runtime.threads(interp.address)
+            part = parts.get(interp.number)
+            loops = self._known_loops(part, threads) if part else []
+            found += Pools(interp, callables).read(threads, loops)
+        return tuple(found)
+
+    def queued(self, pool: PoolFacts) -> tuple[int, ...] | None:
+        """The addresses of the work items in its queue, the oldest first; None: not known."""
+        return self._pools_of(pool).queued(pool.queue)
+
+    def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
+        """The threads of a pool that hold, in their frames, the future of an item of the pool."""
+        pools = self._pools_of(pool)
+        return pools.waiting_on_itself(pool, self.runtime.threads(pools.interp.address))
+
+    def waiting(self, limiter: LimiterFacts) -> tuple[int, ...]:
+        """The addresses of those that wait for a token, the first one first."""
+        part = self._asyncio.get(limiter.interpreter)
+        if part is None:
+            raise Torn("its interpreter has ended")
+        return part.limiters.waiting(limiter)
+
+    def _pools_of(self, pool: PoolFacts) -> Pools:
+        for interp in self._interps.values():
+            if interp.number == pool.interpreter:
+                return Pools(interp, Callables(self._objects, self._frames))
+        raise Torn("its interpreter has ended")
+
+    def limiters(self) -> tuple[LimiterFacts, ...]:
+        """AnyIO's default thread limiter of every loop that runs or has run."""
+        return self._again(self._all_limiters)
+
+    def _all_limiters(self) -> tuple[LimiterFacts, ...]:
+        found: list[LimiterFacts] = []
+        for part in self._parts():
+            loops = self._known_loops(part, self.runtime.threads(part.interp.address))
+            found += part.limiters.read(loops)
+        return tuple(found)
+
+    def _known_loops(self, part: _Asyncio, threads: list[Thread]) -> list[Loop]:
+        """The loops that run, or that loops() has seen running."""
+        running = [one.loop for one in part.loops.running(threads)]
+        found = []
+        for address in dict.fromkeys((*running, *self._history)):
+            with contextlib.suppress(Unreadable):
+                found.append(part.loops.read(address))
+        return found
+
+    # --- interpreters ---------------------------------------------------------------------
+
+    def _look_at_interpreters(self) -> None:
+        """Notes interpreters that began or ended."""
+        now = self.runtime.interpreters()
+        for key in self._interps.keys() - set(now):
+            del self._interps[key]
+            self._asyncio.pop(key[1], None)
+        for address, number in now:
+            if (address, number) not in self._interps:
+                self._interps[address, number] = Interpreter(
+                    self.runtime, self._objects, address, number
+                )
+
+    def _parts(self) -> list[_Asyncio]:
+        """The interpreters in which asyncio is imported."""
+        found = []
+        for interp in self._interps.values():
+            if interp.number not in self._asyncio:
+                anchors = interp.asyncio()
+                if anchors is None:
+                    continue
+                self._asyncio[interp.number] = _Asyncio(interp, anchors, self._frames)
+            found.append(self._asyncio[interp.number])
+        return found
+
+    def _part(self, loop: LoopFacts) -> _Asyncio:
+        try:
+            return self._asyncio[loop.interpreter]
+        except KeyError:
+            raise Torn("its interpreter has ended") from None
+
+    @staticmethod
+    def _again(look: Callable[[], tuple[_T, ...]]) -> tuple[_T, ...]:
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(Unreadable):
+                return look()
+        return look()

@@ -1,0 +1,190 @@
+"""Finds the interpreter in a process: its version, layout, interpreter and thread states."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from waitspy.kernel import procfs
+from waitspy.remote import debug_offsets, layouts, native_ids
+from waitspy.remote.layouts import Layout
+from waitspy.remote.memory import Memory, Torn, Unavailable, word_at
+from waitspy.target import interpreter
+from waitspy.target.interpreter import MappedFile, _places
+
+_MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine, include/uapi/linux/elf-em.h
+_MOST_INTERPRETERS = 64
+_MOST_THREADS = 10_000
+_ASYNCIO_FILE = re.compile(r"^_asyncio\.[^/]*so$")
+_SECTION = ".AsyncioDebug"
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A thread state: its address, pthread id, OS thread id (None: unknown) and ``__dict__``."""
+
+    address: int
+    ident: int
+    tid: int | None
+    names: int
+
+
+class Runtime:
+    """The CPython of one process.
+
+    Raises:
+        Unavailable: the process is no CPython that can be read, and why.
+        OSError: no permission, or the process is gone.
+    """
+
+    def __init__(self, pid: int, memory: Memory | None = None) -> None:
+        self.pid = pid
+        self.memory = memory or Memory(pid)
+        _check_machine(pid)
+        _check_clock(pid)
+        found = interpreter.identify(pid)
+        if found is None:
+            raise Unavailable("no Python interpreter is mapped")
+        if found.why_not:
+            raise Unavailable(found.why_not)
+        self.version = found.version or ""
+        pair = interpreter.version_pair(self.version)
+        span = interpreter.runtime_span(pid)
+        if pair is None or span is None:
+            raise Unavailable("its interpreter has no symbols, so its state cannot be found")
+        self.address = span[0]
+        self.layout = self._layout(pair)
+        self._asyncio_layout: Layout | None = None
+        self._path = found.path
+        pids = procfs.read_status(pid).pids
+        self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
+        self._outer_tids: dict[int, int] = {}
+
+    @property
+    def inner_pid(self) -> int:
+        """The pid as the process itself sees it."""
+        return self._inner_pid
+
+    def interpreters(self) -> list[tuple[int, int]]:
+        """Address and id of each interpreter state.
+
+        Raises:
+            Unreadable: the list changed while it was read.
+        """
+        lay = self.layout
+        found: list[tuple[int, int]] = []
+        address = self.memory.word(self.address + lay.runtime_interpreters)
+        while address:
+            if len(found) >= _MOST_INTERPRETERS or address in {a for a, _ in found}:
+                raise Torn("the list of interpreters does not end")
+            found.append((address, self.memory.word(address + lay.interp_id)))
+            address = self.memory.word(address + lay.interp_next)
+        return found
+
+    def threads(self, interp: int) -> list[Thread]:
+        """The thread states of an interpreter.
+
+        Raises:
+            Unreadable: the list changed while it was read.
+        """
+        lay = self.layout
+        size = max(lay.thread_next, lay.thread_dict, lay.thread_ident, lay.thread_native_id) + 8
+        rows: list[tuple[int, int, int, int]] = []
+        address = self.memory.word(interp + lay.interp_threads)
+        while address:
+            if len(rows) >= _MOST_THREADS:
+                raise Torn("the list of threads does not end")
+            raw = self.memory.read(address, size)
+            names = word_at(raw, lay.thread_dict)
+            ident = word_at(raw, lay.thread_ident)
+            native = word_at(raw, lay.thread_native_id) if lay.thread_native_id else 0
+            rows.append((address, ident, native, names))
+            address = word_at(raw, lay.thread_next)
+        if not lay.thread_native_id:
+            told = native_ids.here(self.pid, self.version, self.address)
+            return [Thread(a, ident, told.get(ident), names) for a, ident, _, names in rows]
+        return [Thread(a, ident, self.outer_tid(tid), names) for a, ident, tid, names in rows]
+
+    def outer_tid(self, tid: int) -> int | None:
+        """The OS thread id as we see it, of a thread that knows itself by ``tid``."""
+        if self._same_namespace:
+            return tid or None
+        if tid not in self._outer_tids:
+            self._outer_tids = procfs.inner_tids(self.pid)
+        return self._outer_tids.get(tid)
+
+    def _layout(self, pair: tuple[int, int]) -> Layout:
+        layout = layouts.of_version(pair)
+        if pair < (3, 13):
+            return layout
+        if re.search("[a-z]", self.version):
+            raise Unavailable(f"Python {self.version} is a pre-release")
+        head = self.memory.read(self.address, debug_offsets.SIZE)
+        return layouts.with_debug_offsets(layout, head)
+
+    def asyncio_layout(self) -> Layout:
+        """The layout with what asyncio publishes of itself; to be asked once it is imported.
+
+        Raises:
+            Unavailable: it should publish something and that cannot be found.
+        """
+        if self._asyncio_layout is None:
+            layout = self.layout
+            if layout.pair >= (3, 14):
+                section = self._asyncio_section()
+                if section is None:
+                    raise Unavailable("asyncio's own table of offsets cannot be found")
+                layout = layouts.with_asyncio_offsets(layout, section)
+            self._asyncio_layout = layout
+        return self._asyncio_layout
+
+    def _asyncio_section(self) -> bytes | None:
+        """The ``.AsyncioDebug`` section: in the interpreter or in a library of its own."""
+        executable = procfs.link(self.pid, "exe").removesuffix(" (deleted)")
+        for file in interpreter.parse_maps(procfs.read(self.pid, "maps")):
+            if file.path == self._path or _ASYNCIO_FILE.match(file.name):
+                section = _section_of(self.pid, file, executable)
+                if section is not None:
+                    return section
+        return None
+
+
+def _section_of(pid: int, file: MappedFile, executable: str) -> bytes | None:
+    for place, certain in _places(pid, file, executable):
+        try:
+            with open(place, "rb") as stream:
+                if not certain and os.fstat(stream.fileno()).st_ino != file.inode:
+                    continue
+                section = ELFFile(stream).get_section_by_name(_SECTION)
+                if section is None or section.header.sh_size > 4096:
+                    return None
+                return bytes(section.data())
+        except (OSError, ELFError, ValueError, KeyError, AttributeError, TypeError):
+            continue  # not there, or no ELF file: the next place will do
+    return None
+
+
+def _check_machine(pid: int) -> None:
+    """Refuses what the tables are not for: another architecture or word size."""
+    try:
+        with open(f"{procfs.PROC}/{pid}/exe", "rb") as file:
+            head = file.read(20)
+    except FileNotFoundError:
+        raise ProcessLookupError(f"process {pid} is gone") from None
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        raise Unavailable("its executable is no ELF file")
+    machine = _MACHINES.get(struct.unpack_from("<H", head, 18)[0])
+    if machine is None or head[4] != 2 or machine != os.uname().machine:
+        raise Unavailable("its machine type is not one whose structures are known")
+
+
+def _check_clock(pid: int) -> None:
+    """Refuses a time namespace of its own: its due times are on a clock that is not ours."""
+    theirs, ours = procfs.namespace(pid, "time"), procfs.namespace(os.getpid(), "time")
+    if theirs != ours and None not in {theirs, ours}:
+        raise Unavailable("it lives in a time namespace of its own")

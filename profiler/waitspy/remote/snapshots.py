@@ -1,0 +1,98 @@
+"""Takes a snapshot of one loop: everything that is due, as it stands at one moment."""
+
+from __future__ import annotations
+
+import time
+
+from waitspy.remote import uvloop
+from waitspy.remote.callables import Callables, Called, described
+from waitspy.remote.loops import EventLoops, Loop
+from waitspy.remote.memory import Torn, Unreadable
+from waitspy.remote.runtime import Thread
+from waitspy.remote.tasks import Task, Tasks
+from waitspy.remote.timers import Schedule, TimerReader
+from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot
+
+
+class Snapshots:
+    """Takes snapshots of the loops of one interpreter."""
+
+    def __init__(
+        self, loops: EventLoops, tasks: Tasks, timers: TimerReader, callables: Callables
+    ) -> None:
+        self.loops = loops
+        self.tasks = tasks
+        self.timers = timers
+        self.callables = callables
+
+    def take(self, facts: LoopFacts, threads: list[Thread], names: int) -> LoopSnapshot:
+        """A snapshot of the loop; at most ``names`` things of each kind are described.
+
+        Raises:
+            Unreadable: the loop is gone, or something changed while it was read.
+            OSError: no permission, or the process is gone.
+        """
+        began_s = time.perf_counter()
+        at_ns = time.monotonic_ns()
+        loop = self.loops.read(facts.address)
+        if loop.ready is None or loop.ready != facts.ready:
+            raise Torn("another loop at its address, or one without a ready queue")
+        service = self.loops.service(loop.ready)
+        running = [one for one in self.loops.running(threads) if one.loop == loop.address]
+        found = self.tasks.pending(threads)
+        mine = [task for task in found.tasks if task.loop == loop.address]
+        self.tasks.look_at_waiters(found, mine)
+        current = self.tasks.current({one.loop: one.task for one in running}).get(loop.address, 0)
+        runnable = self.tasks.runnable(found, mine, current)
+        schedule = self._schedule(loop, at_ns / 1e9, names)
+        handles = self.loops.first_ready(loop.ready, names)
+        torn = found.torn + (schedule.torn if schedule else 0)
+        waiting = {task.waiter: task for task in mine if task.waiter}
+        by_address = {task.address: task for task in mine}
+        return LoopSnapshot(
+            at_ns=at_ns,
+            loop=loop.address,
+            running_tid=running[0].thread.tid if running else None,
+            ready=service.ready,
+            state=service.state,
+            first=tuple(self._callback(loop, handle, by_address) for handle in handles),
+            timers=self.timers.facts(schedule, waiting, names) if schedule else None,
+            pending=len(mine),
+            runnable=len(runnable),
+            current=self.tasks.facts(by_address[current]) if current in by_address else None,
+            first_runnable=tuple(self.tasks.facts(task) for task in runnable[:names]),
+            whole=not torn and self.loops.service(loop.ready) == service,
+            cost_s=time.perf_counter() - began_s,
+        )
+
+    def _schedule(self, loop: Loop, now_s: float, limit: int) -> Schedule | None:
+        if loop.uv is not None:
+            return uvloop.schedule(self.loops.objects, loop.uv, now_s, limit)
+        return self.timers.schedule(loop.scheduled, now_s) if loop.scheduled else None
+
+    def _callback(self, loop: Loop, handle: int, tasks: dict[int, Task]) -> Callback:
+        """What a handle in the ready queue would call."""
+        try:
+            called = self._called(loop, handle)
+        except Unreadable:
+            return Callback("?")
+        task = tasks.get(called.task) or (self.tasks.at(called.task) if called.task else None)
+        facts = self.tasks.facts(task) if task else None
+        return Callback(called.name, called.where, facts)
+
+    def _called(self, loop: Loop, handle: int) -> Called:
+        if loop.kind == "uvloop":
+            callback, args, method = uvloop.handle_callback(
+                self.loops.objects, handle, loop.address
+            )
+            if method is not None:
+                return Called(method)
+            return described(self.callables, callback, args)
+        kind = self.loops.objects.type_of(handle)
+        slots = self.loops.objects.members(kind)
+        if not {"_callback", "_args"} <= slots.keys():
+            raise Torn("not a handle")
+        callback, args = (
+            self.loops.memory.word(handle + slots[name]) for name in ("_callback", "_args")
+        )
+        return described(self.callables, callback, args)

@@ -1,0 +1,221 @@
+"""What the reader says of another process: frozen values.
+
+Times with ``_s`` are CLOCK_MONOTONIC seconds, those with ``_ns`` nanoseconds of the same clock.
+``None`` means unknown. Text is valid Unicode and short, otherwise as the target wrote it.
+Addresses identify things as long as they live; they mean nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from waitspy.model.stacks import Frame, Stack
+
+OwnerHow = Literal["running", "history", "task-list", "frames"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFacts:
+    """One event loop.
+
+    ``kind`` is ``asyncio`` for every loop built on asyncio.BaseEventLoop, ``uvloop``, or the name
+    of its type, then only what stands here is known of it. ``running`` says whether a thread is
+    inside its run_forever now, or it is parked; ``running_tid`` is that OS thread. ``owner_tid`` is
+    the thread that it belongs to, ``owner_how`` how that is known: ``running``; ``history``: this
+    reader saw it run there; ``task-list``: all its tasks are in that thread's list (3.14 and
+    newer); ``frames``: only that thread's Python frames hold it, in a local or as an attribute of
+    one. ``epfd`` is its epoll descriptor. ``ready`` is the address of its ready queue, None when it
+    has none that can be read. ``pending`` counts its tasks that are not done.
+    """
+
+    interpreter: int
+    address: int
+    kind: str
+    type_name: str
+    epfd: int | None
+    running: bool
+    running_tid: int | None
+    owner_tid: int | None
+    owner_how: OwnerHow | None
+    closed: bool | None
+    ready: int | None
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Size and modification counter of a loop's ready queue, from one read.
+
+    Every append and every popleft of a deque adds one to its counter (Modules/_collectionsmodule.c
+    of 3.8 to 3.15). Both asyncio and uvloop change the queue in these two ways only, until the
+    loop is closed; so the difference of two reads tells how many callbacks were taken from it:
+    exactly if the loop stood still at both, to within one if it was just changing its queue.
+    """
+
+    ready: int
+    state: int
+
+    def served_since(self, earlier: Service) -> int | None:
+        """Callbacks taken to be run, cancelled ones included; None: not the same queue."""
+        return _half((self.state - earlier.state) - (self.ready - earlier.ready))
+
+    def added_since(self, earlier: Service) -> int | None:
+        """Callbacks that were put into it; None: not the same queue."""
+        return _half((self.state - earlier.state) + (self.ready - earlier.ready))
+
+
+def _half(changes: int) -> int | None:
+    """Half of them; an odd or slightly negative number was read within a change."""
+    return max(0, changes // 2) if changes >= -1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """One task: ``coroutine`` is its qualified name, ``stack`` its awaits, outermost first.
+
+    ``stack`` is empty when it cannot be read (a coroutine of a compiled module).
+    """
+
+    address: int
+    name: str | None
+    coroutine: str | None
+    stack: Stack = ()
+
+    @property
+    def where(self) -> Frame | None:
+        """The innermost await that has a line."""
+        return next((frame for frame in reversed(self.stack) if frame.line is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Something a loop calls: its name, ``file:line`` of the function, the task behind it.
+
+    ``task`` is set when the callback is a step or a wake-up of a task.
+    """
+
+    name: str
+    where: str | None = None
+    task: TaskFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A timer that is due and was not cancelled.
+
+    ``task`` is the task that it would wake, or whose time it limits. ``guards`` is True when it
+    is a timeout: what it would do is cancel or give up waiting.
+    """
+
+    due_s: float
+    callback: Callback
+    guards: bool
+    task: TaskFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """The timers of a loop. ``total`` has the cancelled ones in it, the other counts do not.
+
+    ``oldest_due_s`` is the earliest due time of the overdue, ``next_due_s`` that of the others.
+    ``late`` are the first overdue ones, the oldest first.
+    """
+
+    total: int
+    cancelled: int
+    overdue: int
+    oldest_due_s: float | None
+    next_due_s: float | None
+    late: tuple[Timer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSnapshot:
+    """The pending work of one loop at ``at_ns``.
+
+    ``ready`` and ``state`` are those of Service, ``first`` its first callbacks. ``runnable``
+    counts tasks that are not running and wait for nothing: they were never started, or what they
+    waited for is done. ``first_runnable`` describes some of them, ``current`` the task that runs.
+    ``timers`` is None when they cannot be read. ``running_tid`` is the thread that ran the loop
+    during the read. ``whole`` is False when something changed while it was read: then no number
+    may be relied on. ``cost_s`` is what reading took.
+    """
+
+    at_ns: int
+    loop: int
+    running_tid: int | None
+    ready: int
+    state: int
+    first: tuple[Callback, ...]
+    timers: Timers | None
+    pending: int
+    runnable: int
+    current: TaskFacts | None
+    first_runnable: tuple[TaskFacts, ...]
+    whole: bool
+    cost_s: float
+
+    @property
+    def service(self) -> Service:
+        """The ready queue at the time of the snapshot."""
+        return Service(self.ready, self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """One concurrent.futures.ThreadPoolExecutor.
+
+    ``queue`` identifies it. ``executor`` is None when the executor object is gone (its threads then
+    end once the queue is empty); ``max_workers`` and ``shutdown`` are None with it. ``tids`` are
+    the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
+    queue.SimpleQueue, or it never stood still), ``head`` is the address of the first one and
+    ``first`` names the functions of the first ones. ``role`` is ``default executor`` for a loop's
+    own, ``asgiref thread-sensitive`` for the one that Django runs its synchronous views in;
+    ``loop`` is the loop whose default executor it is.
+    """
+
+    interpreter: int
+    queue: int
+    executor: int | None
+    prefix: str | None
+    max_workers: int | None
+    tids: tuple[int, ...]
+    queued: int | None
+    head: int | None
+    first: tuple[Callback, ...]
+    shutdown: bool | None
+    role: str | None = None
+    loop: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterFacts:
+    """AnyIO's default thread limiter of one loop.
+
+    ``total`` is None when it is unlimited. ``borrowed`` tokens are in use; ``waiting`` tasks
+    wait for one, of which ``first`` are the first; ``head`` is the address of the first waiter.
+    ``queue`` is the address of what they are kept in.
+    """
+
+    interpreter: int
+    loop: int
+    address: int
+    queue: int
+    total: int | None
+    borrowed: int
+    waiting: int
+    head: int | None
+    first: tuple[TaskFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the kernel says a thread has run; equal marks and not ``running``: it stood still."""
+
+    ran: bytes
+    state: str
+
+    def still(self, later: Marks) -> bool:
+        """Whether the thread did nothing from here to ``later``."""
+        return self == later and self.state != "R"

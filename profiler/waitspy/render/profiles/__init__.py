@@ -1,0 +1,1 @@
+"""Flamegraphs and other profiles, one file per format."""

@@ -1,0 +1,175 @@
+r"""The report as JSON, schema ``waitspy.report/1``, for scripts and for keeping.
+
+The output is ASCII: whatever a terminal, a web page or a log could trip over is a ``\u`` escape.
+What is not known is a missing key. Two keys are null instead, because their absence is an answer:
+``exit`` of a process that was still there at the end, and ``blame`` of a finding for which nothing
+can be blamed. Times are rounded to microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, ClassVar, TextIO
+
+from waitspy.model.clock import NS
+from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report, Victim
+from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
+from waitspy.model.stacks import Frame
+from waitspy.render.escape import json_text
+
+SCHEMA_ID = "waitspy.report/1"
+_DIGITS = 6  # of a second: clocks are read within a microsecond at best
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) that every report of this version satisfies."""
+    text = resources.files("waitspy.render").joinpath("report.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+class JsonRenderer:
+    """The JSON report; ``indent`` spaces per level, None writes it on one line."""
+
+    name: ClassVar[str] = "json"
+    extension: ClassVar[str] = "json"
+    binary: ClassVar[bool] = False
+
+    def __init__(self, *, indent: int | None = 2) -> None:
+        self._indent = indent
+
+    def render(self, analysis: Analysis, stream: TextIO) -> None:
+        """Write the report and a line feed; ValueError if a number of it is not finite."""
+        # as a whole: a number that is not finite must not leave half a file behind
+        text = json.dumps(report_object(analysis.report), indent=self._indent, allow_nan=False)
+        stream.write(f"{text}\n")
+
+
+def report_object(report: Report) -> dict[str, Any]:
+    """The report as values that ``json`` can write; findings stay in the order they have."""
+    return {
+        "schema": SCHEMA_ID,
+        "recording": _recording(report.recording),
+        "workers": [_worker(record) for record in report.workers],
+        "losses": [_loss(loss) for loss in report.losses],
+        "findings": [_finding(finding) for finding in report.findings],
+        "cost": _cost(report.cost),
+    }
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is None, with numbers rounded and text made valid Unicode."""
+    return {key: _value(value) for key, value in values.items() if value is not None}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    return json_text(value) if isinstance(value, str) else value
+
+
+def _recording(info: RecordingInfo) -> dict[str, Any]:
+    return _known(
+        {
+            "started_at": info.started_at,
+            "monotonic_start_s": info.monotonic_start_ns / NS,
+            "duration_s": info.duration_s,
+            "rate_hz": info.rate_hz,
+            "target": info.target,
+            "host": info.host,
+        }
+    )
+
+
+def _worker(record: WorkerRecord) -> dict[str, Any]:
+    worker = record.worker
+    known = {
+        "pid": worker.pid,
+        "ppid": worker.ppid,
+        "role": worker.role,
+        "command": worker.command,
+        "python": worker.python,
+        "framework": worker.framework,
+        "threads": worker.threads,
+        "rate_hz": record.rate_hz,
+        "samples": record.samples,
+        "missed_samples": record.missed_samples,
+    }
+    oracles = {json_text(name): json_text(status) for name, status in record.oracles.items()}
+    return {**_known(known), "oracles": oracles, "exit": _value(record.exit)}
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    return _known({"pid": loss.pid, "what": loss.what, "why": loss.why, "remedy": loss.remedy})
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    blames = [_blame(blame) for blame in finding.blames]
+    wait = finding.wait
+    return {
+        "kind": finding.kind,
+        "verdict": finding.verdict,
+        **_known({"detail": finding.detail}),
+        "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),
+        "blame": blames[0] if blames else None,
+        **({"blames": blames} if len(blames) > 1 else {}),
+        "stack": [_frame(frame) for frame in finding.stack],
+        "pids": list(finding.pids),
+        "threads": list(finding.threads),
+        "episodes": [_episode(episode) for episode in finding.episodes],
+        "occurrences": finding.occurrences,
+        "starved_s": _value(finding.starved_s),
+        "longest_s": _value(finding.longest_s),
+        "victim_s": _value(finding.victim_s),
+        "share": _value(finding.share),
+        "victims": [_victim(victim) for victim in finding.victims],
+        "remedy": json_text(finding.remedy),
+    }
+
+
+def _blame(blame: Blame) -> dict[str, Any]:
+    return _known(
+        {
+            "function": blame.function,
+            "file": blame.file,
+            "line": blame.line,
+            "source": blame.source,
+            "share": blame.share,
+        }
+    )
+
+
+def _frame(frame: Frame) -> dict[str, Any]:
+    return _known({"function": frame.function, "file": frame.file, "line": frame.line})
+
+
+def _episode(episode: Episode) -> dict[str, Any]:
+    known = {
+        "pid": episode.pid,
+        "tid": episode.tid,
+        "start_s": episode.start_s,
+        "end_s": episode.end_s,
+        "pending_max": episode.pending_max,
+        "served": episode.served,
+    }
+    return {**_known(known), "evidence": [json_text(name) for name in episode.evidence]}
+
+
+def _victim(victim: Victim) -> dict[str, Any]:
+    return _known(
+        {
+            "kind": victim.kind,
+            "name": victim.name,
+            "where": victim.where,
+            "count": victim.count,
+            "waited_s": victim.waited_s,
+        }
+    )
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return _known(
+        {"cpu_s": cost.cpu_s, "cpu_share": cost.cpu_share, "peak_rss_mb": cost.peak_rss_mb}
+    )

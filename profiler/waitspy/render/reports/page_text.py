@@ -1,0 +1,237 @@
+"""The parts of the report page that are text: findings, workers, losses; whole elements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from waitspy.model.clock import NS
+from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
+from waitspy.render import escape, words
+from waitspy.render.reports.report_format import (
+    WORKER_COLUMNS,
+    WORKER_NUMBERS,
+    blamed_index,
+    worker_cells,
+)
+
+_SHOWN = 160  # characters of one text from the target; the rest is in its tooltip
+_TOOLTIP = 10_000
+_LISTED = 10  # blames, victims and episodes shown one by one
+_BLAMED = ' class="blamed"'
+
+
+def code(text: str) -> str:
+    """A text from the target as an element: one line, shortened, whole in its tooltip."""
+    whole = escape.terminal(text) or "(empty)"
+    if len(whole) <= _SHOWN:
+        return f"<code>{escape.xml(whole)}</code>"
+    title = escape.xml(escape.shorten(whole, _TOOLTIP))
+    return f'<code title="{title}">{escape.xml(escape.shorten(whole, _SHOWN))}</code>'
+
+
+def _remedy(markup: str) -> str:
+    return f'<p class="remedy">{markup}</p>'
+
+
+def _plain(text: str) -> str:
+    """Waitspy's own words, in which names of the target can stand."""
+    return escape.xml(escape.shorten(escape.terminal(text), 2000))
+
+
+# --- the verdict -------------------------------------------------------------------------------
+
+
+def summary(report: Report) -> str:
+    """One line for each finding that links to it."""
+    if not report.findings:
+        return ""
+    return f'<ol class="summary">{"".join(_links(report.findings))}</ol>'
+
+
+def _links(found: Sequence[Finding]) -> Iterator[str]:
+    for number, finding in enumerate(found, 1):
+        who = "not known" if finding.blame is None else code(finding.blame.function)
+        length = finding.longest_s if finding.verdict == "latent" else finding.starved_s
+        yield (
+            f'<li><a href="#finding-{number}"><span class="badge {finding.verdict}">'
+            f"{finding.verdict}</span> <b>{escape.xml(words.kind_name(finding.kind))}</b> {who} "
+            f"<span>{words.duration(length)}</span></a></li>"
+        )
+
+
+# --- findings ----------------------------------------------------------------------------------
+
+
+def findings(report: Report) -> str:
+    """Every finding as an article, in the report's order."""
+    if not report.findings:
+        return '<p class="quiet">Nothing to report: no wait was seen to keep due work waiting.</p>'
+    return "".join(
+        _finding(number, finding, report) for number, finding in enumerate(report.findings)
+    )
+
+
+def _finding(index: int, finding: Finding, report: Report) -> str:
+    number = index + 1
+    rows = [
+        ("Blame", _blames(finding, report)),
+        ("Wait", f"<p>{words.wait_words(finding.wait, code)}</p>"),
+        ("Victims", _victims(finding.victims)),
+        ("Remedy", _remedy(_plain(finding.remedy))),
+        ("Episodes", _episodes(index, finding, report)),
+        ("Evidence", f"<p>{words.evidence_words(finding, report.recording, code)}</p>"),
+        ("Where", f"<p>{escape.xml(words.where_words(finding))}</p>{_stack(finding)}"),
+    ]
+    body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows if value)
+    meaning = words.kind_words(finding).partition(": ")[2]
+    return (
+        f'<article class="finding {finding.verdict}" id="finding-{number}">'
+        f'<header><h3><span class="badge {finding.verdict}">{finding.verdict}</span> '
+        f"{escape.xml(words.kind_name(finding.kind))}</h3>"
+        f'<p class="meaning">{escape.xml(meaning)}</p>'
+        f'<p class="amount">{words.starved_words(finding)}</p>'
+        f'<a class="button follow" href="#timeline" data-finding="{index}">'
+        f"Show in timeline and flamegraph</a></header>"
+        f"<dl>{body}</dl></article>"
+    )
+
+
+def _blames(finding: Finding, report: Report) -> str:
+    if not finding.blames:
+        return f"<p>{words.no_blame_words(finding)}</p>"
+    several = len(finding.blames) > 1
+    shown = [
+        f"<p>{words.blame_words(blame, code, with_share=several)}</p>{_source(blame, report)}"
+        for blame in finding.blames[:_LISTED]
+    ]
+    rest = len(finding.blames) - _LISTED
+    return "".join(shown) + (f"<p>and {rest} more</p>" if rest > 0 else "")
+
+
+def _source(blame: Blame, report: Report) -> str:
+    """The lines around the blamed one, or that line alone, or nothing where none was read."""
+    lines: dict[int, str] = {}
+    if blame.file is not None and blame.line is not None:
+        lines = dict(report.sources.get(blame.file, {}))
+        lines = {n: text for n, text in lines.items() if abs(n - blame.line) <= 4}
+        if blame.source is not None:
+            lines.setdefault(blame.line, blame.source)
+    if not lines:
+        return ""
+    margin = min((_indent(text) for text in lines.values() if text.strip()), default=0)
+    rows = "".join(
+        f"<li{_BLAMED if n == blame.line else ''}><span>{n}</span>"
+        f"<code>{_line(lines[n][margin:])}</code></li>"
+        for n in sorted(lines)
+    )
+    return f'<ol class="source" tabindex="0" aria-label="source">{rows}</ol>'
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip(" \t"))
+
+
+def _line(text: str) -> str:
+    return escape.xml(escape.shorten(escape.terminal(text.expandtabs(4).rstrip()), 400))
+
+
+def _victims(victims: Sequence[Victim]) -> str:
+    if not victims:
+        return ""
+    rows = "".join(
+        f"<tr><td>{words.victim_count(victim)}</td>"
+        f"<td>{code(victim.name) if victim.name else ''}"
+        f"{f'<br>{code(victim.where)}' if victim.where else ''}</td>"
+        f'<td class="number">{words.duration(victim.waited_s)}</td>'
+        f'<td class="number">{words.duration(victim.waited_s / victim.count)}</td></tr>'
+        for victim in victims[:_LISTED]
+    )
+    rest = words.rest_words(victims[_LISTED:]) if len(victims) > _LISTED else ""
+    return (
+        '<div class="scroll"><table><thead><tr><th>who waited</th><th>name</th>'
+        '<th class="number">together</th><th class="number">on average</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{f'<p>{rest}</p>' if rest else ''}"
+    )
+
+
+def _episodes(index: int, finding: Finding, report: Report) -> str:
+    """The longest episodes, in time order, each a link into the timeline."""
+    longest = sorted(range(len(finding.episodes)), key=lambda n: -finding.episodes[n].length_s)
+    shown = sorted(longest[:_LISTED], key=lambda n: finding.episodes[n].start_s)
+    origin_s = report.recording.monotonic_start_ns / NS
+    links = "".join(
+        f'<li><a class="chip follow" href="#timeline" data-finding="{index}" '
+        f'data-episode="{n}">{_episode(finding.episodes[n], origin_s)}</a></li>'
+        for n in shown
+    )
+    rest = len(finding.episodes) - len(shown)
+    more = f"<li>and {rest} shorter ones, marked in the timeline</li>" if rest > 0 else ""
+    return f'<ul class="chips">{links}{more}</ul>' if links else ""
+
+
+def _episode(episode: Episode, origin_s: float) -> str:
+    at = words.duration(max(0.0, episode.start_s - origin_s))
+    pending = "" if episode.pending_max is None else f", up to {episode.pending_max} waiting"
+    return f"<b>{words.duration(episode.length_s)}</b> at {at}, pid {episode.pid}{pending}"
+
+
+def _stack(finding: Finding) -> str:
+    if not finding.stack:
+        return ""
+    blamed = blamed_index(finding)
+    frames = "".join(
+        f"<li{_BLAMED if n == blamed else ''}>{code(frame.function)} "
+        f"<span>{code(words.place(frame.file, frame.line))}</span></li>"
+        for n, frame in enumerate(finding.stack)
+    )
+    count = words.plural(len(finding.stack), "frame")
+    return (
+        f"<details><summary>The stack, {count}, root first</summary>"
+        f'<ol class="stack">{frames}</ol></details>'
+    )
+
+
+# --- workers and losses ------------------------------------------------------------------------
+
+
+def workers(report: Report) -> str:
+    """The table of processes, and what is to be said of single ones."""
+    if not report.workers:
+        return '<p class="quiet">none</p>'
+    head = "".join(f"<th{_number(name)}>{name}</th>" for name in (*WORKER_COLUMNS, "oracles"))
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_number(name)}>{cell}</td>"
+            for name, cell in zip(WORKER_COLUMNS, worker_cells(record, code), strict=True)
+        )
+        + f'<td class="oracles">{_oracles(record.oracles)}</td></tr>'
+        for record in report.workers
+    )
+    notes = "".join(f"<li>{note}</li>" for note in words.worker_notes(report, code))
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        f'</div><ul class="notes">{notes}</ul>'
+    )
+
+
+def _number(name: str) -> str:
+    return ' class="number"' if name in WORKER_NUMBERS else ""
+
+
+def _oracles(statuses: Mapping[str, str]) -> str:
+    return " ".join(
+        f'<span class="oracle {"ok" if status == "ok" else "off"}" '
+        f'title="{_plain(status)}">{_plain(name)}</span>'
+        for name, status in statuses.items()
+    )
+
+
+def losses(report: Report) -> str:
+    """What could not be seen and why, and what waitspy itself used."""
+    entries = "".join(
+        f"<li>{what}{_remedy(remedy) if remedy else ''}</li>"
+        for what, remedy in words.unseen(report, _plain)
+    )
+    seen = f'<ul class="notes">{entries}</ul>' if entries else "<p>Nothing was lost.</p>"
+    return f"{seen}<p>{escape.xml(words.cost_words(report.cost))}.</p>"

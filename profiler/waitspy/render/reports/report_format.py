@@ -1,0 +1,189 @@
+"""What every report format has in common: the Protocol, and what they all read out of a Report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, Literal, Protocol, TextIO
+
+from waitspy.model.clock import NS
+from waitspy.model.judged import Analysis, Blame, Finding, Report
+from waitspy.model.recorded import RecordingInfo, WorkerRecord
+from waitspy.model.stacks import Frame
+
+Severity = Literal["starving", "late", "latent", "none", "unknown"]
+
+PENDING_ORACLES: Mapping[str, str] = {
+    "epoll": "I/O",
+    "asyncio": "asyncio work",
+    "pools": "thread pools",
+    "backlog": "accept queues",
+}
+"""What each oracle of pending work watches; without any of them nothing can be said of a worker."""
+
+
+WORKER_COLUMNS = ("pid", "role", "python", "framework", "threads", "rate", "samples", "missed")
+WORKER_NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
+
+
+class ReportRenderer(Protocol):
+    """Writes one Analysis in one format; options of a format are arguments of its constructor.
+
+    ``name`` is what the command line calls the format, ``extension`` the usual end of such a
+    file's name, without its dot; ``binary`` says whether the format is bytes rather than text
+    (a binary format writes to the stream's ``buffer``).
+    """
+
+    name: ClassVar[str]
+    extension: ClassVar[str]
+    binary: ClassVar[bool]
+
+    def render(self, analysis: Analysis, stream: TextIO) -> None:
+        """Write the whole report; the stream stays open."""
+
+
+def attached(report: Report) -> tuple[WorkerRecord, ...]:
+    """The Python processes that were recorded."""
+    return tuple(
+        record
+        for record in report.workers
+        if record.worker.python is not None and record.worker.why_not is None
+    )
+
+
+def counted(report: Report) -> tuple[WorkerRecord, ...]:
+    """The processes a verdict counts: attached workers, or, without any, all that was attached."""
+    records = attached(report)
+    return tuple(record for record in records if record.worker.role == "worker") or records
+
+
+def refused(report: Report) -> tuple[WorkerRecord, ...]:
+    """The Python processes that could not be attached."""
+    return tuple(record for record in report.workers if record.worker.why_not is not None)
+
+
+def known_oracles(report: Report) -> list[str]:
+    """The oracles of pending work that the waitspy which made the recording had."""
+    told = {name for record in report.workers for name in record.oracles} | {"epoll"}
+    return [name for name in PENDING_ORACLES if name in told]
+
+
+def not_watched(report: Report) -> list[tuple[list[str], str, list[int]]]:
+    """Oracles, reason and recorded processes, for oracles that did not work on these.
+
+    An oracle of pending work of which nothing is told did not run, so it belongs here too.
+    """
+    by_oracle: dict[tuple[str, str], list[int]] = {}
+    for record in attached(report):
+        statuses = dict.fromkeys(known_oracles(report), "it did not run") | dict(record.oracles)
+        for name, status in statuses.items():
+            if status != "ok":
+                by_oracle.setdefault((name, status), []).append(record.worker.pid)
+    grouped: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (name, status), pids in by_oracle.items():
+        grouped.setdefault((status, tuple(pids)), []).append(name)
+    return [(names, status, list(pids)) for (status, pids), names in grouped.items()]
+
+
+def severity(report: Report) -> Severity:
+    """The worst verdict of the report; "unknown" when nothing could be judged at all."""
+    verdicts = {finding.verdict for finding in report.findings}
+    for verdict in ("starving", "late"):
+        if verdict in verdicts:
+            return verdict
+    if not any(
+        record.oracles.get(name) == "ok" for record in counted(report) for name in PENDING_ORACLES
+    ):
+        return "unknown"
+    return "latent" if verdicts else "none"
+
+
+def short_stack(finding: Finding, limit: int = 6) -> list[tuple[Frame, bool] | int]:
+    """The innermost frames, root first, and the blamed one; an int stands for frames left out.
+
+    The flag says that the frame is the one with the largest share of the blame.
+    """
+    blamed = blamed_index(finding)
+    size = len(finding.stack)
+    kept = set(range(size - limit, size))
+    if size <= limit + 1:  # leaving out one frame saves no line
+        kept = set(range(size))
+    elif blamed is not None and blamed < size - limit:
+        kept = {blamed, *range(size - limit + 2, size)}
+    short: list[tuple[Frame, bool] | int] = []
+    left_out = 0
+    for index, frame in enumerate(finding.stack):
+        if index not in kept:
+            left_out += 1
+            continue
+        if left_out:
+            short.append(left_out)
+            left_out = 0
+        short.append((frame, index == blamed))
+    return short
+
+
+def blamed_index(finding: Finding) -> int | None:
+    """Where in the finding's stack the frame with the largest share of the blame stands."""
+    blame = finding.blame
+    if blame is None:
+        return None
+    wanted = (blame.function, blame.file, blame.line)
+    stack = finding.stack
+    for index in range(len(stack) - 1, -1, -1):
+        if (stack[index].function, stack[index].file, stack[index].line) == wanted:
+            return index
+    return None
+
+
+def source_line(report: Report, blame: Blame) -> str | None:
+    """The source of the blamed line, without its indentation; None when it was not read."""
+    source = blame.source
+    if source is None and blame.file is not None and blame.line is not None:
+        source = report.sources.get(blame.file, {}).get(blame.line)
+    return source.strip() or None if source is not None else None
+
+
+def worker_cells(record: WorkerRecord, code: Callable[[str], str]) -> tuple[str, ...]:
+    """One row of the table with WORKER_COLUMNS; "?" is not known."""
+    worker = record.worker
+    known = (worker.threads, record.samples, record.missed_samples)
+    threads, samples, missed = ("?" if count is None else str(count) for count in known)
+    return (
+        str(worker.pid),
+        worker.role,
+        "none" if worker.python is None else code(worker.python),
+        "?" if worker.framework is None else code(worker.framework),
+        threads,
+        "?" if record.rate_hz is None else f"{record.rate_hz:.3g} Hz",
+        samples,
+        missed,
+    )
+
+
+def worst_share(findings: Iterable[Finding], recording: RecordingInfo) -> float | None:
+    """The largest share of the recording that one process spent in episodes of these findings.
+
+    A process counts each instant once, however many of its loops and pools stood still. None when
+    there is no episode or no duration.
+    """
+    start_s = recording.monotonic_start_ns / NS
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for finding in findings:
+        for episode in finding.episodes:
+            span = (
+                max(episode.start_s, start_s),
+                min(episode.end_s, start_s + recording.duration_s),
+            )
+            spans.setdefault(episode.pid, []).append(span)
+    if not spans or recording.duration_s <= 0:
+        return None
+    return max(_union_s(each) for each in spans.values()) / recording.duration_s
+
+
+def _union_s(spans: list[tuple[float, float]]) -> float:
+    total = 0.0
+    reached = float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total

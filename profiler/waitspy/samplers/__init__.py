@@ -1,0 +1,83 @@
+"""What produces stacks, behind one Protocol; py-spy is the first implementation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from waitspy.model.recorded import Loss
+
+
+@dataclass
+class SegmentRow:
+    """One row of meta.json's ``segments``: a sampler run and what became of it."""
+
+    pid: int
+    n: int
+    file: str
+    zero_ns: int
+    rate_hz: float
+    end_ns: int | None = None
+    samples: int | None = None
+    errors: int | None = None
+    why: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The row, without what is unknown."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass
+class DumpResult:
+    """The stacks of all threads at one instant, by the thread ids that the sampler knows."""
+
+    at_ns: int
+    stacks: dict[int, list[tuple[str, str, int | None]]]
+    gil_tid: int | None
+
+
+@dataclass
+class SamplerStatus:
+    """What a sampler tells the capture after each step."""
+
+    losses: list[Loss] = field(default_factory=list)
+    finished: list[SegmentRow] = field(default_factory=list)
+    dumps: list[DumpResult] = field(default_factory=list)
+
+
+class Sampler(Protocol):
+    """Samples the stacks of one process into segments, from start to stop, without pausing it."""
+
+    segments: list[SegmentRow]
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        """Starts, rotates and reaps what is due; the rate holds from the next segment on.
+
+        A rate of less than half of the one in force, or of more than twice, is taken soon.
+        """
+        ...
+
+    def dump(self, now_ns: int) -> None:
+        """Asks for one dump now; it comes with a later step. Ignored while one is under way."""
+        ...
+
+    def stop(self, now_ns: int) -> None:
+        """Asks for the end: what is under way is written out; ``done`` tells when."""
+        ...
+
+    def kill(self) -> None:
+        """Ends at once, whatever is lost by that."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Nothing runs any more."""
+        ...
+
+    def cpu_ns(self) -> int:
+        """CPU time used so far by all that this sampler has started."""
+        ...
+
+    def rss_bytes(self) -> int:
+        """Memory that it holds now."""
+        ...

@@ -1,0 +1,297 @@
+"""Tells whether this user may look into a process, why not, and what would allow it.
+
+Reading another process's memory and duplicating its descriptors both need what the kernel calls
+PTRACE_MODE_ATTACH: the same user and a dumpable target, or CAP_SYS_PTRACE in the target's user
+namespace; then Yama and seccomp may still refuse. Its files in /proc that only their owner may
+open (the list of descriptors, what each thread waits in) need that user or a capability that
+overrides file permissions. The question is put to the kernel without
+touching the target, and the answer is explained from facts by a pure function.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from waitspy.kernel import procfs
+
+Probe = Literal["allowed", "denied", "blocked", "files", "unknown"]
+"""What the kernel answered. ``blocked``: the ptrace rules allow it, but the system call that
+reads memory is refused, as by a seccomp filter. ``files``: memory can be read, but not the files
+in /proc that belong to the process's user."""
+
+INITIAL_PID_NAMESPACE = 0xEFFF_FFFC
+"""PROC_PID_INIT_INO of include/uapi/linux/nsfs.h: its inode on the host itself."""
+
+YAMA = f"{procfs.PROC}/sys/kernel/yama/ptrace_scope"
+
+NO_ORACLES = "what is due and not served can be read on Linux only; stacks alone name no victim"
+"""What to say of every oracle on another system."""
+
+DOCKER = "docker run --cap-add SYS_PTRACE (from a second container also --pid=container:NAME)"
+KUBERNETES = (
+    'Kubernetes: securityContext.capabilities.add: ["SYS_PTRACE"] '
+    "(from a sidecar also shareProcessNamespace: true), or "
+    "kubectl debug --profile=general --target=CONTAINER (--profile=sysadmin if that is refused)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What decides about access to one process; None where the system does not say.
+
+    ``uid`` is waitspy's effective user; ``target_uids`` the target's real, effective and saved
+    ones; ``target_owner`` owns its /proc folder, and is root when the target is not dumpable.
+    ``yama`` is ptrace_scope, None without Yama. ``contained``: waitspy runs in a container.
+    """
+
+    platform: str
+    uid: int
+    can_ptrace: bool
+    target_uids: tuple[int, ...]
+    target_owner: int | None
+    same_user_namespace: bool | None
+    descendant: bool
+    yama: int | None
+    contained: bool
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether a process may be looked into; if not, why and what would allow it, one line each."""
+
+    ok: bool
+    why: str | None = None
+    remedy: str | None = None
+
+
+# --- pure ------------------------------------------------------------------------------------
+
+
+def grant(*, contained: bool) -> str:
+    """How to get CAP_SYS_PTRACE, here."""
+    if contained:
+        return f"grant CAP_SYS_PTRACE: {DOCKER}; {KUBERNETES}"
+    return "run waitspy with sudo, or as a user with CAP_SYS_PTRACE"
+
+
+def decide(facts: Facts) -> Access:
+    """The verdict; the kernel's own answer to the probe counts, the other facts explain it."""
+    if facts.platform != "linux":
+        return _elsewhere(facts)
+    if facts.probe == "blocked":
+        return Access(
+            ok=False,
+            why="a seccomp filter refuses process_vm_readv, which reads another process's memory",
+            remedy=grant(contained=True) + "; or a seccomp profile that allows process_vm_readv",
+        )
+    if facts.probe == "files":
+        return Access(
+            ok=False,
+            why="it runs as another user: with CAP_SYS_PTRACE alone waitspy may read its memory, "
+            "but not its files in /proc",
+            remedy="run waitspy as that user, or grant it CAP_DAC_READ_SEARCH as well, which root "
+            "has unless it was dropped (docker run --cap-add DAC_READ_SEARCH)",
+        )
+    # Under Yama 1 only ancestors may look. waitspy is one of the command that it starts itself,
+    # but py-spy is a sibling of that command.
+    sibling_refused = facts.yama == 1 and facts.descendant and not facts.can_ptrace
+    if facts.probe != "denied" and not sibling_refused:
+        return Access(ok=True)
+    return _explain(facts)
+
+
+def _elsewhere(facts: Facts) -> Access:
+    if facts.platform != "darwin":
+        return Access(
+            ok=False,
+            why=f"waitspy does not know how to look into processes on {facts.platform}",
+            remedy="run it on Linux, beside the server",
+        )
+    if facts.uid == 0:
+        return Access(ok=True)
+    return Access(
+        ok=False, why="macOS lets only root look into processes", remedy="run waitspy with sudo"
+    )
+
+
+def _explain(facts: Facts) -> Access:
+    """Why the kernel refused; the most certain reason first."""
+    allow = grant(contained=facts.contained)
+    if facts.yama == 3:
+        return Access(
+            ok=False,
+            why="Yama forbids all ptrace (kernel.yama.ptrace_scope is 3), even to root",
+            remedy="boot with kernel.yama.ptrace_scope below 3; it cannot be lowered while running",
+        )
+    if not facts.can_ptrace:
+        others = sorted({*facts.target_uids[:3]} - {facts.uid})
+        if others:
+            return Access(
+                ok=False,
+                why=f"it runs as {_user(others[0])}, waitspy as {_user(facts.uid)} "
+                "without CAP_SYS_PTRACE",
+                remedy=allow,
+            )
+        if facts.target_owner is not None and facts.target_owner != facts.uid:
+            return Access(
+                ok=False,
+                why="it is not dumpable (it changed user, gained capabilities or asked for it), "
+                "and waitspy has no CAP_SYS_PTRACE",
+                remedy=allow,
+            )
+        if facts.yama in {1, 2}:
+            who = "its parents" if facts.yama == 1 else "processes with CAP_SYS_PTRACE"
+            relax = "" if facts.yama == 2 else ", or sudo sysctl kernel.yama.ptrace_scope=0"
+            return Access(
+                ok=False,
+                why=f"Yama lets only {who} look into a process "
+                f"(kernel.yama.ptrace_scope is {facts.yama})",
+                remedy=allow + relax,
+            )
+        return Access(
+            ok=False,
+            why="the kernel refuses: it may hold capabilities that waitspy lacks, "
+            "or a security module forbids it",
+            remedy=allow,
+        )
+    if facts.same_user_namespace is False:
+        return Access(
+            ok=False,
+            why="it lives in another user namespace, where waitspy's CAP_SYS_PTRACE does not count",
+            remedy="run waitspy on the host with sudo, or inside of the target's user namespace",
+        )
+    return Access(
+        ok=False,
+        why="the kernel refuses, as a security module (AppArmor, SELinux) may do, "
+        "although waitspy has CAP_SYS_PTRACE",
+        remedy="run waitspy under a profile that allows ptrace: apparmor=unconfined for a "
+        "container, sudo on the host",
+    )
+
+
+def _user(uid: int) -> str:
+    return "root" if uid == 0 else f"user {uid}"
+
+
+# --- live ------------------------------------------------------------------------------------
+
+
+def may_attach(pid: int) -> Access:
+    """Whether this user may look into that process now. Raises ProcessLookupError if it is gone."""
+    return decide(read_facts(pid))
+
+
+def read_facts(pid: int) -> Facts:
+    """The facts about access to that process. Raises ProcessLookupError when it is gone."""
+    if sys.platform != "linux":
+        return Facts(
+            sys.platform, os.geteuid(), False, (), None, None, False, None, False, "unknown"
+        )
+    status = procfs.read_status(pid)
+    return Facts(
+        platform=sys.platform,
+        uid=os.geteuid(),
+        can_ptrace=procfs.read_status(os.getpid()).has_capability(procfs.CAP_SYS_PTRACE),
+        target_uids=status.uids,
+        target_owner=procfs.owner(pid),
+        same_user_namespace=_same_user_namespace(pid),
+        descendant=os.getpid() in procfs.ancestors(pid),
+        yama=read_yama(),
+        contained=contained(),
+        probe=probe(pid),
+    )
+
+
+def read_yama() -> int | None:
+    """kernel.yama.ptrace_scope; None where the kernel has no Yama or hides it."""
+    try:
+        with open(YAMA, "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def contained() -> bool:
+    """Whether waitspy seems to run in a container."""
+    try:
+        inode = procfs.namespace(os.getpid(), "pid")
+    except OSError:
+        inode = None
+    return (
+        (inode is not None and inode != INITIAL_PID_NAMESPACE)
+        or os.path.exists("/.dockerenv")
+        or os.path.exists("/run/.containerenv")
+        or "KUBERNETES_SERVICE_HOST" in os.environ
+    )
+
+
+def probe(pid: int) -> Probe:
+    """Asks the kernel for the right to look into the process, without touching it.
+
+    Two questions under the same rule: reading /proc/PID/syscall, and process_vm_readv of an
+    address that is never mapped, which fails with EFAULT only after access was granted. What is
+    no longer there, or has no memory, is ``unknown``.
+    """
+    rules = _answer(lambda: procfs.read(pid, "syscall"))
+    memory = _answer(lambda: _read_nothing(pid))
+    if memory == "allowed":
+        return "files" if rules == "denied" else "allowed"
+    if memory == "denied":
+        return "blocked" if rules == "allowed" else "denied"
+    return rules
+
+
+def _answer(ask: Callable[[], object]) -> Probe:
+    try:
+        ask()
+    except PermissionError:
+        return "denied"
+    except ProcessLookupError:
+        return "unknown"  # a kernel thread or a zombie has no memory
+    except OSError as error:
+        return "denied" if error.errno == errno.ENOSYS else "unknown"
+    return "allowed"
+
+
+class _Span(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+def _read_nothing(pid: int) -> None:
+    """Asks for one byte at address 1; returns when the kernel would have given it.
+
+    Raises the OSError of the system call otherwise.
+    """
+    buffer = ctypes.create_string_buffer(1)
+    here = _Span(ctypes.addressof(buffer), 1)
+    there = _Span(1, 1)
+    libc = ctypes.CDLL(None, use_errno=True)
+    got = libc.process_vm_readv(
+        ctypes.c_int(pid),
+        ctypes.byref(here),
+        ctypes.c_ulong(1),
+        ctypes.byref(there),
+        ctypes.c_ulong(1),
+        ctypes.c_ulong(0),
+    )
+    code = ctypes.get_errno()
+    if got < 0 and code != errno.EFAULT:
+        raise OSError(code, os.strerror(code))
+
+
+def _same_user_namespace(pid: int) -> bool | None:
+    try:
+        theirs = procfs.namespace(pid, "user")
+    except PermissionError:
+        return None
+    ours = procfs.namespace(os.getpid(), "user")
+    return None if theirs is None or ours is None else theirs == ours

@@ -1,0 +1,138 @@
+"""Examines what this user may do here, by trying it: the machine, py-spy, a target."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+from waitspy.errors import SamplerError, WaitspyError
+from waitspy.kernel import procfs
+from waitspy.model.processes import Worker
+from waitspy.samplers.pyspy_binary import find_pyspy
+from waitspy.target import access, discover
+from waitspy.target.machine import Check, Status, examine_machine, safely
+from waitspy.target.tree import FOREIGN
+
+__all__ = ["Check", "Status", "examine"]
+
+_VERSION_WITHIN_S, _DUMP_WITHIN_S = 10.0, 15.0
+
+
+def examine(target: str | None = None) -> tuple[Check, ...]:
+    """Every check of this machine and user, then those of the target if one is given.
+
+    Takes well under a second, with a target up to some seconds. Never raises for what it finds.
+    """
+    about_target = _target(target) if target is not None else ()
+    return (*examine_machine(), safely("py-spy", _pyspy), *about_target)
+
+
+def _pyspy() -> Check:
+    try:
+        path = find_pyspy()
+    except SamplerError as error:
+        return Check("py-spy", "fail", str(error), error.hint)
+    reinstall = f"reinstall it: {sys.executable} -m pip install --force-reinstall py-spy"
+    try:
+        code, out, err = _run([path, "--version"], _VERSION_WITHIN_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("py-spy", "fail", f"{path} does not run: {error}", reinstall)
+    if code != 0:
+        return Check("py-spy", "fail", f"{path} fails: {_last_line(err)}", reinstall)
+    return Check("py-spy", "ok", f"{_last_line(out)} at {path}")
+
+
+def _target(target: str) -> Iterator[Check]:
+    try:
+        workers = discover.find(target)
+    except WaitspyError as error:
+        yield Check("target", "fail", str(error), error.hint)
+        return
+    python = [worker for worker in workers if worker.why_not not in FOREIGN]
+    attachable = [worker for worker in python if worker.why_not is None]
+    found = f"processes: {len(workers)}, Python: {len(python)}, attachable: {len(attachable)}"
+    status: Status = "ok" if len(attachable) == len(python) else "warn" if attachable else "fail"
+    yield Check("target", status, found, None if status == "ok" else "see each process below")
+    for worker in python:
+        yield safely(f"pid {worker.pid}", partial(_worker, worker))
+    if attachable:
+        serving = [worker for worker in attachable if worker.role == "worker"]
+        yield _stacks((serving or attachable)[0].pid)
+
+
+def _worker(worker: Worker) -> Check:
+    name, command = f"pid {worker.pid}", procfs.shown(worker.command)
+    parts: list[str] = [worker.role]
+    if worker.python:
+        parts += [f"CPython {worker.python}", worker.framework or "no framework known"]
+    if worker.why_not is not None:
+        found = f"{', '.join(parts)}: {worker.why_not} ({command})"
+        return Check(name, "fail", found, worker.remedy)
+    try:
+        parts += [_epolls(worker.pid), _network(worker.pid)]
+    except PermissionError:
+        grant = access.grant(contained=access.contained())
+        return Check(name, "fail", f"{', '.join(parts)}: its descriptors are hidden", grant)
+    except ProcessLookupError:
+        return Check(name, "unknown", f"it has just ended ({command})")
+    return Check(name, "ok", f"{', '.join(parts)} ({command})")
+
+
+def _epolls(pid: int) -> str:
+    count = sum(link == "anon_inode:[eventpoll]" for link in procfs.fds(pid).values())
+    return f"{count or 'no'} epoll descriptor{'' if count == 1 else 's'}"
+
+
+def _network(pid: int) -> str:
+    theirs, ours = procfs.namespace(pid, "net"), procfs.namespace(os.getpid(), "net")
+    if theirs is None or ours is None:
+        return "network namespace not known"
+    return "waitspy's network namespace" if theirs == ours else "another network namespace"
+
+
+def _stacks(pid: int) -> Check:
+    """Reads the stacks of one process once, without stopping it."""
+    name = f"pid {pid} stacks"
+    try:
+        dump = [find_pyspy(), "dump", "--nonblocking", "--pid", str(pid)]
+        code, out, err = _run(dump, _DUMP_WITHIN_S)
+    except SamplerError as error:
+        return Check(name, "fail", str(error), error.hint)
+    except subprocess.TimeoutExpired:
+        return Check(
+            name, "fail", f"py-spy gave none within {_DUMP_WITHIN_S:.0f} s", "try again when idle"
+        )
+    except OSError as error:
+        return Check(name, "fail", f"py-spy does not run: {error}", "see the check of py-spy")
+    threads = sum(line.startswith("Thread ") for line in out.splitlines())
+    if code == 0 and threads:
+        return Check(name, "ok", f"py-spy read {threads} thread{'s' if threads > 1 else ''}")
+    return Check(
+        name,
+        "fail",
+        _last_line(err) or "py-spy saw no thread",
+        "try again; if it stays, see whether this py-spy supports that Python version",
+    )
+
+
+def _run(argv: list[str], within_s: float) -> tuple[int, str, str]:
+    """Exit code, output and errors of a helper program, as valid Unicode text."""
+    # RUST_BACKTRACE would turn py-spy's one-line errors into stack traces
+    environment = {key: value for key, value in os.environ.items() if key != "RUST_BACKTRACE"}
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=within_s,
+        env=environment,
+        check=False,
+    )
+    return done.returncode, procfs.text(done.stdout), procfs.text(done.stderr)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return procfs.shown(lines[-1]) if lines else ""

@@ -1,0 +1,259 @@
+"""The scorer of tests/accuracy, on built values: what is right, false, missed, and how far off."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.accuracy import scoring, table, truths
+from tests.accuracy.scoring import Judged, Score
+from tests.accuracy.truths import Stall, Starved, Truth
+from waitspy.model.clock import NS
+from waitspy.model.judged import Blame, Episode, Finding, Verdict, Wait, WaitKind
+
+PID, TID = 10, 11
+RIGHT = Blame("Worker.nap", "/app/work.py", 7, 1.0)
+
+
+def stall(start_s: float, end_s: float | None, **more: Any) -> Stall:
+    known = {"pid": PID, "tid": TID, "kind": "blocked-loop", "function": "nap", "lines": (7,)}
+    end_ns = None if end_s is None else int(end_s * NS)
+    return Stall(**{**known, "start_ns": int(start_s * NS), "end_ns": end_ns, **more})
+
+
+def starved(start_s: float, end_s: float, **more: Any) -> Starved:
+    cause = more.pop("stall", stall(start_s, end_s))
+    known = {"pid": PID, "tid": TID, "cut": False, **more}
+    return Starved(start_ns=int(start_s * NS), end_ns=int(end_s * NS), stall=cause, **known)
+
+
+def finding(
+    *spans: tuple[float, float],
+    kind: str = "blocked-loop",
+    verdict: Verdict = "starving",
+    blame: Blame | None = RIGHT,
+    tid: int = TID,
+) -> Finding:
+    return Finding(
+        kind=kind,
+        verdict=verdict,
+        wait=Wait(WaitKind.SLEEP),
+        blames=() if blame is None else (blame,),
+        stack=(),
+        pids=(PID,),
+        threads=(tid,),
+        episodes=tuple(Episode(PID, tid, a, b, ("epoll",)) for a, b in spans),
+        occurrences=len(spans),
+        starved_s=sum(b - a for a, b in spans),
+        longest_s=max(b - a for a, b in spans),
+        victim_s=0.0,
+        share=0.0,
+        victims=(),
+        remedy="",
+    )
+
+
+def judge(findings: list[Finding], truth: list[Starved]) -> Judged:
+    return scoring.judge(findings, truth, 0)
+
+
+# --- judging ---------------------------------------------------------------------------------
+
+
+def test_what_was_found_is_measured() -> None:
+    judged = judge([finding((1.02, 1.49))], [starved(1.0, 1.5)])
+    score = judged.scores["blocked-loop"]
+    assert (score.expected, score.found, score.right, score.false) == (1, 1, 1, 0)
+    assert (score.blamable, score.blamed) == (1, 1)
+    assert score.starved_ns == NS // 2
+    assert score.starved_error_ns == pytest.approx(0.03 * NS, abs=10)
+    assert sorted(score.bounds_ns) == pytest.approx([0.01 * NS, 0.02 * NS], abs=10)
+    assert judged.wrong == ()
+
+
+def test_a_stall_that_nobody_tells_is_missed() -> None:
+    judged = judge([], [starved(1.0, 1.5)])
+    assert (judged.scores["blocked-loop"].expected, judged.scores["blocked-loop"].found) == (1, 0)
+    assert judged.wrong[0].startswith("missed")
+
+
+def test_the_wrong_kind_is_a_false_alarm_and_a_miss() -> None:
+    scores = judge([finding((1.0, 1.5), kind="busy-loop")], [starved(1.0, 1.5)]).scores
+    assert (scores["busy-loop"].right, scores["busy-loop"].false) == (0, 1)
+    assert (scores["blocked-loop"].expected, scores["blocked-loop"].found) == (1, 0)
+
+
+def test_a_finding_where_nothing_waited_is_a_false_alarm() -> None:
+    assert judge([finding((1.0, 1.5))], []).scores["blocked-loop"].false == 1
+    assert judge([finding((3.0, 3.5))], [starved(1.0, 1.5)]).scores["blocked-loop"].false == 1
+
+
+def test_another_thread_s_loop_is_another_place() -> None:
+    score = judge([finding((1.0, 1.5), tid=99)], [starved(1.0, 1.5)]).scores["blocked-loop"]
+    assert (score.found, score.false) == (0, 1)
+
+
+def test_a_pool_has_no_thread_of_its_own() -> None:
+    truth = starved(1.0, 1.5, tid=0, stall=stall(1.0, 1.5, tid=0, kind="exhausted-pool"))
+    found = finding((1.0, 1.5), kind="exhausted-pool", tid=99)
+    assert judge([found], [truth]).scores["exhausted-pool"].found == 1
+
+
+def test_what_is_latent_is_no_alarm() -> None:
+    assert judge([finding((1.0, 1.5), verdict="latent")], []).scores == {}
+
+
+def test_one_episode_does_not_find_two_stalls() -> None:
+    truth = [starved(1.0, 1.5), starved(1.8, 2.5)]
+    score = judge([finding((1.0, 2.5))], truth).scores["blocked-loop"]
+    assert (score.expected, score.found, score.right) == (2, 1, 1)
+
+
+def test_pieces_of_one_stall_are_added_up() -> None:
+    score = judge([finding((1.0, 1.4), (1.5, 2.0))], [starved(1.0, 2.0)]).scores["blocked-loop"]
+    assert (score.found, score.right, score.false) == (1, 2, 0)
+    assert score.starved_error_ns == pytest.approx(0.1 * NS, abs=10)
+
+
+def test_a_short_stall_may_be_found_or_not() -> None:
+    truth = [starved(1.0, 1.13)]
+    for findings in ([], [finding((1.0, 1.12))]):
+        judged = judge(findings, truth)
+        assert all(s.expected == s.right == s.false == 0 for s in judged.scores.values())
+
+
+def test_no_cpu_is_confirmed_by_what_waited_without_a_stall() -> None:
+    late = [starved(1.0, 1.3, stall=None)]
+    no_cpu = finding((1.0, 1.3), kind="no-cpu", blame=None)
+    assert judge([no_cpu], late).scores["no-cpu"].false == 0
+    assert judge([no_cpu], []).scores["no-cpu"].false == 1
+    assert judge([finding((1.0, 1.3))], late).scores["blocked-loop"].false == 1
+
+
+@pytest.mark.parametrize(
+    ("blame", "right"),
+    [
+        (Blame("nap", "/app/work.py", 7, 1.0), 1),
+        (Blame("nap", "/app/work.py", 8, 1.0), 0),
+        (Blame("nap_all", "/app/work.py", 7, 1.0), 0),
+        (None, 0),
+    ],
+)
+def test_blame_needs_the_function_and_the_line(blame: Blame | None, right: int) -> None:
+    score = judge([finding((1.0, 1.5), blame=blame)], [starved(1.0, 1.5)]).scores["blocked-loop"]
+    assert (score.blamable, score.blamed) == (1, right)
+
+
+def test_where_nobody_is_to_blame_blame_does_not_count() -> None:
+    truth = starved(1.0, 1.5, stall=stall(1.0, 1.5, kind="no-cpu", function=None, lines=()))
+    score = judge([finding((1.0, 1.5), kind="no-cpu", blame=None)], [truth]).scores["no-cpu"]
+    assert (score.found, score.blamable) == (1, 0)
+
+
+def test_without_the_cpu_nobody_is_to_blame_whatever_it_was_about_to_do() -> None:
+    cause = stall(1.0, 1.5, kind="busy-loop", cpu_ns=NS // 20)
+    no_cpu = finding((1.0, 1.5), kind="no-cpu", blame=None)
+    score = judge([no_cpu], [starved(1.0, 1.5, stall=cause)]).scores["no-cpu"]
+    assert (score.found, score.blamable) == (1, 0)
+
+
+# --- what the targets log --------------------------------------------------------------------
+
+
+def rows(*some: dict[str, Any]) -> Truth:
+    return truths.parse(json.dumps({"pid": PID, **row}) for row in some)
+
+
+def begun(at_s: float, number: int = 0, **more: Any) -> dict[str, Any]:
+    known = {"stall": number, "kind": "blocked-loop", "function": "nap", "lines": [7], "tid": TID}
+    return {**known, "at_ns": int(at_s * NS), **more}
+
+
+def ended(at_s: float, cpu_s: float = 0.0, delay_s: float = 0.0) -> dict[str, Any]:
+    spent = {"cpu_ns": int(cpu_s * NS), "delay_ns": int(delay_s * NS)}
+    return {"ended": 0, "at_ns": int(at_s * NS), **spent}
+
+
+def waited(due_s: float, served_s: float | None, **more: Any) -> dict[str, Any]:
+    served_ns = None if served_s is None else int(served_s * NS)
+    return {"wait": "io", "due_ns": int(due_s * NS), "served_ns": served_ns, "tid": TID, **more}
+
+
+def spans(found: tuple[Starved, ...]) -> list[tuple[float, float]]:
+    return [(s.start_ns / NS, s.end_ns / NS) for s in found]
+
+
+def test_starvation_is_the_union_of_the_long_waits() -> None:
+    truth = rows(
+        begun(1), waited(1.01, 1.6), waited(1.02, 1.61), waited(1.55, 1.62), ended(1.6),
+        waited(2.0, 2.3, tid=99),
+    )  # fmt: skip
+    found = truths.starved(truth, 0, 5 * NS)
+    assert spans(found) == [(1.01, 1.61), (2.0, 2.3)]
+    assert found[0].stall == truth.stalls[0]
+    assert found[1].stall is None
+
+
+def test_a_stall_behind_which_nothing_waited_starves_nothing() -> None:
+    assert truths.starved(rows(begun(1), ended(2)), 0, 5 * NS) == ()
+
+
+def test_starvation_is_cut_to_the_recording() -> None:
+    truth = rows(begun(1), waited(1.0, 2.0), ended(2.0), begun(4, 1), waited(4.0, None))
+    before, after = truths.starved(truth, round(1.8 * NS), 5 * NS)
+    assert (before.start_ns, before.end_ns, before.cut) == (round(1.8 * NS), 2 * NS, True)
+    assert not before.sure
+    assert (after.start_ns, after.end_ns, after.cut, after.sure) == (4 * NS, 5 * NS, True, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cpu_s", "delay_s", "kinds"),
+    [
+        ("busy-loop", 0.9, 0.1, ("busy-loop",)),
+        ("busy-loop", 0.05, 0.95, ("no-cpu",)),
+        ("blocked-loop", 0.1, 0.0, ("blocked-loop",)),
+        ("blocked-loop", 0.5, 0.0, ("busy-loop", "blocked-loop")),
+        ("blocked-loop", 0.9, 0.0, ("busy-loop",)),
+        ("blocked-loop", 0.05, 0.45, ("no-cpu", "blocked-loop")),
+        ("blocked-loop", 0.05, 0.85, ("no-cpu",)),
+        ("parked-loop", 0.0, 0.0, ("parked-loop",)),
+        ("overloaded-loop", 0.7, 0.3, ("overloaded-loop",)),
+        ("overloaded-loop", 0.5, 0.5, ("no-cpu", "overloaded-loop")),
+        ("overloaded-loop", 0.2, 0.8, ("no-cpu",)),
+    ],
+)
+def test_what_the_thread_did_is_measured(
+    kind: str, cpu_s: float, delay_s: float, kinds: tuple[str, ...]
+) -> None:
+    truth = rows(begun(1, kind=kind), waited(1, 2), ended(2, cpu_s, delay_s))
+    (found,) = truths.starved(truth, 0, 5 * NS)
+    assert found.kinds == kinds
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+
+def test_a_table_has_a_row_for_each_kind_and_one_for_all() -> None:
+    scores = {
+        "no-cpu": Score(expected=1, found=1, right=1),
+        "blocked-loop": Score(4, 3, 3, 1, 3, 3, 2 * NS, NS // 50, [NS // 100, NS // 50]),
+    }
+    head, _, blocked, no_cpu, everything = table.by_kind(scores).splitlines()
+    assert head.count("|") == everything.count("|")
+    assert blocked.split("|")[1:-1] == [
+        " `blocked-loop` ", " 4 ", " 0.750 (1 false) ", " 0.750 ", " 1.000 ", " 1.0% ",
+        " 15 ms, 20 ms ",
+    ]  # fmt: skip
+    assert no_cpu.startswith("| `no-cpu` | 1 | 1.000")
+    assert everything.startswith("| **all** | 5 | 0.800")
+
+
+def test_goals_are_checked() -> None:
+    good = Score(100, 98, 100, 1, 98, 98, 100 * NS, 2 * NS)
+    assert table.missed_goals(good) == []
+    assert table.missed_goals(good, Score(100, 95, 100, 1, 95, 95, 100 * NS, 2 * NS)) == []
+    bad = Score(100, 90, 90, 9, 90, 80, 100 * NS, 7 * NS)
+    assert len(table.missed_goals(bad)) == 4
+    assert "8 false alarms more while all cores are busy" in table.missed_goals(good, bad)

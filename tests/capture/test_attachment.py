@@ -1,0 +1,274 @@
+"""One attached worker: what happens when an oracle fails in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests.golden import record
+from waitspy.capture.attachment import Attachment
+from waitspy.judge import analysis
+from waitspy.model.processes import Worker
+from waitspy.oracles import Row, Watched
+from waitspy.recording import loading
+from waitspy.recording.folder import Writer
+from waitspy.remote import native_ids
+from waitspy.samplers import DumpResult, SamplerStatus, SegmentRow
+
+
+class _Idle:
+    """A sampler that samples nothing."""
+
+    done = True
+
+    def __init__(self) -> None:
+        self.segments: list[SegmentRow] = []
+        self.dumped_ns: list[int] = []
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        return SamplerStatus()
+
+    def dump(self, now_ns: int) -> None:
+        self.dumped_ns.append(now_ns)
+
+    def stop(self, now_ns: int) -> None: ...
+    def kill(self) -> None: ...
+
+    def cpu_ns(self) -> int:
+        return 0
+
+    def rss_bytes(self) -> int:
+        return 0
+
+
+class _Counting:
+    """An oracle that tells each tick, and fails at the one it is told to."""
+
+    name: ClassVar[str] = "counting"
+    columns: ClassVar[tuple[str, ...]] = ("at_ns",)
+
+    def __init__(self, name: str, fails_at: int) -> None:
+        self.name = name  # type: ignore[misc]
+        self.fails_at = fails_at
+        self.detached = 0
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        yield [now_ns]
+        if now_ns == self.fails_at:
+            raise KeyError("odd")
+
+    def detach(self, watched: Watched) -> None:
+        self.detached += 1
+
+
+class _Threads(_Counting):
+    """An oracle that sees one thread."""
+
+    def __init__(self) -> None:
+        super().__init__("threads", -1)
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        watched.tids = {4711}
+        yield [now_ns]
+
+
+def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "rec"
+    writer = Writer(str(path), {"clock": {}})
+    pid = os.getpid()
+    good, bad = _Counting("good", -1), _Counting("bad", 2)
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Idle(), (bad, good), writer, 0)
+    for now_ns in (1, 2, 3):
+        one.tick(now_ns)
+    one.detach(4, "exited")
+    writer.close()
+    assert bad.detached == good.detached == 1
+    assert one.row["oracles"]["good"] == "ok"
+    assert "KeyError" in one.row["oracles"]["bad"]
+    assert one.row["known_ns"] == 2
+    (loss,) = one.losses
+    assert "oracle bad" in loss.what
+    told = (path / "oracles" / "bad" / f"{pid}.jsonl").read_text().splitlines()
+    # Rows of the look that failed are not kept: what they would have said together is not known.
+    assert [json.loads(line) for line in told[1:-1]] == [[1]]
+    assert json.loads(told[-1])["type"] == "end"
+    kept = (path / "oracles" / "good" / f"{pid}.jsonl").read_text().splitlines()
+    assert len(kept) == 1 + 3 + 1
+
+
+class _Dumping(_Idle):
+    """A sampler that gives one dump, with the ids of another pid namespace."""
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        stack: list[tuple[str, str, int | None]] = [("main", "/app/a.py", 1)]
+        return SamplerStatus(dumps=[DumpResult(now_ns, {1: stack, 9: stack}, 1)])
+
+
+def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_ids, "differ", lambda *_: True)
+    monkeypatch.setattr(native_ids, "here", lambda *_: {1: 4711})
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    pid = os.getpid()
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Dumping(), (_Threads(),), writer, 0)
+    one.tick(1)
+    one.step(2)
+    writer.close()
+    assert one.row["native_ids"] == [[1, 1, 4711]]
+    (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
+    assert (list(json.loads(line)["stacks"]), json.loads(line)["gil_tid"]) == (["4711"], 4711)
+
+
+def test_nothing_is_claimed_of_a_worker_once_an_oracle_has_failed(tmp_path: Path) -> None:
+    folder = tmp_path / "parked"
+    folder.mkdir()
+    for source in record.folder("parked").rglob("*"):
+        goal = folder / source.relative_to(record.folder("parked"))
+        if source.is_dir():
+            goal.mkdir()
+        else:
+            goal.write_bytes(source.read_bytes())
+    (finding,) = analysis.analyse(loading.load(str(folder))).report.findings
+    assert finding.occurrences > 1
+    meta = json.loads((folder / "meta.json").read_text())
+    known_ns = int((finding.episodes[0].end_s + 0.001) * 1e9)
+    for row in meta["workers"]:
+        row["known_ns"] = known_ns
+    (folder / "meta.json").write_text(json.dumps(meta))
+    (finding,) = analysis.analyse(loading.load(str(folder))).report.findings
+    assert finding.occurrences == 1
+    assert finding.episodes[0].end_s <= known_ns / 1e9
+
+
+class _Stalling:
+    """An oracle that sees a thread blocked on a futex, and a stall begin, whenever it looks."""
+
+    name: ClassVar[str] = "stalling"
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, futex: int) -> None:
+        self.futex = futex
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        watched.blocked[watched.worker.pid] = (202, self.futex)
+        watched.onset = True
+        return iter(())
+
+    def detach(self, watched: Watched) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("futex", "dumped_ms"),
+    [(150, [1000, 1400, 1800]), (250, [1000, 1800])],
+    ids=["the GIL", "something else"],
+)
+def test_every_stall_shows_who_keeps_the_gil(
+    futex: int, dumped_ms: list[int], tmp_path: Path
+) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    sampler = _Idle()
+    one = Attachment(worker, sampler, (_Stalling(futex),), writer, 0)
+    one._span = (100, 200)
+    for now_ms in (1000, 1400, 1800):
+        one.tick(now_ms * 10**6)
+    writer.close()
+    assert [now_ns // 10**6 for now_ns in sampler.dumped_ns] == dumped_ms
+
+
+class _Late(_Counting):
+    """An oracle that cannot start at once: the interpreter is not there yet."""
+
+    def __init__(self, name: str, refuses: int) -> None:
+        super().__init__(name, -1)
+        self.refuses = refuses
+
+    def attach(self, watched: Watched) -> str:
+        self.refuses -= 1
+        return "ok" if self.refuses < 0 else "its modules cannot be found"
+
+
+def test_an_oracle_that_cannot_start_is_tried_again_while_the_worker_is_young(
+    tmp_path: Path,
+) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    pid = os.getpid()
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    soon, never = _Late("soon", 2), _Late("never", 10**9)
+    one = Attachment(worker, _Idle(), (soon, never), writer, 0)
+    assert one.row["oracles"] == dict.fromkeys(("soon", "never"), "its modules cannot be found")
+    for now_s in range(1, 60):
+        one.tick(now_s * 10**9)
+    one.detach(60 * 10**9, "exited")
+    writer.close()
+    assert one.row["oracles"] == {"soon": "ok", "never": "its modules cannot be found"}
+    told = (tmp_path / "rec" / "oracles" / "soon" / f"{pid}.jsonl").read_text().splitlines()
+    assert json.loads(told[1]) == [2 * 10**9]
+    assert 10**9 - never.refuses < 20
+
+
+class _Scripted:
+    """An oracle that says at each tick what it is told to, and notes what was due before it looked."""
+
+    name: ClassVar[str] = "scripted"
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *ticks: tuple[bool, int | None]) -> None:
+        self._ticks = iter(ticks)
+        self._began = False
+        self.was_due: list[bool] = []
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        self.was_due.append(watched.due)
+        watched.due, futex = next(self._ticks)
+        watched.onset = watched.due and not self._began
+        self._began = watched.due
+        watched.blocked = {} if futex is None else {watched.worker.pid: (202, futex)}
+        return iter(())
+
+    def detach(self, watched: Watched) -> None: ...
+
+
+def _ticked(oracle: _Scripted, ticks: int, folder: Path) -> list[int]:
+    """When dumps were asked for, in milliseconds, if every tenth there is a tick."""
+    writer = Writer(str(folder / "rec"), {"clock": {}})
+    sampler = _Idle()
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, sampler, (oracle,), writer, 0)
+    one._span = (100, 200)
+    one.rate_hz = 100.0
+    for n in range(ticks):
+        one.tick((1000 + 10 * n) * 10**6)
+    writer.close()
+    return [now_ns // 10**6 for now_ns in sampler.dumped_ns]
+
+
+def test_who_keeps_the_gil_is_asked_when_its_waiter_is_caught_waiting(tmp_path: Path) -> None:
+    """It wakes every few milliseconds to ask for it, and may be seen running when a stall begins."""
+    oracle = _Scripted((True, None), (True, None), (True, 150), (True, 150), (False, None))
+    assert _ticked(oracle, 5, tmp_path) == [1020]
+    calm = _Scripted((True, None), (False, None), (False, 150))
+    assert _ticked(calm, 3, tmp_path / "calm") == []
+
+
+def test_the_threads_are_told_what_was_due_at_the_tick_before(tmp_path: Path) -> None:
+    oracle = _Scripted((True, None), (False, None), (False, None))
+    _ticked(oracle, 3, tmp_path)
+    assert oracle.was_due == [False, True, False]

@@ -1,0 +1,287 @@
+"""Whose frame is blamed: what a thread shows above the base stack of its event loop."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.examples.build import (
+    BASE,
+    DISPATCH,
+    HANDLER,
+    MAIN,
+    PARKED,
+    POLL,
+    THREAD,
+    activity,
+    frame,
+    stack,
+)
+from waitspy.judge.blame import above, base_stack, blamed, in_loop, shows_loop
+from waitspy.model.code_origin import Origin, origin
+from waitspy.model.judged import Wait, WaitKind
+from waitspy.model.stacks import Frame, Stack
+
+POLLS = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
+SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
+
+# A loop in C shows no frame of its own: the callback's frames follow those of run_forever's caller.
+C_BASE = stack("<module>@/app/main.py:30 > Server.serve@/app/main.py:12")
+UVLOOP_BASE = MAIN + stack("run@site/uvloop/__init__.py:92 > Runner.run@lib/asyncio/runners.py:118")
+TRIO_BASE = MAIN + stack(
+    "run@site/trio/_core/_run.py:2405 > unrolled_run@site/trio/_core/_run.py:2589"
+)
+TRIO_POLL = TRIO_BASE + stack("EpollIOManager.get_events@site/trio/_core/_io_epoll.py:208")
+HUB = stack("Hub.run@site/gevent/hub.py:647")
+CELERY = stack("create_loop@site/kombu/asynchronous/hub.py:301")
+
+
+# --- base -----------------------------------------------------------------------------------------
+
+
+def test_the_base_is_what_was_shown_longest_while_polling() -> None:
+    odd = POLL[:-1]
+    seen = [
+        activity(0, 10, odd, POLLS), activity(10, 500, HANDLER, SLEEPS),
+        activity(500, 515, POLL, POLLS), activity(515, 520, odd, POLLS),
+    ]  # fmt: skip
+    assert base_stack(seen) in {odd, POLL}
+    assert base_stack([*seen, activity(520, 900, POLL, POLLS)]) == POLL
+
+
+def test_after_a_poll_the_thread_may_have_to_wait_for_the_gil() -> None:
+    wants_gil = Wait(WaitKind.GIL, None, "futex")
+    seen = [
+        activity(0, 100, POLL, POLLS),
+        activity(100, 300, POLL, wants_gil),
+        activity(300, 310, HANDLER, POLLS),
+    ]
+    assert base_stack(seen) == POLL
+
+
+def test_without_a_poll_there_is_no_base() -> None:
+    assert base_stack([activity(0, 900, HANDLER, SLEEPS)]) is None
+    assert base_stack([]) is None
+
+
+def test_a_long_poll_shows_the_base_even_if_c_functions_show_it_for_longer() -> None:
+    seen = [activity(0, 300, C_BASE, POLLS), activity(300, 900, C_BASE, SLEEPS)]
+    assert base_stack(seen) == C_BASE
+    assert base_stack([activity(0, 100, C_BASE, POLLS), *seen[1:]]) is None
+
+
+# --- running or parked ----------------------------------------------------------------------------
+
+
+def test_a_callback_is_inside_the_running_loop() -> None:
+    assert in_loop(HANDLER, POLL)
+    assert in_loop(HANDLER, None)
+    assert in_loop(POLL, POLL)
+
+
+def test_what_a_thread_does_outside_its_loop_parks_it() -> None:
+    loop_in_thread = THREAD + stack(
+        "Worker.run@/app/worker.py:14 > BaseEventLoop.run_until_complete@lib/asyncio/base_events.py:674"
+        " > BaseEventLoop._run_once@lib/asyncio/base_events.py:1948"
+        " > EpollSelector.select@lib/selectors.py:468"
+    )
+    assert not in_loop(PARKED, loop_in_thread)
+    assert not in_loop(PARKED, None)
+
+
+def test_a_loop_in_c_runs_below_its_whole_base_with_the_same_lines() -> None:
+    assert in_loop(C_BASE + stack("handle@/app/views.py:3"), C_BASE)
+    assert in_loop(C_BASE, C_BASE)
+    # The same function, but at the line that waits for the next job.
+    waits = stack("<module>@/app/main.py:30 > Server.serve@/app/main.py:9 > get@lib/queue.py:171")
+    assert not in_loop(waits, C_BASE)
+    assert not in_loop(C_BASE[:1], C_BASE)
+
+
+def test_a_loop_that_was_never_seen_idle_counts_as_running_only_if_that_is_known() -> None:
+    assert not in_loop(C_BASE, None)
+    assert in_loop(C_BASE, None, never_idle=True)
+
+
+def test_greenlets_have_stacks_of_their_own() -> None:
+    assert in_loop(stack("handle@/app/views.py:3"), HUB)
+    assert in_loop(stack("handle@/app/views.py:3"), stack("hub@site/eventlet/hubs/hub.py:301"))
+    assert not in_loop(stack("handle@/app/views.py:3"), CELERY)
+
+
+def test_trio_and_uvloops_run_are_running_loops() -> None:
+    callback = stack("fetch@/app/client.py:41")
+    assert in_loop(TRIO_BASE + callback, TRIO_POLL)
+    assert in_loop(UVLOOP_BASE + callback, UVLOOP_BASE)
+    assert not in_loop(PARKED, TRIO_POLL)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (POLL, True),
+        (HANDLER, True),
+        (TRIO_POLL, True),
+        (UVLOOP_BASE, True),
+        (PARKED, False),
+        (C_BASE, False),
+        (HUB, True),
+        ((), False),
+        (stack("_run_once@/app/scheduler.py:3"), False),
+        (stack("unrolled_run@/app/scheduler.py:3"), False),
+        (stack("run@/app/runners.py:3"), False),
+    ],
+)
+def test_shows_loop(shown: Stack, expected: bool) -> None:
+    assert shows_loop(shown) is expected
+
+
+# --- above ----------------------------------------------------------------------------------------
+
+
+def test_above_is_what_the_callback_added() -> None:
+    assert above(HANDLER, POLL) == HANDLER[len(BASE) :]
+    assert above(HANDLER, None) == HANDLER[len(BASE) :]
+
+
+def test_above_a_c_base_is_what_follows_the_common_frames() -> None:
+    callback = stack("handle@/app/views.py:3 > fetch@/app/client.py:41")
+    assert above(C_BASE + callback, C_BASE) == callback
+    assert above(C_BASE, C_BASE) == ()
+
+
+def test_above_the_base_of_a_parked_loop_starts_where_the_lines_part() -> None:
+    waits = stack("<module>@/app/main.py:30 > Server.serve@/app/main.py:9 > get@lib/queue.py:171")
+    assert above(waits, C_BASE) == waits[1:]
+    assert above(PARKED, None) == PARKED
+
+
+def test_nested_loops_leave_only_what_the_innermost_runs() -> None:
+    # nest_asyncio: a callback runs the loop again.
+    nested = HANDLER + stack(
+        "run_until_complete@site/nest_asyncio.py:98 > _run_once@site/nest_asyncio.py:133"
+        " > Handle._run@lib/asyncio/events.py:88 > inner@/app/inner.py:5"
+    )
+    assert blamed(above(nested, POLL)) == frame("inner@/app/inner.py:5")
+
+
+# --- blamed ---------------------------------------------------------------------------------------
+
+
+def test_the_deepest_frame_of_the_program_is_blamed() -> None:
+    assert blamed(above(HANDLER, POLL)) == frame("fetch@/app/client.py:41")
+    library = HANDLER + stack("get@site/requests/api.py:73 > SocketIO.readinto@lib/socket.py:707")
+    assert blamed(above(library, POLL)) == frame("fetch@/app/client.py:41")
+
+
+def test_a_comprehension_is_blamed_as_the_function_around_it() -> None:
+    inner = stack("total@/app/sums.py:9 > <genexpr>@/app/sums.py:9")
+    assert blamed(inner) == inner[0]
+    assert blamed(stack("f@/app/a.py:1 > f.<locals>.<listcomp>@/app/a.py:2")) == frame(
+        "f@/app/a.py:1"
+    )
+    nested = stack("f@/app/a.py:1 > f.<locals>.<listcomp>@/app/a.py:1 > <genexpr>@/app/a.py:1")
+    assert blamed(nested) == nested[0]
+
+
+def test_a_generator_that_another_file_runs_is_blamed_itself() -> None:
+    given_away = stack("consume@/app/other.py:3 > rows.<locals>.<genexpr>@/app/sums.py:9")
+    assert blamed(given_away) == given_away[1]
+
+
+def test_a_program_frame_below_a_package_is_still_the_deepest() -> None:
+    hook = stack("handle@/app/views.py:3 > send@site/requests/adapters.py:6 > hook@/app/hooks.py:8")
+    assert blamed(DISPATCH + hook) == frame("hook@/app/hooks.py:8")
+
+
+def test_an_installed_program_is_blamed_in_its_outermost_package() -> None:
+    frames = stack(
+        "app@site/starlette/routing.py:70 > view@site/shop/views.py:5 > save@site/shop/orders.py:9"
+        " > post@site/requests/api.py:115 > readinto@lib/socket.py:707"
+    )
+    assert blamed(frames) == frame("save@site/shop/orders.py:9")
+
+
+def test_a_framework_alone_is_blamed_in_its_deepest_frame() -> None:
+    frames = stack(
+        "run@site/uvicorn/server.py:65 > shutdown@site/uvicorn/server.py:270 > wait@lib/queue.py:1"
+    )
+    assert blamed(frames) == frame("shutdown@site/uvicorn/server.py:270")
+
+
+def test_a_library_function_as_callback_is_blamed_itself() -> None:
+    callback = DISPATCH + stack("getaddrinfo@lib/socket.py:963 > encode@lib/encodings/idna.py:1")
+    assert blamed(above(callback, POLL)) == frame("getaddrinfo@lib/socket.py:963")
+
+
+def test_a_librarys_function_is_not_taken_for_the_machinery_around_it() -> None:
+    joins = DISPATCH + stack("Thread.join@lib/threading.py:1119")
+    assert blamed(above(joins, POLL)) == frame("Thread.join@lib/threading.py:1119")
+    runs = DISPATCH + stack("run@lib/subprocess.py:550")
+    assert blamed(above(runs, POLL)) == frame("run@lib/subprocess.py:550")
+
+
+def test_a_c_callback_leaves_nobody_to_blame() -> None:
+    assert blamed(above(DISPATCH, POLL)) is None
+    assert blamed(()) is None
+    assert blamed(above(C_BASE, C_BASE)) is None
+
+
+@pytest.mark.parametrize("base", [POLL, None], ids=["base", "no base"])
+def test_who_called_asyncio_run_is_never_blamed_for_a_callback(base: Stack | None) -> None:
+    for one in (DISPATCH, POLL, BASE, HANDLER):
+        culprit = blamed(above(one, base))
+        assert culprit is None or culprit not in MAIN
+
+
+@pytest.mark.parametrize("base", [UVLOOP_BASE, None], ids=["base", "no base"])
+def test_who_called_uvloop_run_is_never_blamed_for_a_callback(base: Stack | None) -> None:
+    assert blamed(above(UVLOOP_BASE, base)) not in MAIN
+    callback = UVLOOP_BASE + stack("fetch@/app/client.py:41")
+    assert blamed(above(callback, base)) == frame("fetch@/app/client.py:41")
+
+
+def test_a_parked_threads_own_function_is_blamed() -> None:
+    assert blamed(above(PARKED, None)) == frame("Worker.next_message@/app/worker.py:16")
+
+
+def test_a_parked_thread_that_waits_in_the_librarys_code_only_blames_the_wait() -> None:
+    waits = THREAD + stack(
+        "Thread.run@lib/threading.py:1010 > Queue.get@lib/queue.py:171"
+        " > Condition.wait@lib/threading.py:355"
+    )
+    assert blamed(above(waits, None)) == frame("Queue.get@lib/queue.py:171")
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+frames_ = st.sampled_from(
+    [*HANDLER, *PARKED, *C_BASE, *TRIO_POLL, *UVLOOP_BASE, *HUB, Frame("x", "")]
+)
+stacks_ = st.lists(frames_, max_size=12).map(tuple)
+
+
+@given(stacks_, st.none() | stacks_)
+def test_blame_is_a_frame_above_and_a_program_frame_if_there_is_one(
+    shown: Stack, base: Stack | None
+) -> None:
+    rest = above(shown, base)
+    assert shown[len(shown) - len(rest) :] == rest
+    culprit = blamed(rest)
+    assert culprit is None or culprit in rest
+    own = [f for f in rest if origin(f.file) is Origin.USER]
+    if own:
+        assert culprit == own[-1]
+
+
+@given(stacks_)
+def test_nothing_is_above_a_stack_that_is_the_base_itself(shown: Stack) -> None:
+    assert above(shown, shown) == ()
+
+
+def test_a_select_loop_of_the_program_s_own_runs_below_its_handlers() -> None:
+    base = stack("main@/app/s.py:9 > serve@/app/s.py:20 > select@lib/selectors.py:468")
+    assert in_loop(stack("main@/app/s.py:9 > serve@/app/s.py:25 > answer@/app/s.py:3"), base)
+    assert not in_loop(stack("main@/app/s.py:10 > rest@/app/s.py:30"), base)
+    assert not in_loop(stack("main@/app/s.py:9"), base)

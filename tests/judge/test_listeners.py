@@ -1,0 +1,153 @@
+"""Listening sockets: connections that waited while all who accept were blocked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tests.examples.build import ARCH, activity, at, ms, sock, stack, states, unread, worker
+from waitspy.judge import listeners
+from waitspy.judge.episode import Starvation
+from waitspy.model.judged import Activity, Wait, WaitKind
+from waitspy.model.listeners import ListenerEvent
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+from waitspy.model.threads import KernelState
+
+INODE = 500
+FD = 3
+HANDLER = stack("<module>@/app/main.py:9 > serve@/app/server.py:20 > view@/app/views.py:7")
+SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
+RUNS = Wait(WaitKind.ON_CPU)
+
+
+def listens(*waiting: tuple[float, int], accepted: int | None = 1) -> list[ListenerEvent]:
+    """The rows of a process that holds the socket (milliseconds, connections)."""
+    rows = [ListenerEvent(at(0), INODE, name="127.0.0.1:80", fd=FD)]
+    rows += [ListenerEvent(at(when), INODE, waiting=count) for when, count in waiting]
+    if accepted is not None:
+        rows.append(ListenerEvent(at(200), INODE, accepted=accepted))
+    return rows
+
+
+def process(
+    pid: int,
+    events: Sequence[ListenerEvent],
+    kernel: Sequence[KernelState],
+    ppid: int = 50,
+    **more: Any,
+) -> WorkerRecord:
+    made = worker(pid, kernel={pid: kernel}, listeners=tuple(events), **more)
+    return replace(made, worker=replace(made.worker, ppid=ppid))
+
+
+def found(
+    *workers: WorkerRecord, wait: Wait = SLEEPS, shown: Stack = HANDLER, end: float = 3_000
+) -> list[Starvation]:
+    done: dict[int, dict[int, list[Activity]]] = {
+        w.worker.pid: {tid: [activity(0, end, shown, wait)] for tid in w.states} for w in workers
+    }
+    return [
+        starved
+        for listener in listeners.find(workers, ARCH)
+        for starved in listeners.starvations(listener, workers, done, at(end), 100_000_000)
+    ]
+
+
+BLOCKED = states((0, "clock_nanosleep 1"))
+WAITING = listens((100, 2), (400, 5), (900, 0))
+
+
+def test_connections_that_wait_while_the_only_worker_is_blocked() -> None:
+    (one,) = found(process(100, WAITING, BLOCKED))
+    assert (one.kind, one.verdict) == ("accept-backlog", "starving")
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
+    assert one.waiting == 5
+    assert sum(item.count for item in one.items) == 5
+    assert one.detail == "connections to 127.0.0.1:80: its only worker blocked"
+
+
+def test_every_worker_must_be_blocked() -> None:
+    busy = states(*[(n * 50.0, "clock_nanosleep 1") for n in range(60)])
+    first, second = process(100, WAITING, BLOCKED), process(101, listens(), BLOCKED)
+    (one,) = found(first, second)
+    assert one.threads == ((100, 100), (101, 101))
+    assert one.detail == "connections to 127.0.0.1:80: all 2 workers blocked"
+    assert found(first, process(101, listens(), busy)) == []
+
+
+def test_a_sibling_counts_even_if_it_was_never_seen_to_hold_a_connection() -> None:
+    busy = states(*[(n * 50.0, "clock_nanosleep 1") for n in range(60)])
+    sibling = process(101, listens(accepted=0), busy)
+    assert found(process(100, WAITING, BLOCKED), sibling) == []
+
+
+def test_the_master_and_what_a_worker_has_forked_do_not_count() -> None:
+    busy = states(*[(n * 50.0, "clock_nanosleep 1") for n in range(60)])
+    master = process(50, listens(accepted=0), busy, ppid=1)
+    child = process(150, listens(), busy, ppid=100)
+    (one,) = found(master, process(100, WAITING, BLOCKED), child)
+    assert one.threads == ((100, 100),)
+
+
+def test_a_socket_that_nobody_accepts_from_is_nobodys() -> None:
+    assert found(process(100, listens((100, 2), accepted=None), BLOCKED)) == []
+    assert found(process(100, listens((100, 2), accepted=0), BLOCKED)) == []
+
+
+def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
+    accepts = states((0, f"accept4 {FD}"), (50, "clock_nanosleep 1"))
+    record = worker(kernel={100: BLOCKED, 101: accepts}, listeners=tuple(WAITING))
+    (one,) = found(record)
+    assert one.threads == ((100, 101),)
+    assert ms(one.start_ns) == 100
+
+
+def test_a_listener_that_a_loop_watches_is_judged_with_the_loop() -> None:
+    seen = [unread(200, 5, sock(INODE, kind="listener"))]
+    assert found(process(100, WAITING, BLOCKED, epolls=seen)) == []
+
+
+def test_short_waits_and_running_acceptors_are_none() -> None:
+    assert found(process(100, listens((100, 2), (190, 0)), BLOCKED)) == []
+    running = states((0, "run"), (3_000, "run"))
+    assert found(process(100, WAITING, running), wait=RUNS) == []
+    stopped = states((0, "stop"), (3_000, "stop"))
+    assert found(process(100, WAITING, stopped), wait=Wait(WaitKind.UNKNOWN)) == []
+
+
+def test_between_two_requests_the_rest_waits_on() -> None:
+    turns = states((0, "clock_nanosleep 1"), (400, "run"), (402, "clock_nanosleep 1"))
+    (one,) = found(process(100, listens((100, 5), (401, 4), (900, 0)), turns))
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
+
+
+def test_a_worker_that_ended_is_not_waited_for() -> None:
+    gone = process(101, listens(), BLOCKED, gone_ns=at(150))
+    (one,) = found(process(100, WAITING, BLOCKED), gone)
+    assert ms(one.end_ns) == 900
+
+
+def test_a_thread_that_waits_for_connections_may_only_lack_the_cpu() -> None:
+    accepting = states((0, f"accept {FD}"))
+    waits = Wait(WaitKind.SOCKET, "socket.accept", "accept")
+    assert found(process(100, WAITING, accepting), wait=waits) == []
+
+
+def test_a_poll_of_the_program_holds_the_worker_one_of_the_server_does_not() -> None:
+    polls = states((0, "poll 1"))
+    waits = Wait(WaitKind.SOCKET, "sock.recv", "poll")
+    assert len(found(process(100, WAITING, polls), wait=waits)) == 1
+    server = stack("run@site/gunicorn/workers/sync.py:124 > wait@site/gunicorn/workers/sync.py:35")
+    assert found(process(100, WAITING, polls), wait=waits, shown=server) == []
+
+
+def test_a_loop_in_its_own_poll_is_not_blocked() -> None:
+    polls = states((0, "epoll_wait 5"))
+    waits = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
+    assert found(process(100, WAITING, polls), wait=waits) == []
+
+
+def test_without_a_known_wait_nothing_is_claimed() -> None:
+    assert found(process(100, WAITING, BLOCKED), wait=Wait(WaitKind.UNKNOWN)) == []

@@ -1,0 +1,278 @@
+"""Episodes in which the CPU or the GIL decides: busy loops, and loops that got neither."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.examples.build import (
+    GIL_WORD,
+    HANDLER,
+    MS,
+    POLL,
+    at,
+    collected,
+    dump,
+    ready,
+    sock,
+    states,
+    unread,
+    worker,
+)
+from tests.examples.loop_examples import (
+    END,
+    FUTEX,
+    GIL,
+    HOLDER,
+    OPEN,
+    SPIN,
+    looked,
+    one_callback,
+    starvations,
+    told,
+)
+from waitspy.judge import blame
+from waitspy.judge.thread_time import Composition, compose
+from waitspy.model.epolls import EpollEvent
+from waitspy.model.loops import LoopEvent, LoopFacts
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.threads import KernelState
+
+# --- composition ------------------------------------------------------------------------------------
+
+
+def test_composition_follows_schedstat() -> None:
+    rows = states((0, "run"), (300, "queue"), (500, "stop"), (600, FUTEX), (1_000, "run"))
+    spent = compose(rows, at(0), at(1_000))
+    assert spent.ran_ns == 300 * MS + 20_000  # and the waking up from the futex
+    assert spent.queued_ns == 200 * MS
+    assert spent.stopped_ns == 100 * MS
+    assert spent.blocked_ns == 400 * MS - 20_000
+
+
+def test_runnable_is_not_on_the_cpu() -> None:
+    rows = states((0, "queue"), (500, "queue"), (800, "run"))
+    assert compose(rows, at(0), at(800)) == Composition(0, 800 * MS, 0, 0)
+
+
+def test_composition_is_cut_to_the_span() -> None:
+    rows = states((0, FUTEX), (1_000, "stop"), (2_000, "run"))
+    spent = compose(rows, at(900), at(1_200))
+    assert spent.blocked_ns + spent.ran_ns == 100 * MS
+    assert spent.stopped_ns == 200 * MS
+
+
+def test_unknown_time_is_left_out() -> None:
+    rows = states((500, FUTEX), (700, "gone"))
+    spent = compose(rows, at(0), at(1_000))
+    assert spent.ran_ns + spent.blocked_ns == 200 * MS
+    assert compose((), at(0), at(1_000)) == Composition(0, 0, 0, 0)
+
+
+def test_a_thread_that_happens_to_run_at_every_look_was_not_queued_in_between() -> None:
+    """Short calls that block, one after the other: what the kernel credited as delay decides."""
+    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS, n) for n in range(31)]
+    assert compose(rows, at(0), at(300)) == Composition(60 * MS, 30 * MS, 0, 210 * MS)
+
+
+def test_a_delay_that_is_not_credited_yet_counts() -> None:
+    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS, n) for n in range(11)]
+    rows += [replace(rows[-1], at_ns=at(200))]
+    assert compose(rows, at(0), at(300)) == Composition(20 * MS, 210 * MS, 0, 70 * MS)
+
+
+def test_without_schedstat_the_state_decides() -> None:
+    rows = states((0, "run"), (300, FUTEX), (600, "stop"), (900, "run"), schedstat=False)
+    assert compose(rows, at(0), at(1_000)) == Composition(400 * MS, 0, 300 * MS, 300 * MS)
+
+
+def test_the_running_time_after_the_last_row_is_not_known_to_schedstat() -> None:
+    # Its gain is credited by the next row; until then nothing is claimed to have run.
+    assert compose(states((0, "run")), at(0), at(500)).ran_ns == 0
+
+
+# --- busy -------------------------------------------------------------------------------------------
+
+
+def busy(*events: EpollEvent) -> WorkerRecord:
+    shown, kernel = one_callback("run", shown=SPIN)
+    return worker(
+        shown=shown, kernel=kernel, epolls=[OPEN, ready(1_050, 5), *events, collected(1_600, 5)]
+    )
+
+
+def test_a_callback_on_the_cpu_makes_the_loop_busy_when_looks_tell() -> None:
+    (found,) = starvations(busy(*looked((1_100, [1]), (1_300, [1]))))
+    assert told([found]) == [("busy-loop", 1_050, 1_600)]
+    assert blame.blamed(blame.above(found.guilty[0].stack, found.base)) == SPIN[-1]
+
+
+def test_a_busy_loop_is_not_claimed_without_two_telling_looks() -> None:
+    assert starvations(busy()) == []
+    assert starvations(busy(*looked((1_100, [1])))) == []
+    assert starvations(busy(*looked((1_100, []), (1_300, [])))) == []
+    assert starvations(busy(*looked((1_100, [1]), (1_300, [])))) == []
+    # A kernel that does not say what was read: an equal size may be new data.
+    same = [unread(at_ms, 5, sock(1)) for at_ms in (1_100, 1_300)]
+    assert starvations(busy(*same)) == []
+
+
+def test_a_saturated_but_healthy_loop_is_silent() -> None:
+    # Always on the CPU, always something ready, but every look shows that some was served.
+    rows = [(1_100.0 + 100 * n, [n, n + 1, n + 2]) for n in range(5)]
+    assert starvations(busy(*looked(*rows))) == []
+    # So is a keep-alive connection that is answered and asks again, always with as much unread.
+    asking = [unread(1_100 + 100 * n, 5, sock(1, 500, read=700 * n)) for n in range(5)]
+    assert starvations(busy(*asking)) == []
+
+
+def test_only_the_stretch_without_service_is_busy() -> None:
+    rows: list[tuple[float, Sequence[int]]] = [
+        (1_100, [1]),
+        (1_150, [2]),
+        (1_300, [2]),
+        (1_400, [2, 3]),
+    ]
+    found = starvations(busy(*looked(*rows)))
+    assert told(found) == [("busy-loop", 1_150, 1_600)]
+
+
+def test_a_busy_stretch_shorter_than_min_stall_is_silent() -> None:
+    found = starvations(busy(*looked((1_100, [1]), (1_530, [2]), (1_590, [2]))))
+    assert told(found) == []
+
+
+# --- no CPU -----------------------------------------------------------------------------------------
+
+
+def test_a_stopped_process_gets_no_cpu() -> None:
+    shown, _ = one_callback("stop")
+    kernel = {
+        1: states((0, "epoll_wait 5"), (1_000, "stop"), (1_600, "run"), (1_601, "epoll_wait 5"))
+    }
+    record = worker(shown=shown, kernel=kernel, epolls=[OPEN, ready(1_010, 5), collected(1_601, 5)])
+    (found,) = starvations(record)
+    assert told([found]) == [("no-cpu", 1_010, 1_601)]
+    assert found.guilty == ()
+
+
+def test_a_runnable_loop_without_a_cpu_gets_no_cpu() -> None:
+    shown, _ = one_callback("queue")
+    kernel = {
+        1: states((0, "epoll_wait 5"), (1_000, "queue"), (1_590, "run"), (1_601, "epoll_wait 5"))
+    }
+    record = worker(shown=shown, kernel=kernel, epolls=[OPEN, ready(1_010, 5), collected(1_601, 5)])
+    assert told(starvations(record)) == [("no-cpu", 1_010, 1_601)]
+
+
+def test_a_loop_that_was_stopped_in_its_poll_is_not_blamed_for_it() -> None:
+    kernel = {1: states((0, "epoll_wait 5"), (1_000, "stop"), (1_600, "epoll_wait 5"))}
+    record = worker(
+        shown={1: [(0, END, POLL)]},
+        kernel=kernel,
+        epolls=[OPEN, ready(1_200, 5), collected(1_600, 5)],
+    )
+    found = starvations(record)
+    assert told(found) == [("no-cpu", 1_200, 1_600)]
+
+
+def test_a_busy_loop_that_shares_its_cpu_is_still_busy() -> None:
+    # Half of the time on the CPU: long enough to be the cause itself.
+    kernel: list[tuple[float, str]] = [(0, "epoll_wait 5")]
+    for n in range(6):
+        kernel += [(1_000 + n * 100, "run"), (1_050 + n * 100, "queue")]
+    kernel.append((1_600, "epoll_wait 5"))
+    shown, _ = one_callback("run", shown=SPIN)
+    epolls = [OPEN, ready(1_010, 5), *looked((1_100, [1]), (1_300, [1])), collected(1_600, 5)]
+    record = worker(shown=shown, kernel={1: states(*kernel)}, epolls=epolls)
+    assert [kind for kind, _, _ in told(starvations(record))] == ["busy-loop"]
+
+
+# --- GIL --------------------------------------------------------------------------------------------
+
+
+def gil(**more: object) -> WorkerRecord:
+    shown, kernel = one_callback(GIL)
+    shown[2] = [(0, END, HOLDER)]
+    kernel[2] = states((0, "run"))
+    epolls = [OPEN, ready(1_010, 5), collected(1_600, 5)]
+    return worker(shown=shown, kernel=kernel, epolls=epolls, **more)  # type: ignore[arg-type]
+
+
+def test_who_held_the_gil_in_a_dump_is_guilty() -> None:
+    dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=2),)
+    (found,) = starvations(gil(dumps=dumps))
+    assert told([found]) == [("gil-bound", 1_010, 1_600)]
+    assert found.threads == ((100, 2),)
+    assert {a.stack for a in found.guilty} == {HOLDER}
+    assert (found.guilty[0].start_ns, found.guilty[-1].end_ns) == (at(1_010), at(1_600))
+    assert found.evidence == ("epoll", "threads", "dump")
+
+
+@pytest.mark.parametrize(
+    "dumps",
+    [
+        (),
+        (dump(900, {2: HOLDER}, gil_tid=2),),
+        (dump(1_600, {2: HOLDER}, gil_tid=2),),
+        (dump(1_100, {2: HOLDER}, gil_tid=None),),
+        (dump(1_100, {1: HANDLER}, gil_tid=2),),
+    ],
+    ids=["none", "before", "after", "nobody", "no stack"],
+)
+def test_without_a_telling_dump_nobody_is_blamed_for_the_gil(dumps: object) -> None:
+    (found,) = starvations(gil(dumps=dumps))
+    assert (found.kind, found.guilty, found.evidence) == ("gil-bound", (), ("epoll", "threads"))
+
+
+def test_a_loop_that_itself_held_the_gil_in_the_dump_is_not_its_own_victim() -> None:
+    # The dump came at the one moment at which the loop had it: it says nothing of the others.
+    dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=1),)
+    (found,) = starvations(gil(dumps=dumps))
+    assert found.guilty == ()
+
+
+def test_who_wants_the_gil_wakes_to_ask_for_it() -> None:
+    """On a busy machine it is seen runnable as often as waiting, but that is no blocking call."""
+    rows = [*states((0, "epoll_wait 5"))]
+    for n in range(30):
+        marks = (n * MS // 50, n * MS // 5, n)
+        rows.append(KernelState(at(1_000 + 20 * n), "R", None, None, *marks))
+        rows.append(KernelState(at(1_012 + 20 * n), "S", 202, GIL_WORD, *marks))
+    rows.append(KernelState(at(1_600), "S", 232, 5, 30 * MS // 50, 6 * MS, 30))
+    record = worker(
+        shown={1: [(0, END, POLL)]},
+        kernel={1: tuple(rows)},
+        epolls=[OPEN, ready(1_000, 5), collected(1_600, 5)],
+    )
+    assert told(starvations(record)) == [("gil-bound", 1_000, 1_600)]
+
+
+# --- overloaded -------------------------------------------------------------------------------------
+
+
+def crowded(kept: float) -> WorkerRecord:
+    """100 callbacks at once, of 5 ms each; that share of each 10 ms the thread is off the CPU."""
+    ran_ns, kept_ns = round(10 * MS * (1 - kept)), round(10 * MS * kept)
+    rows = [*states((0, "epoll_wait 5"))]
+    events = [
+        LoopEvent(at(0), 1, facts=LoopFacts("asyncio", 5, 1, "running", False)),
+        LoopEvent(at(0), 1, service=(0, 100)),
+    ]
+    for n in range(51):
+        marks = (n * ran_ns, n * kept_ns, n)
+        rows.append(KernelState(at(1_000 + 10 * n), "R", None, None, *marks))
+        events.append(LoopEvent(at(1_000 + 10 * n), 1, service=(100 - 2 * n, 200 + 2 * n)))
+    rows.append(replace(rows[-1], at_ns=at(1_510), state="S", syscall=232, arg0=5))
+    shown = {1: [(0.0, 1_000, POLL), (1_000, 1_510, SPIN), (1_510, float(END), POLL)]}
+    return worker(shown=shown, kernel={1: tuple(rows)}, epolls=[OPEN], loops=tuple(events))
+
+
+@pytest.mark.parametrize(
+    ("kept", "kind"), [(0.0, "overloaded-loop"), (0.4, "overloaded-loop"), (0.9, "no-cpu")]
+)
+def test_a_loop_that_is_late_has_too_much_to_do_or_too_little_cpu(kept: float, kind: str) -> None:
+    (found,) = starvations(crowded(kept))
+    assert told([found]) == [(kind, 1_000, 1_500)]

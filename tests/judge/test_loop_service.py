@@ -1,0 +1,96 @@
+"""What a loop's queue and timers tell: when it served, and what was late."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples.build import at
+from waitspy.judge import loop_service
+from waitspy.judge.episode import Item
+from waitspy.model.loops import LateTimer, LoopEvent, LoopFacts, LoopWork
+
+
+def served(at_ms: float, ready: int, state: int, loop: int = 1) -> LoopEvent:
+    return LoopEvent(at(at_ms), loop, service=(ready, state))
+
+
+def work(
+    at_ms: float, *late: tuple[float, str], ready: tuple[str, ...] = (), more: int = 0
+) -> LoopEvent:
+    timers = tuple(
+        LateTimer(at(due), name, f"app.py:{n}", False) for n, (due, name) in enumerate(late)
+    )
+    first = tuple((name, None, False) for name in ready)
+    return LoopEvent(at(at_ms), 1, work=LoopWork(len(ready), first, len(late) + more, timers))
+
+
+def test_callbacks_were_run_when_the_counter_grew_more_than_the_queue() -> None:
+    events = [
+        served(0, 0, 10),
+        served(10, 1, 11),  # one was put in
+        served(20, 3, 13),  # two more
+        served(30, 0, 16),  # three were taken
+        served(40, 0, 18),  # one put in and taken
+    ]
+    assert loop_service.served_at(events) == (at(30), at(40))
+
+
+def test_an_odd_step_is_a_read_in_the_middle_of_one_change() -> None:
+    assert loop_service.served_at([served(0, 0, 10), served(10, 0, 11)]) == ()
+
+
+def test_loops_that_follow_each_other_on_one_descriptor_are_not_compared() -> None:
+    events = [served(0, 0, 10, loop=1), served(10, 0, 90, loop=2), served(20, 0, 92, loop=2)]
+    assert loop_service.served_at(events) == (at(20),)
+    facts = [
+        LoopEvent(at(0), loop, facts=LoopFacts("asyncio", epfd, 7, "running", False))
+        for loop, epfd in ((1, 5), (2, 5), (3, 6))
+    ]
+    assert loop_service.addresses(facts, 5) == {1, 2}
+
+
+def test_a_timer_waits_from_its_due_time_until_the_loop_serves_again() -> None:
+    events = [work(150, (100, "flush")), work(350, (100, "flush"), (300, "beat"))]
+    items = loop_service.late_items(events, [at(50), at(600), at(900)], (), at(1000))
+    assert items == [
+        Item("timer", "flush", "app.py:0", at(100), at(600)),
+        Item("timer", "beat", "app.py:1", at(300), at(600)),
+    ]
+
+
+def test_its_own_poll_serves_a_loop_too() -> None:
+    items = loop_service.late_items([work(150, (100, "flush"))], (), [(at(400), at(500))], at(1000))
+    assert [item.end_ns for item in items] == [at(400)]
+
+
+def test_a_wait_that_was_not_over_lasts_until_the_end_of_what_is_known() -> None:
+    items = loop_service.late_items([work(150, (100, "flush"))], (), (), at(700))
+    assert [(item.start_ns, item.end_ns) for item in items] == [(at(100), at(700))]
+    assert loop_service.late_items([work(800, (100, "flush"))], (), (), at(700)) == []
+
+
+def test_timers_beyond_those_that_were_named_are_counted() -> None:
+    items = loop_service.late_items([work(150, (100, "flush"), more=40)], (), (), at(700))
+    assert items[1] == Item("timer", "further timers", None, at(150), at(700), count=40)
+
+
+def test_a_ready_callback_came_when_the_queue_got_that_long() -> None:
+    events = [
+        served(0, 0, 10),
+        served(60, 1, 11),
+        served(90, 3, 13),
+        work(200, ready=("first", "second")),
+    ]
+    items = loop_service.late_items(events, [at(50)], (), at(500))
+    assert [(i.kind, i.name, i.start_ns, i.end_ns) for i in items] == [
+        ("callback", "first", at(60), at(500)),
+        ("callback", "second", at(90), at(500)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "gap_ms"), [((), 100), ((110, 150), 50), ((100, 200), 100), ((50, 300), 100)]
+)
+def test_the_longest_time_without_service(times: tuple[int, ...], gap_ms: int) -> None:
+    gap = loop_service.longest_gap_ns([at(t) for t in times], at(100), at(200))
+    assert gap == at(gap_ms) - at(0)

@@ -1,0 +1,192 @@
+"""Thread pools: what is starvation and what is a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.examples.build import activity, at, ms, stack, states, worker
+from waitspy.judge import pools
+from waitspy.judge.episode import Starvation
+from waitspy.model.judged import Activity, Wait, WaitKind
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+
+POOL = 7
+THREAD = stack("_bootstrap@lib/threading.py:1002 > run@lib/threading.py:982")
+WORKER = THREAD + stack("_worker@lib/concurrent/futures/thread.py:83")
+SLOW = WORKER + stack("_WorkItem.run@lib/concurrent/futures/thread.py:58 > slow@/app/jobs.py:5")
+RESULT = WORKER + stack(
+    "_WorkItem.run@lib/concurrent/futures/thread.py:58 > outer@/app/jobs.py:9"
+    " > Future.result@lib/concurrent/futures/_base.py:451"
+)
+BATCH = stack("<module>@/app/main.py:9 > wait@lib/concurrent/futures/_base.py:305")
+ANYIO = THREAD + stack("WorkerThread.run@site/anyio/_backends/_asyncio.py:986")
+ENDPOINT = ANYIO + stack("report@/app/views.py:12")
+ANYIO_IDLE = ANYIO + stack("Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:327")
+
+SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
+WAITS = Wait(WaitKind.FUTURE, "Future.result", "futex")
+IDLE = Wait(WaitKind.POOL_IDLE, "concurrent.futures worker", "futex")
+COMPUTES = Wait(WaitKind.ON_CPU)
+WANTS_GIL = Wait(WaitKind.GIL, None, "futex")
+
+DEFAULT = PoolInfo("executor", "asyncio", "default executor", 2, (11, 12))
+OWN = PoolInfo("executor", "crawl", None, 2, (11, 12))
+LIMITER = PoolInfo("limiter", None, None, 40, ())
+
+
+def queue(*counts: tuple[float, int, int]) -> list[PoolEvent]:
+    """Rows (milliseconds, queued, taken)."""
+    return [PoolEvent(at(when), POOL, queue=(n, taken)) for when, n, taken in counts]
+
+
+def waits(when: float, *names: str, on_itself: tuple[int, ...] = ()) -> PoolEvent:
+    first = tuple((name, f"/app/jobs.py:{n}") for n, name in enumerate(names))
+    return PoolEvent(at(when), POOL, waits=PoolWaits(first, on_itself))
+
+
+def found(
+    info: PoolInfo,
+    events: Sequence[PoolEvent],
+    did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]],
+    kernel: str = "clock_nanosleep 1",
+    end: float = 2_000,
+) -> list[Starvation]:
+    """The episodes of one pool whose threads did that."""
+    record: WorkerRecord = worker(
+        kernel={tid: states((0, kernel), (2_000, kernel)) for tid in did},
+        pools=(PoolEvent(at(0), POOL, info=info), *sorted(events, key=lambda e: e.at_ns)),
+    )
+    activities: dict[int, list[Activity]] = {
+        tid: [activity(*one) for one in parts] for tid, parts in did.items()
+    }
+    return [
+        starved
+        for pool in pools.find(record, activities, at(end), 100_000_000)
+        for starved in pools.starvations(pool, record, activities, 100_000_000)
+    ]
+
+
+BLOCKED = {tid: [(0, 2_000, SLOW, SLEEPS)] for tid in (11, 12)}
+STUCK = queue((100, 1, 0), (300, 3, 0), (900, 0, 3))
+
+
+def test_items_that_stand_still_behind_blocked_threads() -> None:
+    (one,) = found(DEFAULT, [*STUCK, waits(160, "lookup")], BLOCKED)
+    assert (one.kind, one.verdict) == ("exhausted-pool", "starving")
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
+    assert one.threads == ((100, 11), (100, 12))
+    assert one.waiting == 3
+    assert one.served == 0
+    assert one.detail == "the default executor: all 2 threads"
+    assert [(i.kind, i.name, ms(i.start_ns), i.count) for i in one.items] == [
+        ("work-item", "lookup", 100, 1),
+        ("work-item", "further work items", 300, 2),
+    ]
+
+
+def test_a_short_wait_is_none() -> None:
+    assert found(DEFAULT, queue((100, 1, 0), (190, 0, 1)), BLOCKED) == []
+
+
+def test_tasks_that_wait_for_a_token_of_anyio() -> None:
+    did = {tid: [(0, 2_000, ENDPOINT, SLEEPS)] for tid in (21, 22)}
+    did[30] = [(0, 2_000, ANYIO_IDLE, Wait(WaitKind.QUEUE))]
+    did[1] = [(0, 2_000, BATCH, WAITS)]
+    (one,) = found(LIMITER, [*STUCK, waits(160, "handle")], did)
+    assert one.kind == "exhausted-pool"
+    assert one.threads == ((100, 21), (100, 22))
+    assert {item.kind for item in one.items} == {"task"}
+    # The limiter's own number: some of its threads may not have been sampled all the time.
+    assert one.detail == "AnyIO's worker threads: all 40 threads"
+
+
+def test_a_batch_that_its_owner_waits_for_is_no_starvation() -> None:
+    did = {**BLOCKED, 1: [(0, 2_000, BATCH, WAITS)]}
+    assert found(OWN, [*STUCK, waits(160, "slow")], did) == []
+
+
+def test_a_batch_handed_in_at_once_is_no_starvation() -> None:
+    burst = queue((100, 9, 0), (500, 7, 2), (900, 5, 4), (1_300, 3, 6), (1_700, 0, 9))
+    assert found(OWN, [*burst, waits(160, "slow")], BLOCKED) == []
+
+
+def test_but_other_work_behind_the_batch_is_starved() -> None:
+    did = {**BLOCKED, 1: [(0, 2_000, BATCH, WAITS)]}
+    (one,) = found(OWN, [*STUCK, waits(160, "save")], did)
+    assert one.kind == "exhausted-pool"
+    assert one.detail == "thread pool crawl: all 2 threads"
+
+
+def test_work_that_keeps_coming_is_starved() -> None:
+    coming = queue((100, 1, 0), (300, 2, 0), (600, 3, 0), (800, 4, 0), (900, 0, 4))
+    (one,) = found(OWN, [*coming, waits(160, "slow")], BLOCKED)
+    assert one.kind == "exhausted-pool"
+
+
+def test_served_all_along_but_late_is_overload() -> None:
+    steps = [(n * 50.0, 6, n) for n in range(20)]
+    (one,) = found(OWN, queue(*steps), BLOCKED, end=1_000)
+    assert (one.kind, one.verdict) == ("overloaded-pool", "late")
+    assert one.served == 19
+
+
+def test_a_short_burst_in_a_shared_pool_is_a_batch() -> None:
+    steps = [(n * 50.0, 10 - n, n) for n in range(11)]
+    assert found(DEFAULT, queue(*steps), BLOCKED, end=1_000) == []
+
+
+def test_requests_that_come_for_a_while_to_a_shared_pool_are_no_batch() -> None:
+    steps = [(n * 40.0, min(n, 20 - n), n // 2 if n <= 10 else n - 5) for n in range(21)]
+    (one,) = found(DEFAULT, queue(*steps), BLOCKED, end=1_050)
+    assert one.kind == "overloaded-pool"
+
+
+def test_a_pool_whose_threads_compute_is_not_exhausted() -> None:
+    coming = queue((100, 1, 0), (600, 3, 0), (900, 0, 3))
+    computing = {tid: [(0, 2_000, SLOW, COMPUTES)] for tid in (11, 12)}
+    assert [s.kind for s in found(OWN, coming, computing, "run")] == ["overloaded-pool"]
+    contending = {tid: [(0, 2_000, SLOW, WANTS_GIL)] for tid in (11, 12)}
+    assert [s.kind for s in found(OWN, coming, contending, "futex 7")] == ["overloaded-pool"]
+
+
+def test_one_idle_thread_and_it_is_not_exhausted() -> None:
+    did = {11: [(0.0, 2_000.0, SLOW, SLEEPS)], 12: [(0.0, 2_000.0, WORKER, IDLE)]}
+    assert found(DEFAULT, STUCK, did) == []
+
+
+def test_a_stopped_process_had_no_cpu() -> None:
+    (one,) = found(DEFAULT, STUCK, BLOCKED, "stop")
+    assert (one.kind, one.held_by) == ("no-cpu", {})
+
+
+def test_without_stacks_nothing_is_claimed() -> None:
+    assert found(DEFAULT, STUCK, {11: [], 12: []}) == []
+
+
+@pytest.mark.parametrize(("holds", "deadlock"), [((11, 12), True), ((11,), False), ((), False)])
+def test_a_deadlock_needs_every_thread(holds: tuple[int, ...], *, deadlock: bool) -> None:
+    did = {tid: [(0, 2_000, RESULT, WAITS)] for tid in (11, 12)}
+    did[1] = [(0, 2_000, BATCH, WAITS)]
+    seen = found(OWN, [*queue((100, 2, 0)), waits(160, "outer", on_itself=holds)], did, "futex 7")
+    assert [s.detail is not None and s.detail.startswith("deadlock") for s in seen] == (
+        [True] if deadlock else []
+    )
+
+
+def test_threads_that_hold_a_future_but_do_not_wait_for_it_are_no_deadlock() -> None:
+    (one,) = found(DEFAULT, [*STUCK, waits(160, "slow", on_itself=(11, 12))], BLOCKED)
+    assert one.detail == "the default executor: all 2 threads"
+
+
+def test_a_pool_that_was_not_sampled_long_enough_is_not_judged() -> None:
+    late = {tid: [(700.0, 2_000.0, SLOW, SLEEPS)] for tid in (11, 12)}
+    assert found(DEFAULT, STUCK, late) == []
+
+
+def test_a_pool_that_is_gone_keeps_nobody_waiting() -> None:
+    events = [*queue((100, 1, 0)), PoolEvent(at(150), POOL, gone=True)]
+    assert found(DEFAULT, events, BLOCKED) == []

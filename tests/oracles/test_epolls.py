@@ -1,0 +1,54 @@
+"""The epoll oracle on an epoll of this very process: when it says that work is due."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.examples.build import process
+from waitspy.oracles import Watched
+from waitspy.oracles.epolls import EpollOracle
+
+pytestmark = pytest.mark.ptrace
+
+TID = 1
+
+
+@pytest.fixture
+def epfd() -> Iterator[int]:
+    """An epoll behind which something can be read."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (stack.enter_context(one) for one in socket.socketpair())
+        epoll = stack.enter_context(contextlib.closing(select.epoll()))
+        epoll.register(ours, select.EPOLLIN)
+        theirs.send(b"x")
+        yield epoll.fileno()
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched(process(os.getpid()), f"/proc/{os.getpid()}")
+
+
+def test_io_that_no_thread_polls_for_is_due(epfd: int, watched: Watched) -> None:
+    oracle = EpollOracle()
+    assert oracle.attach(watched) == "ok"
+    rows = list(oracle.tick(watched, 0))
+    assert [0, epfd, "ready", True] in rows
+    assert watched.due
+    oracle.detach(watched)
+
+
+def test_io_that_a_polling_thread_has_not_collected_is_due_too(epfd: int, watched: Watched) -> None:
+    """Its thread was woken, but whether it gets the CPU is to be looked at."""
+    oracle = EpollOracle()
+    oracle.attach(watched)
+    watched.polling = {TID: epfd}
+    list(oracle.tick(watched, 0))
+    assert watched.due
+    oracle.detach(watched)

@@ -1,0 +1,223 @@
+"""py-spy's trace: stacks per thread on the common clock, and what a torn one still gives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.examples.build import Trace, stack
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.threads import Interval, SampledThread, Segment
+from waitspy.recording.chrometrace import parse
+
+ZERO = 5_000_000_000_000
+PERIOD = 10_000_000
+A = stack("main@/app/a.py:3 > work@/app/a.py:9")
+B = stack("main@/app/a.py:3 > rest@/app/a.py:20")
+ROOT = "thread (11): MainThread"
+
+
+def us(n: int) -> int:
+    return ZERO + n * 1000
+
+
+def only(segment: Segment) -> SampledThread:
+    assert len(segment.threads) == 1
+    return segment.threads[0]
+
+
+def test_stacks_get_times_on_the_common_clock() -> None:
+    text = Trace().show(50, 7, ROOT, A).show(80, 7, ROOT, B).end(120)
+    segment = parse(text, ZERO, PERIOD)
+    assert (segment.start_ns, segment.end_ns, segment.period_ns) == (us(50), us(120), PERIOD)
+    expected = (Interval(us(50), us(80), A), Interval(us(80), us(120), B))
+    assert only(segment) == SampledThread(11, "MainThread", expected)
+
+
+def test_a_changed_line_is_another_stack() -> None:
+    later = (A[0], Frame("work", "/app/a.py", 10))
+    text = Trace().show(0, 7, ROOT, A).show(10, 7, ROOT, later).end(30)
+    assert [i.stack for i in only(parse(text, ZERO, PERIOD)).intervals] == [A, later]
+
+
+def test_events_of_other_threads_do_not_cut_an_interval() -> None:
+    trace = Trace().show(0, 7, ROOT, A).show(5, 8, "thread (12): other", B)
+    text = trace.show(9, 8, "thread (12): other", A).end(30)
+    main, other = parse(text, ZERO, PERIOD).threads
+    assert main.intervals == (Interval(us(0), us(30), A),)
+    assert [i.end_ns for i in other.intervals] == [us(9), us(30)]
+
+
+def test_a_recycled_pthread_id_is_another_thread() -> None:
+    trace = Trace().show(0, 7, "thread (11): first", A)
+    text = trace.show(40, 7, "thread (12): second", A).end(90)
+    first, second = parse(text, ZERO, PERIOD).threads
+    assert first == SampledThread(11, "first", (Interval(us(0), us(40), A),))
+    assert second == SampledThread(12, "second", (Interval(us(40), us(90), A),))
+
+
+def test_a_thread_that_comes_back_on_another_pthread_id_is_one_thread() -> None:
+    trace = Trace().show(0, 7, ROOT, A).show(50, 7, "thread (12): x", B)
+    text = trace.show(60, 8, ROOT, A).end(90)
+    main = next(t for t in parse(text, ZERO, PERIOD).threads if t.tid == 11)
+    assert main.intervals == (Interval(us(0), us(50), A), Interval(us(60), us(90), A))
+
+
+@pytest.mark.parametrize(
+    ("root", "tid", "name"),
+    [
+        ("thread (4711): MainThread", 4711, "MainThread"),
+        ("thread (0x7F3A): MainThread", 0x7F3A, "MainThread"),
+        ("thread (4711)", 4711, ""),
+        ("thread (4711): ", 4711, ""),
+        ("thread (4711): a: b (2): c", 4711, "a: b (2): c"),
+        ("thread (4711): two\nlines", 4711, "two\nlines"),
+    ],
+)
+def test_the_root_frame_names_the_thread(root: str, tid: int, name: str) -> None:
+    thread = only(parse(Trace().show(0, 7, root, A).end(10), ZERO, PERIOD))
+    assert (thread.tid, thread.name) == (tid, name)
+    assert thread.intervals[0].stack == A
+
+
+def native(*noted: tuple[int, int, int], start_us: int = 0) -> list[int]:
+    """Thread ids of one thread with pthread id 0x7F, noted at those times (milliseconds)."""
+    text = Trace().show(start_us, 0x7F, "thread (0x7F): x", A).end(start_us + 10)
+    known = [(ZERO + at_ms * 1_000_000, pthread, tid) for at_ms, pthread, tid in noted]
+    return [t.tid for t in parse(text, ZERO, PERIOD, None, known).threads]
+
+
+def test_a_pthread_id_is_translated_by_what_was_noted() -> None:
+    assert native((0, 0x7F, 4711)) == [4711]
+    assert native((0, 0x80, 4711)) == [0x7F]
+    assert native() == [0x7F]
+
+
+def test_a_recycled_pthread_id_means_the_thread_that_had_it_then() -> None:
+    noted = ((0, 0x7F, 11), (500, 0x7F, 12))
+    assert native(*noted, start_us=100_000) == [11]
+    assert native(*noted, start_us=499_000) == [12]  # a thread is noted a little after it starts
+    assert native(*noted, start_us=900_000) == [12]
+
+
+def test_a_thread_that_was_noted_late_is_still_that_one() -> None:
+    assert native((300, 0x7F, 11)) == [11]
+
+
+def test_an_id_of_another_pid_namespace_is_translated_by_what_was_noted() -> None:
+    text = Trace().show(0, 0x7F, "thread (17): x", A).show(0, 0x80, "thread (18): y", A).end(10)
+    threads = parse(text, ZERO, PERIOD, None, [(ZERO, 17, 4711), (ZERO, 0x80, 4712)]).threads
+    assert [(thread.tid, thread.name) for thread in threads] == [(18, "y"), (4711, "x")]
+
+
+def test_a_function_named_like_a_root_is_a_frame() -> None:
+    odd: Stack = (Frame("thread (99): fake", "/app/a.py", 1), *A)
+    thread = only(parse(Trace().show(0, 7, ROOT, odd).end(10), ZERO, PERIOD))
+    assert (thread.tid, thread.intervals[0].stack) == (11, odd)
+
+
+def test_line_zero_is_unknown_and_a_missing_file_is_empty() -> None:
+    events = [
+        {"name": ROOT, "ph": "B", "tid": 7, "ts": 0},
+        {"name": "f", "ph": "B", "tid": 7, "ts": 0, "args": {"filename": None, "line": 0}},
+        {"name": "g", "ph": "B", "tid": 7, "ts": 0},
+        {"name": "g", "ph": "E", "tid": 7, "ts": 10},
+    ]
+    thread = only(parse(json.dumps(events), ZERO, PERIOD))
+    assert thread.intervals[0].stack == (Frame("f", "", None), Frame("g", "", None))
+
+
+def test_nothing_is_said_of_times_after_the_sampler_ended() -> None:
+    text = Trace().show(0, 7, ROOT, A).show(60, 7, ROOT, B).end(90)
+    segment = parse(text, ZERO, PERIOD, us(40))
+    assert segment.end_ns == us(40)
+    assert only(segment).intervals == (Interval(us(0), us(40), A),)
+
+
+def test_a_late_reaped_sampler_says_nothing_beyond_its_last_event() -> None:
+    segment = parse(Trace().show(0, 7, ROOT, A).end(90), ZERO, PERIOD, us(5_000))
+    assert segment.end_ns == us(90)
+
+
+def test_no_sample_at_all_is_an_empty_segment() -> None:
+    assert parse("[]", ZERO, PERIOD) == Segment(ZERO, ZERO, PERIOD, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "{}", "null", "[1]", '["x"]', '[{"ts": 1}]', '{"traceEvents": []}', "Error: no"],
+)
+def test_what_is_no_trace_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse(text, ZERO, PERIOD)
+
+
+def covers(whole: Segment, part: Segment) -> bool:
+    """Whether the part shows only what the whole shows at the same time."""
+    shown = {t.tid: t.intervals for t in whole.threads}
+    return all(
+        any(w.start_ns <= i.start_ns and i.end_ns <= w.end_ns and w.stack == i.stack for w in mine)
+        for t in part.threads
+        for mine in [shown[t.tid]]
+        for i in t.intervals
+    )
+
+
+def test_a_trace_cut_at_any_byte_gives_only_what_was_there() -> None:
+    trace = Trace().show(0, 7, ROOT, A).show(5, 8, "thread (12): pool[1]", B)
+    text = trace.show(20, 7, ROOT, B).show(31, 8, "thread (12): pool[1]", A).end(40)
+    whole = parse(text, ZERO, PERIOD)
+    salvaged = 0
+    for length in range(len(text)):
+        try:
+            part = parse(text[:length], ZERO, PERIOD)
+        except ValueError:
+            # Nothing to salvage before the second event is complete.
+            assert text[:length].count("},{") < 1
+            continue
+        assert covers(whole, part)
+        assert part.end_ns <= whole.end_ns
+        salvaged += bool(part.threads)
+    assert salvaged > len(text) / 2
+
+
+def test_a_name_that_looks_like_the_end_of_an_event_does_not_hinder_the_salvage() -> None:
+    hostile = (*A, Frame("f},{g", "/app/},{.py", 3))
+    text = Trace().show(0, 7, ROOT, A).show(20, 7, ROOT, hostile).end(40)
+    cut = text.rindex("},{.py") + len("},{.")
+    segment = parse(text[:cut], ZERO, PERIOD)
+    assert only(segment).intervals[0] == Interval(us(0), us(20), A)
+
+
+@given(st.text(st.characters(categories=("L", "P", "Z", "C")), max_size=40))
+def test_any_name_becomes_valid_text_and_keeps_its_place(name: str) -> None:
+    """Names can hold lone surrogates, as escapes of the JSON file."""
+    odd = (A[0], Frame(name, name, 4))
+    text = Trace().show(0, 7, f"thread (11): {name}", odd).end(10)
+    thread = only(parse(text, ZERO, PERIOD))
+    shown = thread.intervals[0].stack[-1]
+    for value in (thread.name, shown.function, shown.file):
+        value.encode("utf-8")
+        assert len(value) == len(name)
+    if name.encode("utf-8", "ignore").decode() == name:
+        assert (thread.name, shown.function, shown.file) == (name, name, name)
+
+
+stacks = st.lists(st.sampled_from([*A, *B]), min_size=1, max_size=4).map(tuple)
+shows = st.tuples(st.integers(1, 50), st.sampled_from([7, 8]), st.integers(1, 4), stacks)
+
+
+@given(st.lists(shows, max_size=30))
+def test_a_thread_never_shows_two_stacks_at_once(rows: list[tuple[int, int, int, Stack]]) -> None:
+    trace, at_us = Trace(), 0
+    for step, pthread, tid, shown in rows:
+        at_us += step
+        trace.show(at_us, pthread, f"thread ({pthread * 10 + tid})", shown)
+    segment = parse(trace.end(at_us + 1), ZERO, PERIOD)
+    for thread in segment.threads:
+        ends = [segment.start_ns, *(i.end_ns for i in thread.intervals)]
+        for end_ns, interval in zip(ends, thread.intervals, strict=False):
+            assert end_ns <= interval.start_ns < interval.end_ns <= segment.end_ns

@@ -1,0 +1,104 @@
+"""waitspy.target.access: the decision from facts, and the probe on processes of this test."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from waitspy.target import access
+from waitspy.target.access import Access, Facts
+
+MINE = Facts(
+    platform="linux",
+    uid=1000,
+    can_ptrace=False,
+    target_uids=(1000, 1000, 1000, 1000),
+    target_owner=1000,
+    same_user_namespace=True,
+    descendant=False,
+    yama=None,
+    contained=False,
+    probe="allowed",
+)
+DENIED = replace(MINE, probe="denied")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        MINE,
+        replace(MINE, yama=0),
+        replace(MINE, uid=0, can_ptrace=True, target_owner=0, yama=2),
+        replace(MINE, probe="unknown"),
+        replace(MINE, yama=1, can_ptrace=True, descendant=True),
+        replace(MINE, platform="darwin", uid=0, probe="unknown"),
+    ],
+)
+def test_what_the_kernel_allows_is_allowed(facts: Facts) -> None:
+    assert access.decide(facts) == Access(ok=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why", "remedy"),
+    [
+        (replace(DENIED, target_uids=(0, 0, 0, 0)), "runs as root, waitspy as user 1000", "sudo"),
+        (replace(DENIED, target_uids=(33, 33, 33, 33)), "it runs as user 33", "sudo"),
+        (replace(DENIED, target_uids=(1000, 0, 0, 0)), "it runs as root", "sudo"),
+        (replace(DENIED, target_owner=0), "not dumpable", "sudo"),
+        (replace(DENIED, yama=1), "only its parents", "sysctl kernel.yama.ptrace_scope=0"),
+        (replace(DENIED, yama=2), "only processes with CAP_SYS_PTRACE", "sudo"),
+        (replace(DENIED, yama=3, can_ptrace=True), "even to root", "boot"),
+        (replace(DENIED, can_ptrace=True, same_user_namespace=False), "user namespace", "host"),
+        (replace(DENIED, can_ptrace=True), "AppArmor", "apparmor=unconfined"),
+        (DENIED, "capabilities that waitspy lacks", "sudo"),
+        (replace(MINE, probe="blocked"), "seccomp", "--cap-add SYS_PTRACE"),
+        (replace(MINE, probe="files"), "its files in /proc", "CAP_DAC_READ_SEARCH"),
+        (replace(MINE, yama=1, descendant=True), "only its parents", "sysctl"),
+        (replace(MINE, platform="darwin", probe="unknown"), "macOS", "sudo"),
+        (replace(MINE, platform="win32"), "win32", "Linux"),
+    ],
+)
+def test_a_refusal_says_why_and_what_to_do(facts: Facts, why: str, remedy: str) -> None:
+    decided = access.decide(facts)
+    assert not decided.ok
+    assert decided.why is not None
+    assert why in decided.why
+    assert decided.remedy is not None
+    assert remedy in decided.remedy
+    assert "\n" not in decided.why + decided.remedy
+
+
+def test_in_a_container_the_remedy_names_docker_and_kubernetes() -> None:
+    remedy = access.decide(replace(DENIED, target_uids=(0,), contained=True)).remedy
+    assert remedy is not None
+    for part in (
+        "CAP_SYS_PTRACE",
+        "docker run --cap-add SYS_PTRACE",
+        "--pid=container:NAME",
+        'securityContext.capabilities.add: ["SYS_PTRACE"]',
+        "shareProcessNamespace: true",
+        "kubectl debug --profile=general --target=",
+    ):
+        assert part in remedy
+    assert "sudo" not in remedy
+
+
+def test_this_process_may_look_into_itself() -> None:
+    assert access.probe(os.getpid()) == "allowed"
+    facts = access.read_facts(os.getpid())
+    assert facts.uid == os.geteuid()
+    assert facts.target_uids[0] == os.getuid()
+    assert facts.same_user_namespace
+    assert not facts.descendant
+
+
+def test_what_is_gone_raises() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    with pytest.raises(ProcessLookupError):
+        access.may_attach(child)
+    assert access.probe(child) == "unknown"
