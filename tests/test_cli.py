@@ -211,7 +211,7 @@ NOT_RECORDINGS = {
     "another JSON": (with_meta(b'{"schema": 5}'), "not a recording"),
     "a list": (with_meta(b"[]"), "not a recording"),
     "a newer schema": (with_meta(b'{"schema": "waitspy.recording/99"}'), "waitspy.recording/99"),
-    "nothing but a schema": (with_meta(b'{"schema": "waitspy.recording/1"}'), "damaged"),
+    "nothing but a schema": (with_meta(b'{"schema": "waitspy.recording/2"}'), "damaged"),
 }
 
 

@@ -108,11 +108,11 @@ def _handler(chance: random.Random) -> Stack:
 
 def _states(steps: list[_Step]) -> Iterator[KernelState]:
     ran = 0
-    for n, (start_ns, end_ns, _, what) in enumerate(steps):
+    for start_ns, end_ns, _, what in steps:
         syscall = {"poll": _EPOLL, "sleep": _SLEEP, "futex": _FUTEX}.get(what)
         arg0 = {"poll": _EPFD, "futex": build.HEAP_WORD}.get(what, 0)
         state = "R" if syscall is None else "S"
-        yield KernelState(start_ns, state, syscall, arg0 if syscall else None, ran, 0, n)
+        yield KernelState(start_ns, state, syscall, arg0 if syscall else None, ran, 0)
         ran += end_ns - start_ns if syscall is None else build.WOKE_NS
 
 

@@ -14,11 +14,14 @@ from tests.golden import record
 from waitspy.capture.attachment import Attachment
 from waitspy.judge import analysis
 from waitspy.model.processes import Worker
-from waitspy.oracles import Row, Watched
+from waitspy.model.stacks import Frame
+from waitspy.model.threads import Dump
+from waitspy.oracles import Watched
 from waitspy.recording import loading
 from waitspy.recording.folder import Writer
+from waitspy.recording.rows import Row, RowType
 from waitspy.remote import native_ids
-from waitspy.samplers import DumpResult, SamplerStatus, SegmentRow
+from waitspy.samplers import SamplerStatus, SegmentRow
 
 
 class _Idle:
@@ -50,7 +53,7 @@ class _Counting:
     """An oracle that tells each tick, and fails at the one it is told to."""
 
     name: ClassVar[str] = "counting"
-    columns: ClassVar[tuple[str, ...]] = ("at_ns",)
+    rows: ClassVar[RowType] = Row
 
     def __init__(self, name: str, fails_at: int) -> None:
         self.name = name  # type: ignore[misc]
@@ -61,7 +64,7 @@ class _Counting:
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
-        yield [now_ns]
+        yield Row(now_ns)
         if now_ns == self.fails_at:
             raise KeyError("odd")
 
@@ -77,7 +80,7 @@ class _Threads(_Counting):
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
         watched.tids = {4711}
-        yield [now_ns]
+        yield Row(now_ns)
 
 
 def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
@@ -109,8 +112,8 @@ class _Dumping(_Idle):
     """A sampler that gives one dump, with the ids of another pid namespace."""
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
-        stack: list[tuple[str, str, int | None]] = [("main", "/app/a.py", 1)]
-        return SamplerStatus(dumps=[DumpResult(now_ns, {1: stack, 9: stack}, 1)])
+        stack = (Frame("main", "/app/a.py", 1),)
+        return SamplerStatus(dumps=[Dump(now_ns, {1: stack, 9: stack}, 1)])
 
 
 def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
@@ -127,7 +130,7 @@ def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
     writer.close()
     assert one.row["native_ids"] == [[1, 1, 4711]]
     (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
-    assert (list(json.loads(line)["stacks"]), json.loads(line)["gil_tid"]) == (["4711"], 4711)
+    assert json.loads(line) == [2, {"4711": [["main", "/app/a.py", 1]]}, 4711]
 
 
 def test_nothing_is_claimed_of_a_worker_once_an_oracle_has_failed(tmp_path: Path) -> None:
@@ -155,7 +158,7 @@ class _Stalling:
     """An oracle that sees a thread blocked on a futex, and a stall begin, whenever it looks."""
 
     name: ClassVar[str] = "stalling"
-    columns: ClassVar[tuple[str, ...]] = ()
+    rows: ClassVar[RowType] = Row
 
     def __init__(self, futex: int) -> None:
         self.futex = futex
@@ -225,7 +228,7 @@ class _Scripted:
     """An oracle that says at each tick what it is told to, and notes what was due before it looked."""
 
     name: ClassVar[str] = "scripted"
-    columns: ClassVar[tuple[str, ...]] = ()
+    rows: ClassVar[RowType] = Row
 
     def __init__(self, *ticks: tuple[bool, int | None]) -> None:
         self._ticks = iter(ticks)

@@ -146,17 +146,15 @@ def states(*rows: tuple[float, str], schedstat: bool = True) -> tuple[KernelStat
             before = rows[n - 1][1]
             ran_ns += {"run": length_ns, "queue": 0, "stop": 0}.get(before, WOKE_NS)
             queued_ns += length_ns if before == "queue" else 0
-        marks = (ran_ns, queued_ns, n) if schedstat else (None, None, n)
+        marks = (ran_ns, queued_ns) if schedstat else (None, None)
         found.append(_state(at(at_ms), what, *marks))
     return tuple(found)
 
 
-def _state(
-    at_ns: int, what: str, ran_ns: int | None, queued_ns: int | None, switches: int
-) -> KernelState:
+def _state(at_ns: int, what: str, ran_ns: int | None, queued_ns: int | None) -> KernelState:
     if what == "gone":
-        return KernelState(at_ns, "X", gone=True)
-    marks = (ran_ns, queued_ns, switches)
+        return KernelState(at_ns, "X")
+    marks = (ran_ns, queued_ns)
     if what in {"run", "queue"}:
         return KernelState(at_ns, "R", None, None, *marks)
     if what == "stop":  # a stopped thread is outside of any call
@@ -200,8 +198,8 @@ def sock(
     inbound: bool = True,
     read: int | None = None,
 ) -> UnreadSocket:
-    """A socket with something to read; its descriptor is derived from its inode."""
-    return UnreadSocket(inode % 1000, inode, kind, size, local, peer, inbound, read)
+    """A socket with something to read."""
+    return UnreadSocket(inode, kind, size, local, peer, inbound, read)
 
 
 # --- workers and recordings ----------------------------------------------------------------------

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.examples.build import HANDLER, POLL, START_NS, Trace, at
+from waitspy.model.epolls import UnreadSocket
 from waitspy.model.recorded import Recording
+from waitspy.model.stacks import Frame
+from waitspy.model.threads import Dump
 from waitspy.recording import loading
+from waitspy.recording.epolls import EpollClosed, EpollOpened, EpollReady, EpollRow, EpollUnread
 from waitspy.recording.folder import Writer, save_sources
+from waitspy.recording.threads import ThreadRow
 
 END_NS = at(1_000)
 META: dict[str, Any] = {
@@ -34,25 +39,22 @@ WORKER: dict[str, Any] = {
     "oracles": {"threads": "ok", "epoll": "ok", "asyncio": "no symbols"},
     "runtime_span": [4096, 8192],
 }
-THREADS: list[list[Any]] = [
-    [at(0), 7, "S", 232, 5, 100, 0, 1],
-    [at(200), 7, "S", 230, 0, 200, 5, 2],
-    [at(0), 8, "S", 202, 4100, 100, 0, 1],
-    [at(800), 7, "S", 232, 5, 300, 5, 3],
-    [at(900), 8, "X", None, None, None, None, None],
+THREADS = [
+    ThreadRow(at(0), 7, "S", 232, 5, 100, 0),
+    ThreadRow(at(200), 7, "S", 230, 0, 200, 5),
+    ThreadRow(at(0), 8, "S", 202, 4100, 100, 0),
+    ThreadRow(at(800), 7, "S", 232, 5, 300, 5),
+    ThreadRow(at(900), 8, "X"),
 ]
-EPOLL: list[list[Any]] = [
-    [at(0), 5, "open", 1],
-    [at(300), 5, "ready", True],
-    [at(400), 5, "unread", [[6, 66, "tcp", 120, "127.0.0.1:8000", "127.0.0.1:50000", True]]],
-    [at(800), 5, "ready", False],
-    [at(950), 5, "closed", True],
+SOCKET = UnreadSocket(66, "tcp", 120, "127.0.0.1:8000", "127.0.0.1:50000", inbound=True)
+EPOLL = [
+    EpollOpened(at(0), 5, 1),
+    EpollReady(at(300), 5, is_ready=True),
+    EpollUnread(at(400), 5, (SOCKET,)),
+    EpollReady(at(800), 5, is_ready=False),
+    EpollClosed(at(950), 5),
 ]
-DUMP: dict[str, Any] = {
-    "at_ns": at(310),
-    "stacks": {"7": [[f.function, f.file, f.line] for f in HANDLER], "8": [["f", "x.py", None]]},
-    "gil_tid": 8,
-}
+DUMP = Dump(at(310), {7: HANDLER, 8: (Frame("f", "x.py"),)}, 8)
 SOURCES = {"/app/client.py": {41: "    time.sleep(backoff_s)"}}
 
 
@@ -66,9 +68,9 @@ def trace() -> str:
 def write(path: Path, worker: dict[str, Any] | None = None, **more: Any) -> Path:
     """A whole recording of one worker, as the capture writes it."""
     writer = Writer(str(path), META)
-    writer.start_stream("threads", 7, ("at_ns", "tid", "state"))
+    writer.start_stream("threads", 7, ThreadRow)
     writer.append("threads", 7, THREADS)
-    writer.start_stream("epoll", 7, ("at_ns", "epfd", "what", "value"))
+    writer.start_stream("epoll", 7, EpollRow)
     writer.append("epoll", 7, EPOLL)
     writer.append_dump(7, DUMP)
     writer.save_file("stacks/7-0.trace.json", trace())
@@ -132,12 +134,12 @@ def hostile(path: Path) -> Path:
     (path / "stacks/7-0.trace.json").write_text(
         own.show(200_000, 1, f"thread (7): {HOSTILE}", odd).end(999_000), "utf-8"
     )
-    row = dict(DUMP, stacks={"7": [[HOSTILE, HOSTILE, 3]]})
+    row = [at(310), {"7": [[HOSTILE, HOSTILE, 3]]}, 8]
     (path / "stacks/7.dumps.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
-    rows = [[at(400), 5, "unread", [[6, 66, "tcp", 120, HOSTILE, HOSTILE, True]]]]
-    with (path / "oracles/epoll/7.jsonl").open("r+", encoding="utf-8") as f:
-        text = f.read().replace(json.dumps(EPOLL[2], separators=(",", ":")), json.dumps(rows[0]))
-        f.seek(0)
-        f.write(text)
+    stream = path / "oracles/epoll/7.jsonl"
+    unread = ["unread", at(400), 5, [[66, "tcp", 120, HOSTILE, HOSTILE, True]]]
+    lines = stream.read_bytes().splitlines()
+    lines[3] = json.dumps(unread).encode()
+    stream.write_bytes(b"\n".join(lines) + b"\n")
     save_sources(str(path), {HOSTILE: {3: HOSTILE}})
     return path

@@ -177,8 +177,7 @@ def test_a_latent_wait_is_told_once_however_many_epolls_its_thread_polls() -> No
     shown, kernel = one_callback(NAP)
     rows = states((0, "epoll_wait 9"), (10, "epoll_wait 5"))
     late = tuple(
-        KernelState(s.at_ns + 20 * MS, s.state, s.syscall, s.arg0, s.ran_ns, 0, n + 2)
-        for n, s in enumerate(kernel[1])
+        KernelState(s.at_ns + 20 * MS, s.state, s.syscall, s.arg0, s.ran_ns, 0) for s in kernel[1]
     )
     record = worker(shown=shown, kernel={1: rows + late}, epolls=[OPEN, opened(0, 9, 2)])
     assert [s.latent for s in starvations(record)] == [True]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.examples.build import (
     GIL_WORD,
@@ -73,12 +73,12 @@ def test_unknown_time_is_left_out() -> None:
 
 def test_a_thread_that_happens_to_run_at_every_look_was_not_queued_in_between() -> None:
     """Short calls that block, one after the other: what the kernel credited as delay decides."""
-    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS, n) for n in range(31)]
+    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS) for n in range(31)]
     assert compose(rows, at(0), at(300)) == Composition(60 * MS, 30 * MS, 0, 210 * MS)
 
 
 def test_a_delay_that_is_not_credited_yet_counts() -> None:
-    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS, n) for n in range(11)]
+    rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS) for n in range(11)]
     rows += [replace(rows[-1], at_ns=at(200))]
     assert compose(rows, at(0), at(300)) == Composition(20 * MS, 210 * MS, 0, 70 * MS)
 
@@ -238,10 +238,10 @@ def test_who_wants_the_gil_wakes_to_ask_for_it() -> None:
     """On a busy machine it is seen runnable as often as waiting, but that is no blocking call."""
     rows = [*states((0, "epoll_wait 5"))]
     for n in range(30):
-        marks = (n * MS // 50, n * MS // 5, n)
+        marks = (n * MS // 50, n * MS // 5)
         rows.append(KernelState(at(1_000 + 20 * n), "R", None, None, *marks))
         rows.append(KernelState(at(1_012 + 20 * n), "S", 202, GIL_WORD, *marks))
-    rows.append(KernelState(at(1_600), "S", 232, 5, 30 * MS // 50, 6 * MS, 30))
+    rows.append(KernelState(at(1_600), "S", 232, 5, 30 * MS // 50, 6 * MS))
     record = worker(
         shown={1: [(0, END, POLL)]},
         kernel={1: tuple(rows)},
@@ -262,7 +262,7 @@ def crowded(kept: float) -> WorkerRecord:
         LoopEvent(at(0), 1, service=(0, 100)),
     ]
     for n in range(51):
-        marks = (n * ran_ns, n * kept_ns, n)
+        marks = (n * ran_ns, n * kept_ns)
         rows.append(KernelState(at(1_000 + 10 * n), "R", None, None, *marks))
         events.append(LoopEvent(at(1_000 + 10 * n), 1, service=(100 - 2 * n, 200 + 2 * n)))
     rows.append(replace(rows[-1], at_ns=at(1_510), state="S", syscall=232, arg0=5))

@@ -322,7 +322,7 @@ def test_pending_is_what_is_ready_and_not_polled(
 def test_at_most_one_owner_per_epoll(rows: list[tuple[int, int]]) -> None:
     kernel: dict[int, list[KernelState]] = {}
     for n, (tid, epfd) in enumerate(rows):
-        kernel.setdefault(tid, []).append(KernelState(at(n * 10), "S", 232, epfd, n, 0, n))
+        kernel.setdefault(tid, []).append(KernelState(at(n * 10), "S", 232, epfd, n, 0))
     record = worker(kernel=kernel, epolls=[opened(0, 5, 1), opened(0, 9, 2)])
     loops = find(record, END_NS, ARCH, set(), set())
     assert len({loop.epfd for loop in loops}) == len(loops)

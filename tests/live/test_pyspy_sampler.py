@@ -19,9 +19,8 @@ from waitspy.judge import timeline
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss, WorkerRecord
-from waitspy.model.threads import Interval, Segment
+from waitspy.model.threads import Dump, Interval, Segment
 from waitspy.recording.streams import Streams
-from waitspy.samplers import DumpResult
 from waitspy.samplers.pyspy import PySpySampler
 
 pytestmark = pytest.mark.ptrace
@@ -45,7 +44,7 @@ class Driver:
     sampler: PySpySampler
     folder: Path
     losses: list[Loss] = field(default_factory=list)
-    dumps: list[DumpResult] = field(default_factory=list)
+    dumps: list[Dump] = field(default_factory=list)
 
     def until(self, true: Callable[[], object], rate_hz: float = 100.0) -> None:
         deadline_s = time.monotonic() + _PATIENCE_S
@@ -205,11 +204,11 @@ def test_a_dump_has_all_threads_now(driver: Driver) -> None:
     driver.sampler.dump(asked_ns)
     driver.until(lambda: driver.dumps)
     (dump,) = driver.dumps
-    functions = {function for stack in dump.stacks.values() for function, _, _ in stack}
+    functions = {frame.function for stack in dump.stacks.values() for frame in stack}
     assert dump.at_ns == asked_ns
     assert {"count", "take_turns"} <= functions
     assert functions & {"ping", "pong"}
-    assert all(stack[0][0] in {"<module>", "Thread._bootstrap"} for stack in dump.stacks.values())
+    assert all(s[0].function in {"<module>", "Thread._bootstrap"} for s in dump.stacks.values())
 
 
 def test_a_process_that_has_ended_gives_what_was_seen(

@@ -13,6 +13,7 @@ import pytest
 from tests.examples.build import process
 from waitspy.oracles import Watched
 from waitspy.oracles.epolls import EpollOracle
+from waitspy.recording.epolls import EpollReady
 
 pytestmark = pytest.mark.ptrace
 
@@ -39,7 +40,7 @@ def test_io_that_no_thread_polls_for_is_due(epfd: int, watched: Watched) -> None
     oracle = EpollOracle()
     assert oracle.attach(watched) == "ok"
     rows = list(oracle.tick(watched, 0))
-    assert [0, epfd, "ready", True] in rows
+    assert EpollReady(0, epfd, is_ready=True) in rows
     assert watched.due
     oracle.detach(watched)
 

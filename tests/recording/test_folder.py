@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from waitspy.errors import RecordingError
+from waitspy.model.stacks import Frame
+from waitspy.model.threads import Dump
 from waitspy.recording import loading
 from waitspy.recording.folder import SCHEMA, Writer, save_sources
+from waitspy.recording.threads import ThreadRow
 
 META = {
     "clock": {"monotonic_ns": 5_000_000_000, "wall": "2026-01-02T03:04:05+00:00"},
@@ -23,7 +26,6 @@ META = {
     "tick_s": 0.01,
     "min_stall_s": 0.1,
 }
-COLUMNS = ("at_ns", "tid", "state")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,20 +50,25 @@ def test_a_new_recording_is_valid_at_once(folder: Path) -> None:
 
 def test_a_stream_has_a_start_its_rows_and_an_end(folder: Path) -> None:
     writer = Writer(str(folder), META)
-    writer.start_stream("threads", 7, COLUMNS)
-    writer.append("threads", 7, [[1, 7, "S"], [2, 7, "R"]])
+    writer.start_stream("threads", 7, ThreadRow)
+    writer.append("threads", 7, [ThreadRow(1, 7, "S"), ThreadRow(2, 7, "R", ran_ns=5)])
     writer.end_stream("threads", 7, "exited")
     assert lines(folder / "oracles/threads/7.jsonl") == [
-        {"type": "start", "oracle": "threads", "pid": 7, "columns": list(COLUMNS)},
-        [1, 7, "S"],
-        [2, 7, "R"],
+        {
+            "type": "start",
+            "oracle": "threads",
+            "pid": 7,
+            "columns": list(ThreadRow.__struct_fields__),
+        },
+        [1, 7, "S", None, None, None, None],
+        [2, 7, "R", None, None, 5, None],
         {"type": "end", "why": "exited"},
     ]
 
 
 def test_a_stream_that_was_ended_is_not_ended_again(folder: Path) -> None:
     writer = Writer(str(folder), META)
-    writer.start_stream("threads", 7, COLUMNS)
+    writer.start_stream("threads", 7, ThreadRow)
     writer.end_stream("threads", 7, "exited")
     writer.end_stream("threads", 7, "again")
     writer.end_stream("epoll", 8, "never opened")
@@ -73,43 +80,44 @@ def test_a_stream_that_was_ended_is_not_ended_again(folder: Path) -> None:
 def test_a_pid_that_comes_back_continues_its_stream(folder: Path) -> None:
     writer = Writer(str(folder), META)
     for n in range(2):
-        writer.start_stream("threads", 7, COLUMNS)
-        writer.append("threads", 7, [[n, 7, "S"]])
+        writer.start_stream("threads", 7, ThreadRow)
+        writer.append("threads", 7, [ThreadRow(n, 7, "S")])
         writer.end_stream("threads", 7, "exited")
-    assert [row for row in lines(folder / "oracles/threads/7.jsonl") if isinstance(row, list)] == [
-        [0, 7, "S"],
-        [1, 7, "S"],
-    ]
+    rows = [row for row in lines(folder / "oracles/threads/7.jsonl") if isinstance(row, list)]
+    assert [row[:3] for row in rows] == [[0, 7, "S"], [1, 7, "S"]]
 
 
 def test_rows_are_on_disk_after_a_flush(folder: Path) -> None:
     writer = Writer(str(folder), META)
-    writer.start_stream("threads", 7, COLUMNS)
-    writer.append("threads", 7, [[1, 7, "S"]])
+    writer.start_stream("threads", 7, ThreadRow)
+    writer.append("threads", 7, [ThreadRow(1, 7, "S")])
     writer.flush()
-    assert lines(folder / "oracles/threads/7.jsonl")[-1] == [1, 7, "S"]
+    assert lines(folder / "oracles/threads/7.jsonl")[-1] == [1, 7, "S", None, None, None, None]
     writer.close()
 
 
-def test_hostile_text_is_written_as_one_line_of_ascii(folder: Path) -> None:
+def test_hostile_text_is_written_as_one_line_of_utf_8(folder: Path) -> None:
     hostile = "two\nlines\u2028and \ud800 \x1b[31m"
     writer = Writer(str(folder), META)
-    writer.start_stream("threads", 7, COLUMNS)
-    writer.append("threads", 7, [[1, 7, hostile]])
-    writer.append_dump(7, {"at_ns": 1, "stacks": {"7": [[hostile, hostile, 1]]}})
+    writer.start_stream("threads", 7, ThreadRow)
+    writer.append("threads", 7, [ThreadRow(1, 7, hostile), ThreadRow(2, 7, "S")])
+    writer.append_dump(7, Dump(1, {7: (Frame(hostile, hostile, 1),)}))
     writer.meta["target"] = hostile
     writer.close()
-    for name in ("oracles/threads/7.jsonl", "stacks/7.dumps.jsonl", "meta.json"):
-        assert (folder / name).read_bytes().isascii()
-    assert lines(folder / "oracles/threads/7.jsonl")[1] == [1, 7, hostile]
-    assert len(lines(folder / "stacks/7.dumps.jsonl")) == 1
+    told = hostile.replace("\ud800", "?")
+    rows = (folder / "oracles/threads/7.jsonl").read_bytes().decode("utf-8").split("\n")
+    assert [json.loads(row)[:3] for row in rows[1:3]] == [[1, 7, told], [2, 7, "S"]]
+    (dump, nothing) = (folder / "stacks/7.dumps.jsonl").read_bytes().decode("utf-8").split("\n")
+    assert json.loads(dump) == [1, {"7": [[told, told, 1]]}, None]
+    assert nothing == ""
+    assert (folder / "meta.json").read_bytes().isascii()
 
 
 def test_closing_ends_everything_and_gives_the_reserve_back(folder: Path) -> None:
     writer = Writer(str(folder), META)
     assert (folder / "reserve").stat().st_size > 100_000
-    writer.start_stream("threads", 7, COLUMNS)
-    writer.start_stream("epoll", 7, COLUMNS)
+    writer.start_stream("threads", 7, ThreadRow)
+    writer.start_stream("epoll", 7, ThreadRow)
     writer.close()
     assert not (folder / "reserve").exists()
     assert json.loads((folder / "meta.json").read_text("utf-8"))["end"] is True
@@ -156,16 +164,17 @@ def test_a_place_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) 
 FULL_DISK = """
 import json, resource, sys
 from waitspy.recording.folder import Writer
+from waitspy.recording.threads import ThreadRow
 meta = json.loads(sys.argv[2])
 meta["workers"] = [dict(pid=7, ppid=1, role="worker", command="x", start_ticks=1, attached_ns=0,
                         oracles={"threads": "ok"})]
 writer = Writer(sys.argv[1], meta)
-writer.start_stream("threads", 7, ["a"])
+writer.start_stream("threads", 7, ThreadRow)
 # No file may grow beyond this: writing then fails as on a full disk (setrlimit(2), EFBIG).
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 try:
     for n in range(10_000):
-        writer.append("threads", 7, [[n * 10**7, 7, "S", 202, 1, n, 0, n]])
+        writer.append("threads", 7, [ThreadRow(n * 10**7, 7, "S", 202, 1, n, 0)])
         writer.flush()
 except OSError as error:
     writer.meta["losses"] = [dict(what="the rest", why=error.strerror, remedy="free some space")]
@@ -188,14 +197,15 @@ def test_what_was_written_before_the_disk_was_full_is_kept(folder: Path) -> None
 KILLED = """
 import json, os, signal, sys
 from waitspy.recording.folder import Writer
+from waitspy.recording.threads import ThreadRow
 meta = json.loads(sys.argv[2])
 meta["workers"] = [dict(pid=7, ppid=1, role="worker", command="x", start_ticks=1, attached_ns=0,
                         oracles={"threads": "ok"})]
 writer = Writer(sys.argv[1], meta)
-writer.start_stream("threads", 7, ["a"])
-writer.append("threads", 7, [[n * 10**7, 7, "S", 202, 1, n, 0, n] for n in range(1000)])
+writer.start_stream("threads", 7, ThreadRow)
+writer.append("threads", 7, [ThreadRow(n * 10**7, 7, "S", 202, 1, n, 0) for n in range(1000)])
 writer.flush()
-writer.append("threads", 7, [[n * 10**7, 7, "S", 202, 1, n, 0, n] for n in range(1000, 1010)])
+writer.append("threads", 7, [ThreadRow(n * 10**7, 7, "S", 202, 1, n, 0) for n in range(1000, 1010)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -225,7 +235,7 @@ def test_sources_that_cannot_be_saved_are_left_out(tmp_path: Path) -> None:
 
 def test_a_recording_may_be_moved(folder: Path, tmp_path: Path) -> None:
     writer = Writer(str(folder), META)
-    writer.start_stream("threads", 7, COLUMNS)
+    writer.start_stream("threads", 7, ThreadRow)
     writer.close()
     for path in folder.rglob("*"):
         path.chmod(path.stat().st_mode & ~stat.S_IWUSR)

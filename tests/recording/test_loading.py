@@ -56,13 +56,13 @@ def test_a_workers_streams_become_values(whole: Path) -> None:
     assert record.runtime_span == (4096, 8192)
     assert record.states == {
         7: (
-            KernelState(at(0), "S", 232, 5, 100, 0, 1),
-            KernelState(at(200), "S", 230, 0, 200, 5, 2),
-            KernelState(at(800), "S", 232, 5, 300, 5, 3),
+            KernelState(at(0), "S", 232, 5, 100, 0),
+            KernelState(at(200), "S", 230, 0, 200, 5),
+            KernelState(at(800), "S", 232, 5, 300, 5),
         ),
-        8: (KernelState(at(0), "S", 202, 4100, 100, 0, 1), KernelState(at(900), "X", gone=True)),
+        8: (KernelState(at(0), "S", 202, 4100, 100, 0), KernelState(at(900), "X")),
     }
-    socket = UnreadSocket(6, 66, "tcp", 120, "127.0.0.1:8000", "127.0.0.1:50000", inbound=True)
+    socket = UnreadSocket(66, "tcp", 120, "127.0.0.1:8000", "127.0.0.1:50000", inbound=True)
     assert record.epolls == (
         EpollEvent(at(0), 5, share=1),
         EpollEvent(at(300), 5, ready=True),
@@ -178,9 +178,9 @@ def test_another_programs_meta_is_refused(whole: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "schema", ["waitspy.recording/2", "waitspy.recording/1.1", "waitspy.recording/"]
+    "schema", ["waitspy.recording/1", "waitspy.recording/3", "waitspy.recording/"]
 )
-def test_a_newer_schema_is_refused_by_name(whole: Path, schema: str) -> None:
+def test_another_schema_is_refused_by_name(whole: Path, schema: str) -> None:
     change(whole, schema=schema)
     error = refused(whole)
     assert schema in str(error)

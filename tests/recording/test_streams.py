@@ -147,7 +147,7 @@ def test_of_two_torn_streams_the_earlier_end_counts(whole: Path) -> None:
         stream = whole / f"oracles/{oracle}/7.jsonl"
         rows = stream.read_bytes().splitlines(keepends=True)[:kept]
         stream.write_bytes(b"".join(rows))
-        ends[oracle] = json.loads(rows[-1])[0]
+        ends[oracle] = next(n for n in json.loads(rows[-1]) if isinstance(n, int))
     assert ends == {"threads": at(200), "epoll": at(800)}
     (record,) = load(whole).workers
     assert record.gone_ns == at(200)
@@ -166,7 +166,7 @@ def test_zeros_at_the_end_of_a_file_after_a_crash_are_a_cut(whole: Path) -> None
 def test_rows_after_an_end_belong_to_the_next_process_of_that_pid(whole: Path) -> None:
     stream = whole / "oracles/threads/7.jsonl"
     with stream.open("a", encoding="utf-8") as f:
-        f.write(json.dumps([at(960), 7, "R", None, None, 400, 5, 4]) + "\n")
+        f.write(json.dumps([at(960), 7, "R", None, None, 400, 5]) + "\n")
     recording = load(whole)
     assert len(recording.workers[0].states[7]) == 4
     assert "end of oracle threads of pid 7" in whats(recording)  # it lacks the second end
@@ -175,11 +175,28 @@ def test_rows_after_an_end_belong_to_the_next_process_of_that_pid(whole: Path) -
 def test_odd_rows_are_counted_not_guessed(whole: Path) -> None:
     stream = whole / "oracles/epoll/7.jsonl"
     rows = stream.read_text("utf-8").splitlines()
-    rows[1:1] = ['[1, 5, "new thing", 3]', "[1]", '[1, 5, "open", "x"]']
+    rows[1:1] = ['["new thing", 1, 5, 3]', "[1]", '["open", 1, 5, "x"]', '["ready", 1, 5, tru]']
     stream.write_text("\n".join(rows) + "\n", "utf-8")
     recording = load(whole)
     assert len(recording.workers[0].epolls) == len(EPOLL)
-    assert whats(recording) == {"3 of the epoll rows of pid 7"}
+    assert whats(recording) == {"4 of the epoll rows of pid 7"}
+
+
+def test_a_dump_that_cannot_be_read_costs_itself_only(whole: Path) -> None:
+    name = whole / "stacks/7.dumps.jsonl"
+    whole_line = name.read_bytes()
+    name.write_bytes(b"[1]\n" + whole_line + whole_line[:20])
+    recording = load(whole)
+    assert len(recording.workers[0].dumps) == 1
+    assert whats(recording) == {"2 of the dumps of pid 7"}
+
+
+def test_a_process_that_calls_exec_has_two_starts_in_one_stream(whole: Path) -> None:
+    stream = whole / "oracles/epoll/7.jsonl"
+    stream.write_bytes(stream.read_bytes() * 2)
+    recording = load(whole)
+    assert len(recording.workers[0].epolls) == 2 * len(EPOLL)
+    assert recording.losses == ()
 
 
 # --- properties -------------------------------------------------------------------------------------

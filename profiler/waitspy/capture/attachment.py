@@ -11,6 +11,7 @@ from waitspy.capture import budget
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
+from waitspy.model.threads import Dump
 from waitspy.oracles import Oracle, Watched
 from waitspy.recording.folder import Writer
 from waitspy.remote import native_ids
@@ -152,7 +153,7 @@ class Attachment:
             if state == "ok":
                 self._missing.remove(oracle)
                 self._oracles.append(oracle)
-                self._writer.start_stream(oracle.name, self.pid, oracle.columns)
+                self._writer.start_stream(oracle.name, self.pid, oracle.rows)
 
     def _give_up(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
         """Goes on without an oracle that failed; from then on nothing is claimed of the worker."""
@@ -203,6 +204,6 @@ class Attachment:
         for dump in status.dumps:
             if self._renamed:
                 tids = {tid: tid for tid in self._watched.tids} | self._tids
-                dump.stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
-                dump.gil_tid = tids.get(dump.gil_tid or 0)
-            self._writer.append_dump(self.pid, vars(dump))
+                stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
+                dump = Dump(dump.at_ns, stacks, tids.get(dump.gil_tid or 0))  # noqa: PLW2901
+            self._writer.append_dump(self.pid, dump)

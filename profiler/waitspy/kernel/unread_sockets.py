@@ -64,7 +64,6 @@ class Sockets:
                 kind = "listener"
             found.append(
                 UnreadSocket(
-                    inodes[row.inode],
                     row.inode,
                     kind,
                     row.rx_queue,
@@ -74,7 +73,7 @@ class Sockets:
                     self._diag.read_bytes(row) if kind == "tcp" and self._diag else None,
                 )
             )
-        return tuple(sorted(found, key=lambda s: s.fd))
+        return tuple(sorted(found, key=lambda s: inodes[s.inode]))
 
     def _listening(self) -> frozenset[int]:
         """Ports that somebody in the process's network namespace listens on, kept for a while."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class UnreadSocket:
+
+class UnreadSocket(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A socket of a loop that holds data, connections to accept or an end-of-file, not yet read.
 
     ``size`` is in bytes, or connections for a listener; ``inbound`` says that its local port is
@@ -15,7 +16,6 @@ class UnreadSocket:
     read from a connection so far: it grows when, and only when, the connection is served.
     """
 
-    fd: int
     inode: int
     kind: Literal["tcp", "listener", "eof"]
     size: int

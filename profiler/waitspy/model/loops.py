@@ -1,12 +1,13 @@
-"""What event loop objects said of themselves, as recorded: part of the vocabulary of model.py."""
+"""What event loop objects said of themselves, as recorded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class LoopFacts:
+
+class LoopFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an event loop object says of itself; ``how`` the owning thread is known (or None)."""
 
     kind: str
@@ -16,8 +17,7 @@ class LoopFacts:
     closed: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class LateTimer:
+class LateTimer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An overdue timer; ``guards`` says that it limits the time of something else."""
 
     due_ns: int
@@ -26,13 +26,11 @@ class LateTimer:
     guards: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LoopWork:
+class LoopWork(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The work that waited on a loop when it was looked at.
 
     ``ready`` callbacks, the first of them as (name, ``file:line``, whether it is a task that can
-    run); ``overdue`` timers (None when
-    they cannot be read), the oldest of them in ``late``.
+    run); ``overdue`` timers (None when they cannot be read), the oldest of them in ``late``.
     """
 
     ready: int
@@ -51,6 +49,5 @@ class LoopEvent:
     at_ns: int
     loop: int
     facts: LoopFacts | None = None
-    gone: bool = False
     service: tuple[int, int] | None = None
     work: LoopWork | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class PoolInfo:
+
+class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One pool: an executor of concurrent.futures, or AnyIO's limiter (its threads are not known).
 
     ``size`` is how many threads it may have, None when unlimited or not known. ``role`` is
@@ -21,8 +22,7 @@ class PoolInfo:
     tids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PoolWaits:
+class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A look at a pool whose queue did not move: the first items as (name, ``file:line``).
 
     ``on_itself`` are its threads that hold the future of an item which only this pool can run.

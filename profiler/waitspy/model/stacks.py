@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One Python frame; ``file`` is the path inside the target, ``line`` None when not known."""
 
     function: str

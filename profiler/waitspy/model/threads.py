@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from waitspy.model.stacks import Stack
 
 
@@ -17,14 +19,13 @@ class Interval:
     stack: Stack
 
 
-@dataclass(frozen=True, slots=True)
-class KernelState:
+class KernelState(msgspec.Struct, frozen=True, gc=False):
     """What the kernel said of a thread at one tick; it holds until the next one of that thread.
 
     ``state`` is the letter of /proc/PID/task/TID/stat (R S D T t Z X). ``syscall`` is the number
     the thread is blocked in, None while it runs; ``arg0`` its first argument. ``ran_ns`` and
     ``queued_ns`` are schedstat's fields 1 and 2: time on the CPU and time runnable without it
-    (credited when it gets the CPU). ``gone`` marks the tick at which the thread no longer existed.
+    (credited when it gets the CPU).
     """
 
     at_ns: int
@@ -33,12 +34,14 @@ class KernelState:
     arg0: int | None = None
     ran_ns: int | None = None
     queued_ns: int | None = None
-    switches: int | None = None
-    gone: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """The thread no longer existed at that tick."""
+        return self.state == "X"
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The stacks of all threads of one process at one instant; ``gil_tid`` held the GIL."""
 
     at_ns: int

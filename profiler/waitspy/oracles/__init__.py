@@ -1,20 +1,19 @@
 """The sources of pending work, behind one Protocol; one file per source.
 
-An oracle watches all workers. What it sees goes as rows into
-``oracles/<name>/<pid>.jsonl``; the first line of that file names the columns. It emits changes
-only: a row holds until the next one about the same thing.
+An oracle watches all workers. What it sees goes as rows into ``oracles/<name>/<pid>.jsonl``; their
+types are in ``recording/``. It emits changes only: a row holds until the next one about the same
+thing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from waitspy.model.processes import Worker
+from waitspy.recording.rows import Row, RowType
 from waitspy.remote.reader import Reader
-
-Row = list[Any]
 
 
 @dataclass
@@ -49,10 +48,10 @@ class Watched:
 
 
 class Oracle(Protocol):
-    """Watches one kind of pending work in every worker."""
+    """Watches one kind of pending work in every worker; ``rows`` is the type of what it tells."""
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
+    rows: ClassVar[RowType]
 
     def attach(self, watched: Watched) -> str:
         """Starts to watch a worker: ``"ok"``, or why that is not possible there."""

@@ -12,12 +12,20 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from waitspy.kernel import descriptors, unread_sockets
 from waitspy.model.clock import NS
-from waitspy.oracles import Row, Watched
+from waitspy.oracles import Watched
+from waitspy.recording.epolls import (
+    EpollClosed,
+    EpollOpened,
+    EpollReady,
+    EpollRow,
+    EpollUnread,
+)
+from waitspy.recording.rows import RowType
 
 _ONSET_NS = 50_000_000  # half the default --min-stall: soon enough to look, rare when healthy
 _LOOK_NS = 100_000_000  # how often the sockets behind a wait are looked up
@@ -50,7 +58,7 @@ class EpollOracle:
     """Watches the epoll descriptors of all workers."""
 
     name: ClassVar[str] = "epoll"
-    columns: ClassVar[tuple[str, ...]] = ("at_ns", "epfd", "what", "value")
+    rows: ClassVar[RowType] = EpollRow
 
     def __init__(self) -> None:
         self._processes: dict[int, _Process] = {}
@@ -71,7 +79,7 @@ class EpollOracle:
         self._processes[watched.pid] = _Process(sockets=unread_sockets.Sockets(watched.pid))
         return "ok"
 
-    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[EpollRow]:
         """Rows when an epoll appears, closes, turns ready or not, and for what waits in it."""
         process = self._processes.get(watched.pid)
         if process is None:
@@ -89,7 +97,7 @@ class EpollOracle:
                 epoll.ready_since_ns = now_ns if is_ready else None
                 epoll.onset_told = False
                 epoll.next_look_ns = now_ns + _ONSET_NS
-                yield [now_ns, epfd, "ready", is_ready]
+                yield EpollReady(now_ns, epfd, is_ready)
             if not is_ready:
                 continue
             watched.due = True  # also while polled: a thread that is woken may not get the CPU
@@ -114,7 +122,7 @@ class EpollOracle:
 
     def _rescan(
         self, watched: Watched, process: _Process, now_ns: int, unknown: set[int]
-    ) -> Iterator[Row]:
+    ) -> Iterator[EpollRow]:
         began_ns = time.thread_time_ns()
         try:
             fds = descriptors.epoll_fds(watched.pid)
@@ -126,7 +134,7 @@ class EpollOracle:
                 process.poller.unregister(epoll.duplicate)
                 os.close(epoll.duplicate)
                 del process.epolls[epfd]
-                yield [now_ns, epfd, "closed", True]
+                yield EpollClosed(now_ns, epfd)
         for epfd in sorted(set(fds) | unknown):
             if epfd in process.epolls:
                 continue
@@ -136,7 +144,7 @@ class EpollOracle:
                 continue
             process.epolls[epfd] = _Epoll(duplicate, self._share(duplicate))
             process.poller.register(duplicate, select.POLLIN)
-            yield [now_ns, epfd, "open", process.epolls[epfd].share]
+            yield EpollOpened(now_ns, epfd, process.epolls[epfd].share)
         spent_ns = time.thread_time_ns() - began_ns
         process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _RESCAN_SHARE))
 
@@ -150,15 +158,14 @@ class EpollOracle:
         self._shares += 1
         return self._shares
 
-    def _look(self, process: _Process, epfd: int, epoll: _Epoll, now_ns: int) -> Iterator[Row]:
+    def _look(self, process: _Process, epfd: int, epoll: _Epoll, now_ns: int) -> Iterator[EpollRow]:
         assert process.sockets is not None
         began_ns = time.thread_time_ns()
         found = process.sockets.unread(epfd)
         spent_ns = time.thread_time_ns() - began_ns
         epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
         if found is not None:
-            rows = [list(astuple(s)) for s in found]
-            yield [now_ns, epfd, "unread", rows]
+            yield EpollUnread(now_ns, epfd, found)
 
 
 def _still(pid: int, epfd: int, duplicate: int) -> bool:

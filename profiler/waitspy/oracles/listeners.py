@@ -17,7 +17,15 @@ from typing import ClassVar
 from waitspy.kernel import nettable, procfs
 from waitspy.kernel.sockdiag import Listening, SockDiag
 from waitspy.model.clock import NS
-from waitspy.oracles import Row, Watched
+from waitspy.oracles import Watched
+from waitspy.recording.listeners import (
+    ListenerAccepted,
+    ListenerClosed,
+    ListenerFound,
+    ListenerRow,
+    ListenerWaiting,
+)
+from waitspy.recording.rows import RowType
 
 _ONSET_NS = 50_000_000
 _IDLE_NS = 50_000_000  # between looks while nothing waits
@@ -53,7 +61,7 @@ class BacklogOracle:
     """Watches the listening sockets of all workers."""
 
     name: ClassVar[str] = "backlog"
-    columns: ClassVar[tuple[str, ...]] = ("at_ns", "inode", "what", "value")
+    rows: ClassVar[RowType] = ListenerRow
 
     def __init__(self) -> None:
         self._processes: dict[int, _Process] = {}
@@ -77,7 +85,7 @@ class BacklogOracle:
         self._processes[watched.pid] = _Process(namespace)
         return "ok"
 
-    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[ListenerRow]:
         """Rows for listening sockets that appeared or closed, and for how many wait in them."""
         process = self._processes.get(watched.pid)
         if process is None:
@@ -121,7 +129,7 @@ class BacklogOracle:
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
-    def _rescan(self, process: _Process, pid: int, now_ns: int) -> Iterator[Row]:
+    def _rescan(self, process: _Process, pid: int, now_ns: int) -> Iterator[ListenerRow]:
         began_ns = time.thread_time_ns()
         listening = process.namespace.listening
         held = {inode: fd for fd, inode in _sockets(pid).items() if inode in listening}
@@ -130,26 +138,27 @@ class BacklogOracle:
         for inode in process.fds.keys() - held.keys():
             process.told.pop(inode, None)
             process.since_ns.pop(inode, None)
-            yield [now_ns, inode, "closed", True]
+            yield ListenerClosed(now_ns, inode)
         for inode in held.keys() - process.fds.keys():
-            yield [now_ns, inode, "listens", [listening[inode].name, held[inode]]]
+            yield ListenerFound(now_ns, inode, listening[inode].name, held[inode])
         process.fds = held
 
     def _waiting(
         self, process: _Process, watched: Watched, found: Listening, now_ns: int
-    ) -> Iterator[Row]:
+    ) -> Iterator[ListenerRow]:
         inode = found.inode
         teller = process.namespace.teller.setdefault(inode, watched.pid)
         if teller == watched.pid and process.told.get(inode, 0) != found.waiting:
             process.told[inode] = found.waiting
-            yield [process.namespace.at_ns, inode, "waiting", found.waiting]
+            yield ListenerWaiting(process.namespace.at_ns, inode, found.waiting)
         if not found.waiting:
             process.since_ns.pop(inode, None)
             return
         since_ns = process.since_ns.setdefault(inode, now_ns)
         if now_ns >= max(since_ns + _ONSET_NS, process.next_look_ns):
             watched.onset = True
-            yield [now_ns, inode, "accepted", self._accepted(process, watched.pid, found, now_ns)]
+            accepted = self._accepted(process, watched.pid, found, now_ns)
+            yield ListenerAccepted(now_ns, inode, accepted)
 
     def _accepted(self, process: _Process, pid: int, found: Listening, now_ns: int) -> int | None:
         """How many connections that came in there the process holds; None when not known."""

@@ -11,14 +11,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from waitspy.model.clock import NS
-from waitspy.oracles import Row, Watched
+from waitspy.model.loops import LateTimer, LoopFacts, LoopWork
+from waitspy.oracles import Watched
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
+from waitspy.recording.loops import LoopFound, LoopRow, LoopServed, LoopWaiting
+from waitspy.recording.rows import RowType
+from waitspy.remote import values
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
-from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Timer
+from waitspy.remote.values import Callback, LoopSnapshot, Service, Timer
 
 _QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
@@ -35,12 +39,12 @@ class _Loop:
     that something waits.
     """
 
-    facts: LoopFacts
+    facts: values.LoopFacts
     service: Service | None = None
     quiet_since_ns: int = 0
     late_since_ns: int = -1
     next_look_ns: int = 0
-    told: tuple[Any, ...] = ()
+    told: LoopFacts | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ class LoopsOracle:
     """Watches the event loops of all workers."""
 
     name: ClassVar[str] = "asyncio"
-    columns: ClassVar[tuple[str, ...]] = ("at_ns", "loop", "what", "value")
+    rows: ClassVar[RowType] = LoopRow
 
     def __init__(self) -> None:
         self._processes: dict[int, _Process] = {}
@@ -68,7 +72,7 @@ class LoopsOracle:
         self._processes[watched.pid] = _Process(reader)
         return "ok"
 
-    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[LoopRow]:
         """Rows for loops that appeared, changed hands, ran callbacks or have work overdue."""
         process = self._processes.get(watched.pid)
         if process is None:
@@ -103,30 +107,29 @@ class LoopsOracle:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
 
-    def _rescan(self, process: _Process, now_ns: int) -> Iterator[Row]:
+    def _rescan(self, process: _Process, now_ns: int) -> Iterator[LoopRow]:
         began_ns = time.thread_time_ns()
         found = {facts.address: facts for facts in process.reader.loops()}
         spent_ns = time.thread_time_ns() - began_ns
         process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _SHARE))
         for address in process.loops.keys() - found.keys():
             del process.loops[address]
-            yield [now_ns, address, "gone", True]
         for address, facts in found.items():
             loop = process.loops.get(address)
             if loop is None:
                 loop = process.loops[address] = _Loop(facts, quiet_since_ns=now_ns)
             loop.facts = facts
-            told = (facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed)
+            told = LoopFacts(facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed)
             if told != loop.told:
                 loop.told = told
-                yield [now_ns, address, "loop", list(told)]
+                yield LoopFound(now_ns, address, told)
 
 
-def _polls(facts: LoopFacts, watched: Watched) -> bool:
+def _polls(facts: values.LoopFacts, watched: Watched) -> bool:
     return facts.epfd is not None and facts.epfd in watched.polling.values()
 
 
-def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
+def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
     if loop.facts.ready is None or loop.facts.closed:
         return
     service = reader.service(loop.facts)
@@ -135,10 +138,10 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
         loop.service = service
         if before is None or service.served_since(before) != 0:
             loop.quiet_since_ns = now_ns
-        yield [now_ns, loop.facts.address, "service", [service.ready, service.state]]
+        yield LoopServed(now_ns, loop.facts.address, service.ready, service.state)
 
 
-def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
+def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
     if loop.facts.closed or loop.facts.ready is None:
         return
     began_ns = time.thread_time_ns()
@@ -155,27 +158,23 @@ def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[Row]:
         due_ns = int(timers.next_due_s * NS) + _QUIET_NS
         loop.next_look_ns = max(loop.next_look_ns, min(due_ns, now_ns + NS))
     if snapshot.ready or (timers is not None and timers.overdue):
-        yield [snapshot.at_ns, loop.facts.address, "work", _work(snapshot)]
+        yield LoopWaiting(snapshot.at_ns, loop.facts.address, _work(snapshot))
 
 
-def _work(snapshot: LoopSnapshot) -> dict[str, Any]:
+def _work(snapshot: LoopSnapshot) -> LoopWork:
+    first = tuple((*_named(one), one.task is not None) for one in snapshot.first)
     timers = snapshot.timers
-    row: dict[str, Any] = {
-        "ready": snapshot.ready,
-        "state": snapshot.state,
-        "first": [[*_named(one), one.task is not None] for one in snapshot.first],
-    }
-    if timers is not None:
-        row["overdue"] = timers.overdue
-        row["late"] = [_late(timer) for timer in timers.late]
-    return row
+    if timers is None:
+        return LoopWork(snapshot.ready, first, None, ())
+    late = tuple(_late(timer) for timer in timers.late)
+    return LoopWork(snapshot.ready, first, timers.overdue, late)
 
 
-def _late(timer: Timer) -> list[Any]:
+def _late(timer: Timer) -> LateTimer:
     name, where = _named(timer.callback)
     if timer.task is not None:
         name, where = task_name(timer.task, name), task_place(timer.task) or where
-    return [round(timer.due_s * NS), name, where, timer.guards]
+    return LateTimer(round(timer.due_s * NS), name, where, timer.guards)
 
 
 def _named(callback: Callback) -> tuple[str, str | None]:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from waitspy.model.clock import NS
-from waitspy.oracles import Row, Watched
+from waitspy.model.pools import PoolInfo, PoolWaits
+from waitspy.oracles import Watched
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
+from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
+from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import Callback, LimiterFacts, PoolFacts, TaskFacts
@@ -33,7 +36,7 @@ class _Queue:
     """
 
     facts: PoolFacts | LimiterFacts
-    told: tuple[Any, ...]
+    told: PoolInfo
     items: tuple[int, ...] = ()
     taken: int = 0
     head_since_ns: int = 0
@@ -57,7 +60,7 @@ class PoolsOracle:
     """Watches the thread pools of all workers."""
 
     name: ClassVar[str] = "pools"
-    columns: ClassVar[tuple[str, ...]] = ("at_ns", "pool", "what", "value")
+    rows: ClassVar[RowType] = PoolRow
 
     def __init__(self) -> None:
         self._processes: dict[int, _Process] = {}
@@ -70,7 +73,7 @@ class PoolsOracle:
         self._processes[watched.pid] = _Process(reader)
         return "ok"
 
-    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
         """Rows for pools that appeared, items that came or were taken, and what waits."""
         process = self._processes.get(watched.pid)
         if process is None:
@@ -109,7 +112,7 @@ def _wants_scan(process: _Process, watched: Watched, now_ns: int) -> bool:
     return now_ns >= process.soonest_scan_ns and watched.tids != process.tids
 
 
-def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
+def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     found: dict[int, PoolFacts | LimiterFacts] = {p.queue: p for p in process.reader.pools()}
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
@@ -119,12 +122,12 @@ def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
     process.next_scan_ns = max(now_ns + _RESCAN_NS, process.soonest_scan_ns)
     for key in process.queues.keys() - found.keys():
         del process.queues[key]
-        yield [now_ns, key, "gone", True]
+        yield PoolGone(now_ns, key)
     for key, facts in found.items():
         told = _told(facts)
         queue = process.queues.get(key)
         if queue is None or queue.told != told:
-            yield [now_ns, key, "pool", list(told)]
+            yield PoolFound(now_ns, key, told)
         if queue is None:
             process.queues[key] = _Queue(facts, told)
         else:
@@ -138,13 +141,13 @@ def _limiters(reader: Reader) -> tuple[LimiterFacts, ...]:
         return ()
 
 
-def _told(facts: PoolFacts | LimiterFacts) -> tuple[Any, ...]:
+def _told(facts: PoolFacts | LimiterFacts) -> PoolInfo:
     if isinstance(facts, LimiterFacts):
-        return "limiter", None, None, facts.total, ()
-    return "executor", facts.prefix, facts.role, facts.max_workers, facts.tids
+        return PoolInfo("limiter", None, None, facts.total, ())
+    return PoolInfo("executor", facts.prefix, facts.role, facts.max_workers, facts.tids)
 
 
-def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
+def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     facts = queue.facts
     waiting = isinstance(facts, LimiterFacts)
@@ -158,7 +161,7 @@ def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]
         queue.next_look_ns = 0
     queue.taken += _taken(queue.items, items, any_order=waiting)
     queue.items = items
-    yield [now_ns, key, "queue", [len(items), queue.taken]]
+    yield PoolQueue(now_ns, key, len(items), queue.taken)
 
 
 def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int:
@@ -175,20 +178,18 @@ def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int
     return first if tuple(before[first:]) == tuple(now[:kept]) else len(before)
 
 
-def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Row]:
+def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     queue.looked = True
-    row: dict[str, Any] = {}
+    waits: PoolWaits | None = None
     found = _find(reader, key, queue.facts)
     if found is not None and found.head == queue.items[0]:
-        row = {"first": [_named(one) for one in found.first]}
-        if isinstance(found, PoolFacts):
-            stuck = reader.waiting_on_itself(found)
-            row["on_itself"] = sorted(stuck)
+        stuck = reader.waiting_on_itself(found) if isinstance(found, PoolFacts) else ()
+        waits = PoolWaits(tuple(_named(one) for one in found.first), tuple(sorted(stuck)))
     spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
-    if row:
-        yield [now_ns, key, "waits", row]
+    if waits is not None:
+        yield PoolStuck(now_ns, key, waits)
 
 
 def _find(

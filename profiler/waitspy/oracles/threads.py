@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from waitspy.model import syscalls
-from waitspy.oracles import Row, Watched
+from waitspy.oracles import Watched
+from waitspy.recording.rows import RowType
+from waitspy.recording.threads import ThreadRow
 
 _RESERVED_FDS = 100
 
@@ -53,13 +55,21 @@ def _spare_fds() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVED_FDS
 
 
+_Said = tuple[str, int | None, int | None, int | None, int | None]
+"""What a row says beside its time and thread."""
+
+
 @dataclass(slots=True)
 class _Thread:
-    """One thread's files and its last row without the time."""
+    """One thread's files, how much it had run when they were read, and its last row.
+
+    ``marks`` has the number of switches, too, which is in no row: that there is another row, though
+    the same, says that it has run.
+    """
 
     files: _Files
     marks: bytes = b""
-    last: tuple[object, ...] = ()
+    last: tuple[bytes, _Said] | None = None
     runnable: bool = True
 
 
@@ -74,9 +84,7 @@ class ThreadsOracle:
     """Watches the threads of all workers; a thread that did not run costs one read."""
 
     name: ClassVar[str] = "threads"
-    columns: ClassVar[tuple[str, ...]] = (
-        "at_ns", "tid", "state", "syscall", "arg0", "ran_ns", "queued_ns", "switches",
-    )  # fmt: skip
+    rows: ClassVar[RowType] = ThreadRow
 
     def __init__(self) -> None:
         self._processes: dict[int, _Process] = {}
@@ -97,7 +105,7 @@ class ThreadsOracle:
         self._processes[watched.pid] = _Process()
         return "ok"
 
-    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
         process = self._processes.get(watched.pid)
         if process is None or not (watched.ran or watched.due or watched.running):
@@ -106,15 +114,15 @@ class ThreadsOracle:
             yield from self._rediscover(process, watched, now_ns)
         for tid, thread in list(process.threads.items()):
             try:
-                row = self._read(tid, thread, watched)
+                said = self._read(tid, thread, watched)
             except OSError:  # ESRCH: the thread ended
                 self._drop(process, tid, watched)
                 process.rescan = True
-                yield [now_ns, tid, "X", None, None, None, None, None]
+                yield ThreadRow(now_ns, tid, "X")
                 continue
-            if row is not None and row != thread.last:
-                thread.last = row
-                yield [now_ns, tid, *row]
+            if said is not None and (thread.marks, said) != thread.last:
+                thread.last = thread.marks, said
+                yield ThreadRow(now_ns, tid, *said)
 
     def detach(self, watched: Watched) -> None:
         """Closes the files of that worker."""
@@ -123,7 +131,7 @@ class ThreadsOracle:
             assert process is not None
             self._drop(process, tid, watched)
 
-    def _rediscover(self, process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def _rediscover(self, process: _Process, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         # The link count of the task folder is its number of threads + 2, and far cheaper to
         # read than the folder; births and deaths in one tick are seen by a failing read.
         try:
@@ -138,14 +146,14 @@ class ThreadsOracle:
         watched.tids = tids
         for tid in process.threads.keys() - tids:
             self._drop(process, tid, watched)
-            yield [now_ns, tid, "X", None, None, None, None, None]
+            yield ThreadRow(now_ns, tid, "X")
         for tid in tids - process.threads.keys():
             try:
                 process.threads[tid] = _Thread(_Files(f"{watched.proc}/task/{tid}", self._names))
             except OSError:  # it has ended already
                 process.rescan = True
 
-    def _read(self, tid: int, thread: _Thread, watched: Watched) -> tuple[object, ...] | None:
+    def _read(self, tid: int, thread: _Thread, watched: Watched) -> _Said | None:
         if self._has_schedstat:
             marks = thread.files.read("schedstat", 64)
         else:
@@ -165,9 +173,9 @@ class ThreadsOracle:
         # A stopped thread still shows the call it was in, but waits for nothing but SIGCONT.
         self._tell(tid, watched, None if state in "Tt" else number, arg0)
         if self._has_schedstat:
-            ran, queued, switches = (int(part) for part in marks.split()[:3])
-            return state, number, arg0, ran, queued, switches
-        return state, number, arg0, None, None, sum(int(n) for n in marks.split())
+            ran_ns, queued_ns = (int(part) for part in marks.split()[:2])
+            return state, number, arg0, ran_ns, queued_ns
+        return state, number, arg0, None, None
 
     def _tell(self, tid: int, watched: Watched, number: int | None, arg0: int | None) -> None:
         watched.polling.pop(tid, None)

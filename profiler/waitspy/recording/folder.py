@@ -1,16 +1,16 @@
 """The recording folder: written while it happens, loaded whole, readable however it was cut short.
 
-Layout (schema ``waitspy.recording/1``)::
+Layout (schema ``waitspy.recording/2``)::
 
     meta.json                    everything but the streams; rewritten whole at every change;
                                  ``"end": true`` only when the capture ended in order
     stacks/<pid>-<n>.trace.json  sampler output, one file per segment
     stacks/<pid>.dumps.jsonl     single dumps, one per line
-    oracles/<name>/<pid>.jsonl   first line {"type":"start", "columns": […]}, then one JSON array
-                                 per change, last line {"type":"end", "why": …}
+    oracles/<name>/<pid>.jsonl   first line {"type":"start", "columns": …}, then one row per
+                                 change (see ``rows``), last line {"type":"end", "why": …}
     sources.json                 source lines of the frames seen, by file and line
 
-Unknown is a missing key, never zero. Times are CLOCK_MONOTONIC nanoseconds.
+Unknown is a missing key, or null in a row, never zero. Times are CLOCK_MONOTONIC nanoseconds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from waitspy.errors import RecordingError
+from waitspy.model.threads import Dump
+from waitspy.recording.rows import Row, RowType, columns, written
 
-SCHEMA = "waitspy.recording/1"
+SCHEMA = "waitspy.recording/2"
 _RESERVE_BYTES = 256 * 1024
 
 
@@ -87,7 +89,7 @@ class Writer:
     def __init__(self, path: str, meta: Mapping[str, Any]) -> None:
         self.path = os.path.abspath(path) if _empty(path) else create(path)
         self.meta: dict[str, Any] = {"schema": SCHEMA, **meta}
-        self._streams: dict[tuple[str, int], TextIO] = {}
+        self._streams: dict[tuple[str, int], BinaryIO] = {}
         self._written = ""
         try:
             os.mkdir(self.file("stacks"))
@@ -104,32 +106,30 @@ class Writer:
         """The path of a file inside the recording."""
         return os.path.join(self.path, *parts)
 
-    def start_stream(self, oracle: str, pid: int, columns: Iterable[str]) -> None:
-        """Opens an oracle's stream for a worker and writes its first line."""
+    def start_stream(self, oracle: str, pid: int, rows: RowType) -> None:
+        """Opens an oracle's stream of such rows for a worker and writes its first line."""
         folder = self.file("oracles", oracle)
         os.makedirs(folder, exist_ok=True)
-        stream = open(os.path.join(folder, f"{pid}.jsonl"), "a", encoding="utf-8")  # noqa: SIM115
+        stream = open(os.path.join(folder, f"{pid}.jsonl"), "ab")  # noqa: SIM115
         self._streams[oracle, pid] = stream
-        head = {"type": "start", "oracle": oracle, "pid": pid, "columns": list(columns)}
-        stream.write(json.dumps(head) + "\n")
+        head = {"type": "start", "oracle": oracle, "pid": pid, "columns": columns(rows)}
+        stream.write(written([head]))
 
-    def append(self, oracle: str, pid: int, rows: Iterable[list[Any]]) -> None:
+    def append(self, oracle: str, pid: int, rows: Iterable[Row]) -> None:
         """Adds rows to a stream; they are on disk after the next flush."""
-        stream = self._streams[oracle, pid]
-        for row in rows:
-            stream.write(json.dumps(row, separators=(",", ":")) + "\n")
+        self._streams[oracle, pid].write(written(rows))
 
     def end_stream(self, oracle: str, pid: int, why: str) -> None:
         """Writes a stream's last line and closes it; unknown streams are ignored."""
         stream = self._streams.pop((oracle, pid), None)
         if stream is not None:
             with stream:
-                stream.write(json.dumps({"type": "end", "why": why}) + "\n")
+                stream.write(written([{"type": "end", "why": why}]))
 
-    def append_dump(self, pid: int, dump: Mapping[str, Any]) -> None:
+    def append_dump(self, pid: int, dump: Dump) -> None:
         """Adds one dump of a worker's stacks."""
-        with open(self.file("stacks", f"{pid}.dumps.jsonl"), "a", encoding="utf-8") as f:
-            f.write(json.dumps(dump, separators=(",", ":")) + "\n")
+        with open(self.file("stacks", f"{pid}.dumps.jsonl"), "ab") as f:
+            f.write(written([dump]))
 
     def flush(self) -> None:
         """Hands everything buffered to the kernel, so that a killed capture keeps it."""

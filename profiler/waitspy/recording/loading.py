@@ -14,7 +14,8 @@ from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
 from waitspy.recording.folder import SCHEMA
-from waitspy.recording.streams import DAMAGED, KEPT, Streams, read_json
+from waitspy.recording.streams import DAMAGED, KEPT, Streams
+from waitspy.recording.valid_json import read_json
 
 _T = TypeVar("_T")
 

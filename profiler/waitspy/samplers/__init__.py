@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from waitspy.model.recorded import Loss
+from waitspy.model.threads import Dump
 
 
 @dataclass
@@ -28,21 +29,12 @@ class SegmentRow:
 
 
 @dataclass
-class DumpResult:
-    """The stacks of all threads at one instant, by the thread ids that the sampler knows."""
-
-    at_ns: int
-    stacks: dict[int, list[tuple[str, str, int | None]]]
-    gil_tid: int | None
-
-
-@dataclass
 class SamplerStatus:
-    """What a sampler tells the capture after each step."""
+    """What a sampler tells the capture after each step; dumps have the thread ids that it knows."""
 
     losses: list[Loss] = field(default_factory=list)
     finished: list[SegmentRow] = field(default_factory=list)
-    dumps: list[DumpResult] = field(default_factory=list)
+    dumps: list[Dump] = field(default_factory=list)
 
 
 class Sampler(Protocol):

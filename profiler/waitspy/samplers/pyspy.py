@@ -25,7 +25,9 @@ from typing import IO
 
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
-from waitspy.samplers import DumpResult, SamplerStatus, SegmentRow
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.threads import Dump
+from waitspy.samplers import SamplerStatus, SegmentRow
 from waitspy.samplers.child import Child
 from waitspy.samplers.pyspy_binary import find_pyspy
 
@@ -275,18 +277,18 @@ def _scratch() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _read_dump(raw: bytes, at_ns: int) -> DumpResult:
-    stacks: dict[int, list[tuple[str, str, int | None]]] = {}
+def _read_dump(raw: bytes, at_ns: int) -> Dump:
+    stacks: dict[int, Stack] = {}
     gil_tid = None
     threads = json.loads(raw.decode("utf-8", "replace"))
     pthreads = any(thread["os_thread_id"] is None for thread in threads)
     for thread in threads:
         tid = int(thread["thread_id" if pthreads else "os_thread_id"])
         frames = reversed(thread["frames"])
-        stacks[tid] = [(f["name"], f["filename"], f["line"] or None) for f in frames]
+        stacks[tid] = tuple(Frame(f["name"], f["filename"], f["line"] or None) for f in frames)
         if thread.get("owns_gil"):
             gil_tid = tid
-    return DumpResult(at_ns, stacks, gil_tid)
+    return Dump(at_ns, stacks, gil_tid)
 
 
 def _not_started(error: Exception) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.examples import profile_examples as examples
 from tests.golden import record
@@ -129,7 +130,7 @@ def test_every_thread_has_its_stacks_at_their_times(weight: Weight) -> None:
             weights = (step.end_ns - step.start_ns, one.starved_ns, one.victim_ns)
             leaf = step.stack[-1]
             if one.starved_ns and not leaf.file:
-                leaf = replace(leaf, function=f"{leaf.function} (starving)")
+                leaf = structs.replace(leaf, function=f"{leaf.function} (starving)")
             expected[*step.stack[:-1], leaf] += weights[WEIGHTS.index(weight)]
         found: Counter[Any] = Counter()
         for _, frames, length in shown(document, number):

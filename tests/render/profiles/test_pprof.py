@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from msgspec import structs
 
 from tests.examples import profile_examples as examples
 from tests.golden import record
@@ -113,7 +114,7 @@ def stacks(parsed: Any) -> list[tuple[Stack, list[int], dict[str, str | int]]]:
 
 def plain(stack: Stack) -> Stack:
     return tuple(
-        replace(one, function=escape.plain(one.function), file=escape.plain(one.file))
+        structs.replace(one, function=escape.plain(one.function), file=escape.plain(one.file))
         for one in stack
     )
 

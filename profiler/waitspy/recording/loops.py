@@ -1,0 +1,43 @@
+"""The stream ``asyncio``: what event loop objects, named by their addresses, said of themselves."""
+
+from __future__ import annotations
+
+from waitspy.model.loops import LoopEvent, LoopFacts, LoopWork
+from waitspy.recording.rows import Address, Row, reader
+
+
+class LoopFound(Row, frozen=True, tag="loop"):
+    """A loop was found, or has changed hands."""
+
+    loop: Address
+    facts: LoopFacts
+
+
+class LoopServed(Row, frozen=True, tag="service"):
+    """Its ready queue changed: its length, and how often it was changed so far."""
+
+    loop: Address
+    ready: int
+    changes: int
+
+
+class LoopWaiting(Row, frozen=True, tag="work"):
+    """What waits on it, as it has served nothing for a while."""
+
+    loop: Address
+    work: LoopWork
+
+
+LoopRow = LoopFound | LoopServed | LoopWaiting
+READER = reader(LoopRow)
+
+
+def event(row: LoopRow) -> LoopEvent:
+    """The event that a row tells of."""
+    match row:
+        case LoopServed():
+            return LoopEvent(row.at_ns, row.loop, service=(row.ready, row.changes))
+        case LoopFound():
+            return LoopEvent(row.at_ns, row.loop, facts=row.facts)
+        case LoopWaiting():
+            return LoopEvent(row.at_ns, row.loop, work=row.work)

@@ -1,0 +1,127 @@
+"""The lines of a stream: rows, each a JSON array of its type's fields, and marks, JSON objects.
+
+A row says what has changed; it holds until the next one about the same thing. Where a stream has
+rows of several kinds, the name of the kind comes first. Which they are, and what turns them into
+values, stands in one file for each subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from waitspy.recording.valid_json import read_json, valid
+
+Ns = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A time or a length of time, in nanoseconds."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""How many."""
+
+Address = Annotated[int, msgspec.Meta(ge=0)]
+"""A place in the target's memory, or anything else of 64 bits without a sign."""
+
+
+class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One line of a stream: what changed at ``at_ns``."""
+
+    at_ns: Ns
+
+
+RowType = type[msgspec.Struct] | UnionType
+"""The type of a stream's rows: one kind, or the union of several."""
+
+Mark = dict[str, Any]
+"""The first line of a stream, and the last; there are several where a pid came back."""
+
+Reader = msgspec.json.Decoder[Any]
+"""Decodes one line, or many."""
+
+_ENCODER = msgspec.json.Encoder()
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def reader(rows: RowType) -> Reader:
+    """What decodes a stream of such rows."""
+    return msgspec.json.Decoder(rows | Mark)
+
+
+def columns(rows: RowType) -> list[str] | dict[str, list[str]]:
+    """The names of a row's elements; by the row's kind, where there are several."""
+    if isinstance(rows, type):
+        return list(rows.__struct_fields__)
+    kinds: tuple[type[msgspec.Struct], ...] = get_args(rows)
+    return {str(kind.__struct_config__.tag): list(kind.__struct_fields__) for kind in kinds}
+
+
+def written(rows: Iterable[msgspec.Struct | Mark]) -> bytes:
+    """Rows or marks as lines."""
+    rows = list(rows)
+    try:
+        return _ENCODER.encode_lines(rows)
+    except UnicodeEncodeError:  # names from a target's memory may be no valid Unicode
+        plain = [valid(msgspec.to_builtins(row, str_keys=True)) for row in rows]
+        return _ENCODER.encode_lines(plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What a stream's file holds.
+
+    ``damaged`` lines cannot be read; ``torn`` says that the last one, which is not among them,
+    cannot either. ``ended`` says that the last line is the mark of an end.
+    """
+
+    rows: list[Any]
+    damaged: int
+    torn: bool
+    ended: bool
+
+
+def read(data: bytes, reader: Reader) -> Lines:
+    """The rows of a stream; what cannot be read costs its own line only."""
+    try:  # the usual case, and the fast one
+        lines, damaged, torn = reader.decode_lines(data), 0, False
+    except _UNREADABLE:
+        lines, damaged, torn = _line_by_line(data, reader)
+    ended = not torn and bool(lines) and _is_end(lines[-1])
+    return Lines([line for line in lines if type(line) is not dict], damaged, torn, ended)
+
+
+def _line_by_line(data: bytes, reader: Reader) -> tuple[list[Any], int, bool]:
+    lines: list[Any] = []
+    damaged, torn = 0, False
+    for line in data.split(b"\n"):
+        if not line or line.isspace():
+            continue
+        damaged += torn
+        torn = False
+        try:
+            lines.append(_line(line, reader))
+        except (ValueError, RecursionError):
+            torn = True
+    return lines, damaged, torn
+
+
+def _line(line: bytes, reader: Reader) -> Any:
+    """One line, also where its text is not valid Unicode.
+
+    Raises:
+        ValueError: it cannot be read.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return reader.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except (ValueError, RecursionError):
+        value = read_json(line.decode("utf-8", "replace"))
+        return msgspec.convert(value, reader.type, str_keys=True)
+
+
+def _is_end(line: Any) -> bool:
+    return isinstance(line, dict) and line.get("type") == "end"

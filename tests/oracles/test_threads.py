@@ -1,0 +1,53 @@
+"""The threads oracle on threads of this very process: when there is another row."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from tests.examples.build import process
+from waitspy.oracles import Watched
+from waitspy.oracles.threads import ThreadsOracle
+from waitspy.recording.threads import ThreadRow
+
+pytestmark = pytest.mark.ptrace
+
+
+@pytest.fixture
+def inbox() -> Iterator[queue.SimpleQueue[bool]]:
+    """What a thread waits for, again and again, until it gets False."""
+    inbox: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    thread = threading.Thread(target=lambda: all(iter(inbox.get, None)), name="waiter")
+    thread.start()
+    yield inbox
+    inbox.put(item=False)
+    thread.join()
+
+
+def rows(oracle: ThreadsOracle, watched: Watched, at_ns: int) -> list[ThreadRow]:
+    """The rows of the waiter, once it has had time to wait again."""
+    time.sleep(0.1)
+    (tid,) = [t.native_id for t in threading.enumerate() if t.name == "waiter"]
+    return [row for row in oracle.tick(watched, at_ns) if row.tid == tid]
+
+
+def test_that_a_thread_ran_is_told_where_the_kernel_does_not_count_its_time(
+    inbox: queue.SimpleQueue[bool],
+) -> None:
+    """Without schedstat a row may be like the one before: it ends a span of standing still."""
+    oracle = ThreadsOracle()
+    oracle._has_schedstat, oracle._names = False, ("status", "syscall", "stat")
+    watched = Watched(process(os.getpid()), f"/proc/{os.getpid()}")
+    assert oracle.attach(watched) == "ok"
+    (first,) = rows(oracle, watched, 1)
+    assert (first.state, first.ran_ns, first.queued_ns) == ("S", None, None)
+    assert rows(oracle, watched, 2) == []
+    inbox.put(item=True)
+    assert rows(oracle, watched, 3) == [replace(first, at_ns=3)]
+    oracle.detach(watched)
