@@ -224,7 +224,11 @@ def test_who_held_the_gil_in_a_dump_is_guilty() -> None:
 )
 def test_without_a_telling_dump_nobody_is_blamed_for_the_gil(dumps: object) -> None:
     (found,) = starvations(gil(dumps=dumps))
-    assert (found.kind, found.guilty, found.evidence) == ("gil-bound", (), ("epoll", "threads"))
+    assert (found.kind.name, found.guilty, found.evidence) == (
+        "gil-bound",
+        (),
+        ("epoll", "threads"),
+    )
 
 
 def test_a_loop_that_itself_held_the_gil_in_the_dump_is_not_its_own_victim() -> None:

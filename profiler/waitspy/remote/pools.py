@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from waitspy.model.pools import PoolKind
 from waitspy.remote.anchors import Interpreter
 from waitspy.remote.callables import Callables, Called, described
 from waitspy.remote.loops import Loop
@@ -24,8 +25,6 @@ _MOST_ITEMS = 100_000
 _NAMED = 8
 _TRIES = 4
 _EXECUTOR = frozenset({"_max_workers", "_work_queue", "_shutdown", "_thread_name_prefix"})
-_ASGIREF = "asgiref thread-sensitive"
-_DEFAULT = "default executor"
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ class _Pool:
 
     threads: list[int] = field(default_factory=list)
     executor: int | None = None
-    role: str | None = None
+    role: PoolKind | None = None
     loop: int | None = None
 
 
@@ -112,8 +111,8 @@ class Pools:
                 pool.executor = self._executor_of(thread)
         kind = names.get("ThreadPoolExecutor")
         for loop in loops:
-            self._note(pools, loop.executor, kind, _DEFAULT, loop.address)
-        self._note(pools, self._asgiref_executor(), kind, _ASGIREF, None)
+            self._note(pools, loop.executor, kind, PoolKind.DEFAULT_EXECUTOR, loop.address)
+        self._note(pools, self._asgiref_executor(), kind, PoolKind.ASGIREF, None)
         return pools
 
     def _workers(self, mapping: int | None) -> list[tuple[int, int]]:
@@ -149,7 +148,7 @@ class Pools:
         pools: dict[int, _Pool],
         executor: int | None,
         kind: int | None,
-        role: str,
+        role: PoolKind,
         loop: int | None,
     ) -> None:
         """Enters an executor that was found by its role, if it is a ThreadPoolExecutor."""
