@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class LoopFacts:
+class LoopInfo:
     """What an event loop object says of itself; ``how`` the owning thread is known (or None)."""
 
     kind: str
@@ -50,7 +50,7 @@ class LoopEvent:
 
     at_ns: int
     loop: int
-    facts: LoopFacts | None = None
+    facts: LoopInfo | None = None
     gone: bool = False
     service: tuple[int, int] | None = None
     work: LoopWork | None = None

@@ -38,7 +38,7 @@ class _Epoll:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedEpolls:
     epolls: dict[int, _Epoll] = field(default_factory=dict)
     poller: select.poll = field(default_factory=select.poll)
     next_scan_ns: int = 0
@@ -53,7 +53,7 @@ class EpollOracle:
     columns: ClassVar[tuple[str, ...]] = ("at_ns", "epfd", "what", "value")
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedEpolls] = {}
         self._shares = 0
 
     def attach(self, watched: Watched) -> str:
@@ -68,7 +68,7 @@ class EpollOracle:
             return "the process is gone"
         except OSError as error:
             return f"pidfd_getfd: {error.strerror}"
-        self._processes[watched.pid] = _Process(sockets=unread_sockets.Sockets(watched.pid))
+        self._processes[watched.pid] = _WatchedEpolls(sockets=unread_sockets.Sockets(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
@@ -113,7 +113,7 @@ class EpollOracle:
             process.sockets.close()
 
     def _rescan(
-        self, watched: Watched, process: _Process, now_ns: int, unknown: set[int]
+        self, watched: Watched, process: _WatchedEpolls, now_ns: int, unknown: set[int]
     ) -> Iterator[Row]:
         began_ns = time.thread_time_ns()
         try:
@@ -150,7 +150,9 @@ class EpollOracle:
         self._shares += 1
         return self._shares
 
-    def _look(self, process: _Process, epfd: int, epoll: _Epoll, now_ns: int) -> Iterator[Row]:
+    def _look(
+        self, process: _WatchedEpolls, epfd: int, epoll: _Epoll, now_ns: int
+    ) -> Iterator[Row]:
         assert process.sockets is not None
         began_ns = time.thread_time_ns()
         found = process.sockets.unread(epfd)

@@ -44,7 +44,7 @@ class _Loop:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedLoops:
     reader: Reader
     loops: dict[int, _Loop] = field(default_factory=dict)
     next_scan_ns: int = 0
@@ -58,14 +58,14 @@ class LoopsOracle:
     columns: ClassVar[tuple[str, ...]] = ("at_ns", "loop", "what", "value")
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedLoops] = {}
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why this interpreter cannot be read."""
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _Process(reader)
+        self._processes[watched.pid] = _WatchedLoops(reader)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
@@ -103,7 +103,7 @@ class LoopsOracle:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
 
-    def _rescan(self, process: _Process, now_ns: int) -> Iterator[Row]:
+    def _rescan(self, process: _WatchedLoops, now_ns: int) -> Iterator[Row]:
         began_ns = time.thread_time_ns()
         found = {facts.address: facts for facts in process.reader.loops()}
         spent_ns = time.thread_time_ns() - began_ns

@@ -64,7 +64,7 @@ class _Thread:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedThreads:
     threads: dict[int, _Thread] = field(default_factory=dict)
     links: int = -1
     rescan: bool = True
@@ -79,7 +79,7 @@ class ThreadsOracle:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedThreads] = {}
         self._epoll_waits = syscalls.epoll_waits()
         with open("/proc/self/schedstat", "rb") as f:
             self._has_schedstat = f.read().split()[0] != b"0"
@@ -94,7 +94,7 @@ class ThreadsOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
-        self._processes[watched.pid] = _Process()
+        self._processes[watched.pid] = _WatchedThreads()
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
@@ -123,7 +123,7 @@ class ThreadsOracle:
             assert process is not None
             self._drop(process, tid, watched)
 
-    def _rediscover(self, process: _Process, watched: Watched, now_ns: int) -> Iterator[Row]:
+    def _rediscover(self, process: _WatchedThreads, watched: Watched, now_ns: int) -> Iterator[Row]:
         # The link count of the task folder is its number of threads + 2, and far cheaper to
         # read than the folder; births and deaths in one tick are seen by a failing read.
         try:
@@ -180,7 +180,7 @@ class ThreadsOracle:
         if number in self._epoll_waits and arg0 is not None:
             watched.polling[tid] = arg0
 
-    def _drop(self, process: _Process, tid: int, watched: Watched) -> None:
+    def _drop(self, process: _WatchedThreads, tid: int, watched: Watched) -> None:
         thread = process.threads.pop(tid)
         thread.files.close()
         watched.polling.pop(tid, None)

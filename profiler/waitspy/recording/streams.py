@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from waitspy.model.clock import NS
 from waitspy.model.epolls import EpollEvent, UnreadSocket
 from waitspy.model.listeners import ListenerEvent
-from waitspy.model.loops import LateTimer, LoopEvent, LoopFacts, LoopWork
+from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import Frame
@@ -235,7 +235,7 @@ def _loop_event(row: list[Any]) -> LoopEvent:
         kind, epfd, owner_tid, how, closed = value
         if not all(n is None or isinstance(n, int) for n in (epfd, owner_tid)):
             raise TypeError(row)
-        return LoopEvent(at_ns, loop, facts=LoopFacts(str(kind), epfd, owner_tid, how, closed))
+        return LoopEvent(at_ns, loop, facts=LoopInfo(str(kind), epfd, owner_tid, how, closed))
     if what == "gone":
         return LoopEvent(at_ns, loop, gone=True)
     if what == "work":

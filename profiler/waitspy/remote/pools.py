@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from waitspy.model.pools import PoolKind
-from waitspy.remote.anchors import Interpreter
+from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.callables import Callables, Called, described
-from waitspy.remote.loops import Loop
+from waitspy.remote.loops import LoopInMemory
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.runtime import Thread
 from waitspy.remote.values import Callback, PoolFacts
@@ -45,13 +45,15 @@ class Pools:
         OSError: from every method.
     """
 
-    def __init__(self, interp: Interpreter, callables: Callables) -> None:
+    def __init__(self, interp: InterpreterState, callables: Callables) -> None:
         self.interp = interp
         self.callables = callables
         self.objects = interp.objects
         self.memory = interp.objects.memory
 
-    def read(self, threads: Iterable[Thread], loops: Iterable[Loop]) -> tuple[PoolFacts, ...]:
+    def read(
+        self, threads: Iterable[Thread], loops: Iterable[LoopInMemory]
+    ) -> tuple[PoolFacts, ...]:
         """Every live executor; ``loops`` are those whose default executors are looked at."""
         if self.interp.module("concurrent.futures.thread") is None:
             return ()
@@ -101,7 +103,7 @@ class Pools:
 
     # --- which there are ------------------------------------------------------------------
 
-    def _find(self, loops: Iterable[Loop]) -> dict[int, _Pool]:
+    def _find(self, loops: Iterable[LoopInMemory]) -> dict[int, _Pool]:
         names = self.interp.names_of("concurrent.futures.thread")
         pools: dict[int, _Pool] = {}
         for thread, queue in self._workers(names.get("_threads_queues")):
