@@ -110,7 +110,7 @@ def _recorded(scenario: Scenario, expected: Expected, folder: Path) -> str:
     judged = analysis.analyse(loading.load(str(folder)))
     for finding in judged.report.findings:
         blamed = finding.blame.function if finding.blame is not None else None
-        if (finding.kind, finding.verdict, blamed) == (
+        if (finding.kind.name, finding.verdict, blamed) == (
             expected.kind,
             expected.verdict,
             expected.function,

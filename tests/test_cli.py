@@ -19,6 +19,7 @@ from tests.examples.build import HANDLER, POLL, START_NS, Trace, at
 from waitspy import cli
 from waitspy.commands import arguments, listing, output
 from waitspy.model.judged import WEIGHTS, Profile
+from waitspy.model.kinds import KINDS
 from waitspy.model.processes import Worker
 from waitspy.recording import loading
 from waitspy.recording.folder import Writer, create_first, save_sources
@@ -123,7 +124,7 @@ def test_the_usage_of_record_shows_both_ways() -> None:
 def test_an_unknown_kind_is_told_the_known_ones() -> None:
     said = " ".join(waitspy("record", "1", "--fail-on", "slow").stderr.split())
     assert "'slow' is no kind" in said
-    assert all(kind in said for kind in arguments.KINDS)
+    assert all(kind in said for kind in KINDS)
 
 
 @pytest.mark.parametrize("command", [None, *sorted(cli.main.commands)])

@@ -199,4 +199,4 @@ def test_nothing_is_claimed_after_the_end_of_a_torn_stream(
         last_s = next(n for n in json.loads(rows[kept - 1]) if isinstance(n, int)) / 1e9
         for finding in analysis.analyse(loading.load(str(copy))).report.findings:
             for episode in finding.episodes:
-                assert episode.end_s <= last_s + 0.001, (kept, finding.kind, episode)
+                assert episode.end_s <= last_s + 0.001, (kept, finding.kind.name, episode)

@@ -32,6 +32,9 @@ COMMANDS = ("waitspy.commands", "waitspy.cli", "waitspy.__main__")
 COMPOSERS = ("waitspy.capture", *COMMANDS)
 """What may bring the parts of the live half together."""
 
+SUBJECTS = frozenset({"threads", "epolls", "loops", "pools", "listeners", "waits", "registry"})
+"""What a file can be about in several stages; and a folder of siblings has its registry."""
+
 FOREIGN = frozenset({"ctypes", "psutil", "subprocess"})
 
 
@@ -148,6 +151,26 @@ def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
 
 def test_no_module_carries_the_projects_name() -> None:
     assert not [name for name in MODULES if "waitspy" in name.partition(".")[2]]
+
+
+def test_no_two_classes_share_a_name() -> None:
+    where: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        if below(name, "waitspy"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    where.setdefault(node.name, []).append(name)
+    assert {cls: names for cls, names in where.items() if len(names) > 1} == {}
+
+
+def test_only_a_subject_is_the_name_of_several_modules() -> None:
+    """``ls */pools.py`` answers what waitspy does with pools, and finds nothing else."""
+    where: dict[str, list[str]] = {}
+    for name in MODULES:
+        if below(name, "waitspy"):
+            where.setdefault(name.rsplit(".", 1)[-1], []).append(name)
+    several = {last: names for last, names in where.items() if len(names) > 1}
+    assert {last: names for last, names in several.items() if last not in SUBJECTS} == {}
 
 
 # --- registries -------------------------------------------------------------------------------------

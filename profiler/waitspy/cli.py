@@ -291,7 +291,7 @@ def _save_and_report(capture: Capture, output: str) -> Report:
 def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
     found = [f for f in report.findings if f.verdict != "latent"]
     return any(
-        sum(f.starved_s for f in found if kind in ("any", f.kind)) > seconds
+        sum(f.starved_s for f in found if kind in ("any", f.kind.name)) > seconds
         for kind, seconds in limits
     )
 

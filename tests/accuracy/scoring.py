@@ -71,12 +71,12 @@ def judge(findings: Iterable[Finding], starved: Sequence[Starved], start_ns: int
         if finding.verdict not in ALARMS:
             continue
         for episode in finding.episodes:
-            score = scores.setdefault(finding.kind, Score())
+            score = scores.setdefault(finding.kind.name, Score())
             match = _match(episode, starved)
-            if match is not None and finding.kind in match.kinds:
+            if match is not None and finding.kind.name in match.kinds:
                 score.right += match.sure
                 matched.setdefault(match, []).append((episode, finding))
-            elif match is None or match.kinds or finding.kind != "no-cpu":
+            elif match is None or match.kinds or finding.kind.name != "no-cpu":
                 score.false += 1
                 wrong.append(_false(finding, episode, match, start_ns))
     for one in starved:
@@ -113,7 +113,7 @@ def _measure(
     wrong = []
     episode, finding = max(found, key=lambda f: f[0].length_s)
     stall, blame = one.stall, finding.blame
-    if stall is not None and stall.function is not None and finding.kind != "no-cpu":
+    if stall is not None and stall.function is not None and finding.kind.name != "no-cpu":
         score.blamable += 1
         if _is_right(blame, stall.function, stall.lines):
             score.blamed += 1
@@ -140,7 +140,7 @@ def _false(finding: Finding, episode: Episode, match: Starved | None, start_ns: 
     span = _span(round(episode.start_s * NS), round(episode.end_s * NS), start_ns)
     blame = finding.blame.function if finding.blame else "nobody"
     truth = "nothing waited" if match is None else _cause(match)
-    return f"false alarm: {finding.kind} by {blame} in thread {episode.tid}, {span}: {truth}"
+    return f"false alarm: {finding.kind.name} by {blame} in thread {episode.tid}, {span}: {truth}"
 
 
 def _cause(one: Starved) -> str:

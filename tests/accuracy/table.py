@@ -8,11 +8,7 @@ from dataclasses import dataclass
 
 from tests.accuracy.scoring import Score, Scores
 from waitspy.model.clock import NS
-
-KINDS = (
-    "blocked-loop", "parked-loop", "busy-loop", "gil-bound", "no-cpu", "exhausted-pool",
-    "accept-backlog", "overloaded-loop", "overloaded-pool",
-)  # fmt: skip
+from waitspy.model.kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)

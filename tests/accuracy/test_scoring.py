@@ -11,7 +11,8 @@ from tests.accuracy import scoring, table, truths
 from tests.accuracy.scoring import Judged, Score
 from tests.accuracy.truths import Stall, Starved, Truth
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding, Verdict, Wait, WaitKind
+from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
+from waitspy.model.kinds import KINDS, Verdict
 
 PID, TID = 10, 11
 RIGHT = Blame("Worker.nap", "/app/work.py", 7, 1.0)
@@ -37,7 +38,7 @@ def finding(
     tid: int = TID,
 ) -> Finding:
     return Finding(
-        kind=kind,
+        kind=KINDS[kind],
         verdict=verdict,
         wait=Wait(WaitKind.SLEEP),
         blames=() if blame is None else (blame,),

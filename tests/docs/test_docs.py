@@ -16,9 +16,8 @@ from markdown_it.token import Token
 
 from docs import gallery
 from waitspy.cli import main
-from waitspy.commands.arguments import KINDS
 from waitspy.model.judged import WaitKind
-from waitspy.render import words
+from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.render.reports.json_report import schema
 from waitspy.target.interpreter import NEWEST, OLDEST
 from waitspy_scenarios import Expected
@@ -169,10 +168,18 @@ def test_values_that_the_json_report_can_have_are_documented() -> None:
 
 def test_kinds_and_verdicts_are_those_of_the_reports() -> None:
     texts = sections(READING)
-    assert [row[0].strip("`") for row in rows(texts["Kinds"])] == list(KINDS)
-    assert set(KINDS) == set(words.KINDS)
-    verdicts = SCHEMA["$defs"]["finding"]["properties"]["verdict"]["enum"]
-    assert [row[0].strip("`") for row in rows(texts["Verdicts"])] == verdicts
+    told = [(row[0], row[1]) for row in rows(texts["Kinds"])]
+    assert told == [(f"`{kind.name}`", ", ".join(kind.verdicts)) for kind in KINDS.values()]
+    assert [row[0].strip("`") for row in rows(texts["Verdicts"])] == list(VERDICTS)
+
+
+def test_the_readme_tells_every_kind_and_no_other() -> None:
+    told = [
+        name
+        for row in rows(sections(ROOT / "README.md")["What it finds"])
+        for name in coded(row[0])
+    ]
+    assert told == list(KINDS)
 
 
 def test_the_report_that_is_explained_is_a_real_one() -> None:
@@ -235,8 +242,8 @@ def test_a_finding_of_the_gallery_says_what_is_true(
 ) -> None:
     """``make gallery`` records them anew."""
     shown = FINDINGS[name, variant]
-    kind, meaning = words.KINDS[str(expected.kind)]
-    assert shown.startswith(f"1. {expected.verdict.upper()}  {kind}: {meaning}")
+    kind = KINDS[str(expected.kind)]
+    assert shown.startswith(f"1. {expected.verdict.upper()}  {kind.title}: {kind.meaning}")
     assert f"blame     {expected.function}, " in shown
     assert str(expected.file) in solid(shown)
     if expected.source is not None:

@@ -56,7 +56,7 @@ def starvations(
 
 def told(found: Sequence[Starvation]) -> list[tuple[str, float, float]]:
     """Kind and bounds in milliseconds; latent ones are marked."""
-    return [("latent " * s.latent + s.kind, ms(s.start_ns), ms(s.end_ns)) for s in found]
+    return [("latent " * s.latent + s.kind.name, ms(s.start_ns), ms(s.end_ns)) for s in found]
 
 
 def one_callback(

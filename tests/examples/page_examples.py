@@ -13,6 +13,7 @@ from tests.examples import profile_examples, report_examples
 from waitspy.judge import analysis
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Blame, Episode, Finding, PendingSeries, ThreadActivity
+from waitspy.model.kinds import KINDS
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import merged_stack
 
@@ -52,7 +53,7 @@ def _finding(threads: tuple[ThreadActivity, ...], stack: Stack, kind: str) -> Fi
     ][-1]
     return replace(
         report_examples.blocked_loop(),
-        kind=kind,
+        kind=KINDS[kind],
         blames=(Blame(deepest.function, deepest.file, deepest.line, 1.0, "time.sleep(backoff)"),),
         stack=stack,
         pids=tuple(sorted({e.pid for e in episodes})),

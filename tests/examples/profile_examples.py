@@ -18,6 +18,7 @@ from waitspy.model.judged import (
     Wait,
     WaitKind,
 )
+from waitspy.model.kinds import KINDS
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame, Stack
 
@@ -209,7 +210,7 @@ def finding(
     """A finding that blames the stack's deepest frame."""
     leaf = stack[-1:]
     return Finding(
-        kind=kind,
+        kind=KINDS[kind],
         verdict="latent" if latent else "starving",
         wait=wait,
         blames=tuple(Blame(one.function, one.file, one.line, 1.0, "x()") for one in leaf),
@@ -333,7 +334,7 @@ def hostile() -> Profile:
     merged = merge(threads, title="".join(HOSTILE), start_ns=START_NS, end_ns=START_NS + LENGTH_NS)
     attacks = "".join(HOSTILE)
     sleep = Wait(WaitKind.SLEEP, attacks, attacks)
-    found = finding(attacks, (Frame(attacks, attacks, 2),), sleep, episode(1, 10, 0.0, 0.1))
+    found = finding("blocked-loop", (Frame(attacks, attacks, 2),), sleep, episode(1, 10, 0.0, 0.1))
     return replace(
         merged,
         started_at=attacks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from waitspy.model import kinds
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, Report, Victim, Wait, WaitKind
 from waitspy.model.processes import Role, Worker
@@ -79,7 +80,7 @@ def workers(*pids: int) -> tuple[WorkerRecord, ...]:
 def blocked_loop() -> Finding:
     """Two workers whose handler sleeps on the loop's thread."""
     return Finding(
-        kind="blocked-loop",
+        kind=kinds.BLOCKED_LOOP,
         verdict="starving",
         wait=Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep"),
         blames=(Blame(FETCH.function, FETCH.file, FETCH.line, 1.0, "        time.sleep(backoff)"),),
@@ -110,7 +111,7 @@ def parked_loop() -> Finding:
     get = Frame("Queue.get", f"{_LIB}/queue.py", 171)
     consume = Frame("Consumer.run_forever", "/srv/quotes/app/consumer.py", 63)
     return Finding(
-        kind="parked-loop",
+        kind=kinds.PARKED_LOOP,
         verdict="starving",
         wait=Wait(WaitKind.QUEUE, "self.not_empty.wait", "futex"),
         blames=(Blame(consume.function, consume.file, consume.line, 1.0, "job = self.jobs.get()"),),
@@ -138,7 +139,7 @@ def parked_loop() -> Finding:
 def overloaded_pool() -> Finding:
     resize = Frame("resize", "/srv/quotes/app/images.py", 14)
     return Finding(
-        kind="overloaded-pool",
+        kind=kinds.OVERLOADED_POOL,
         verdict="late",
         wait=Wait(WaitKind.ON_CPU, "image.resize", None),
         blames=(Blame(resize.function, resize.file, resize.line, 1.0),),

@@ -94,7 +94,7 @@ def lengths(activities: Sequence[Activity]) -> int:
 def test_a_blocked_loop_is_found_named_and_weighed() -> None:
     analysis = analyse(recording(blocked()))
     (finding,) = analysis.report.findings
-    assert (finding.kind, finding.verdict) == ("blocked-loop", "starving")
+    assert (finding.kind.name, finding.verdict) == ("blocked-loop", "starving")
     assert finding.blame is not None
     assert (finding.blame.function, finding.blame.source) == ("fetch", "time.sleep(backoff_s)")
     assert finding.wait == Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
@@ -249,7 +249,7 @@ def test_the_gils_holder_carries_the_weight() -> None:
     )
     analysis = analyse(recording(record))
     (finding,) = analysis.report.findings
-    assert (finding.kind, finding.threads) == ("gil-bound", (150,))
+    assert (finding.kind.name, finding.threads) == ("gil-bound", (150,))
     assert finding.blame is not None
     assert finding.blame.function == "crunch"
     assert sum(a.starved_ns for a in thread(analysis, 150).activities) == 590 * MS
@@ -268,7 +268,7 @@ def test_a_thread_that_parks_two_loops_starves_both_at_once() -> None:
         ],
     )  # fmt: skip
     analysis = analyse(recording(record))
-    assert {f.kind for f in analysis.report.findings} == {"parked-loop"}
+    assert {f.kind.name for f in analysis.report.findings} == {"parked-loop"}
     mine = thread(analysis, 100).activities
     assert sum(a.starved_ns for a in mine) == 1_000 * MS
     assert sum(a.victim_ns for a in mine) == 1_500 * MS

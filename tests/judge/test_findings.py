@@ -26,6 +26,7 @@ from waitspy.judge.blame import C_CALLBACK
 from waitspy.judge.episode import Look, Starvation
 from waitspy.model.epolls import UnreadSocket
 from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
+from waitspy.model.kinds import KINDS
 from waitspy.model.stacks import Stack
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
@@ -53,7 +54,8 @@ def starvation(
 ) -> Starvation:
     """An episode (milliseconds) with what the guilty thread did."""
     return Starvation(
-        kind=kind,
+        kind=KINDS[kind],
+        verdict="latent" if latent else KINDS[kind].verdict,
         pid=pid,
         tid=pid,
         place="epoll descriptor 5",
@@ -63,7 +65,6 @@ def starvation(
         base=base,
         looks=tuple(Look(at(ms), tuple(sockets)) for ms, sockets in looks),
         evidence=("epoll", "threads"),
-        latent=latent,
     )
 
 
@@ -85,7 +86,7 @@ def test_a_finding_says_all_of_its_episode() -> None:
             1_000, 1_500, (1_000, 1_500, HANDLER, SLEEP), looks=[(1_100, [sock(1), sock(2)])]
         )
     )
-    assert (finding.kind, finding.verdict, finding.wait) == ("blocked-loop", "starving", SLEEP)
+    assert (finding.kind.name, finding.verdict, finding.wait) == ("blocked-loop", "starving", SLEEP)
     source = "time.sleep(backoff_s)"
     assert finding.blames == (Blame("fetch", "/app/client.py", 41, 1.0, source),)
     assert finding.stack == HANDLER
@@ -101,7 +102,7 @@ def test_a_finding_says_all_of_its_episode() -> None:
 
 def test_a_latent_finding_starves_nobody() -> None:
     finding = only(starvation(1_000, 1_500, (1_000, 1_500, HANDLER, SLEEP), latent=True))
-    assert (finding.kind, finding.verdict) == ("blocked-loop", "latent")
+    assert (finding.kind.name, finding.verdict) == ("blocked-loop", "latent")
     assert (finding.starved_s, finding.victim_s, finding.share) == (0.0, 0.0, 0.0)
     assert (finding.victims, finding.longest_s) == ((), 0.5)
     assert finding.episodes[0].pending_max is None

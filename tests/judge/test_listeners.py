@@ -61,7 +61,7 @@ WAITING = listens((100, 2), (400, 5), (900, 0))
 
 def test_connections_that_wait_while_the_only_worker_is_blocked() -> None:
     (one,) = found(process(100, WAITING, BLOCKED))
-    assert (one.kind, one.verdict) == ("accept-backlog", "starving")
+    assert (one.kind.name, one.verdict) == ("accept-backlog", "starving")
     assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
     assert one.waiting == 5
     assert sum(item.count for item in one.items) == 5

@@ -37,7 +37,7 @@ from tests.examples.loop_examples import (
 )
 from waitspy.judge import blame
 from waitspy.model.judged import WaitKind
-from waitspy.model.loops import LoopEvent, LoopFacts
+from waitspy.model.loops import LoopEvent, LoopInfo
 from waitspy.model.threads import KernelState
 
 # --- blocked and parked -----------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_starvation_without_a_stack_blames_nobody() -> None:
     _, kernel = one_callback(NAP)
     epolls = [OPEN, ready(1_100, 5), collected(1_600, 5)]
     (found,) = starvations(worker(kernel=kernel, epolls=epolls))
-    assert (found.kind, found.guilty) == ("blocked-loop", ())
+    assert (found.kind.name, found.guilty) == ("blocked-loop", ())
 
 
 def test_a_loop_whose_owner_runs_another_loop_is_left_alone() -> None:
@@ -340,10 +340,10 @@ def test_without_a_stack_the_loop_object_tells_whether_it_was_parked() -> None:
     _, kernel = one_callback(NAP)
     epolls = [OPEN, ready(1_100, 5), collected(1_600, 5)]
     for how, kind in (("running", "blocked-loop"), ("history", "parked-loop")):
-        facts = LoopFacts("asyncio", 5, 1, how, closed=False)
+        facts = LoopInfo("asyncio", 5, 1, how, closed=False)
         record = worker(kernel=kernel, epolls=epolls, loops=(LoopEvent(at(0), 7, facts=facts),))
         (found,) = starvations(record)
-        assert (found.kind, found.guilty) == (kind, ())
+        assert (found.kind.name, found.guilty) == (kind, ())
 
 
 def test_a_loop_in_c_that_was_never_seen_idle_is_running_where_its_object_says_so() -> None:
@@ -355,11 +355,11 @@ def test_a_loop_in_c_that_was_never_seen_idle_is_running_where_its_object_says_s
         ("uvloop", "history", "parked-loop"),
         ("asyncio", "running", "parked-loop"),
     ):
-        facts = LoopFacts(kind, 5, 1, how, closed=False)
+        facts = LoopInfo(kind, 5, 1, how, closed=False)
         record = worker(
             shown={1: [(1_000, 1_700, bare)]},
             kernel=kernel,
             epolls=epolls,
             loops=(LoopEvent(at(0), 7, facts=facts),),
         )
-        assert [found.kind for found in starvations(record)] == [told_kind]
+        assert [found.kind.name for found in starvations(record)] == [told_kind]

@@ -36,7 +36,7 @@ from tests.examples.loop_examples import (
 from waitspy.judge import blame
 from waitspy.judge.thread_time import Composition, compose
 from waitspy.model.epolls import EpollEvent
-from waitspy.model.loops import LoopEvent, LoopFacts
+from waitspy.model.loops import LoopEvent, LoopInfo
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelState
 
@@ -224,7 +224,11 @@ def test_who_held_the_gil_in_a_dump_is_guilty() -> None:
 )
 def test_without_a_telling_dump_nobody_is_blamed_for_the_gil(dumps: object) -> None:
     (found,) = starvations(gil(dumps=dumps))
-    assert (found.kind, found.guilty, found.evidence) == ("gil-bound", (), ("epoll", "threads"))
+    assert (found.kind.name, found.guilty, found.evidence) == (
+        "gil-bound",
+        (),
+        ("epoll", "threads"),
+    )
 
 
 def test_a_loop_that_itself_held_the_gil_in_the_dump_is_not_its_own_victim() -> None:
@@ -258,7 +262,7 @@ def crowded(kept: float) -> WorkerRecord:
     ran_ns, kept_ns = round(10 * MS * (1 - kept)), round(10 * MS * kept)
     rows = [*states((0, "epoll_wait 5"))]
     events = [
-        LoopEvent(at(0), 1, facts=LoopFacts("asyncio", 5, 1, "running", False)),
+        LoopEvent(at(0), 1, facts=LoopInfo("asyncio", 5, 1, "running", False)),
         LoopEvent(at(0), 1, service=(0, 100)),
     ]
     for n in range(51):

@@ -7,7 +7,7 @@ import pytest
 from tests.examples.build import at
 from waitspy.judge import loop_service
 from waitspy.judge.episode import Item
-from waitspy.model.loops import LateTimer, LoopEvent, LoopFacts, LoopWork
+from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 
 
 def served(at_ms: float, ready: int, state: int, loop: int = 1) -> LoopEvent:
@@ -43,7 +43,7 @@ def test_loops_that_follow_each_other_on_one_descriptor_are_not_compared() -> No
     events = [served(0, 0, 10, loop=1), served(10, 0, 90, loop=2), served(20, 0, 92, loop=2)]
     assert loop_service.served_at(events) == (at(20),)
     facts = [
-        LoopEvent(at(0), loop, facts=LoopFacts("asyncio", epfd, 7, "running", False))
+        LoopEvent(at(0), loop, facts=LoopInfo("asyncio", epfd, 7, "running", False))
         for loop, epfd in ((1, 5), (2, 5), (3, 6))
     ]
     assert loop_service.addresses(facts, 5) == {1, 2}

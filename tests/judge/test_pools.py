@@ -10,7 +10,7 @@ from tests.examples.build import activity, at, ms, stack, states, worker
 from waitspy.judge import pools
 from waitspy.judge.episode import Starvation
 from waitspy.model.judged import Activity, Wait, WaitKind
-from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 
@@ -35,6 +35,7 @@ WANTS_GIL = Wait(WaitKind.GIL, None, "futex")
 
 DEFAULT = PoolInfo("executor", "asyncio", "default executor", 2, (11, 12))
 OWN = PoolInfo("executor", "crawl", None, 2, (11, 12))
+DJANGO = PoolInfo("executor", None, "asgiref thread-sensitive", 2, (11, 12))
 LIMITER = PoolInfo("limiter", None, None, 40, ())
 
 
@@ -76,7 +77,7 @@ STUCK = queue((100, 1, 0), (300, 3, 0), (900, 0, 3))
 
 def test_items_that_stand_still_behind_blocked_threads() -> None:
     (one,) = found(DEFAULT, [*STUCK, waits(160, "lookup")], BLOCKED)
-    assert (one.kind, one.verdict) == ("exhausted-pool", "starving")
+    assert (one.kind.name, one.verdict) == ("exhausted-pool", "starving")
     assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
     assert one.threads == ((100, 11), (100, 12))
     assert one.waiting == 3
@@ -97,7 +98,7 @@ def test_tasks_that_wait_for_a_token_of_anyio() -> None:
     did[30] = [(0, 2_000, ANYIO_IDLE, Wait(WaitKind.QUEUE))]
     did[1] = [(0, 2_000, BATCH, WAITS)]
     (one,) = found(LIMITER, [*STUCK, waits(160, "handle")], did)
-    assert one.kind == "exhausted-pool"
+    assert (one.kind.name, one.pool) == ("exhausted-pool", PoolKind.ANYIO)
     assert one.threads == ((100, 21), (100, 22))
     assert {item.kind for item in one.items} == {"task"}
     # The limiter's own number: some of its threads may not have been sampled all the time.
@@ -117,20 +118,20 @@ def test_a_batch_handed_in_at_once_is_no_starvation() -> None:
 def test_but_other_work_behind_the_batch_is_starved() -> None:
     did = {**BLOCKED, 1: [(0, 2_000, BATCH, WAITS)]}
     (one,) = found(OWN, [*STUCK, waits(160, "save")], did)
-    assert one.kind == "exhausted-pool"
+    assert one.kind.name == "exhausted-pool"
     assert one.detail == "thread pool crawl: all 2 threads"
 
 
 def test_work_that_keeps_coming_is_starved() -> None:
     coming = queue((100, 1, 0), (300, 2, 0), (600, 3, 0), (800, 4, 0), (900, 0, 4))
     (one,) = found(OWN, [*coming, waits(160, "slow")], BLOCKED)
-    assert one.kind == "exhausted-pool"
+    assert one.kind.name == "exhausted-pool"
 
 
 def test_served_all_along_but_late_is_overload() -> None:
     steps = [(n * 50.0, 6, n) for n in range(20)]
     (one,) = found(OWN, queue(*steps), BLOCKED, end=1_000)
-    assert (one.kind, one.verdict) == ("overloaded-pool", "late")
+    assert (one.kind.name, one.verdict) == ("overloaded-pool", "late")
     assert one.served == 19
 
 
@@ -142,15 +143,15 @@ def test_a_short_burst_in_a_shared_pool_is_a_batch() -> None:
 def test_requests_that_come_for_a_while_to_a_shared_pool_are_no_batch() -> None:
     steps = [(n * 40.0, min(n, 20 - n), n // 2 if n <= 10 else n - 5) for n in range(21)]
     (one,) = found(DEFAULT, queue(*steps), BLOCKED, end=1_050)
-    assert one.kind == "overloaded-pool"
+    assert one.kind.name == "overloaded-pool"
 
 
 def test_a_pool_whose_threads_compute_is_not_exhausted() -> None:
     coming = queue((100, 1, 0), (600, 3, 0), (900, 0, 3))
     computing = {tid: [(0, 2_000, SLOW, COMPUTES)] for tid in (11, 12)}
-    assert [s.kind for s in found(OWN, coming, computing, "run")] == ["overloaded-pool"]
+    assert [s.kind.name for s in found(OWN, coming, computing, "run")] == ["overloaded-pool"]
     contending = {tid: [(0, 2_000, SLOW, WANTS_GIL)] for tid in (11, 12)}
-    assert [s.kind for s in found(OWN, coming, contending, "futex 7")] == ["overloaded-pool"]
+    assert [s.kind.name for s in found(OWN, coming, contending, "futex 7")] == ["overloaded-pool"]
 
 
 def test_one_idle_thread_and_it_is_not_exhausted() -> None:
@@ -160,7 +161,7 @@ def test_one_idle_thread_and_it_is_not_exhausted() -> None:
 
 def test_a_stopped_process_had_no_cpu() -> None:
     (one,) = found(DEFAULT, STUCK, BLOCKED, "stop")
-    assert (one.kind, one.held_by) == ("no-cpu", {})
+    assert (one.kind.name, one.held_by) == ("no-cpu", {})
 
 
 def test_without_stacks_nothing_is_claimed() -> None:
@@ -172,14 +173,29 @@ def test_a_deadlock_needs_every_thread(holds: tuple[int, ...], *, deadlock: bool
     did = {tid: [(0, 2_000, RESULT, WAITS)] for tid in (11, 12)}
     did[1] = [(0, 2_000, BATCH, WAITS)]
     seen = found(OWN, [*queue((100, 2, 0)), waits(160, "outer", on_itself=holds)], did, "futex 7")
-    assert [s.detail is not None and s.detail.startswith("deadlock") for s in seen] == (
-        [True] if deadlock else []
-    )
+    told = "deadlock of thread pool crawl: all 2 threads wait for work that only this pool can run"
+    assert [(s.deadlock, s.detail) for s in seen] == ([(True, told)] if deadlock else [])
 
 
 def test_threads_that_hold_a_future_but_do_not_wait_for_it_are_no_deadlock() -> None:
     (one,) = found(DEFAULT, [*STUCK, waits(160, "slow", on_itself=(11, 12))], BLOCKED)
-    assert one.detail == "the default executor: all 2 threads"
+    assert (one.deadlock, one.detail) == (False, "the default executor: all 2 threads")
+
+
+@pytest.mark.parametrize(
+    ("info", "kind", "title"),
+    [
+        (OWN, PoolKind.EXECUTOR, "thread pool crawl"),
+        (PoolInfo("executor", None, None, 2, (11, 12)), PoolKind.EXECUTOR, "a thread pool"),
+        (PoolInfo("executor", "p", "of a newer one", 2, (11, 12)), PoolKind.EXECUTOR, "thread pool p"),
+        (DEFAULT, PoolKind.DEFAULT_EXECUTOR, "the default executor"),
+        (DJANGO, PoolKind.ASGIREF, "asgiref thread-sensitive"),
+    ],
+)  # fmt: skip
+def test_an_episode_says_what_pool_it_is(info: PoolInfo, kind: PoolKind, title: str) -> None:
+    coming = queue((100, 1, 0), (300, 2, 0), (600, 3, 0), (800, 4, 0), (900, 0, 4))
+    (one,) = found(info, [*coming, waits(160, "save")], BLOCKED)
+    assert (one.pool, one.place, one.detail) == (kind, title, f"{title}: all 2 threads")
 
 
 def test_a_pool_that_was_not_sampled_long_enough_is_not_judged() -> None:

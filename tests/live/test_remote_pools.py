@@ -7,6 +7,7 @@ import pytest
 from tests.live.running import TARGETS
 from tests.remote.interpreters import Python, found, with_modules
 from tests.remote.started import started
+from waitspy.model.pools import PoolKind
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import PoolFacts
 
@@ -66,7 +67,7 @@ def test_anyio_and_asgiref(python: Python) -> None:
     with started(python, POOLS, "frameworks") as process:
         reader = Reader(process.pid)
         pools = {pool.role: pool for pool in by_prefix(reader).values()}
-        asgiref = pools["asgiref thread-sensitive"]
+        asgiref = pools[PoolKind.ASGIREF]
         assert asgiref.prefix is not None
         truth = process.truth["pools"][asgiref.prefix]
         assert (list(asgiref.tids), asgiref.queued) == (truth["tids"], truth["queued"])

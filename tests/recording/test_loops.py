@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.row_examples import ADDRESSES, COUNTS, MAYBE_TEXTS, TEXTS, TIMES, again
-from waitspy.model.loops import LateTimer, LoopEvent, LoopFacts, LoopWork
+from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 from waitspy.recording.loops import READER, LoopFound, LoopRow, LoopServed, LoopWaiting, event
 
 FACTS = st.builds(
-    LoopFacts, TEXTS, st.none() | COUNTS, st.none() | COUNTS, MAYBE_TEXTS, st.none() | st.booleans()
+    LoopInfo, TEXTS, st.none() | COUNTS, st.none() | COUNTS, MAYBE_TEXTS, st.none() | st.booleans()
 )
 TIMERS = st.builds(LateTimer, TIMES, TEXTS, MAYBE_TEXTS, st.booleans())
 WORK = st.builds(
@@ -33,7 +33,7 @@ def test_rows_are_read_as_written(rows: list[LoopRow]) -> None:
 
 
 def test_each_row_is_one_event() -> None:
-    facts = LoopFacts("uvloop", None, 7, "running", closed=False)
+    facts = LoopInfo("uvloop", None, 7, "running", closed=False)
     work = LoopWork(3, (("f", "/a.py:1", True),), None, ())
     assert event(LoopFound(1, 99, facts)) == LoopEvent(1, 99, facts=facts)
     assert event(LoopServed(1, 99, 3, 1000)) == LoopEvent(1, 99, service=(3, 1000))

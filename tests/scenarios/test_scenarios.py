@@ -14,20 +14,10 @@ import pytest
 
 import waitspy_scenarios
 from waitspy.model.judged import Victim, WaitKind
+from waitspy.model.kinds import KINDS
 from waitspy_scenarios import SCENARIOS, Expected, Scenario
 
 PACKAGE = Path(waitspy_scenarios.__file__).parent
-KINDS = {
-    "parked-loop",
-    "blocked-loop",
-    "busy-loop",
-    "gil-bound",
-    "no-cpu",
-    "exhausted-pool",
-    "accept-backlog",
-    "overloaded-loop",
-    "overloaded-pool",
-}
 VICTIMS = set(get_args(get_type_hints(Victim)["kind"]))
 
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
@@ -103,6 +93,8 @@ def ill_formed(expected: Expected) -> list[str]:
         silent = Expected(expected.options, hidden=expected.hidden)
         return [] if expected == silent else ["silence has neither blame nor victims"]
     wrong = [f"unknown kind {k}" for k in {expected.kind, *expected.also} if k not in KINDS]
+    if expected.kind in KINDS and expected.verdict not in KINDS[expected.kind].verdicts:
+        wrong.append(f"{expected.kind} is never {expected.verdict}")
     if not expected.victims or expected.victims - VICTIMS:
         wrong.append(f"victims {expected.victims}")
     if expected.wait is not None and expected.wait not in set(WaitKind):
@@ -149,6 +141,7 @@ def test_the_check_of_truths_accepts_a_right_one() -> None:
         Expected((), "parked-loop", "nowhere", "buffer_vs_job/worker.py", frozenset({"io"})),
         Expected((), "parked-loop", "main", "nowhere.py", frozenset({"io"})),
         Expected((), "parked-loop", "main", "buffer_vs_job/worker.py", frozenset()),
+        replace(_RIGHT, verdict="late"),
         replace(_RIGHT, wait="nap"),
         replace(_RIGHT, source="no such line"),
         replace(_RIGHT, also=frozenset({"sleepy-loop"})),

@@ -12,12 +12,7 @@ from typing import Any
 import click
 
 from waitspy.capture.budget import Budget
-
-KINDS = (
-    "blocked-loop", "parked-loop", "busy-loop", "gil-bound", "no-cpu", "exhausted-pool",
-    "accept-backlog", "overloaded-loop", "overloaded-pool",
-)  # fmt: skip
-"""The kinds of findings that ``--fail-on`` takes."""
+from waitspy.model.kinds import KINDS
 
 
 class Number(click.FloatRange):

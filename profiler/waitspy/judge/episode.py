@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from waitspy.model.epolls import UnreadSocket
-from waitspy.model.judged import Activity, Verdict
+from waitspy.model.judged import Activity
+from waitspy.model.kinds import Kind, Verdict
+from waitspy.model.pools import PoolKind
 from waitspy.model.stacks import Stack
 
 ItemKind = Literal["task", "timer", "callback", "work-item", "connection"]
@@ -47,10 +49,12 @@ class Starvation:
     ``pid`` and ``tid`` are the thread that should have served it. ``held_by`` are the activities
     that starved it, by thread, cut to the episode; empty when no stack did (no CPU, unknown
     holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
-    it. ``served`` counts what was served nevertheless, where that is known.
+    it, both for people. ``served`` counts what was served nevertheless, where that is known.
+    ``pool`` is what starved if it is a pool, ``deadlock`` says that this pool waits for itself.
     """
 
-    kind: str
+    kind: Kind
+    verdict: Verdict
     pid: int
     tid: int
     place: str
@@ -61,9 +65,15 @@ class Starvation:
     evidence: tuple[str, ...]
     looks: tuple[Look, ...] = ()
     items: tuple[Item, ...] = ()
-    latent: bool = False
     detail: str | None = None
     served: int | None = None
+    pool: PoolKind | None = None
+    deadlock: bool = False
+
+    def __post_init__(self) -> None:
+        """ValueError for a verdict that such a kind does not have."""
+        if self.verdict not in self.kind.verdicts:
+            raise ValueError(f"{self.kind.name} is never {self.verdict}")
 
     @property
     def guilty(self) -> tuple[Activity, ...]:
@@ -76,11 +86,9 @@ class Starvation:
         return tuple(sorted(self.held_by)) or ((self.pid, self.tid),)
 
     @property
-    def verdict(self) -> Verdict:
-        """Overload is work served late; else nothing was served at all."""
-        if self.latent:
-            return "latent"
-        return "late" if self.kind.startswith("overloaded") else "starving"
+    def latent(self) -> bool:
+        """Whether it happened to starve nothing."""
+        return self.verdict == "latent"
 
     @property
     def waiting(self) -> int:

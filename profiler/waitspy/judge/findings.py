@@ -13,12 +13,12 @@ from waitspy.judge.episode import Starvation
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import package
 from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
+from waitspy.model.kinds import GIL_BOUND, Kind, Verdict
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 
-_Key = tuple[str, bool, str | None, Frame | None]
+_Key = tuple[Kind, Verdict, str | None, Frame | None]
 _LEAST_SHARE = 0.02
-_ON_CPU_KINDS = frozenset({"busy-loop", "gil-bound", "overloaded-loop", "overloaded-pool"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,18 @@ def judge(
     for starvation in starvations:
         blamed = _weigh(starvation)
         top = blamed.frames.most_common(1)[0][0] if blamed.frames else None
-        key = (starvation.kind, starvation.latent, starvation.detail, top)
+        key = (starvation.kind, starvation.verdict, starvation.detail, top)
         groups.setdefault(key, []).append(blamed)
     _join_unblamed(groups)
     found = [_finding(group, sources, duration_s) for group in groups.values()]
     return tuple(
-        sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind, f.pids))
+        sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind.name, f.pids))
     )
 
 
 def _join_unblamed(groups: dict[_Key, list[_Blamed]]) -> None:
     """Who keeps the GIL is seen in some episodes only; the others of that loop go with them."""
-    for key in [key for key in groups if key[0] == "gil-bound" and key[-1] is None]:
+    for key in [key for key in groups if key[0] is GIL_BOUND and key[-1] is None]:
         loops = {(one.episode.pid, one.episode.tid) for one in groups[key]}
         for other, group in groups.items():
             seen = {(one.episode.pid, one.episode.tid) for one in group}
@@ -69,7 +69,7 @@ def _weigh(starvation: Starvation) -> _Blamed:
             continue
         frames[blame.blamed(blame.guilty_frames(activity, starvation.base))] += length
         stacks[activity.stack] += length
-        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind in _ON_CPU_KINDS:
+        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind.on_cpu:
             waits[activity.wait] += length
     return _Blamed(starvation, frames, stacks, waits)
 
@@ -90,9 +90,16 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
     lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
-    line = blames[0].source if blames else None
-    library = blame.foreign_loop(first.base or ()) or blame.foreign_loop(stack)
-    called = {package(frame.file) for frame in blame.above(stack, first.base)} - {None}
+    files = (frame.file for frame in blame.above(stack, first.base))
+    case = remedies.Case(
+        kind=kind,
+        wait=wait,
+        line=blames[0].source if blames else None,
+        packages=frozenset(name for file in files if (name := package(file)) is not None),
+        library=blame.foreign_loop(first.base or ()) or blame.foreign_loop(stack),
+        pool=first.pool,
+        deadlock=first.deadlock,
+    )
     return Finding(
         kind=kind,
         verdict=first.verdict,
@@ -108,7 +115,7 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         victim_s=sum(victim.waited_s for victim in victims),
         share=starved_s / duration_s if duration_s > 0 else 0.0,
         victims=victims,
-        remedy=remedies.find(kind, wait, line, library, first.detail, called),
+        remedy=remedies.find(case),
         detail=first.detail,
     )
 

@@ -20,6 +20,7 @@ from waitspy.judge.timeline import Span, still_spans
 from waitspy.model import syscalls
 from waitspy.model.code_origin import Origin, origin
 from waitspy.model.judged import Activity, WaitKind
+from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.recorded import WorkerRecord
 
 Activities = Mapping[int, Mapping[int, Sequence[Activity]]]
@@ -112,7 +113,8 @@ def starvations(
             many = f"all {workers_many} workers" if workers_many > 1 else "its only worker"
             pid, tid = min(guilty)
             yield Starvation(
-                kind="accept-backlog",
+                kind=ACCEPT_BACKLOG,
+                verdict=ACCEPT_BACKLOG.verdict,
                 pid=pid,
                 tid=tid,
                 place=listener.name,

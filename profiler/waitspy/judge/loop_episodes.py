@@ -16,6 +16,16 @@ from waitspy.judge.loops import Loop, Pending
 from waitspy.judge.thread_time import compose, cut
 from waitspy.judge.timeline import still_spans
 from waitspy.model.judged import Activity, WaitKind
+from waitspy.model.kinds import (
+    BLOCKED_LOOP,
+    BUSY_LOOP,
+    GIL_BOUND,
+    NO_CPU,
+    OVERLOADED_LOOP,
+    PARKED_LOOP,
+    Kind,
+    Verdict,
+)
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import KernelState
@@ -85,7 +95,7 @@ def _judge(
     spent = compose(states, span.start_ns, span.end_ns)
     length = span.end_ns - span.start_ns
     if spent.kept_ns >= length * _HALF and spent.ran_ns < min_stall_ns:
-        yield _make("no-cpu", span, (), base)
+        yield _make(NO_CPU, span, (), base)
         return
     if spent.blocked_ns < length * _HALF:
         yield from _judge_busy(span, worker, activities, base, min_stall_ns)
@@ -121,13 +131,13 @@ def _judge_busy(
         gap_ns = loop_service.longest_gap_ns(counted, span.start_ns, span.end_ns)
         if min(ran_ns, gap_ns) >= min_stall_ns:
             guilty = cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
-            yield _make("busy-loop", span, guilty, base)
+            yield _make(BUSY_LOOP, span, guilty, base)
         return
     for piece in loops.split(span, loops.was_served(span.looks)):
         ran_ns = compose(worker.states.get(span.loop.tid, ()), piece.start_ns, piece.end_ns).ran_ns
         if loops.was_left(piece.looks) and ran_ns >= min_stall_ns:
             guilty = cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
-            yield _make("busy-loop", piece, guilty, base)
+            yield _make(BUSY_LOOP, piece, guilty, base)
 
 
 def _judge_blocked(
@@ -140,28 +150,28 @@ def _judge_blocked(
     guilty = cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
     waits = [activity for activity in guilty if activity.wait.kind is not WaitKind.ON_CPU]
     ran = loop.seen == "serving" or loop_service.ran_in_c(worker.loops, loop.epfd, span.end_ns)
-    spent: Counter[str] = Counter()
+    spent: Counter[Kind | None] = Counter()
     for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
         running = blame.in_loop(activity.stack, base, never_idle=ran)
         if activity.wait.kind is WaitKind.GIL:
-            kind = "gil-bound"
+            kind = GIL_BOUND
         elif not blame.holds_up(activity):
-            kind = ""  # its thread polls another loop (its own polls are cut out): left behind
+            kind = None  # its thread polls another loop (its own polls are cut out): left behind
         else:
-            kind = "blocked-loop" if running else "parked-loop"
+            kind = BLOCKED_LOOP if running else PARKED_LOOP
         spent[kind] += activity.end_ns - activity.start_ns
     if not spent:
         # Starved for certain, but no stack was sampled in that time: nobody is blamed.
         parked = loop_service.was_parked(worker.loops, loop.epfd, span.end_ns)
-        yield _make("parked-loop" if parked else "blocked-loop", span, (), base)
+        yield _make(PARKED_LOOP if parked else BLOCKED_LOOP, span, (), base)
         return
     kind = spent.most_common(1)[0][0]
-    if kind == "gil-bound":
+    if kind is GIL_BOUND:
         holder, stack = _gil_holder(span, worker)
         found = cut(activities.get(holder or 0, ()), span.start_ns, span.end_ns) if stack else ()
         evidence = ("epoll", "threads", "dump") if stack else ("epoll", "threads")
         yield _make(kind, span, found, None, tid=holder, evidence=evidence)
-    elif kind:
+    elif kind is not None:
         yield _make(kind, span, guilty, base)
 
 
@@ -194,7 +204,9 @@ def _latent(
             )
         ):
             span = Pending(loop, activity.start_ns, activity.end_ns, ())
-            yield _make("blocked-loop", span, (activity,), base, evidence=("threads",), latent=True)
+            yield _make(
+                BLOCKED_LOOP, span, (activity,), base, evidence=("threads",), verdict="latent"
+            )
 
 
 def _overloaded(
@@ -226,12 +238,12 @@ def _overloaded(
         span = Pending(loop, start_ns, until_ns, (), items)
         spent = compose(worker.states.get(loop.tid, ()), start_ns, until_ns)
         if spent.kept_ns >= (until_ns - start_ns) * _HALF:
-            yield _make("no-cpu", span, (), base, evidence=("threads",))
+            yield _make(NO_CPU, span, (), base, evidence=("threads",))
         elif _late_anyhow(items, worker.states.get(loop.tid, ()), min_stall_ns):
             done = cut(activities.get(loop.tid, ()), start_ns, until_ns)
             guilty = [a for a in done if a.wait.kind is not WaitKind.LOOP_POLL]
             served = loop_service.count_between(events, start_ns, until_ns)
-            made = _make("overloaded-loop", span, guilty, base, evidence=("threads",))
+            made = _make(OVERLOADED_LOOP, span, guilty, base, evidence=("threads",))
             yield replace(made, served=served)
 
 
@@ -243,18 +255,19 @@ def _late_anyhow(items: Sequence[Item], states: Sequence[KernelState], min_stall
 
 
 def _make(
-    kind: str,
+    kind: Kind,
     span: Pending,
     guilty: Sequence[Activity],
     base: Stack | None,
     *,
     evidence: tuple[str, ...] = ("epoll", "threads"),
     tid: int | None = None,
-    latent: bool = False,
+    verdict: Verdict | None = None,
 ) -> Starvation:
     loop = span.loop
     return Starvation(
         kind=kind,
+        verdict=verdict or kind.verdict,
         pid=loop.pid,
         tid=loop.tid,
         place=f"epoll descriptor {loop.epfd}",
@@ -265,5 +278,4 @@ def _make(
         looks=span.looks,
         evidence=("asyncio", *evidence) if span.items else evidence,
         items=span.items,
-        latent=latent,
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from waitspy.judge import fifo
 from waitspy.judge.episode import Item
 from waitspy.judge.timeline import Span
-from waitspy.model.loops import LoopEvent, LoopFacts, LoopWork
+from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
 
 
 def addresses(events: Iterable[LoopEvent], epfd: int) -> frozenset[int]:
@@ -34,7 +34,7 @@ def ran_in_c(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
     return facts is not None and (facts.kind, facts.how) == ("uvloop", "running")
 
 
-def _facts_at(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> LoopFacts | None:
+def _facts_at(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> LoopInfo | None:
     facts = [e.facts for e in events if e.facts is not None and e.at_ns <= at_ns]
     mine = [one for one in facts if one.epfd == epfd and not one.closed]
     return mine[-1] if mine else None

@@ -21,7 +21,8 @@ from waitspy.judge.thread_time import Composition, compose, cut
 from waitspy.judge.timeline import Span
 from waitspy.model.code_origin import Origin, base_name, origin
 from waitspy.model.judged import Activity, WaitKind
-from waitspy.model.pools import PoolEvent, PoolInfo
+from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame, Stack
 
@@ -53,18 +54,21 @@ class Pool:
     on_itself: tuple[tuple[int, frozenset[int]], ...] = ()
 
     @property
+    def kind(self) -> PoolKind:
+        """Whose work goes through it."""
+        return self.info.pool_kind
+
+    @property
     def title(self) -> str:
         """What it is, in words."""
-        if self.info.kind == "limiter":
-            return "AnyIO's worker threads"
-        if self.info.role is not None:
-            return f"the {self.info.role}" if "executor" in self.info.role else self.info.role
-        return f"thread pool {self.info.name}" if self.info.name else "a thread pool"
+        if self.kind is PoolKind.EXECUTOR:
+            return f"thread pool {self.info.name}" if self.info.name else "a thread pool"
+        return f"the {self.kind}" if self.kind is PoolKind.DEFAULT_EXECUTOR else self.kind.value
 
     @property
     def is_shared(self) -> bool:
         """Whether all sorts of requests go through it, rather than what one caller gives it."""
-        return self.info.kind == "limiter" or self.info.role is not None
+        return self.kind is not PoolKind.EXECUTOR
 
 
 def find(
@@ -129,24 +133,27 @@ def starvations(
         spent = [compose(worker.states.get(tid, ()), *gap) for tid in pool.tids]
         stands_still = gap[1] - gap[0] >= min_stall_ns
         kind = _kind(spent, gap, guilty, stands_still=stands_still)
-        judged = stuck or (kind in {"exhausted-pool", "no-cpu"} and pool.is_shared)
+        judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
         if kind is None or (
             not judged and _is_batch(pool, waited, guilty, activities, (start_ns, end_ns))
         ):
             continue
         yield Starvation(
             kind=kind,
+            verdict=kind.verdict,
             pid=pool.pid,
             tid=min(tid for _, tid in guilty),
             place=pool.title,
             start_ns=start_ns,
             end_ns=end_ns,
-            held_by=guilty if kind != "no-cpu" else {},
+            held_by=guilty if kind is not NO_CPU else {},
             base=None,
             evidence=("pools", "threads"),
             items=tuple(_items(pool, waited)),
             detail=_detail(pool, len(guilty), stuck=stuck),
             served=_count(pool.counts, start_ns, end_ns),
+            pool=pool.kind,
+            deadlock=stuck,
         )
 
 
@@ -159,17 +166,17 @@ def _kind(
     guilty: Mapping[ThreadKey, Sequence[Activity]],
     *,
     stands_still: bool,
-) -> str | None:
+) -> Kind | None:
     """What keeps the pool, by what its threads did while the queue stood still the longest."""
     length = gap[1] - gap[0]
     kept = sum(one.kept_ns for one in spent)
     known = kept + sum(one.ran_ns + one.blocked_ns for one in spent)
     if kept >= known * _HALF:
-        return "no-cpu" if known else None
+        return NO_CPU if known else None
     if kept >= known * _LITTLE:
         return None  # late for another reason than what its threads were given to do
     if not stands_still:
-        return "overloaded-pool"
+        return OVERLOADED_POOL
     inside = [cut(mine, *gap) for mine in guilty.values()]
     if any(sum(a.end_ns - a.start_ns for a in mine) < length * _HALF for mine in inside):
         return None  # not sampled for long enough to know
@@ -177,8 +184,8 @@ def _kind(
     if all(one.blocked_ns >= length * _HALF for one in spent) and all(
         spent_ns >= length * _HALF for spent_ns in in_calls
     ):
-        return "exhausted-pool"
-    return "overloaded-pool"
+        return EXHAUSTED_POOL
+    return OVERLOADED_POOL
 
 
 def _any_idle(pool: Pool, activities: Mapping[int, Sequence[Activity]], gap: Span) -> bool:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
 
-Verdict = Literal["starving", "late", "latent"]
 Weight = Literal["wall", "starved", "victims"]
 WEIGHTS: tuple[Weight, ...] = ("wall", "starved", "victims")
 WEIGHT_UNITS: Mapping[Weight, str] = {
@@ -160,7 +160,7 @@ class Finding:
     where there is more to say than the kind.
     """
 
-    kind: str
+    kind: Kind
     verdict: Verdict
     wait: Wait
     blames: tuple[Blame, ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 
-class LoopFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class LoopInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an event loop object says of itself; ``how`` the owning thread is known (or None)."""
 
     kind: str
@@ -48,6 +48,6 @@ class LoopEvent:
 
     at_ns: int
     loop: int
-    facts: LoopFacts | None = None
+    facts: LoopInfo | None = None
     service: tuple[int, int] | None = None
     work: LoopWork | None = None

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
 
 
+class PoolKind(StrEnum):
+    """Whose work goes through a pool; those of an executor are recorded as its role."""
+
+    EXECUTOR = "executor"  # of its owner's own
+    DEFAULT_EXECUTOR = "default executor"  # of a loop
+    ASGIREF = "asgiref thread-sensitive"  # where Django runs its synchronous views
+    ANYIO = "AnyIO's worker threads"
+
+
 class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One pool: an executor of concurrent.futures, or AnyIO's limiter (its threads are not known).
 
-    ``size`` is how many threads it may have, None when unlimited or not known. ``role`` is
-    ``default executor`` for a loop's own, ``asgiref thread-sensitive`` for Django's.
+    ``size`` is how many threads it may have, None when unlimited or not known. ``role`` is the
+    value of an executor's ``PoolKind``; None for one of its owner's own.
     """
 
     kind: Literal["executor", "limiter"]
@@ -20,6 +30,13 @@ class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     role: str | None
     size: int | None
     tids: tuple[int, ...]
+
+    @property
+    def pool_kind(self) -> PoolKind:
+        """Whose work goes through it; an unknown role says nothing."""
+        if self.kind == "limiter":
+            return PoolKind.ANYIO
+        return PoolKind(self.role) if self.role in set(PoolKind) else PoolKind.EXECUTOR
 
 
 class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -46,7 +46,7 @@ class _Epoll:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedEpolls:
     epolls: dict[int, _Epoll] = field(default_factory=dict)
     poller: select.poll = field(default_factory=select.poll)
     next_scan_ns: int = 0
@@ -61,7 +61,7 @@ class EpollOracle:
     rows: ClassVar[RowType] = EpollRow
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedEpolls] = {}
         self._shares = 0
 
     def attach(self, watched: Watched) -> str:
@@ -76,7 +76,7 @@ class EpollOracle:
             return "the process is gone"
         except OSError as error:
             return f"pidfd_getfd: {error.strerror}"
-        self._processes[watched.pid] = _Process(sockets=unread_sockets.Sockets(watched.pid))
+        self._processes[watched.pid] = _WatchedEpolls(sockets=unread_sockets.Sockets(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[EpollRow]:
@@ -121,7 +121,7 @@ class EpollOracle:
             process.sockets.close()
 
     def _rescan(
-        self, watched: Watched, process: _Process, now_ns: int, unknown: set[int]
+        self, watched: Watched, process: _WatchedEpolls, now_ns: int, unknown: set[int]
     ) -> Iterator[EpollRow]:
         began_ns = time.thread_time_ns()
         try:
@@ -158,7 +158,9 @@ class EpollOracle:
         self._shares += 1
         return self._shares
 
-    def _look(self, process: _Process, epfd: int, epoll: _Epoll, now_ns: int) -> Iterator[EpollRow]:
+    def _look(
+        self, process: _WatchedEpolls, epfd: int, epoll: _Epoll, now_ns: int
+    ) -> Iterator[EpollRow]:
         assert process.sockets is not None
         began_ns = time.thread_time_ns()
         found = process.sockets.unread(epfd)

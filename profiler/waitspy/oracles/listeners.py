@@ -47,7 +47,7 @@ class _Namespace:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedListeners:
     namespace: _Namespace
     known: frozenset[int] = frozenset()
     fds: dict[int, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class BacklogOracle:
     rows: ClassVar[RowType] = ListenerRow
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedListeners] = {}
         self._namespaces: dict[int, _Namespace] = {}
 
     def attach(self, watched: Watched) -> str:
@@ -82,7 +82,7 @@ class BacklogOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/PID/fd or its network tables: {error.strerror}"
-        self._processes[watched.pid] = _Process(namespace)
+        self._processes[watched.pid] = _WatchedListeners(namespace)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ListenerRow]:
@@ -129,7 +129,7 @@ class BacklogOracle:
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
-    def _rescan(self, process: _Process, pid: int, now_ns: int) -> Iterator[ListenerRow]:
+    def _rescan(self, process: _WatchedListeners, pid: int, now_ns: int) -> Iterator[ListenerRow]:
         began_ns = time.thread_time_ns()
         listening = process.namespace.listening
         held = {inode: fd for fd, inode in _sockets(pid).items() if inode in listening}
@@ -144,7 +144,7 @@ class BacklogOracle:
         process.fds = held
 
     def _waiting(
-        self, process: _Process, watched: Watched, found: Listening, now_ns: int
+        self, process: _WatchedListeners, watched: Watched, found: Listening, now_ns: int
     ) -> Iterator[ListenerRow]:
         inode = found.inode
         teller = process.namespace.teller.setdefault(inode, watched.pid)
@@ -160,7 +160,9 @@ class BacklogOracle:
             accepted = self._accepted(process, watched.pid, found, now_ns)
             yield ListenerAccepted(now_ns, inode, accepted)
 
-    def _accepted(self, process: _Process, pid: int, found: Listening, now_ns: int) -> int | None:
+    def _accepted(
+        self, process: _WatchedListeners, pid: int, found: Listening, now_ns: int
+    ) -> int | None:
         """How many connections that came in there the process holds; None when not known."""
         began_ns = time.thread_time_ns()
         count = None

@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from waitspy.model.clock import NS
-from waitspy.model.loops import LateTimer, LoopFacts, LoopWork
+from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
 from waitspy.oracles import Watched
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
 from waitspy.recording.loops import LoopFound, LoopRow, LoopServed, LoopWaiting
 from waitspy.recording.rows import RowType
-from waitspy.remote import values
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
-from waitspy.remote.values import Callback, LoopSnapshot, Service, Timer
+from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Timer
 
 _QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
@@ -39,16 +38,16 @@ class _Loop:
     that something waits.
     """
 
-    facts: values.LoopFacts
+    facts: LoopFacts
     service: Service | None = None
     quiet_since_ns: int = 0
     late_since_ns: int = -1
     next_look_ns: int = 0
-    told: LoopFacts | None = None
+    told: LoopInfo | None = None
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedLoops:
     reader: Reader
     loops: dict[int, _Loop] = field(default_factory=dict)
     next_scan_ns: int = 0
@@ -62,14 +61,14 @@ class LoopsOracle:
     rows: ClassVar[RowType] = LoopRow
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedLoops] = {}
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why this interpreter cannot be read."""
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _Process(reader)
+        self._processes[watched.pid] = _WatchedLoops(reader)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[LoopRow]:
@@ -107,7 +106,7 @@ class LoopsOracle:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
 
-    def _rescan(self, process: _Process, now_ns: int) -> Iterator[LoopRow]:
+    def _rescan(self, process: _WatchedLoops, now_ns: int) -> Iterator[LoopRow]:
         began_ns = time.thread_time_ns()
         found = {facts.address: facts for facts in process.reader.loops()}
         spent_ns = time.thread_time_ns() - began_ns
@@ -119,13 +118,13 @@ class LoopsOracle:
             if loop is None:
                 loop = process.loops[address] = _Loop(facts, quiet_since_ns=now_ns)
             loop.facts = facts
-            told = LoopFacts(facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed)
+            told = LoopInfo(facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed)
             if told != loop.told:
                 loop.told = told
                 yield LoopFound(now_ns, address, told)
 
 
-def _polls(facts: values.LoopFacts, watched: Watched) -> bool:
+def _polls(facts: LoopFacts, watched: Watched) -> bool:
     return facts.epfd is not None and facts.epfd in watched.polling.values()
 
 

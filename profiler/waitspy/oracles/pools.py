@@ -47,7 +47,7 @@ class _Queue:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedPools:
     reader: Reader
     queues: dict[int, _Queue] = field(default_factory=dict)
     tids: frozenset[int] = frozenset()
@@ -63,14 +63,14 @@ class PoolsOracle:
     rows: ClassVar[RowType] = PoolRow
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedPools] = {}
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why this interpreter cannot be read."""
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _Process(reader)
+        self._processes[watched.pid] = _WatchedPools(reader)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
@@ -105,14 +105,14 @@ class PoolsOracle:
         self._processes.pop(watched.pid, None)
 
 
-def _wants_scan(process: _Process, watched: Watched, now_ns: int) -> bool:
+def _wants_scan(process: _WatchedPools, watched: Watched, now_ns: int) -> bool:
     """A pool makes threads when work comes: new threads are a reason to look at once."""
     if now_ns >= process.next_scan_ns:
         return True
     return now_ns >= process.soonest_scan_ns and watched.tids != process.tids
 
 
-def _rescan(process: _Process, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
+def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     found: dict[int, PoolFacts | LimiterFacts] = {p.queue: p for p in process.reader.pools()}
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})

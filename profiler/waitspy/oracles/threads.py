@@ -74,7 +74,7 @@ class _Thread:
 
 
 @dataclass(slots=True)
-class _Process:
+class _WatchedThreads:
     threads: dict[int, _Thread] = field(default_factory=dict)
     links: int = -1
     rescan: bool = True
@@ -87,7 +87,7 @@ class ThreadsOracle:
     rows: ClassVar[RowType] = ThreadRow
 
     def __init__(self) -> None:
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _WatchedThreads] = {}
         self._epoll_waits = syscalls.epoll_waits()
         with open("/proc/self/schedstat", "rb") as f:
             self._has_schedstat = f.read().split()[0] != b"0"
@@ -102,7 +102,7 @@ class ThreadsOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
-        self._processes[watched.pid] = _Process()
+        self._processes[watched.pid] = _WatchedThreads()
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
@@ -131,7 +131,9 @@ class ThreadsOracle:
             assert process is not None
             self._drop(process, tid, watched)
 
-    def _rediscover(self, process: _Process, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
+    def _rediscover(
+        self, process: _WatchedThreads, watched: Watched, now_ns: int
+    ) -> Iterator[ThreadRow]:
         # The link count of the task folder is its number of threads + 2, and far cheaper to
         # read than the folder; births and deaths in one tick are seen by a failing read.
         try:
@@ -188,7 +190,7 @@ class ThreadsOracle:
         if number in self._epoll_waits and arg0 is not None:
             watched.polling[tid] = arg0
 
-    def _drop(self, process: _Process, tid: int, watched: Watched) -> None:
+    def _drop(self, process: _WatchedThreads, tid: int, watched: Watched) -> None:
         thread = process.threads.pop(tid)
         thread.files.close()
         watched.polling.pop(tid, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waitspy.model.loops import LoopEvent, LoopFacts, LoopWork
+from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
 from waitspy.recording.rows import Address, Row, reader
 
 
@@ -10,7 +10,7 @@ class LoopFound(Row, frozen=True, tag="loop"):
     """A loop was found, or has changed hands."""
 
     loop: Address
-    facts: LoopFacts
+    facts: LoopInfo
 
 
 class LoopServed(Row, frozen=True, tag="service"):

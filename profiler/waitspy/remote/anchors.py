@@ -50,7 +50,7 @@ class Anchors:
     release_waiter: int | None
 
 
-class Interpreter:
+class InterpreterState:
     """One interpreter of the process: its modules, looked up again when some were imported.
 
     Raises:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from waitspy.remote.anchors import Interpreter
-from waitspy.remote.loops import Loop
+from waitspy.remote.anchors import InterpreterState
+from waitspy.remote.loops import LoopInMemory
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.tasks import Tasks
 from waitspy.remote.values import LimiterFacts, TaskFacts
@@ -29,13 +29,13 @@ class Limiters:
         OSError: from every method.
     """
 
-    def __init__(self, interp: Interpreter, tasks: Tasks) -> None:
+    def __init__(self, interp: InterpreterState, tasks: Tasks) -> None:
         self.interp = interp
         self.tasks = tasks
         self.objects = interp.objects
         self.memory = interp.objects.memory
 
-    def read(self, loops: Iterable[Loop]) -> tuple[LimiterFacts, ...]:
+    def read(self, loops: Iterable[LoopInMemory]) -> tuple[LimiterFacts, ...]:
         """The default limiter of each of these loops that has one."""
         if self.interp.module("anyio._backends._asyncio") is None:
             return ()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from waitspy.remote import uvloop
-from waitspy.remote.anchors import Anchors, Interpreter
+from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.runtime import Thread
@@ -24,7 +24,7 @@ _MOST_HOLDERS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class LoopInMemory:
     """A loop as it stands in memory; addresses are None where there is nothing to read.
 
     ``uv`` is set for uvloop's. ``scheduled`` is the list of timers of asyncio's own.
@@ -58,7 +58,7 @@ class EventLoops:
         OSError: from every method.
     """
 
-    def __init__(self, interp: Interpreter, anchors: Anchors, frames: Frames) -> None:
+    def __init__(self, interp: InterpreterState, anchors: Anchors, frames: Frames) -> None:
         self.interp = interp
         self.anchors = anchors
         self.frames = frames
@@ -116,7 +116,7 @@ class EventLoops:
         """Whether instances of that type are event loops."""
         return kind.is_a(self.anchors.loop_type)
 
-    def read(self, address: int) -> Loop:
+    def read(self, address: int) -> LoopInMemory:
         """What a loop says of itself."""
         kind = self.objects.type_of(address)
         if not self.is_loop(kind):
@@ -124,13 +124,13 @@ class EventLoops:
         if any(self._is_uvloop(base) for base in (kind.address, *kind.mro)):
             return self._read_uvloop(address, kind)
         if not kind.is_a(self.anchors.base_loop_type):
-            return Loop(address, kind.name, kind.name)
+            return LoopInMemory(address, kind.name, kind.name)
         found = self.objects.attributes(address, _ATTRIBUTES)
         ready = found.get("_ready")
         if ready is None or self.objects.type_of(ready).name != "collections.deque":
-            return Loop(address, kind.name, kind.name)
+            return LoopInMemory(address, kind.name, kind.name)
         closed = found.get("_closed")
-        return Loop(
+        return LoopInMemory(
             address=address,
             kind="asyncio",
             type_name=kind.name,
@@ -144,12 +144,12 @@ class EventLoops:
     def _is_uvloop(self, address: int) -> bool:
         return self.objects.type_at(address).name == "uvloop.loop.Loop"
 
-    def _read_uvloop(self, address: int, kind: TypeFacts) -> Loop:
+    def _read_uvloop(self, address: int, kind: TypeFacts) -> LoopInMemory:
         try:
             uv = uvloop.read_loop(self.objects, address)
         except Unreadable:
-            return Loop(address, "uvloop", kind.name)
-        return Loop(
+            return LoopInMemory(address, "uvloop", kind.name)
+        return LoopInMemory(
             address=address,
             kind="uvloop",
             type_name=kind.name,

@@ -12,9 +12,10 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from waitspy.remote.anchors import Interpreter
+from waitspy.model.pools import PoolKind
+from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.callables import Callables, Called, described
-from waitspy.remote.loops import Loop
+from waitspy.remote.loops import LoopInMemory
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.runtime import Thread
 from waitspy.remote.values import Callback, PoolFacts
@@ -24,8 +25,6 @@ _MOST_ITEMS = 100_000
 _NAMED = 8
 _TRIES = 4
 _EXECUTOR = frozenset({"_max_workers", "_work_queue", "_shutdown", "_thread_name_prefix"})
-_ASGIREF = "asgiref thread-sensitive"
-_DEFAULT = "default executor"
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ class _Pool:
 
     threads: list[int] = field(default_factory=list)
     executor: int | None = None
-    role: str | None = None
+    role: PoolKind | None = None
     loop: int | None = None
 
 
@@ -46,13 +45,15 @@ class Pools:
         OSError: from every method.
     """
 
-    def __init__(self, interp: Interpreter, callables: Callables) -> None:
+    def __init__(self, interp: InterpreterState, callables: Callables) -> None:
         self.interp = interp
         self.callables = callables
         self.objects = interp.objects
         self.memory = interp.objects.memory
 
-    def read(self, threads: Iterable[Thread], loops: Iterable[Loop]) -> tuple[PoolFacts, ...]:
+    def read(
+        self, threads: Iterable[Thread], loops: Iterable[LoopInMemory]
+    ) -> tuple[PoolFacts, ...]:
         """Every live executor; ``loops`` are those whose default executors are looked at."""
         if self.interp.module("concurrent.futures.thread") is None:
             return ()
@@ -102,7 +103,7 @@ class Pools:
 
     # --- which there are ------------------------------------------------------------------
 
-    def _find(self, loops: Iterable[Loop]) -> dict[int, _Pool]:
+    def _find(self, loops: Iterable[LoopInMemory]) -> dict[int, _Pool]:
         names = self.interp.names_of("concurrent.futures.thread")
         pools: dict[int, _Pool] = {}
         for thread, queue in self._workers(names.get("_threads_queues")):
@@ -112,8 +113,8 @@ class Pools:
                 pool.executor = self._executor_of(thread)
         kind = names.get("ThreadPoolExecutor")
         for loop in loops:
-            self._note(pools, loop.executor, kind, _DEFAULT, loop.address)
-        self._note(pools, self._asgiref_executor(), kind, _ASGIREF, None)
+            self._note(pools, loop.executor, kind, PoolKind.DEFAULT_EXECUTOR, loop.address)
+        self._note(pools, self._asgiref_executor(), kind, PoolKind.ASGIREF, None)
         return pools
 
     def _workers(self, mapping: int | None) -> list[tuple[int, int]]:
@@ -149,7 +150,7 @@ class Pools:
         pools: dict[int, _Pool],
         executor: int | None,
         kind: int | None,
-        role: str,
+        role: PoolKind,
         loop: int | None,
     ) -> None:
         """Enters an executor that was found by its role, if it is a ThreadPoolExecutor."""

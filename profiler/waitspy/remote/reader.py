@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from waitspy.kernel import procfs
-from waitspy.remote.anchors import Anchors, Interpreter
+from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.callables import Callables
 from waitspy.remote.frames import Frames
 from waitspy.remote.limiters import Limiters
-from waitspy.remote.loops import EventLoops, Loop, Running, owner_in_frames
+from waitspy.remote.loops import EventLoops, LoopInMemory, Running, owner_in_frames
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
 from waitspy.remote.objects import Objects
 from waitspy.remote.pools import Pools
@@ -48,7 +48,7 @@ _TASK_TRIES = 8
 class _Asyncio:
     """The readers of one interpreter in which asyncio is imported."""
 
-    def __init__(self, interp: Interpreter, anchors: Anchors, frames: Frames) -> None:
+    def __init__(self, interp: InterpreterState, anchors: Anchors, frames: Frames) -> None:
         self.interp = interp
         self.loops = EventLoops(interp, anchors, frames)
         self.tasks = Tasks(interp, anchors, frames)
@@ -73,7 +73,7 @@ class Reader:
         self.runtime = Runtime(pid, memory)
         self._objects = Objects(self.runtime.memory, self.runtime.layout)
         self._frames = Frames(self._objects)
-        self._interps: dict[tuple[int, int], Interpreter] = {}
+        self._interps: dict[tuple[int, int], InterpreterState] = {}
         self._asyncio: dict[int, _Asyncio] = {}
         self._history: dict[int, tuple[int, int | None]] = {}
         for _ in range(_TRIES):
@@ -125,7 +125,7 @@ class Reader:
             )
 
     @staticmethod
-    def _loop_at(part: _Asyncio, address: int) -> Loop | None:
+    def _loop_at(part: _Asyncio, address: int) -> LoopInMemory | None:
         """The loop at that address; None when it is gone, or is another interpreter's: up to
         3.11 all interpreters share the tasks of asyncio.
         """
@@ -146,7 +146,7 @@ class Reader:
     def _facts(
         self,
         part: _Asyncio,
-        loop: Loop,
+        loop: LoopInMemory,
         running: Running | None,
         tasks: TaskSet,
         pending: int,
@@ -300,7 +300,7 @@ class Reader:
             found += part.limiters.read(loops)
         return tuple(found)
 
-    def _known_loops(self, part: _Asyncio, threads: list[Thread]) -> list[Loop]:
+    def _known_loops(self, part: _Asyncio, threads: list[Thread]) -> list[LoopInMemory]:
         """The loops that run, or that loops() has seen running."""
         running = [one.loop for one in part.loops.running(threads)]
         found = []
@@ -319,7 +319,7 @@ class Reader:
             self._asyncio.pop(key[1], None)
         for address, number in now:
             if (address, number) not in self._interps:
-                self._interps[address, number] = Interpreter(
+                self._interps[address, number] = InterpreterState(
                     self.runtime, self._objects, address, number
                 )
 

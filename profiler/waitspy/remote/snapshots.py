@@ -6,7 +6,7 @@ import time
 
 from waitspy.remote import uvloop
 from waitspy.remote.callables import Callables, Called, described
-from waitspy.remote.loops import EventLoops, Loop
+from waitspy.remote.loops import EventLoops, LoopInMemory
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.tasks import Task, Tasks
@@ -65,12 +65,12 @@ class Snapshots:
             cost_s=time.perf_counter() - began_s,
         )
 
-    def _schedule(self, loop: Loop, now_s: float, limit: int) -> Schedule | None:
+    def _schedule(self, loop: LoopInMemory, now_s: float, limit: int) -> Schedule | None:
         if loop.uv is not None:
             return uvloop.schedule(self.loops.objects, loop.uv, now_s, limit)
         return self.timers.schedule(loop.scheduled, now_s) if loop.scheduled else None
 
-    def _callback(self, loop: Loop, handle: int, tasks: dict[int, Task]) -> Callback:
+    def _callback(self, loop: LoopInMemory, handle: int, tasks: dict[int, Task]) -> Callback:
         """What a handle in the ready queue would call."""
         try:
             called = self._called(loop, handle)
@@ -80,7 +80,7 @@ class Snapshots:
         facts = self.tasks.facts(task) if task else None
         return Callback(called.name, called.where, facts)
 
-    def _called(self, loop: Loop, handle: int) -> Called:
+    def _called(self, loop: LoopInMemory, handle: int) -> Called:
         if loop.kind == "uvloop":
             callback, args, method = uvloop.handle_callback(
                 self.loops.objects, handle, loop.address

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from waitspy.remote.anchors import Anchors, Interpreter
+from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.runtime import Thread
@@ -55,7 +55,7 @@ class Tasks:
         OSError: from every method.
     """
 
-    def __init__(self, interp: Interpreter, anchors: Anchors, frames: Frames) -> None:
+    def __init__(self, interp: InterpreterState, anchors: Anchors, frames: Frames) -> None:
         self.interp = interp
         self.anchors = anchors
         self.frames = frames

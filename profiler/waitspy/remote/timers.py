@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from waitspy.remote.anchors import Anchors, Interpreter
+from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.callables import Callables, Called, described
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.tasks import Task, Tasks
@@ -55,7 +55,7 @@ class TimerReader:
     """
 
     def __init__(
-        self, interp: Interpreter, anchors: Anchors, tasks: Tasks, callables: Callables
+        self, interp: InterpreterState, anchors: Anchors, tasks: Tasks, callables: Callables
     ) -> None:
         self.interp = interp
         self.anchors = anchors

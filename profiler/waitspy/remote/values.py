@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from waitspy.model.pools import PoolKind
 from waitspy.model.stacks import Frame, Stack
 
 OwnerHow = Literal["running", "history", "task-list", "frames"]
@@ -170,9 +171,8 @@ class PoolFacts:
     end once the queue is empty); ``max_workers`` and ``shutdown`` are None with it. ``tids`` are
     the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
     queue.SimpleQueue, or it never stood still), ``head`` is the address of the first one and
-    ``first`` names the functions of the first ones. ``role`` is ``default executor`` for a loop's
-    own, ``asgiref thread-sensitive`` for the one that Django runs its synchronous views in;
-    ``loop`` is the loop whose default executor it is.
+    ``first`` names the functions of the first ones. ``role`` is None for one of its owner's
+    own; ``loop`` is the loop whose default executor it is.
     """
 
     interpreter: int
@@ -185,7 +185,7 @@ class PoolFacts:
     head: int | None
     first: tuple[Callback, ...]
     shutdown: bool | None
-    role: str | None = None
+    role: PoolKind | None = None
     loop: int | None = None
 
 

@@ -25,19 +25,6 @@ from waitspy.render.reports.report_format import (
 
 Code = Callable[[str], str]
 
-KINDS: dict[str, tuple[str, str]] = {
-    "blocked-loop": ("blocked loop", "a blocking call holds the running event loop"),
-    "parked-loop": ("parked loop", "work is due on a loop that its thread does not run"),
-    "busy-loop": ("busy loop", "one callback keeps the loop's thread on the CPU"),
-    "gil-bound": ("GIL-bound loop", "another thread keeps the GIL that the loop's thread wants"),
-    "no-cpu": ("loop without CPU", "the loop's thread could run, but did not get the CPU"),
-    "exhausted-pool": ("exhausted pool", "all its threads are blocked and its queue stands still"),
-    "accept-backlog": ("accept backlog", "connections wait while all who could accept are blocked"),
-    "overloaded-loop": ("overloaded loop", "it serves all along, but late: too much work"),
-    "overloaded-pool": ("overloaded pool", "it serves all along, but late: too much work"),
-}
-"""Name and meaning of each kind of finding."""
-
 LATENT_MEANING = "a blocking call while nothing was due"
 
 _VICTIMS = {
@@ -116,17 +103,10 @@ def numbers(values: Sequence[int], limit: int = 12) -> str:
 # --- parts of a finding ------------------------------------------------------------------------
 
 
-def kind_name(kind: str) -> str:
-    """The kind in words: "blocked loop"; an unknown one as it is."""
-    return KINDS[kind][0] if kind in KINDS else kind
-
-
 def kind_words(finding: Finding) -> str:
     """Kind and meaning: "blocked loop: a blocking call holds the running event loop"."""
-    if finding.kind not in KINDS:
-        return finding.kind
-    name, meaning = KINDS[finding.kind]
-    return f"{name}: {LATENT_MEANING if finding.verdict == 'latent' else meaning}"
+    meaning = LATENT_MEANING if finding.verdict == "latent" else finding.kind.meaning
+    return f"{finding.kind.title}: {meaning}"
 
 
 def place(file: str | None, line: int | None) -> str:

@@ -283,7 +283,7 @@ def test_a_real_recording_has_its_episodes(name: str, tmp_path: Path) -> None:
     with firefox_profiler.loaded(packed(profile), tmp_path) as viewer:
         found = viewer.ask("thread", "markers", "--list", "--thread", f"t-{selected}")
     expected = [
-        (f.kind, (e.start_s - profile.start_ns / NS) * 1000, e.length_s * 1000)
+        (f.kind.name, (e.start_s - profile.start_ns / NS) * 1000, e.length_s * 1000)
         for f in judged.report.findings
         for e in f.episodes
     ]

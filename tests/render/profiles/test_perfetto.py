@@ -238,7 +238,7 @@ def test_a_real_recording_has_its_episodes(name: str) -> None:
     )  # fmt: skip
     assert problems == []
     expected: list[tuple[Any, ...]] = sorted(
-        (round(e.start_s * NS), round(e.end_s * NS), f.kind)
+        (round(e.start_s * NS), round(e.end_s * NS), f.kind.name)
         for f in judged.report.findings
         for e in f.episodes
     )

@@ -15,10 +15,10 @@ import pytest
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, HOSTILE
 from waitspy.model.judged import Analysis, WaitKind
+from waitspy.model.kinds import KINDS
 from waitspy.model.recorded import Cost
 from waitspy.render.reports.json_report import JsonRenderer, report_object, schema
 from waitspy.render.reports.report_format import ReportRenderer
-from waitspy.render.words import KINDS
 
 
 def validator(definition: dict[str, Any] | None = None) -> jsonschema.Draft202012Validator:
@@ -69,6 +69,9 @@ BROKEN: dict[str, Change] = {
     "unknown verdict": lambda r: r["findings"][0].update(verdict="fine"),
     "verdict of another kind": lambda r: r["findings"][0].update(verdict="late"),
     "overload that starves": lambda r: r["findings"][0].update(kind="overloaded-loop"),
+    "latent of a kind that never is": lambda r: r["findings"][0].update(
+        kind="parked-loop", verdict="latent"
+    ),
     "unknown wait": lambda r: r["findings"][0]["wait"].update(kind="nap"),
     "unknown victim": lambda r: r["findings"][0]["victims"][0].update(kind="user"),
     "unknown role": lambda r: r["workers"][0].update(role="boss"),

@@ -202,7 +202,7 @@ class _Document:
     def _markers(self, episodes: Sequence[Starved]) -> dict[str, Any]:
         findings = [one.finding for one in episodes]
         return {
-            "name": [self._tables.string(escape.plain(finding.kind)) for finding in findings],
+            "name": [self._tables.string(finding.kind.name) for finding in findings],
             "startTime": [self._ms(one.start_ns) for one in episodes],
             "endTime": [self._ms(one.end_ns) for one in episodes],
             "phase": [_INTERVAL_PHASE] * len(episodes),

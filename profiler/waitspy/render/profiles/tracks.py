@@ -85,7 +85,7 @@ def details(one: Starved) -> dict[str, str | int]:
     finding, episode = one.finding, one.episode
     blame = finding.blame
     found: dict[str, str | int] = {
-        "kind": escape.plain(finding.kind),
+        "kind": finding.kind.name,
         "verdict": finding.verdict,
         "blame": words.no_blame_words(finding)
         if blame is None

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TextIO
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report, Victim
+from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 from waitspy.render.escape import json_text
@@ -24,9 +25,22 @@ _DIGITS = 6  # of a second: clocks are read within a microsecond at best
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) that every report of this version satisfies."""
+    """The JSON Schema (draft 2020-12) that every report of this version satisfies.
+
+    The file lacks the kinds of findings and the verdicts that each can have; here they are.
+    """
     text = resources.files("waitspy.render").joinpath("report.schema.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
+    finding = loaded["$defs"]["finding"]
+    finding["properties"]["kind"] = {"enum": list(KINDS)}
+    finding["properties"]["verdict"] = {"enum": list(VERDICTS)}
+    finding["allOf"] = [
+        {
+            "if": {"properties": {"kind": {"const": kind.name}}, "required": ["kind"]},
+            "then": {"properties": {"verdict": {"enum": list(kind.verdicts)}}},
+        }
+        for kind in KINDS.values()
+    ]
     return loaded
 
 
@@ -109,7 +123,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     blames = [_blame(blame) for blame in finding.blames]
     wait = finding.wait
     return {
-        "kind": finding.kind,
+        "kind": finding.kind.name,
         "verdict": finding.verdict,
         **_known({"detail": finding.detail}),
         "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),

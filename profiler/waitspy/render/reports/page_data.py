@@ -191,7 +191,7 @@ class _Packing:
     def _finding(self, finding: Finding) -> dict[str, Any]:
         blame = finding.blame
         return {
-            "kind": finding.kind,
+            "kind": finding.kind.name,
             "verdict": finding.verdict,
             "node": self._node(finding.stack),
             "blame": None

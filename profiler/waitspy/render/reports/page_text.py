@@ -54,7 +54,7 @@ def _links(found: Sequence[Finding]) -> Iterator[str]:
         length = finding.longest_s if finding.verdict == "latent" else finding.starved_s
         yield (
             f'<li><a href="#finding-{number}"><span class="badge {finding.verdict}">'
-            f"{finding.verdict}</span> <b>{escape.xml(words.kind_name(finding.kind))}</b> {who} "
+            f"{finding.verdict}</span> <b>{escape.xml(finding.kind.title)}</b> {who} "
             f"<span>{words.duration(length)}</span></a></li>"
         )
 
@@ -87,7 +87,7 @@ def _finding(index: int, finding: Finding, report: Report) -> str:
     return (
         f'<article class="finding {finding.verdict}" id="finding-{number}">'
         f'<header><h3><span class="badge {finding.verdict}">{finding.verdict}</span> '
-        f"{escape.xml(words.kind_name(finding.kind))}</h3>"
+        f"{escape.xml(finding.kind.title)}</h3>"
         f'<p class="meaning">{escape.xml(meaning)}</p>'
         f'<p class="amount">{words.starved_words(finding)}</p>'
         f'<a class="button follow" href="#timeline" data-finding="{index}">'

@@ -1,0 +1,93 @@
+"""Every kind of finding, once: its name, the verdicts that it can have, and what it is called.
+
+To add one, put it into ``KINDS``; the command line, the reports and their schema read it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Verdict = Literal["starving", "late", "latent"]
+"""Nothing was served; it was served, but late; nothing was due."""
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Why something starves.
+
+    ``title`` and ``meaning`` say it to people. ``verdicts`` are those that such a finding can
+    have, the usual one first. ``on_cpu`` says that its threads compute rather than wait: the time
+    on the CPU is what is told of them.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    verdicts: tuple[Verdict, ...] = ("starving",)
+    on_cpu: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """The usual verdict."""
+        return self.verdicts[0]
+
+
+BLOCKED_LOOP = Kind(
+    "blocked-loop",
+    "blocked loop",
+    "a blocking call holds the running event loop",
+    verdicts=("starving", "latent"),
+)
+PARKED_LOOP = Kind(
+    "parked-loop", "parked loop", "work is due on a loop that its thread does not run"
+)
+BUSY_LOOP = Kind(
+    "busy-loop", "busy loop", "one callback keeps the loop's thread on the CPU", on_cpu=True
+)
+GIL_BOUND = Kind(
+    "gil-bound",
+    "GIL-bound loop",
+    "another thread keeps the GIL that the loop's thread wants",
+    on_cpu=True,
+)
+NO_CPU = Kind("no-cpu", "loop without CPU", "the loop's thread could run, but did not get the CPU")
+EXHAUSTED_POOL = Kind(
+    "exhausted-pool", "exhausted pool", "all its threads are blocked and its queue stands still"
+)
+ACCEPT_BACKLOG = Kind(
+    "accept-backlog", "accept backlog", "connections wait while all who could accept are blocked"
+)
+OVERLOADED_LOOP = Kind(
+    "overloaded-loop",
+    "overloaded loop",
+    "it serves all along, but late: too much work",
+    verdicts=("late",),
+    on_cpu=True,
+)
+OVERLOADED_POOL = Kind(
+    "overloaded-pool",
+    "overloaded pool",
+    "it serves all along, but late: too much work",
+    verdicts=("late",),
+    on_cpu=True,
+)
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        BLOCKED_LOOP,
+        PARKED_LOOP,
+        BUSY_LOOP,
+        GIL_BOUND,
+        NO_CPU,
+        EXHAUSTED_POOL,
+        ACCEPT_BACKLOG,
+        OVERLOADED_LOOP,
+        OVERLOADED_POOL,
+    )
+}
+"""All kinds by name, in the order in which they are told."""
