@@ -340,3 +340,20 @@ def crowded(kept: float) -> WorkerRecord:
 def test_a_loop_that_is_late_has_too_much_to_do_or_too_little_cpu(kept: float, kind: str) -> None:
     (found,) = starvations(crowded(kept))
     assert told([found]) == [(kind, 1_000, 1_500)]
+
+
+def test_a_loop_that_stood_still_for_long_is_not_overloaded() -> None:
+    """Nothing but its own counter tells of it: what held it meanwhile is why they were late."""
+    record = crowded(0.0)
+    later = [
+        replace(event, at_ns=event.at_ns + (event.at_ns > at(1_200)) * 90 * MS)
+        for event in record.loops
+    ]
+    states_later = [
+        replace(row, at_ns=row.at_ns + (row.at_ns > at(1_200)) * 90 * MS)
+        for row in record.states[1]
+    ]
+    still = replace(record, loops=tuple(later), states={1: tuple(states_later)})
+    assert starvations(still) == []
+    (found,) = starvations(still, min_stall_ms=101)
+    assert told([found]) == [("overloaded-loop", 1_000, 1_590)]

@@ -52,12 +52,13 @@ def found(
     info: PoolInfo,
     events: Sequence[PoolEvent],
     did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]],
-    kernel: str = "clock_nanosleep 1",
+    kernel: str | Sequence[tuple[float, str]] = "clock_nanosleep 1",
     end: float = 2_000,
 ) -> list[Starvation]:
     """The episodes of one pool whose threads did that."""
+    rows = [(0.0, kernel), (2_000.0, kernel)] if isinstance(kernel, str) else kernel
     record: WorkerRecord = worker(
-        kernel={tid: states((0, kernel), (2_000, kernel)) for tid in did},
+        kernel={tid: states(*rows) for tid in did},
         pools=(PoolEvent(at(0), POOL, info=info), *sorted(events, key=lambda e: e.at_ns)),
     )
     activities: dict[int, list[Activity]] = {
@@ -211,6 +212,20 @@ def test_one_idle_thread_and_it_is_not_exhausted() -> None:
 def test_a_stopped_process_had_no_cpu() -> None:
     (one,) = found(DEFAULT, STUCK, BLOCKED, "stop")
     assert (one.kind, one.held_by) == ("no-cpu", {})
+
+
+@pytest.mark.parametrize(
+    ("queued", "kinds"),
+    [(150, ["exhausted-pool"]), (170, []), (395, []), (405, ["no-cpu"])],
+    ids=["a little", "more", "nearly half", "half"],
+)
+def test_how_long_its_threads_were_kept_from_the_cpu_decides(
+    queued: float, kinds: list[str]
+) -> None:
+    sleeps = "clock_nanosleep 1"
+    kernel = [(0, sleeps), (200, "queue"), (200 + queued, sleeps), (2_000, sleeps)]
+    seen = found(DEFAULT, [*STUCK, waits(160, "lookup")], BLOCKED, kernel)
+    assert [one.kind for one in seen] == kinds
 
 
 def test_without_stacks_nothing_is_claimed() -> None:
