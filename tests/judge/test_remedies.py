@@ -105,3 +105,14 @@ def test_there_is_always_a_remedy() -> None:
                 text = find(kind, Wait(wait), None, library)
                 assert text
                 assert "\n" not in text
+
+
+def test_greenlets_wait_together_unless_it_is_for_a_file() -> None:
+    for kind, said in ((WaitKind.FILE, "no monkey-patching"), (WaitKind.SOCKET, "monkey-patch be")):
+        assert find("blocked-loop", Wait(kind), None, "gevent").startswith(said)
+        assert not find("busy-loop", Wait(kind), None, "gevent").startswith(said)
+
+
+def test_a_kind_without_a_row_says_so() -> None:
+    said = find("another", Wait(WaitKind.UNKNOWN), None)
+    assert said == "look at the stack: no remedy is known for this wait"
