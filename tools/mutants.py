@@ -2,8 +2,8 @@
 
     python tools/mutants.py [FILE ...]     # files of judge/ without .py: pools fifo; none is all
 
-It goes on where it was stopped, and begins anew with what has changed since. Mutants lie in
-``.mutants``; ``cd .mutants && ../.venv/bin/mutmut show NAME`` prints one.
+It goes on where it was stopped, and tries again what survived: there may be a test for it now.
+Mutants lie in ``.mutants``; ``cd .mutants && ../.venv/bin/mutmut show NAME`` prints one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ STAGE = ROOT / ".mutants"
 LINKS = {"src": "profiler", "tests": "tests", "pyproject.toml": "pyproject.toml"}
 """mutmut names modules by their files, and knows only ``src`` as a folder that is no package."""
 
+JUDGE = ROOT / "profiler/waitspy/judge"
+TABLES = {"__init__", "waits"}
+"""Made on import, before there is a mutant: no test can kill theirs."""
 _ON_IMPORT = (".remedies.x__row__",)
-"""Functions that have run before there is a mutant: no test can kill theirs."""
 
-_RAN = (0, 1, 3, 24, -24, 36, 152, 255)  # pytest's exit codes and mutmut's for a timeout
+_SURVIVED = {0, 33}  # 33: no test runs that function
+
+Codes = dict[str, int | None]
 
 
 def main() -> int:
@@ -32,29 +36,48 @@ def main() -> int:
         link = STAGE / name
         if not link.is_symlink():
             link.symlink_to(os.path.relpath(ROOT / source, STAGE))
-    wanted = [f"waitspy.judge.{name}.*" for name in sys.argv[1:]]
-    mutmut = Path(sys.executable).with_name("mutmut")
-    command: list[str | Path] = ["nice", "-n", "19", mutmut, "run", "--max-children", "1", *wanted]
-    code = subprocess.run(command, cwd=STAGE, check=False).returncode
-    for path in sorted((STAGE / "mutants/src/waitspy/judge").glob("*.py.meta")):
-        _tell(path.name.removesuffix(".py.meta"), json.loads(path.read_text()))
+    files = sys.argv[1:] or sorted(path.stem for path in JUDGE.glob("*.py"))
+    files = [name for name in files if name not in TABLES]
+    before = {name: _codes(name) for name in files}
+    code = _run([mutant for name, known in before.items() for mutant in _left(name, known)])
+    changed = [m for name in files for m, result in _codes(name).items() if result is None]
+    if code == 0 and changed:  # what mutmut has made anew, as its function has changed
+        code = _run(changed)
+    for name in files:
+        _tell(name, _codes(name))
     return code
 
 
-def _tell(name: str, meta: dict[str, dict[str, int | None]]) -> None:
-    found = {
-        mutant: code
-        for mutant, code in meta["exit_code_by_key"].items()
-        if not any(part in mutant for part in _ON_IMPORT)
-    }
-    codes = {mutant: code for mutant, code in found.items() if code is not None}
-    if not codes:
+def _codes(name: str) -> Codes:
+    """The mutants of a file and how their tests ended: 0 survived, None was not run."""
+    path = STAGE / "mutants/src/waitspy/judge" / f"{name}.py.meta"
+    if not path.exists():
+        return {}
+    codes: Codes = json.loads(path.read_text())["exit_code_by_key"]
+    return {m: code for m, code in codes.items() if not any(part in m for part in _ON_IMPORT)}
+
+
+def _left(name: str, known: Codes) -> list[str]:
+    if not known:
+        return [f"waitspy.judge.{name}.*"]
+    return [mutant for mutant, code in known.items() if code is None or code in _SURVIVED]
+
+
+def _run(mutants: list[str]) -> int:
+    if not mutants:
+        return 0
+    mutmut = Path(sys.executable).with_name("mutmut")
+    command: list[str | Path] = ["nice", "-n", "19", mutmut, "run", "--max-children", "1", *mutants]
+    return subprocess.run(command, cwd=STAGE, check=False).returncode
+
+
+def _tell(name: str, codes: Codes) -> None:
+    ran = {mutant: code for mutant, code in codes.items() if code is not None}
+    if not ran:
         return
-    alive = [mutant for mutant, code in codes.items() if code == 0 or code not in _RAN]
-    share = 1 - len(alive) / len(codes)
-    left = len(found) - len(codes)
-    rest = f", {left} not run yet" if left else ""
-    print(f"{name:14} {share:6.1%} of {len(codes)} killed{rest}")
+    alive = [mutant for mutant, code in ran.items() if code in _SURVIVED]
+    left = f", {len(codes) - len(ran)} not run yet" if len(ran) < len(codes) else ""
+    print(f"{name:14} {1 - len(alive) / len(ran):6.1%} of {len(ran)} killed{left}")
     for mutant in alive:
         print(f"    {mutant}")
 
