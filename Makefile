@@ -10,7 +10,7 @@ ASSETS := profiler/waitspy/render/assets/made-from
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit lint bench accuracy assets scenarios clean system pythons pictures gallery
+.PHONY: demo test unit lint bench accuracy mutants assets scenarios clean system pythons pictures gallery
 
 demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -52,6 +52,11 @@ bench: .venv/dev
 # How often findings are right, on every CPython here; takes hours. One case: ONLY=sleep
 accuracy: .venv/dev
 	$(BIN)/python -m tests.accuracy $(if $(ONLY),--only '$(ONLY)',--everything)
+
+# Which changes of the judge no unit test notices; takes hours, goes on where it was stopped.
+# Some files: ONLY="pools fifo"
+mutants: .venv/dev
+	$(BIN)/python tools/mutants.py $(ONLY)
 
 # System packages: only what is missing, and only where apt can install it.
 system:
@@ -97,4 +102,4 @@ gallery: .venv/dev system
 
 clean:
 	rm -rf frontend/node_modules profiler/waitspy/render/assets
-	rm -rf .venv .pythons $(DEMO) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mutants .pythons $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -43,6 +43,7 @@ from waitspy.model.judged import (
     Wait,
     WaitKind,
 )
+from waitspy.model.pools import PoolEvent, PoolInfo
 from waitspy.model.recorded import Cost, Loss, Recording, WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.render.reports.json_report import report_object, schema
@@ -272,6 +273,24 @@ def test_a_thread_that_parks_two_loops_starves_both_at_once() -> None:
     mine = thread(analysis, 100).activities
     assert sum(a.starved_ns for a in mine) == 1_000 * MS
     assert sum(a.victim_ns for a in mine) == 1_500 * MS
+
+
+def test_threads_that_starve_a_pool_together_share_what_it_was_starved() -> None:
+    job = POOL + stack("job@/app/jobs.py:3")
+    info = PoolInfo("executor", "asyncio", "default executor", 2, (11, 12))
+    queue = [PoolEvent(at(0), 7, info=info), PoolEvent(at(0), 7, queue=(0, 2))]
+    queue += [PoolEvent(at(1_000), 7, queue=(3, 2)), PoolEvent(at(1_800), 7, queue=(0, 5))]
+    record = worker(
+        shown={tid: [(0, END, job)] for tid in (11, 12)},
+        kernel={tid: states((0, NAP)) for tid in (11, 12)},
+        pools=tuple(queue),
+    )
+    analysis = analyse(recording(record))
+    assert [f.kind.name for f in analysis.report.findings] == ["exhausted-pool"]
+    for tid in (11, 12):
+        mine = thread(analysis, tid).activities
+        assert sum(a.starved_ns for a in mine) == 400 * MS
+        assert sum(a.victim_ns for a in mine) == 3 * 400 * MS
 
 
 # --- properties -------------------------------------------------------------------------------------

@@ -18,9 +18,10 @@ from tests.examples.build import (
     frame,
     stack,
 )
+from waitspy.judge import blame
 from waitspy.judge.blame import above, base_stack, blamed, in_loop, shows_loop
 from waitspy.model.code_origin import Origin, origin
-from waitspy.model.judged import Wait, WaitKind
+from waitspy.model.judged import Activity, Wait, WaitKind
 from waitspy.model.stacks import Frame, Stack
 
 POLLS = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
@@ -285,3 +286,70 @@ def test_a_select_loop_of_the_program_s_own_runs_below_its_handlers() -> None:
     assert in_loop(stack("main@/app/s.py:9 > serve@/app/s.py:25 > answer@/app/s.py:3"), base)
     assert not in_loop(stack("main@/app/s.py:10 > rest@/app/s.py:30"), base)
     assert not in_loop(stack("main@/app/s.py:9"), base)
+
+
+@pytest.mark.parametrize(
+    ("shown", "library"),
+    [
+        ("unrolled_run@site/trio/_core/_run.py:2900", "trio"),
+        ("run@site/trio/_core/_run.py:2400", None),
+        ("unrolled_run@/app/loops.py:9", None),
+        ("run@site/gevent/hub.py:647", "gevent"),
+        ("run@site/eventlet/hubs/hub.py:350", "eventlet"),
+        ("mainLoop@site/twisted/internet/base.py:1300", "twisted"),
+        ("run@site/curio/kernel.py:640", "curio"),
+        ("_run_once@lib/asyncio/base_events.py:1948", None),
+    ],
+)
+def test_loops_of_which_only_the_io_is_seen(shown: str, library: str | None) -> None:
+    found = stack(f"main@/app/main.py:3 > {shown} > handle@/app/views.py:3")
+    assert blame.foreign_loop(found) == library
+
+
+def test_a_callback_that_runs_a_loop_is_guilty_with_its_own_frames() -> None:
+    inner = stack(
+        "run_until_complete@lib/asyncio/base_events.py:674"
+        " > _run_once@lib/asyncio/base_events.py:1948"
+    )
+    polls = Activity(0, 1, HANDLER + inner + POLL[-1:], Wait(WaitKind.LOOP_POLL))
+    guilty = blame.guilty_frames(polls, POLL)
+    assert guilty == HANDLER[len(DISPATCH) - 1 :] + inner[:1]
+    assert blame.holds_up(polls)
+    for alone in (POLL, POLL[-1:], ()):
+        polls = Activity(0, 1, alone, Wait(WaitKind.LOOP_POLL))
+        assert blame.guilty_frames(polls, POLL) == ()
+        assert not blame.holds_up(polls)
+
+
+def test_without_a_runner_what_lies_above_the_base_is_guilty() -> None:
+    base = stack("main@/app/main.py:3 > serve@/app/main.py:9")
+    sleeps = Activity(0, 1, base + HANDLER[-1:], Wait(WaitKind.SLEEP))
+    assert blame.guilty_frames(sleeps, base) == HANDLER[-1:]
+    assert blame.guilty_frames(sleeps, None) == base + HANDLER[-1:]
+
+
+def test_the_base_is_what_was_shown_mostly_in_polls_all_parts_together() -> None:
+    often = [activity(20 * n, 20 * n + 10, POLL, POLLS) for n in range(5)]
+    assert base_stack([*often, activity(200, 245, HANDLER, POLLS)]) == POLL
+    # Half of the time is enough; of a long poll any part of it.
+    half = [activity(0, 50, HANDLER, POLLS), activity(50, 100, HANDLER, SLEEPS)]
+    assert base_stack(half) == HANDLER
+    less = [*half, activity(100, 101, HANDLER, SLEEPS)]
+    assert base_stack(less) is None
+    parts = [activity(20 * n, 20 * n + 10, HANDLER, SLEEPS) for n in range(5)]
+    assert base_stack([*parts, activity(200, 245, HANDLER, POLLS)]) is None
+    for length, base in ((199, None), (200, HANDLER)):
+        long = [activity(0, length, HANDLER, POLLS), activity(300, 900, HANDLER, SLEEPS)]
+        assert base_stack([*long, activity(900, 910, HANDLER, POLLS)]) == base
+
+
+def test_a_select_loop_of_the_programs_own_is_below_its_handlers() -> None:
+    base = stack("serve@/app/s.py:20 > select@lib/selectors.py:468")
+    assert in_loop(stack("serve@/app/s.py:40 > work@/app/s.py:50"), base)
+    assert in_loop(stack("serve@/app/s.py:40"), base)
+    assert not in_loop((), base)
+    assert not in_loop(stack("other@/app/s.py:40 > work@/app/s.py:50"), base)
+    assert not in_loop(stack("serve@/app/t.py:40 > work@/app/s.py:50"), base)
+    bare = base[-1:]
+    assert in_loop(bare + HANDLER[-1:], bare)
+    assert not in_loop(HANDLER[-1:], bare)

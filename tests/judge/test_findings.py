@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,69 +12,26 @@ from tests.examples.build import (
     HANDLER,
     PARKED,
     POLL,
-    SOURCES,
-    START_NS,
-    activity,
-    at,
-    frame,
     sock,
     stack,
 )
-from waitspy.judge import findings
+from tests.examples.finding_examples import (
+    ON_CPU,
+    POLLS,
+    QUERY,
+    QUEUE,
+    SLEEP,
+    SOCKET,
+    START_S,
+    Part,
+    judge,
+    only,
+    starvation,
+)
 from waitspy.judge.blame import C_CALLBACK
-from waitspy.judge.episode import Look, Starvation
-from waitspy.model.epolls import UnreadSocket
-from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
-from waitspy.model.kinds import KINDS
+from waitspy.judge.episode import Starvation
+from waitspy.model.judged import Blame, Episode, Wait, WaitKind
 from waitspy.model.stacks import Stack
-
-SLEEP = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
-SOCKET = Wait(WaitKind.SOCKET, "cur.execute", "poll")
-QUEUE = Wait(WaitKind.QUEUE, "queue.Queue.get", "futex")
-ON_CPU = Wait(WaitKind.ON_CPU)
-POLLS = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
-QUERY = DISPATCH + stack("handle@/app/views.py:22 > query@/app/db.py:7")
-FETCH = frame("fetch@/app/client.py:41")
-START_S = START_NS / 1e9
-
-Part = tuple[float, float, Stack, Wait]
-
-
-def starvation(
-    start: float,
-    end: float,
-    *parts: Part,
-    kind: str = "blocked-loop",
-    pid: int = 100,
-    looks: Sequence[tuple[float, Sequence[UnreadSocket]]] = (),
-    latent: bool = False,
-    guilty_tid: int | None = None,
-    base: Stack | None = POLL,
-) -> Starvation:
-    """An episode (milliseconds) with what the guilty thread did."""
-    return Starvation(
-        kind=KINDS[kind],
-        verdict="latent" if latent else KINDS[kind].verdict,
-        pid=pid,
-        tid=pid,
-        place="epoll descriptor 5",
-        start_ns=at(start),
-        end_ns=at(end),
-        held_by={(pid, guilty_tid or pid): tuple(activity(*part) for part in parts)},
-        base=base,
-        looks=tuple(Look(at(ms), tuple(sockets)) for ms, sockets in looks),
-        evidence=("epoll", "threads"),
-    )
-
-
-def judge(*found: Starvation, duration_s: float = 10.0) -> tuple[Finding, ...]:
-    return findings.judge(found, SOURCES, duration_s)
-
-
-def only(*found: Starvation, duration_s: float = 10.0) -> Finding:
-    (finding,) = judge(*found, duration_s=duration_s)
-    return finding
-
 
 # --- one finding ------------------------------------------------------------------------------------
 

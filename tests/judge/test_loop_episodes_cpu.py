@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -26,6 +27,7 @@ from tests.examples.loop_examples import (
     FUTEX,
     GIL,
     HOLDER,
+    NAP,
     OPEN,
     SPIN,
     looked,
@@ -36,7 +38,7 @@ from tests.examples.loop_examples import (
 from waitspy.judge import blame
 from waitspy.judge.thread_time import Composition, compose
 from waitspy.model.epolls import EpollEvent
-from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelState
 
@@ -142,6 +144,69 @@ def test_only_the_stretch_without_service_is_busy() -> None:
 def test_a_busy_stretch_shorter_than_min_stall_is_silent() -> None:
     found = starvations(busy(*looked((1_100, [1]), (1_530, [2]), (1_590, [2]))))
     assert told(found) == []
+
+
+# --- the stretch in which a loop with a counter served nothing --------------------------------------
+
+
+def served_then(*gap: tuple[float, str], until: float) -> WorkerRecord:
+    """90 callbacks of 10 ms each, then one like ``gap``; a timer waits behind them all."""
+    events = [
+        LoopEvent(at(0), 1, facts=LoopInfo("asyncio", 5, 1, "running", False)),
+        LoopEvent(at(0), 1, service=(0, 100)),
+        *(LoopEvent(at(1_000 + 10 * n), 1, service=(91 - n, 191 + n)) for n in range(91)),
+        LoopEvent(
+            at(until - 1), 1, work=LoopWork(0, (), 1, (LateTimer(at(1_000), "beat", None, False),))
+        ),
+        LoopEvent(at(until), 1, service=(0, 282)),
+    ]
+    kernel = states((0, "epoll_wait 5"), (1_000, "run"), *gap, (until, "epoll_wait 5"))
+    shown = {1: [(0.0, 1_000, POLL), (1_000, 1_900, SPIN), (1_900, until, HANDLER)]}
+    return worker(shown=shown, kernel={1: kernel}, epolls=[OPEN], loops=tuple(events))
+
+
+@pytest.mark.parametrize(
+    ("gap", "until", "expected"),
+    [
+        ([(1_900, NAP)], 2_020, [("blocked-loop", 1_900, 2_020)]),
+        ([(1_900, NAP)], 1_999, [("overloaded-loop", 1_000, 1_999)]),
+        ([(1_900, GIL)], 2_020, [("gil-bound", 1_900, 2_020)]),
+        ([(1_900, "queue")], 2_020, [("no-cpu", 1_900, 2_020)]),
+        ([(1_900, "stop")], 2_020, [("no-cpu", 1_900, 2_020)]),
+        ([], 2_020, [("busy-loop", 1_000, 2_020)]),
+        ([], 1_999, [("overloaded-loop", 1_000, 1_999)]),
+        # Neither of them for long enough, or for most of that time.
+        ([(1_960, NAP)], 2_015, []),
+        ([(1_959, NAP)], 2_020, [("blocked-loop", 1_900, 2_020)]),
+        ([(2_050, NAP)], 2_190, [("busy-loop", 1_000, 2_190)]),
+        # Half of the CPU, and long enough on it to be the cause itself; a fifth of it is not.
+        ([(2_050, "queue")], 2_250, [("busy-loop", 1_000, 2_250)]),
+        ([(2_020, "queue"), (2_300, NAP)], 2_550, []),
+    ],
+    ids=[
+        "blocked", "shortly", "gil", "runnable", "stopped", "busy", "busy shortly", "mixed",
+        "rather blocked", "rather busy", "shares its CPU", "a fifth",
+    ],
+)  # fmt: skip
+def test_what_the_thread_did_while_nothing_was_served_decides(
+    gap: list[tuple[float, str]], until: float, expected: list[tuple[str, float, float]]
+) -> None:
+    found = [s for s in starvations(served_then(*gap, until=until)) if not s.latent]
+    assert told(found) == expected
+    for one in found:
+        assert "beat" in {item.name for item in one.items} or one.kind.name == "overloaded-loop"
+        assert {a.stack for a in one.guilty} <= {SPIN, HANDLER}
+
+
+def test_a_stretch_without_a_counter_is_busy_only_where_the_thread_ran() -> None:
+    kernel = states((0, "epoll_wait 5"), (1_000, "run"), (1_700, NAP), (2_000, "epoll_wait 5"))
+    looks = [*looked((1_100, [1]), (1_200, [2]), (1_560, [3]), (1_800, [3]))]
+    record = worker(
+        shown={1: [(0.0, 1_000, POLL), (1_000, 2_000, SPIN)]},
+        kernel={1: kernel},
+        epolls=[OPEN, ready(1_010, 5), *looks, collected(2_000, 5)],
+    )
+    assert told([s for s in starvations(record) if not s.latent]) == []
 
 
 # --- no CPU -----------------------------------------------------------------------------------------
@@ -280,3 +345,20 @@ def crowded(kept: float) -> WorkerRecord:
 def test_a_loop_that_is_late_has_too_much_to_do_or_too_little_cpu(kept: float, kind: str) -> None:
     (found,) = starvations(crowded(kept))
     assert told([found]) == [(kind, 1_000, 1_500)]
+
+
+def test_a_loop_that_stood_still_for_long_is_not_overloaded() -> None:
+    """Nothing but its own counter tells of it: what held it meanwhile is why they were late."""
+    record = crowded(0.0)
+    later = [
+        dataclasses.replace(event, at_ns=event.at_ns + (event.at_ns > at(1_200)) * 90 * MS)
+        for event in record.loops
+    ]
+    states_later = [
+        replace(row, at_ns=row.at_ns + (row.at_ns > at(1_200)) * 90 * MS)
+        for row in record.states[1]
+    ]
+    still = dataclasses.replace(record, loops=tuple(later), states={1: tuple(states_later)})
+    assert starvations(still) == []
+    (found,) = starvations(still, min_stall_ms=101)
+    assert told([found]) == [("overloaded-loop", 1_000, 1_590)]

@@ -53,12 +53,13 @@ def found(
     info: PoolInfo,
     events: Sequence[PoolEvent],
     did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]],
-    kernel: str = "clock_nanosleep 1",
+    kernel: str | Sequence[tuple[float, str]] = "clock_nanosleep 1",
     end: float = 2_000,
 ) -> list[Starvation]:
     """The episodes of one pool whose threads did that."""
+    rows = [(0.0, kernel), (2_000.0, kernel)] if isinstance(kernel, str) else kernel
     record: WorkerRecord = worker(
-        kernel={tid: states((0, kernel), (2_000, kernel)) for tid in did},
+        kernel={tid: states(*rows) for tid in did},
         pools=(PoolEvent(at(0), POOL, info=info), *sorted(events, key=lambda e: e.at_ns)),
     )
     activities: dict[int, list[Activity]] = {
@@ -146,6 +147,59 @@ def test_requests_that_come_for_a_while_to_a_shared_pool_are_no_batch() -> None:
     assert one.kind.name == "overloaded-pool"
 
 
+# Two threads block for long, one after the other: an item is taken now and then, another waits.
+STAGGERED = [(1_000.0, 2, 3), (1_060.0, 1, 4), (1_130.0, 0, 5)]
+
+
+@pytest.mark.parametrize(
+    ("pause", "then", "second"),
+    [
+        ((SLOW, SLEEPS), (SLOW, SLEEPS), "exhausted-pool"),
+        ((WORKER, IDLE), (SLOW, SLEEPS), "exhausted-pool"),
+        ((SLOW, SLEEPS), (SLOW, COMPUTES), "overloaded-pool"),
+    ],
+    ids=["never idle", "idle for a moment", "computes"],
+)
+def test_what_waits_while_an_exhausted_pool_drains_is_the_same_fault(
+    pause: tuple[Stack, Wait], then: tuple[Stack, Wait], second: str
+) -> None:
+    did = {
+        tid: [(0.0, 900.0, SLOW, SLEEPS), (900.0, 990.0, *pause), (990.0, 2_000.0, *then)]
+        for tid in (11, 12)
+    }
+    events = [*STUCK, *queue(*STAGGERED), waits(160, "lookup"), waits(1_010, "lookup", "lookup")]
+    seen = found(DEFAULT, events, did)
+    assert [(s.kind.name, ms(s.start_ns), ms(s.end_ns)) for s in seen] == [
+        ("exhausted-pool", 100, 900),
+        (second, 1_000, 1_130),
+    ]
+    assert [s.served for s in seen] == [0, 1]
+
+
+def test_what_waits_before_a_pool_is_exhausted_for_good_is_the_same_fault() -> None:
+    events = [
+        *queue((100, 2, 0), (160, 1, 1), (230, 0, 2), (300, 2, 2), (900, 0, 4)),
+        *(waits(at_ms, "lookup", "lookup") for at_ms in (110, 310)),
+    ]
+    assert [s.kind.name for s in found(DEFAULT, events, BLOCKED)] == ["exhausted-pool"] * 2
+
+
+def test_a_pool_that_had_a_thread_to_spare_in_between_is_overloaded_anew() -> None:
+    did = {
+        11: [(0.0, 2_000.0, SLOW, SLEEPS)],
+        12: [
+            (0.0, 900.0, SLOW, SLEEPS),
+            (900.0, 1_000.0, WORKER, IDLE),
+            (1_000, 2e3, SLOW, SLEEPS),
+        ],
+    }
+    events = [*STUCK, *queue(*STAGGERED), waits(160, "lookup"), waits(1_010, "lookup", "lookup")]
+    assert [s.kind.name for s in found(DEFAULT, events, did)] == [
+        "exhausted-pool",
+        "overloaded-pool",
+    ]
+
+
 def test_a_pool_whose_threads_compute_is_not_exhausted() -> None:
     coming = queue((100, 1, 0), (600, 3, 0), (900, 0, 3))
     computing = {tid: [(0, 2_000, SLOW, COMPUTES)] for tid in (11, 12)}
@@ -162,6 +216,20 @@ def test_one_idle_thread_and_it_is_not_exhausted() -> None:
 def test_a_stopped_process_had_no_cpu() -> None:
     (one,) = found(DEFAULT, STUCK, BLOCKED, "stop")
     assert (one.kind.name, one.held_by) == ("no-cpu", {})
+
+
+@pytest.mark.parametrize(
+    ("queued", "kinds"),
+    [(150, ["exhausted-pool"]), (170, []), (395, []), (405, ["no-cpu"])],
+    ids=["a little", "more", "nearly half", "half"],
+)
+def test_how_long_its_threads_were_kept_from_the_cpu_decides(
+    queued: float, kinds: list[str]
+) -> None:
+    sleeps = "clock_nanosleep 1"
+    kernel = [(0, sleeps), (200, "queue"), (200 + queued, sleeps), (2_000, sleeps)]
+    seen = found(DEFAULT, [*STUCK, waits(160, "lookup")], BLOCKED, kernel)
+    assert [one.kind.name for one in seen] == kinds
 
 
 def test_without_stacks_nothing_is_claimed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from waitspy.judge.remedies import ROWS, Case, find
 from waitspy.model.judged import Wait, WaitKind
-from waitspy.model.kinds import BLOCKED_LOOP, EXHAUSTED_POOL, GIL_BOUND, KINDS, Kind
+from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, EXHAUSTED_POOL, GIL_BOUND, KINDS, Kind
 from waitspy.model.pools import PoolKind
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep")
@@ -111,3 +111,9 @@ def test_there_is_always_a_remedy(kind: Kind) -> None:
         assert text
         assert "\n" not in text
     assert any(row.kinds == {kind} and row.fits(Case(kind, Wait(WaitKind.UNKNOWN))) for row in ROWS)
+
+
+def test_greenlets_wait_together_unless_it_is_for_a_file() -> None:
+    for kind, said in ((WaitKind.FILE, "no monkey-patching"), (WaitKind.SOCKET, "monkey-patch be")):
+        assert find(Case(BLOCKED_LOOP, Wait(kind), library="gevent")).startswith(said)
+        assert not find(Case(BUSY_LOOP, Wait(kind), library="gevent")).startswith(said)

@@ -202,10 +202,14 @@ def test_the_stack_after_the_span_is_what_was_sampled_then() -> None:
     assert shown(record) == [(0, 200, A), (200, 1000, B)]
 
 
-def test_short_standstills_keep_what_was_sampled() -> None:
-    rows = states((0, "run"), (200, "futex 7"), (225, "run"))
-    record = worker(shown={1: [(0, 210, A), (210, 1000, B)]}, kernel={1: rows})
-    assert shown(record) == [(0, 210, A), (210, 1000, B)]
+@pytest.mark.parametrize(("length", "settled"), [(25, False), (29.9, False), (30, True)])
+def test_only_standstills_longer_than_the_error_of_alignment_settle(
+    length: float, *, settled: bool
+) -> None:
+    rows = states((0, "run"), (200, "futex 7"), (200 + length, "run"))
+    record = worker(shown={1: [(0, 205, A), (205, 1000, B)]}, kernel={1: rows})
+    bound = 200 if settled else 205
+    assert shown(record) == [(0, bound, A), (bound, 1000, B)]
 
 
 def test_a_dump_inside_a_still_span_wins_over_samples() -> None:

@@ -50,6 +50,7 @@ def contained(python: str, root: Path) -> Iterator[tuple[Target, int, Mapping[st
         yield crew, lead, {name: outer[ready["pid"]] for name, ready in crew.ready.items()}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("version", pythons.found())
 def test_a_container_is_seen_like_other_servers(version: str, tmp_path: Path) -> None:
     with contained(pythons.found()[version], tmp_path / "root") as (crew, lead, pids):

@@ -19,6 +19,7 @@ from waitspy_scenarios import SCENARIOS
 pytestmark = pytest.mark.ptrace
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("version", pythons.found())
 def test_workers_with_different_stories(version: str, tmp_path: Path) -> None:
     with target([pythons.found()[version], TARGETS / "crew.py"]) as crew:

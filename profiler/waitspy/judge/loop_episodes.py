@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from waitspy.judge import blame, loop_service, loops
 from waitspy.judge.episode import Item, Starvation
@@ -90,14 +91,12 @@ def _judge(
     base: Stack | None,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
-    loop = span.loop
-    states = worker.states.get(loop.tid, ())
-    spent = compose(states, span.start_ns, span.end_ns)
-    length = span.end_ns - span.start_ns
-    if spent.kept_ns >= length * _HALF and spent.ran_ns < min_stall_ns:
+    states = worker.states.get(span.loop.tid, ())
+    decides = _decides(span, states, min_stall_ns)
+    if decides == "kept":
         yield _make(NO_CPU, span, (), base)
         return
-    if spent.blocked_ns < length * _HALF:
+    if decides != "blocked":
         yield from _judge_busy(span, worker, activities, base, min_stall_ns)
         return
     # Items whose waits overlap are one episode; it ends when everything seen was served.
@@ -113,6 +112,22 @@ def _judge(
         yield from _judge_blocked(piece, worker, activities, base)
 
 
+def _decides(
+    span: Pending, states: Sequence[KernelState], min_stall_ns: int
+) -> Literal["kept", "blocked", "ran"] | None:
+    """What of its thread's time in a span explains that nothing was served; None if nothing does.
+
+    Who is kept from the CPU half of the time, but computes long enough, is the cause itself.
+    """
+    spent = compose(states, span.start_ns, span.end_ns)
+    half_ns = (span.end_ns - span.start_ns) * _HALF
+    if spent.kept_ns >= half_ns and spent.ran_ns < min_stall_ns:
+        return "kept"
+    if spent.blocked_ns >= half_ns:
+        return "blocked"
+    return "ran" if spent.ran_ns >= max(min_stall_ns, spent.blocked_ns) else None
+
+
 def _judge_busy(
     span: Pending,
     worker: WorkerRecord,
@@ -123,21 +138,34 @@ def _judge_busy(
     """A loop with much to do looks the same from here as one long callback.
 
     What tells them apart is the loop's own counter, or else connections that are proven to stay
-    unread; without either, nothing is claimed.
+    unread; without either, nothing is claimed. Where the counter stood still the longest, what the
+    thread did meanwhile decides: whatever was served before is not the cause.
     """
+    states = worker.states.get(span.loop.tid, ())
     counted = span.loop.served
-    if counted is not None:
-        ran_ns = compose(worker.states.get(span.loop.tid, ()), span.start_ns, span.end_ns).ran_ns
-        gap_ns = loop_service.longest_gap_ns(counted, span.start_ns, span.end_ns)
-        if min(ran_ns, gap_ns) >= min_stall_ns:
-            guilty = cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
-            yield _make(BUSY_LOOP, span, guilty, base)
+    if counted is None:
+        for piece in loops.split(span, loops.was_served(span.looks)):
+            if loops.was_left(piece.looks) and _decides(piece, states, min_stall_ns) == "ran":
+                guilty = cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
+                yield _make(BUSY_LOOP, piece, guilty, base)
         return
-    for piece in loops.split(span, loops.was_served(span.looks)):
-        ran_ns = compose(worker.states.get(span.loop.tid, ()), piece.start_ns, piece.end_ns).ran_ns
-        if loops.was_left(piece.looks) and ran_ns >= min_stall_ns:
-            guilty = cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
-            yield _make(BUSY_LOOP, piece, guilty, base)
+    gap = _longest_gap(span, counted)
+    if gap.end_ns - gap.start_ns < min_stall_ns:
+        return
+    decides = _decides(gap, states, min_stall_ns)
+    if decides == "ran":
+        guilty = cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
+        yield _make(BUSY_LOOP, span, guilty, base)
+    elif decides == "kept":
+        yield _make(NO_CPU, gap, (), base)
+    elif decides == "blocked":
+        yield from _judge_blocked(gap, worker, activities, base)
+
+
+def _longest_gap(span: Pending, served: Sequence[int]) -> Pending:
+    """The longest part of a span in which nothing was served, with what waited in it."""
+    gap = loop_service.longest_gap(served, span.start_ns, span.end_ns)
+    return next(piece for piece in loops.split(span, gap) if piece.start_ns == gap[0])
 
 
 def _judge_blocked(

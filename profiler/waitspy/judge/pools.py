@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from waitspy.judge import fifo
 from waitspy.judge.episode import Item, ItemKind, Starvation, ThreadKey
@@ -116,48 +116,92 @@ def starvations(
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """The episodes of one pool."""
-    served = _served(pool.counts)
-    for start_ns, end_ns in union((w.start_ns, w.end_ns) for w in pool.late):
-        waited = [w for w in pool.late if start_ns <= w.start_ns < end_ns]
-        guilty = {
-            (pool.pid, tid): busy
-            for tid in pool.tids
-            if (busy := _busy(activities.get(tid, ()), start_ns, end_ns))
-        }
-        if not guilty:
-            continue  # none of its threads was sampled: nothing is known of what it did
-        gap = longest_gap(served, start_ns, end_ns)
-        stuck = _stuck(pool, activities, gap)
-        if pool.info.kind == "executor" and _any_idle(pool, activities, gap):
-            continue  # there was a thread for it: it waited for something else
-        spent = [compose(worker.states.get(tid, ()), *gap) for tid in pool.tids]
-        stands_still = gap[1] - gap[0] >= min_stall_ns
-        kind = _kind(spent, gap, guilty, stands_still=stands_still)
-        judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
-        if kind is None or (
-            not judged and _is_batch(pool, waited, guilty, activities, (start_ns, end_ns))
-        ):
-            continue
-        yield Starvation(
-            kind=kind,
-            verdict=kind.verdict,
-            pid=pool.pid,
-            tid=min(tid for _, tid in guilty),
-            place=pool.title,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            held_by=guilty if kind is not NO_CPU else {},
-            base=None,
-            evidence=("pools", "threads"),
-            items=tuple(_items(pool, waited)),
-            detail=_detail(pool, len(guilty), stuck=stuck),
-            served=_count(pool.counts, start_ns, end_ns),
-            pool=pool.kind,
-            deadlock=stuck,
-        )
+    found = []
+    for span in union((w.start_ns, w.end_ns) for w in pool.late):
+        one = _judge(pool, worker, activities, span, min_stall_ns)
+        if one is not None:
+            found.append(one)
+    yield from _drained(found, pool, activities, min_stall_ns)
+
+
+def _drained(
+    found: Sequence[Starvation],
+    pool: Pool,
+    activities: Mapping[int, Sequence[Activity]],
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """The same episodes: what waits while an exhausted pool fills or drains is no other fault.
+
+    Its threads still sit in blocking calls then, but end one after the other. It has recovered
+    once it has had a thread to spare.
+    """
+    runs: list[list[Starvation]] = []
+    for one in found:
+        between = (runs[-1][-1].end_ns, one.start_ns) if runs else (0, 0)
+        if runs and _idle_ns(pool, activities, between) < min_stall_ns:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    for run in runs:
+        exhausted = any(one.kind is EXHAUSTED_POOL for one in run)
+        for one in run:
+            same = exhausted and one.kind is OVERLOADED_POOL and _all_in_calls(one)
+            yield replace(one, kind=EXHAUSTED_POOL, verdict=EXHAUSTED_POOL.verdict) if same else one
+
+
+def _all_in_calls(one: Starvation) -> bool:
+    """Whether each thread spent most of that episode in blocking calls."""
+    half_ns = (one.end_ns - one.start_ns) * _HALF
+    return all(sum(map(_in_call_ns, mine)) >= half_ns for mine in one.held_by.values())
 
 
 # --- one episode -----------------------------------------------------------------------------
+
+
+def _judge(
+    pool: Pool,
+    worker: WorkerRecord,
+    activities: Mapping[int, Sequence[Activity]],
+    span: Span,
+    min_stall_ns: int,
+) -> Starvation | None:
+    start_ns, end_ns = span
+    waited = [w for w in pool.late if start_ns <= w.start_ns < end_ns]
+    guilty = {
+        (pool.pid, tid): busy
+        for tid in pool.tids
+        if (busy := _busy(activities.get(tid, ()), start_ns, end_ns))
+    }
+    if not guilty:
+        return None  # none of its threads was sampled: nothing is known of what it did
+    gap = longest_gap(_served(pool.counts), start_ns, end_ns)
+    stuck = _stuck(pool, activities, gap)
+    idle_ns = _idle_ns(pool, activities, gap)
+    if pool.info.kind == "executor" and idle_ns > (gap[1] - gap[0]) * _HALF:
+        return None  # there was a thread for it: it waited for something else
+    spent = [compose(worker.states.get(tid, ()), *gap) for tid in pool.tids]
+    stands_still = gap[1] - gap[0] >= min_stall_ns
+    kind = _kind(spent, gap, guilty, stands_still=stands_still)
+    judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
+    if kind is None or (not judged and _is_batch(pool, waited, guilty, activities, span)):
+        return None
+    return Starvation(
+        kind=kind,
+        verdict=kind.verdict,
+        pid=pool.pid,
+        tid=min(tid for _, tid in guilty),
+        place=pool.title,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        held_by=guilty if kind is not NO_CPU else {},
+        base=None,
+        evidence=("pools", "threads"),
+        items=tuple(_items(pool, waited)),
+        detail=_detail(pool, len(guilty), stuck=stuck),
+        served=_count(pool.counts, start_ns, end_ns),
+        pool=pool.kind,
+        deadlock=stuck,
+    )
 
 
 def _kind(
@@ -188,13 +232,13 @@ def _kind(
     return OVERLOADED_POOL
 
 
-def _any_idle(pool: Pool, activities: Mapping[int, Sequence[Activity]], gap: Span) -> bool:
-    """Whether one of the pool's threads waited for work most of that time."""
+def _idle_ns(pool: Pool, activities: Mapping[int, Sequence[Activity]], span: Span) -> int:
+    """For how long the one of its threads that had the least to do waited for work."""
     idle = [
-        sum(a.end_ns - a.start_ns for a in cut(activities.get(tid, ()), *gap) if _is_idle(a))
+        sum(a.end_ns - a.start_ns for a in cut(activities.get(tid, ()), *span) if _is_idle(a))
         for tid in pool.tids
     ]
-    return max(idle, default=0) > (gap[1] - gap[0]) * _HALF
+    return max(idle, default=0)
 
 
 def _in_call_ns(activity: Activity) -> int:
