@@ -11,8 +11,9 @@ from tests.accuracy import scoring, table, truths
 from tests.accuracy.scoring import Judged, Score
 from tests.accuracy.truths import Stall, Starved, Truth
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
+from waitspy.model.judged import Blame, Episode, Finding
 from waitspy.model.kinds import KINDS, Verdict
+from waitspy.model.waits import Wait, WaitKind
 
 PID, TID = 10, 11
 RIGHT = Blame("Worker.nap", "/app/work.py", 7, 1.0)

@@ -1,5 +1,9 @@
 """A large recording, built without a target: busy loops that are blocked now and then, and pools.
 
+Everything changes at ticks of 10 ms, as sampled at 100 Hz. Each worker's loop polls, serves, and is
+blocked for 0.4 s about every eight seconds, its stacks among some thousand; its other threads are a
+pool's, whose queue fills now and then. All workers accept from one socket.
+
 ``python -m tests.benchmarks.large_recording`` measures the pure half and the page on it, and, where
 Chromium is installed, how long the page takes there.
 """
@@ -7,127 +11,261 @@ Chromium is installed, how long the page takes there.
 from __future__ import annotations
 
 import io
+import json
 import random
 import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from selenium import webdriver
 
 from tests.examples import build
 from waitspy.judge import analysis
-from waitspy.model.epolls import EpollEvent, UnreadSocket
-from waitspy.model.recorded import Recording, WorkerRecord
+from waitspy.model.epolls import UnreadSocket
+from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
+from waitspy.model.pools import PoolInfo, PoolWaits
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import Interval, KernelState, SampledThread, Segment
+from waitspy.recording import epolls, listeners, loading, loops, pools
+from waitspy.recording.folder import Writer
+from waitspy.recording.rows import Row, RowType
+from waitspy.recording.threads import ThreadRow
 from waitspy.render import REPORTS
 
-_EPFD = 5
+TICK_MS = 10
+_EPFD, _LOOP, _POOL, _LISTENER, _PORT = 5, 0x7F00_0000_1000, 0x7F00_0000_2000, 4242, 8000
 _FUTEX, _SLEEP, _EPOLL = (
     build._NUMBERS[name] for name in ("futex", "clock_nanosleep", "epoll_wait")
 )
-_BLOCK_MS = 400.0
+_CALLS = {"poll": (_EPOLL, _EPFD), "sleep": (_SLEEP, 0), "futex": (_FUTEX, build.HEAP_WORD)}
+_BLOCK_TICKS = 40
+_HANDLERS = 4_000
+"""Different stacks that a loop shows while it serves; all workers run the same program."""
 
 
-def large(workers: int = 64, threads: int = 10, seconds: float = 60.0) -> Recording:
-    """That many workers and threads; every loop changes what it does every few milliseconds."""
-    records = [_worker(4000 + n, threads, seconds, random.Random(n)) for n in range(workers)]
-    return build.recording(*records, end_ms=seconds * 1000)
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A thread does one thing from one tick to another."""
+
+    start: int
+    end: int
+    stack: Stack
+    what: str
 
 
-def _worker(pid: int, threads: int, seconds: float, chance: random.Random) -> WorkerRecord:
-    steps = list(_steps(seconds * 1000, chance))
-    loop = SampledThread(
-        pid, "MainThread", tuple(Interval(a, b, stack) for a, b, stack, _ in steps)
-    )
-    states = {pid: tuple(_states(steps))}
-    sampled = [loop]
-    for n in range(1, threads):
-        rows = list(_pool_steps(seconds * 1000, chance))
-        name = f"ThreadPoolExecutor-0_{n}"
-        shown = tuple(Interval(a, b, stack) for a, b, stack, _ in rows)
-        sampled.append(SampledThread(pid + n * 100_000, name, shown))
-        states[pid + n * 100_000] = tuple(_states(rows))
-    segment = Segment(build.at(0), build.at(seconds * 1000), build.PERIOD_NS, tuple(sampled))
-    return WorkerRecord(
-        build.process(pid),
-        build.at(0),
-        rate_hz=100.0,
-        samples=int(seconds * 100),
-        missed_samples=0,
-        oracles={"threads": "ok", "epoll": "ok"},
-        runtime_span=build.RUNTIME_SPAN,
-        segments=(segment,),
-        states=states,
-        epolls=tuple(_epolls(steps, pid)),
-    )
+def write(folder: Path, workers: int, threads: int, seconds: float) -> int:
+    """Writes that recording; gives how many samples it stands for."""
+    ticks = round(seconds * 1000 / TICK_MS)
+    handlers = _handlers(random.Random(0))
+    meta = {
+        "clock": {"monotonic_ns": build.START_NS, "wall": "2026-01-02T03:04:05+00:00"},
+        "host": {"name": "bench", "kernel": "6.1", "arch": build.ARCH, "cpus": workers},
+        "target": f":{_PORT}", "rate_hz": 100.0, "tick_s": 0.01, "min_stall_s": 0.1,
+    }  # fmt: skip
+    writer = Writer(str(folder), meta)
+    rows, segments = [], []
+    for n in range(workers):
+        pid = 4_000 + n
+        chance = random.Random(n)
+        own = {pid: list(_loop_steps(ticks, chance, handlers))}
+        for k in range(1, threads):
+            own[pid + k * 100_000] = list(_pool_steps(ticks, chance))
+        writer.save_file(f"stacks/{pid}-0.trace.json", _trace(pid, own))
+        _streams(writer, pid, own, tells=n == 0)
+        rows.append(_worker_row(pid, threads))
+        segments.append(
+            {"pid": pid, "n": 0, "file": f"{pid}-0.trace.json", "zero_ns": build.START_NS,
+             "rate_hz": 100, "end_ns": _ns(ticks), "samples": ticks * threads, "errors": 0}
+        )  # fmt: skip
+    writer.meta |= {"workers": rows, "segments": segments, "losses": [], "end_ns": _ns(ticks)}
+    writer.close()
+    return workers * threads * ticks
 
 
-_Step = tuple[int, int, Stack, str]
+def _ns(tick: int) -> int:
+    return build.at(tick * TICK_MS)
 
 
-def _steps(end_ms: float, chance: random.Random) -> Iterator[_Step]:
-    """A loop that polls, serves, and is blocked for 0.4 s about every eight seconds."""
-    at = 0.0
-    while at < end_ms:
+def _worker_row(pid: int, threads: int) -> dict[str, object]:
+    oracles = dict.fromkeys(("threads", "epoll", "asyncio", "pools", "backlog"), "ok")
+    return {
+        "pid": pid, "ppid": 1, "role": "worker", "command": "uvicorn app:app", "start_ticks": 5,
+        "python": "3.12.1", "framework": "uvicorn", "threads": threads, "oracles": oracles,
+        "attached_ns": build.START_NS, "runtime_span": list(build.RUNTIME_SPAN),
+    }  # fmt: skip
+
+
+# --- what the threads do -------------------------------------------------------------------------
+
+
+def _handlers(chance: random.Random) -> list[Stack]:
+    def one() -> Stack:
+        return (
+            *build.DISPATCH,
+            Frame(f"view_{chance.randrange(8)}", "/app/views.py", chance.randrange(60)),
+            Frame(f"service_{chance.randrange(12)}", "/app/services.py", chance.randrange(40)),
+            Frame("Session.execute", f"{build.SITE}/sqlalchemy/orm/session.py", 2351),
+        )
+
+    return [one() for _ in range(_HANDLERS)]
+
+
+def _loop_steps(ticks: int, chance: random.Random, handlers: list[Stack]) -> Iterator[Step]:
+    at = 0
+    while at < ticks:
         kind = chance.random()
         if kind < 0.003:
-            length, stack, what = _BLOCK_MS, build.HANDLER, "sleep"
+            length, stack, what = _BLOCK_TICKS, build.HANDLER, "sleep"
         elif kind < 0.5:
-            length, stack, what = chance.uniform(5, 30), build.POLL, "poll"
+            length, stack, what = chance.choice((1, 1, 2, 3)), build.POLL, "poll"
         else:
-            length, stack, what = chance.uniform(3, 20), _handler(chance), "run"
-        yield build.at(at), build.at(min(end_ms, at + length)), stack, what
+            length, stack, what = chance.choice((1, 1, 2)), chance.choice(handlers), "run"
+        yield Step(at, min(ticks, at + length), stack, what)
         at += length
 
 
-def _pool_steps(end_ms: float, chance: random.Random) -> Iterator[_Step]:
+def _pool_steps(ticks: int, chance: random.Random) -> Iterator[Step]:
     idle = (*build.THREAD, Frame("_worker", f"{build.LIB}/concurrent/futures/thread.py", 81))
     work = (*build.THREAD, Frame("_worker", f"{build.LIB}/concurrent/futures/thread.py", 83))
-    at, busy = 0.0, False
-    while at < end_ms:
-        length = chance.uniform(10, 60) if busy else chance.uniform(50, 600)
+    at, busy = 0, False
+    while at < ticks:
+        length = chance.randint(1, 6) if busy else chance.randint(5, 60)
         tail = (Frame(f"job_{chance.randrange(20)}", "/app/jobs.py", chance.randrange(200)),)
         stack, what = ((*work, *tail), "run") if busy else (idle, "futex")
-        yield build.at(at), build.at(min(end_ms, at + length)), stack, what
+        yield Step(at, min(ticks, at + length), stack, what)
         at, busy = at + length, not busy
 
 
-def _handler(chance: random.Random) -> Stack:
-    """One of some thousand stacks below the loop's."""
-    frames = [
-        Frame(f"view_{chance.randrange(8)}", "/app/views.py", chance.randrange(60)),
-        Frame(f"service_{chance.randrange(12)}", "/app/services.py", chance.randrange(40)),
-        Frame("Session.execute", f"{build.SITE}/sqlalchemy/orm/session.py", 2351),
-    ]
-    return (*build.DISPATCH, *frames)
+# --- what is written of them ---------------------------------------------------------------------
 
 
-def _states(steps: list[_Step]) -> Iterator[KernelState]:
+def _trace(pid: int, own: dict[int, list[Step]]) -> str:
+    """What py-spy writes: an event for each frame that changed, in the order of time."""
+    changes = sorted((step.start, tid, step.stack) for tid, steps in own.items() for step in steps)
+    shown: dict[int, tuple[Frame, ...]] = {}
+    events: list[str] = []
+    names: dict[Frame, str] = {}
+
+    def put(frame: Frame, phase: str, tid: int, at: int) -> None:
+        head = names.get(frame)
+        if head is None:
+            place = {"filename": frame.file, "line": frame.line or 0}
+            head = names[frame] = json.dumps(
+                {"args": place, "cat": "py-spy"}, separators=(",", ":")
+            )
+            head = names[frame] = f'{head[:-1]},"name":{json.dumps(frame.function)}'
+        us = at * TICK_MS * 1000
+        events.append(
+            f'{head},"ph":"{phase}","pid":{pid},"tid":{tid + 140_000_000_000},"ts":{us}}}'
+        )
+
+    for at, tid, stack in changes:
+        before = shown.get(tid)
+        if before is None:
+            before = (Frame(f"thread ({tid}): thread-{tid}", "", 0),)
+            put(before[0], "B", tid, at)
+        frames = (before[0], *stack)
+        same = 1
+        while same < min(len(before), len(frames)) and before[same] == frames[same]:
+            same += 1
+        for frame in reversed(before[same:]):
+            put(frame, "E", tid, at)
+        for frame in frames[same:]:
+            put(frame, "B", tid, at)
+        shown[tid] = frames
+    end = max(steps[-1].end for steps in own.values())
+    for tid, frames in shown.items():
+        for frame in reversed(frames):
+            put(frame, "E", tid, end)
+    return f"[{','.join(events)}]"
+
+
+def _streams(writer: Writer, pid: int, own: dict[int, list[Step]], *, tells: bool) -> None:
+    loop = own[pid]
+    states = [row for tid, steps in own.items() for row in _states(tid, steps)]
+    streams: dict[str, tuple[RowType, Sequence[Row]]] = {
+        "threads": (ThreadRow, sorted(states, key=lambda row: row.at_ns)),
+        "epoll": (epolls.EpollRow, list(_epolls(loop, pid))),
+        "asyncio": (loops.LoopRow, list(_loops(loop, pid))),
+        "pools": (pools.PoolRow, list(_pools(own, pid))),
+        "backlog": (listeners.ListenerRow, list(_listeners(loop, tells=tells))),
+    }
+    for name, (kind, rows) in streams.items():
+        writer.start_stream(name, pid, kind)
+        writer.append(name, pid, rows)
+        writer.end_stream(name, pid, "the capture ended")
+
+
+def _states(tid: int, steps: list[Step]) -> Iterator[ThreadRow]:
+    """A thread that runs has a row at every tick."""
     ran = 0
-    for start_ns, end_ns, _, what in steps:
-        syscall = {"poll": _EPOLL, "sleep": _SLEEP, "futex": _FUTEX}.get(what)
-        arg0 = {"poll": _EPFD, "futex": build.HEAP_WORD}.get(what, 0)
-        state = "R" if syscall is None else "S"
-        yield KernelState(start_ns, state, syscall, arg0 if syscall else None, ran, 0)
-        ran += end_ns - start_ns if syscall is None else build.WOKE_NS
-
-
-def _epolls(steps: list[_Step], pid: int) -> Iterator[EpollEvent]:
-    yield EpollEvent(build.at(0), _EPFD, share=pid)
-    for start_ns, end_ns, _, what in steps:
-        if what == "poll":
+    for step in steps:
+        call = _CALLS.get(step.what)
+        if call is not None:
+            yield ThreadRow(_ns(step.start), tid, "S", *call, ran, 0)
+            ran += build.WOKE_NS
             continue
-        yield EpollEvent(start_ns + 1_000_000, _EPFD, ready=True)
-        if what == "sleep":
+        for tick in range(step.start, step.end):
+            yield ThreadRow(_ns(tick), tid, "R", None, None, ran, 0)
+            ran += TICK_MS * 1_000_000
+
+
+def _epolls(steps: list[Step], pid: int) -> Iterator[epolls.EpollRow]:
+    yield epolls.EpollOpened(_ns(0), _EPFD, pid)
+    for step in steps:
+        if step.what == "poll":
+            continue
+        yield epolls.EpollReady(_ns(step.start), _EPFD, is_ready=True)
+        if step.what == "sleep":
             sockets: tuple[UnreadSocket, ...] = ()
             for n in range(4):
                 sockets += (build.sock(pid * 10 + n),)
-                yield EpollEvent(start_ns + (20 + n * 90) * 1_000_000, _EPFD, unread=sockets)
-        yield EpollEvent(end_ns, _EPFD, ready=False)
+                yield epolls.EpollUnread(_ns(step.start + 6 + n * 10), _EPFD, sockets)
+        yield epolls.EpollReady(_ns(step.end), _EPFD, is_ready=False)
+
+
+def _loops(steps: list[Step], pid: int) -> Iterator[loops.LoopRow]:
+    facts = LoopInfo("asyncio", _EPFD, pid, "running", closed=False)
+    yield loops.LoopFound(_ns(0), _LOOP, facts)
+    changes = 0
+    for step in steps:
+        if step.what != "sleep":
+            for tick in range(step.start, step.end):
+                changes += 6
+                yield loops.LoopServed(_ns(tick), _LOOP, 0, changes)
+            continue
+        late = LateTimer(_ns(step.start + 2), "heartbeat", "/app/main.py:12", guards=False)
+        yield loops.LoopWaiting(_ns(step.start + 6), _LOOP, LoopWork(0, (), 1, (late,)))
+
+
+def _pools(own: dict[int, list[Step]], pid: int) -> Iterator[pools.PoolRow]:
+    """The queue grows while the loop is busy; once in a while nothing is taken for 0.3 s."""
+    tids = tuple(tid for tid in own if tid != pid)
+    info = PoolInfo("executor", "jobs", None, len(tids), tids)
+    yield pools.PoolFound(_ns(0), _POOL, info)
+    for n, step in enumerate(step for step in own[tids[0]] if step.what == "run"):
+        stuck = n % 40 == 39
+        yield pools.PoolQueue(_ns(step.start), _POOL, 1, n)
+        if stuck:
+            waits = PoolWaits((("job_1", "/app/jobs.py:7"),), ())
+            yield pools.PoolStuck(_ns(step.start), _POOL, waits)
+        yield pools.PoolQueue(_ns(step.end + 30 * stuck), _POOL, 0, n + 1)
+
+
+def _listeners(steps: list[Step], *, tells: bool) -> Iterator[listeners.ListenerRow]:
+    yield listeners.ListenerFound(_ns(0), _LISTENER, f"127.0.0.1:{_PORT}", 7)
+    yield listeners.ListenerAccepted(_ns(0), _LISTENER, 3)
+    if not tells:
+        return
+    for step in steps[::20]:
+        yield listeners.ListenerWaiting(_ns(step.start), _LISTENER, 2)
+        yield listeners.ListenerWaiting(_ns(step.end), _LISTENER, 0)
+
+
+# --- measured ------------------------------------------------------------------------------------
 
 
 def main() -> None:
@@ -137,22 +275,25 @@ def main() -> None:
     def done(what: str) -> None:
         nonlocal began
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{what}: {time.perf_counter() - began:.1f} s, peak {peak_mb:.0f} MB")
+        print(f"{what}: {time.perf_counter() - began:.1f} s, peak {peak_mb:.0f} MB", flush=True)
         began = time.perf_counter()
 
-    recording = large()
-    done("built")
-    judged = analysis.analyse(recording)
-    count = sum(len(thread.activities) for thread in judged.threads)
-    done(f"analysed: {count} activities, {len(judged.report.findings)} findings")
-    page = io.StringIO()
-    REPORTS["html"]().render(judged, page)
-    size_mb = len(page.getvalue().encode()) / 1e6
-    done(f"page of {size_mb:.1f} MB")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium and driver:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "page.html"
+    with tempfile.TemporaryDirectory() as name:
+        samples = write(Path(name) / "rec", 64, 10, 60.0)
+        size_mb = sum(f.stat().st_size for f in Path(name).rglob("*") if f.is_file()) / 1e6
+        done(f"written: {samples / 1e6:.2f} million samples, {size_mb:.0f} MB")
+        recording = loading.load(str(Path(name) / "rec"))
+        done("loaded")
+        judged = analysis.analyse(recording)
+        count = sum(len(thread.activities) for thread in judged.threads)
+        done(f"analysed: {count} activities, {len(judged.report.findings)} findings")
+        page = io.StringIO()
+        REPORTS["html"]().render(judged, page)
+        size_mb = len(page.getvalue().encode()) / 1e6
+        done(f"page of {size_mb:.1f} MB")
+        chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+        if chromium and driver:
+            file = Path(name) / "page.html"
             file.write_text(page.getvalue(), "utf-8")
             _measure_in_browser(chromium, driver, file)
 

@@ -15,9 +15,9 @@ from waitspy.capture.attachment import Attachment
 from waitspy.judge import analysis
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame
-from waitspy.model.threads import Dump
 from waitspy.oracles import Watched
 from waitspy.recording import loading
+from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
 from waitspy.remote import native_ids
@@ -113,7 +113,7 @@ class _Dumping(_Idle):
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         stack = (Frame("main", "/app/a.py", 1),)
-        return SamplerStatus(dumps=[Dump(now_ns, {1: stack, 9: stack}, 1)])
+        return SamplerStatus(dumps=[DumpRow(now_ns, {1: stack, 9: stack}, 1)])
 
 
 def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(

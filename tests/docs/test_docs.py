@@ -16,8 +16,8 @@ from markdown_it.token import Token
 
 from docs import gallery
 from waitspy.cli import main
-from waitspy.model.judged import WaitKind
 from waitspy.model.kinds import KINDS, VERDICTS
+from waitspy.model.waits import WaitKind
 from waitspy.render.reports.json_report import schema
 from waitspy.target.interpreter import NEWEST, OLDEST
 from waitspy_scenarios import Expected

@@ -12,13 +12,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from waitspy.model import syscalls
+from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.epolls import EpollEvent, UnreadSocket
-from waitspy.model.judged import Activity, Wait
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Recording, RecordingInfo, SourceLines, WorkerRecord
-from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import Dump, Interval, KernelState, SampledThread, Segment
+from waitspy.model.stacks import Frame, Stack, StackTable
+from waitspy.model.threads import (
+    Dump,
+    Interval,
+    Intervals,
+    KernelState,
+    KernelStates,
+    SampledThread,
+    Segment,
+)
+from waitspy.model.waits import Wait, WaitTable
 
 MS = 1_000_000
 START_NS = 1_000 * NS
@@ -90,15 +99,34 @@ SOURCES: dict[str, dict[int, str]] = {
 }
 
 
+Span = tuple[int, int]
+
+
+def apart(steps: Iterable[tuple[int, int]]) -> list[Span]:
+    """Spans in time order without overlap, from the gap before and the length of each."""
+    found, now = [], 0
+    for gap, length in steps:
+        found.append((now + gap, now + gap + length))
+        now += gap + length
+    return found
+
+
 # --- stacks ------------------------------------------------------------------------------------
 
 Shown = tuple[float, float, Stack]
 """From, to (milliseconds) and the stack that was shown."""
 
 
-def intervals(*shown: Shown) -> tuple[Interval, ...]:
+STACKS = StackTable()
+"""The stacks of all built recordings."""
+
+WAITS = WaitTable()
+
+
+def intervals(*shown: Shown) -> Intervals:
     """Intervals of those times."""
-    return tuple(Interval(at(start), at(end), stack_) for start, end, stack_ in shown)
+    rows = (Interval(at(start), at(end), stack_) for start, end, stack_ in shown)
+    return Intervals.of(rows, STACKS)
 
 
 def segment(
@@ -120,7 +148,8 @@ def segment(
 
 def dump(at_ms: float, stacks: Mapping[int, Stack], gil_tid: int | None = None) -> Dump:
     """The stacks of some threads at one instant."""
-    return Dump(at(at_ms), dict(stacks), gil_tid)
+    numbers = {tid: STACKS.number(shown) for tid, shown in stacks.items()}
+    return Dump(at(at_ms), numbers, gil_tid)
 
 
 def activity(start_ms: float, end_ms: float, stack_: Stack, wait: Wait) -> Activity:
@@ -128,10 +157,15 @@ def activity(start_ms: float, end_ms: float, stack_: Stack, wait: Wait) -> Activ
     return Activity(at(start_ms), at(end_ms), stack_, wait)
 
 
+def activities(*rows: Activity) -> Activities:
+    """What one thread did, in columns."""
+    return Activities.of(rows, STACKS, WAITS)
+
+
 # --- kernel ------------------------------------------------------------------------------------
 
 
-def states(*rows: tuple[float, str], schedstat: bool = True) -> tuple[KernelState, ...]:
+def states(*rows: tuple[float, str], schedstat: bool = True) -> KernelStates:
     """Kernel states ``(ms, what)``, with the times on the CPU and in its queue that follow.
 
     ``what`` is ``run`` (on the CPU), ``queue`` (runnable without it), ``stop`` (SIGSTOP), ``gone``
@@ -148,7 +182,7 @@ def states(*rows: tuple[float, str], schedstat: bool = True) -> tuple[KernelStat
             queued_ns += length_ns if before == "queue" else 0
         marks = (ran_ns, queued_ns) if schedstat else (None, None)
         found.append(_state(at(at_ms), what, *marks))
-    return tuple(found)
+    return KernelStates.of(found)
 
 
 def _state(at_ns: int, what: str, ran_ns: int | None, queued_ns: int | None) -> KernelState:
@@ -224,7 +258,7 @@ def worker(
     segments = (segment(0, end_ms, shown),) if shown else ()
     known: dict[str, Any] = {
         "segments": segments,
-        "states": {tid: tuple(rows) for tid, rows in (kernel or {}).items()},
+        "states": {tid: KernelStates.of(rows) for tid, rows in (kernel or {}).items()},
         "epolls": tuple(sorted(epolls, key=lambda e: e.at_ns)),
         "oracles": {"threads": "ok", "epoll": "ok"},
         "runtime_span": RUNTIME_SPAN,
@@ -253,7 +287,7 @@ def recording(
     min_stall_s: float = 0.1,
 ) -> Recording:
     """A recording of those workers, with the sources of the stacks above."""
-    return Recording(info(end_ms, min_stall_s), workers, sources=sources)
+    return Recording(info(end_ms, min_stall_s), workers, sources=sources, stacks=STACKS)
 
 
 # --- sampler output ------------------------------------------------------------------------------

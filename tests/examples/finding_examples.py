@@ -8,9 +8,11 @@ from tests.examples.build import DISPATCH, POLL, SOURCES, START_NS, activity, at
 from waitspy.judge import findings
 from waitspy.judge.episode import Look, Starvation
 from waitspy.model.epolls import UnreadSocket
-from waitspy.model.judged import Finding, Wait, WaitKind
+from waitspy.model.judged import Finding
 from waitspy.model.kinds import KINDS
+from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait, WaitKind
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
 SOCKET = Wait(WaitKind.SOCKET, "cur.execute", "poll")
@@ -44,7 +46,7 @@ def starvation(
         place="epoll descriptor 5",
         start_ns=at(start),
         end_ns=at(end),
-        held_by={(pid, guilty_tid or pid): tuple(activity(*part) for part in parts)},
+        held_by={ThreadKey(pid, guilty_tid or pid): tuple(activity(*part) for part in parts)},
         base=base,
         looks=tuple(Look(at(ms), tuple(sockets)) for ms, sockets in looks),
         evidence=("epoll", "threads"),

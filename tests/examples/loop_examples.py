@@ -13,15 +13,19 @@ from tests.examples.build import (
     MS,
     POLL,
     SOURCES,
+    STACKS,
     THREAD,
     Shown,
     at,
+    collected,
     ms,
     opened,
+    ready,
     sock,
     stack,
     states,
     unread,
+    worker,
 )
 from waitspy.judge import blame, classify, loop_episodes, loops, timeline
 from waitspy.judge.episode import Starvation
@@ -36,6 +40,9 @@ FUTEX = f"futex {HEAP_WORD}"
 GIL = f"futex {GIL_WORD}"
 OPEN = opened(0, 5, 1)
 SPIN = DISPATCH + stack("handle@/app/views.py:21 > spin@/app/cpu.py:5")
+POOL = THREAD + stack(
+    "Thread.run@lib/threading.py:1010 > _worker@lib/concurrent/futures/thread.py:89"
+)
 HOLDER = THREAD + stack("Thread.run@lib/threading.py:1010 > crunch@/app/cpu.py:40")
 
 
@@ -43,7 +50,7 @@ def starvations(
     record: WorkerRecord, min_stall_ms: float = 100, end_ms: float = END
 ) -> list[Starvation]:
     """Episodes of one worker, through the stages before them."""
-    records = timeline.build(record, at(end_ms))
+    records = timeline.build(record, STACKS, at(end_ms))
     running = {r.tid for r in records if any(blame.shows_loop(i.stack) for i in r.intervals)}
     own = loops.find(record, at(end_ms), ARCH, running, set())
     named = {}
@@ -61,7 +68,7 @@ def told(found: Sequence[Starvation]) -> list[tuple[str, float, float]]:
 
 def one_callback(
     what: str, start: float = 1_000, end: float = 1_600, shown: Stack = HANDLER
-) -> tuple[dict[int, list[Shown]], dict[int, tuple[KernelState, ...]]]:
+) -> tuple[dict[int, list[Shown]], dict[int, Sequence[KernelState]]]:
     """A loop that serves one long callback and is idle before and after."""
     stacks = {1: [(0.0, start, POLL), (start, end, shown), (end, float(END), POLL)]}
     kernel = states(
@@ -74,3 +81,28 @@ def one_callback(
 def looked(*rows: tuple[float, Sequence[int]]) -> list[EpollEvent]:
     """Looks that found those inodes unread, nothing having been read of any of them."""
     return [unread(at_ms, 5, *(sock(inode, read=0) for inode in inodes)) for at_ms, inodes in rows]
+
+
+def blocked(pid: int = 100, share: int = 1, start: float = 1_000) -> WorkerRecord:
+    """A loop that sleeps for 600 ms while three clients wait during the last 500; a pool idles."""
+    end = start + 600
+    kernel = states(
+        (0, "epoll_wait 5"),
+        (start, "run"),
+        (start + 1, NAP),
+        (end - 1, "run"),
+        (end, "epoll_wait 5"),
+    )
+    looks = [
+        unread(start + 200, 5, sock(pid, read=0)),
+        unread(start + 400, 5, sock(pid, read=0), sock(pid + 1), sock(pid + 2)),
+    ]
+    return worker(
+        pid,
+        shown={
+            pid: [(0, start, POLL), (start, end, HANDLER), (end, END, POLL)],
+            pid + 50: [(0, END, POOL)],
+        },
+        kernel={pid: kernel, pid + 50: states((0, f"futex {HEAP_WORD}"))},
+        epolls=[opened(0, 5, share), ready(start + 100, 5), *looks, collected(end, 5)],
+    )

@@ -11,8 +11,9 @@ from typing import Any
 
 from tests.examples import profile_examples, report_examples
 from waitspy.judge import analysis
+from waitspy.model.activities import ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Episode, Finding, PendingSeries, ThreadActivity
+from waitspy.model.judged import Analysis, Blame, Episode, Finding, PendingSeries
 from waitspy.model.kinds import KINDS
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import merged_stack
@@ -186,7 +187,7 @@ def merged_sums(analysis: Analysis) -> dict[Stack, tuple[float, float, float]]:
     totals: dict[Stack, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for thread in analysis.threads:
         for a in thread.activities:
-            total = totals[merged_stack(a, lines=False)]
+            total = totals[merged_stack(a.stack, a.wait, lines=False)]
             for n, ns in enumerate((a.end_ns - a.start_ns, a.starved_ns, a.victim_ns)):
                 total[n] += ns / NS
     return {stack: (total[0], total[1], total[2]) for stack, total in totals.items()}

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tests.examples.build import activities
 from waitspy.judge.merge import merge
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import (
-    Activity,
-    Blame,
-    Episode,
-    Finding,
-    PendingSeries,
-    Profile,
-    ThreadActivity,
-    Wait,
-    WaitKind,
-)
+from waitspy.model.judged import Blame, Episode, Finding, PendingSeries, Profile
 from waitspy.model.kinds import KINDS
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import Wait, WaitKind
 
 START_NS = 86_400 * NS
 LENGTH_NS = 10 * NS
@@ -147,7 +140,7 @@ POOL_STEPS: tuple[Step, ...] = (
 METRICS_STEPS: tuple[Step, ...] = ((10_000, METRICS, Wait(WaitKind.SLEEP, "time.sleep"), 0, 0),)
 
 
-def activities(steps: tuple[Step, ...], scale: float = 1.0) -> Iterator[Activity]:
+def repeated(steps: tuple[Step, ...], scale: float = 1.0) -> Iterator[Activity]:
     """The steps over and over, until the profile's end."""
     at_ns = START_NS
     while True:
@@ -173,7 +166,7 @@ def server_threads() -> list[ThreadActivity]:
             ("metrics", METRICS_STEPS),
         ]
         threads += [
-            ThreadActivity(pid, pid + 10 * index, name, tuple(activities(steps, scale)))
+            ThreadActivity(pid, pid + 10 * index, name, activities(*repeated(steps, scale)))
             for index, (name, steps) in enumerate(rows)
         ]
     return threads
@@ -287,7 +280,10 @@ def idle() -> Profile:
     """A healthy server: pools and loops wait, and nobody is harmed."""
     threads = [
         ThreadActivity(
-            4101, 4101 + number, name, (Activity(START_NS, START_NS + LENGTH_NS, stack, wait),)
+            4101,
+            4101 + number,
+            name,
+            activities(Activity(START_NS, START_NS + LENGTH_NS, stack, wait)),
         )
         for number, (name, stack, wait) in enumerate(
             [
@@ -312,7 +308,7 @@ def hostile() -> Profile:
             1,
             10 + number,
             name,
-            (
+            activities(
                 Activity(
                     START_NS,
                     START_NS + step_ns,
@@ -362,5 +358,5 @@ def wide(stacks: int = 20_000, *, prefix: str = "function") -> Profile:
         rows.append(
             Activity(at_ns, at_ns + step_ns, stack, Wait(WaitKind.LOCK), starved_ns, starved_ns)
         )
-    thread = ThreadActivity(1, 1, "MainThread", tuple(rows))
+    thread = ThreadActivity(1, 1, "MainThread", activities(*rows))
     return merge([thread], title="wide", start_ns=START_NS, end_ns=START_NS + stacks * step_ns)

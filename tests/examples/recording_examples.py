@@ -10,8 +10,8 @@ from tests.examples.build import HANDLER, POLL, START_NS, Trace, at
 from waitspy.model.epolls import UnreadSocket
 from waitspy.model.recorded import Recording
 from waitspy.model.stacks import Frame
-from waitspy.model.threads import Dump
 from waitspy.recording import loading
+from waitspy.recording.dumps import DumpRow
 from waitspy.recording.epolls import EpollClosed, EpollOpened, EpollReady, EpollRow, EpollUnread
 from waitspy.recording.folder import Writer, save_sources
 from waitspy.recording.threads import ThreadRow
@@ -54,7 +54,7 @@ EPOLL = [
     EpollReady(at(800), 5, is_ready=False),
     EpollClosed(at(950), 5),
 ]
-DUMP = Dump(at(310), {7: HANDLER, 8: (Frame("f", "x.py"),)}, 8)
+DUMP = DumpRow(at(310), {7: HANDLER, 8: (Frame("f", "x.py"),)}, 8)
 SOURCES = {"/app/client.py": {41: "    time.sleep(backoff_s)"}}
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from waitspy.model import kinds
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding, Report, Victim, Wait, WaitKind
+from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
+from waitspy.model.waits import Wait, WaitKind
 
 START_S = 86_400.25
 ORACLES_OK = dict.fromkeys(("threads", "epoll", "asyncio", "pools", "backlog"), "ok")

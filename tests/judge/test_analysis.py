@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,11 +14,9 @@ from tests.examples.build import (
     GIL_WORD,
     HANDLER,
     HEAP_WORD,
-    MS,
     PARKED,
     POLL,
     SOURCES,
-    THREAD,
     Shown,
     at,
     closed,
@@ -35,58 +32,15 @@ from tests.examples.build import (
     unread,
     worker,
 )
+from tests.examples.loop_examples import HOLDER, POOL, blocked
 from waitspy.judge.analysis import analyse, profile
-from waitspy.model.judged import (
-    Activity,
-    Analysis,
-    ThreadActivity,
-    Wait,
-    WaitKind,
-)
-from waitspy.model.pools import PoolEvent, PoolInfo
 from waitspy.model.recorded import Cost, Loss, Recording, WorkerRecord
 from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports.json_report import report_object, schema
 
 END = 10_000
 NAP = "clock_nanosleep"
-POOL = THREAD + stack(
-    "Thread.run@lib/threading.py:1010 > _worker@lib/concurrent/futures/thread.py:89"
-)
-HOLDER = THREAD + stack("Thread.run@lib/threading.py:1010 > crunch@/app/cpu.py:40")
-
-
-def blocked(pid: int = 100, share: int = 1, start: float = 1_000) -> WorkerRecord:
-    """A loop that sleeps for 600 ms while three clients wait during the last 500; a pool idles."""
-    end = start + 600
-    kernel = states(
-        (0, "epoll_wait 5"),
-        (start, "run"),
-        (start + 1, NAP),
-        (end - 1, "run"),
-        (end, "epoll_wait 5"),
-    )
-    looks = [
-        unread(start + 200, 5, sock(pid, read=0)),
-        unread(start + 400, 5, sock(pid, read=0), sock(pid + 1), sock(pid + 2)),
-    ]
-    return worker(
-        pid,
-        shown={
-            pid: [(0, start, POLL), (start, end, HANDLER), (end, END, POLL)],
-            pid + 50: [(0, END, POOL)],
-        },
-        kernel={pid: kernel, pid + 50: states((0, f"futex {HEAP_WORD}"))},
-        epolls=[opened(0, 5, share), ready(start + 100, 5), *looks, collected(end, 5)],
-    )
-
-
-def thread(analysis: Analysis, tid: int) -> ThreadActivity:
-    return next(t for t in analysis.threads if t.tid == tid)
-
-
-def lengths(activities: Sequence[Activity]) -> int:
-    return sum(a.end_ns - a.start_ns for a in activities)
 
 
 # --- the report -------------------------------------------------------------------------------------
@@ -203,94 +157,6 @@ def test_without_any_oracle_nothing_is_claimed() -> None:
     analysis = analyse(recording(blind))
     assert analysis.report.findings == ()
     assert {a.wait.kind for a in analysis.threads[0].activities} == {WaitKind.UNKNOWN}
-
-
-# --- weights ----------------------------------------------------------------------------------------
-
-
-def test_starved_and_victim_time_add_up_to_the_episode() -> None:
-    mine = thread(analyse(recording(blocked())), 100).activities
-    assert sum(a.starved_ns for a in mine) == 500 * MS
-    assert sum(a.victim_ns for a in mine) == 3 * 500 * MS
-    assert lengths(mine) == END * MS
-    assert {a.stack for a in mine if a.starved_ns} == {HANDLER}
-
-
-def test_activities_are_cut_at_the_bounds_of_the_episode() -> None:
-    mine = thread(analyse(recording(blocked())), 100).activities
-    assert all(a.starved_ns in {0, a.end_ns - a.start_ns} for a in mine)
-    sleeping = [a for a in mine if a.wait.kind is WaitKind.SLEEP]
-    assert [(a.start_ns, a.end_ns, a.starved_ns > 0) for a in sleeping] == [
-        (at(1_001), at(1_100), False),
-        (at(1_100), at(1_599), True),
-    ]
-
-
-def test_other_threads_and_latent_waits_weigh_nothing() -> None:
-    analysis = analyse(recording(blocked()))
-    assert not any(a.starved_ns or a.victim_ns for a in thread(analysis, 150).activities)
-    latent = replace(blocked(), epolls=(opened(0, 5, 1),))
-    judged = analyse(recording(latent))
-    assert [f.verdict for f in judged.report.findings] == ["latent"]
-    assert not any(a.starved_ns for t in judged.threads for a in t.activities)
-
-
-def test_the_gils_holder_carries_the_weight() -> None:
-    record = worker(
-        shown={
-            100: [(0, 1_000, POLL), (1_000, 1_600, HANDLER), (1_600, END, POLL)],
-            150: [(0, END, HOLDER)],
-        },
-        kernel={
-            100: states((0, "epoll_wait 5"), (1_000, f"futex {GIL_WORD}"), (1_600, "epoll_wait 5")),
-            150: states((0, "run")),
-        },
-        epolls=[opened(0, 5, 1), ready(1_010, 5), collected(1_600, 5)],
-        dumps=(dump(1_100, {100: HANDLER, 150: HOLDER}, gil_tid=150),),
-    )
-    analysis = analyse(recording(record))
-    (finding,) = analysis.report.findings
-    assert (finding.kind.name, finding.threads) == ("gil-bound", (150,))
-    assert finding.blame is not None
-    assert finding.blame.function == "crunch"
-    assert sum(a.starved_ns for a in thread(analysis, 150).activities) == 590 * MS
-    assert sum(a.starved_ns for a in thread(analysis, 100).activities) == 0
-
-
-def test_a_thread_that_parks_two_loops_starves_both_at_once() -> None:
-    """Two loops of one parked thread: its time counts once, the victims of both count."""
-    idle = (0, "epoll_wait 5"), (100, "epoll_wait 9"), (200, f"futex {HEAP_WORD}"), (2_000, "run")
-    record = worker(
-        shown={100: [(0, 200, POLL), (200, 2_000, PARKED), (2_000, END, POLL)]},
-        kernel={100: states(*idle, (2_001, "epoll_wait 5"), (2_100, "epoll_wait 9"))},
-        epolls=[
-            opened(0, 5, 1), opened(0, 9, 2),
-            ready(1_000, 5), ready(1_500, 9), collected(2_000, 5), collected(2_000, 9),
-        ],
-    )  # fmt: skip
-    analysis = analyse(recording(record))
-    assert {f.kind.name for f in analysis.report.findings} == {"parked-loop"}
-    mine = thread(analysis, 100).activities
-    assert sum(a.starved_ns for a in mine) == 1_000 * MS
-    assert sum(a.victim_ns for a in mine) == 1_500 * MS
-
-
-def test_threads_that_starve_a_pool_together_share_what_it_was_starved() -> None:
-    job = POOL + stack("job@/app/jobs.py:3")
-    info = PoolInfo("executor", "asyncio", "default executor", 2, (11, 12))
-    queue = [PoolEvent(at(0), 7, info=info), PoolEvent(at(0), 7, queue=(0, 2))]
-    queue += [PoolEvent(at(1_000), 7, queue=(3, 2)), PoolEvent(at(1_800), 7, queue=(0, 5))]
-    record = worker(
-        shown={tid: [(0, END, job)] for tid in (11, 12)},
-        kernel={tid: states((0, NAP)) for tid in (11, 12)},
-        pools=tuple(queue),
-    )
-    analysis = analyse(recording(record))
-    assert [f.kind.name for f in analysis.report.findings] == ["exhausted-pool"]
-    for tid in (11, 12):
-        mine = thread(analysis, tid).activities
-        assert sum(a.starved_ns for a in mine) == 400 * MS
-        assert sum(a.victim_ns for a in mine) == 3 * 400 * MS
 
 
 # --- properties -------------------------------------------------------------------------------------

@@ -14,15 +14,17 @@ from tests.examples.build import (
     PARKED,
     POLL,
     THREAD,
+    activities,
     activity,
     frame,
     stack,
 )
 from waitspy.judge import blame
 from waitspy.judge.blame import above, base_stack, blamed, in_loop, shows_loop
+from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin, origin
-from waitspy.model.judged import Activity, Wait, WaitKind
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import Wait, WaitKind
 
 POLLS = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
 SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
@@ -47,8 +49,8 @@ def test_the_base_is_what_was_shown_longest_while_polling() -> None:
         activity(0, 10, odd, POLLS), activity(10, 500, HANDLER, SLEEPS),
         activity(500, 515, POLL, POLLS), activity(515, 520, odd, POLLS),
     ]  # fmt: skip
-    assert base_stack(seen) in {odd, POLL}
-    assert base_stack([*seen, activity(520, 900, POLL, POLLS)]) == POLL
+    assert base_stack(activities(*seen)) in (odd, POLL)
+    assert base_stack(activities(*seen, activity(520, 900, POLL, POLLS))) == POLL
 
 
 def test_after_a_poll_the_thread_may_have_to_wait_for_the_gil() -> None:
@@ -58,18 +60,18 @@ def test_after_a_poll_the_thread_may_have_to_wait_for_the_gil() -> None:
         activity(100, 300, POLL, wants_gil),
         activity(300, 310, HANDLER, POLLS),
     ]
-    assert base_stack(seen) == POLL
+    assert base_stack(activities(*seen)) == POLL
 
 
 def test_without_a_poll_there_is_no_base() -> None:
-    assert base_stack([activity(0, 900, HANDLER, SLEEPS)]) is None
-    assert base_stack([]) is None
+    assert base_stack(activities(activity(0, 900, HANDLER, SLEEPS))) is None
+    assert base_stack(activities()) is None
 
 
 def test_a_long_poll_shows_the_base_even_if_c_functions_show_it_for_longer() -> None:
     seen = [activity(0, 300, C_BASE, POLLS), activity(300, 900, C_BASE, SLEEPS)]
-    assert base_stack(seen) == C_BASE
-    assert base_stack([activity(0, 100, C_BASE, POLLS), *seen[1:]]) is None
+    assert base_stack(activities(*seen)) == C_BASE
+    assert base_stack(activities(activity(0, 100, C_BASE, POLLS), *seen[1:])) is None
 
 
 # --- running or parked ----------------------------------------------------------------------------
@@ -314,11 +316,11 @@ def test_a_callback_that_runs_a_loop_is_guilty_with_its_own_frames() -> None:
     polls = Activity(0, 1, HANDLER + inner + POLL[-1:], Wait(WaitKind.LOOP_POLL))
     guilty = blame.guilty_frames(polls, POLL)
     assert guilty == HANDLER[len(DISPATCH) - 1 :] + inner[:1]
-    assert blame.holds_up(polls)
+    assert blame.holds_up(polls.stack, polls.wait)
     for alone in (POLL, POLL[-1:], ()):
         polls = Activity(0, 1, alone, Wait(WaitKind.LOOP_POLL))
         assert blame.guilty_frames(polls, POLL) == ()
-        assert not blame.holds_up(polls)
+        assert not blame.holds_up(polls.stack, polls.wait)
 
 
 def test_without_a_runner_what_lies_above_the_base_is_guilty() -> None:
@@ -330,17 +332,17 @@ def test_without_a_runner_what_lies_above_the_base_is_guilty() -> None:
 
 def test_the_base_is_what_was_shown_mostly_in_polls_all_parts_together() -> None:
     often = [activity(20 * n, 20 * n + 10, POLL, POLLS) for n in range(5)]
-    assert base_stack([*often, activity(200, 245, HANDLER, POLLS)]) == POLL
+    assert base_stack(activities(*[*often, activity(200, 245, HANDLER, POLLS)])) == POLL
     # Half of the time is enough; of a long poll any part of it.
     half = [activity(0, 50, HANDLER, POLLS), activity(50, 100, HANDLER, SLEEPS)]
-    assert base_stack(half) == HANDLER
+    assert base_stack(activities(*half)) == HANDLER
     less = [*half, activity(100, 101, HANDLER, SLEEPS)]
-    assert base_stack(less) is None
+    assert base_stack(activities(*less)) is None
     parts = [activity(20 * n, 20 * n + 10, HANDLER, SLEEPS) for n in range(5)]
-    assert base_stack([*parts, activity(200, 245, HANDLER, POLLS)]) is None
+    assert base_stack(activities(*[*parts, activity(200, 245, HANDLER, POLLS)])) is None
     for length, base in ((199, None), (200, HANDLER)):
         long = [activity(0, length, HANDLER, POLLS), activity(300, 900, HANDLER, SLEEPS)]
-        assert base_stack([*long, activity(900, 910, HANDLER, POLLS)]) == base
+        assert base_stack(activities(*[*long, activity(900, 910, HANDLER, POLLS)])) == base
 
 
 def test_a_select_loop_of_the_programs_own_is_below_its_handlers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -26,9 +27,10 @@ from tests.examples.build import (
     states,
 )
 from waitspy.judge.classify import Context, activities, calls, name_wait, source_line
-from waitspy.model.judged import Activity, Wait, WaitKind
+from waitspy.model.activities import Activity
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.threads import KernelState, ThreadRecord
+from waitspy.model.waits import Wait, WaitKind
 
 FETCH = frame("fetch@/app/client.py:41")
 USER = (*DISPATCH, FETCH)
@@ -307,7 +309,7 @@ def test_without_kernel_state_a_line_that_may_be_running_is_not_called_a_wait() 
 # --- activities -------------------------------------------------------------------------------------
 
 
-def acts(thread: ThreadRecord, epfds: tuple[int, ...] = (5,)) -> tuple[Activity, ...]:
+def acts(thread: ThreadRecord, epfds: tuple[int, ...] = (5,)) -> Sequence[Activity]:
     return activities(thread, Context(ARCH, SOURCES, frozenset(epfds), RUNTIME_SPAN))
 
 

@@ -6,15 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.examples.build import (
-    BASE,
-    DISPATCH,
-    HANDLER,
-    PARKED,
-    POLL,
-    sock,
-    stack,
-)
+from tests.examples.build import BASE, DISPATCH, HANDLER, PARKED, POLL, sock, stack
 from tests.examples.finding_examples import (
     ON_CPU,
     POLLS,
@@ -30,8 +22,9 @@ from tests.examples.finding_examples import (
 )
 from waitspy.judge.blame import C_CALLBACK
 from waitspy.judge.episode import Starvation
-from waitspy.model.judged import Blame, Episode, Wait, WaitKind
+from waitspy.model.judged import Blame, Episode
 from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait, WaitKind
 
 # --- one finding ------------------------------------------------------------------------------------
 

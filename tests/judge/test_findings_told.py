@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.examples.build import DISPATCH, HANDLER, stack
-from tests.examples.finding_examples import (
-    QUERY,
-    SLEEP,
-    SOCKET,
-    Part,
-    judge,
-    only,
-    starvation,
-)
+from tests.examples.finding_examples import QUERY, SLEEP, SOCKET, Part, judge, only, starvation
 from waitspy.judge import findings
 from waitspy.judge.blame import C_CALLBACK
-from waitspy.model.judged import Wait, WaitKind
 from waitspy.model.pools import PoolKind
+from waitspy.model.waits import Wait, WaitKind
 
 
 def test_the_time_of_a_frame_is_the_sum_of_its_parts() -> None:

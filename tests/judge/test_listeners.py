@@ -6,14 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.examples.build import ARCH, activity, at, ms, sock, stack, states, unread, worker
+from tests.examples.build import (
+    ARCH,
+    activities,
+    activity,
+    at,
+    ms,
+    sock,
+    stack,
+    states,
+    unread,
+    worker,
+)
 from waitspy.judge import listeners
 from waitspy.judge.episode import Starvation
-from waitspy.model.judged import Activity, Wait, WaitKind
 from waitspy.model.listeners import ListenerEvent
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import KernelState
+from waitspy.model.waits import Wait, WaitKind
 
 INODE = 500
 FD = 3
@@ -45,8 +57,10 @@ def process(
 def found(
     *workers: WorkerRecord, wait: Wait = SLEEPS, shown: Stack = HANDLER, end: float = 3_000
 ) -> list[Starvation]:
-    done: dict[int, dict[int, list[Activity]]] = {
-        w.worker.pid: {tid: [activity(0, end, shown, wait)] for tid in w.states} for w in workers
+    done = {
+        w.thread(tid): activities(activity(0, end, shown, wait))
+        for w in workers
+        for tid in w.states
     }
     return [
         starved
@@ -72,7 +86,7 @@ def test_every_worker_must_be_blocked() -> None:
     busy = states(*[(n * 50.0, "clock_nanosleep 1") for n in range(60)])
     first, second = process(100, WAITING, BLOCKED), process(101, listens(), BLOCKED)
     (one,) = found(first, second)
-    assert one.threads == ((100, 100), (101, 101))
+    assert one.threads == (ThreadKey(100, 100), ThreadKey(101, 101))
     assert one.detail == "connections to 127.0.0.1:80: all 2 workers blocked"
     assert found(first, process(101, listens(), busy)) == []
 
@@ -88,7 +102,7 @@ def test_the_master_and_what_a_worker_has_forked_do_not_count() -> None:
     master = process(50, listens(accepted=0), busy, ppid=1)
     child = process(150, listens(), busy, ppid=100)
     (one,) = found(master, process(100, WAITING, BLOCKED), child)
-    assert one.threads == ((100, 100),)
+    assert one.threads == (ThreadKey(100, 100),)
 
 
 def test_a_socket_that_nobody_accepts_from_is_nobodys() -> None:
@@ -100,7 +114,7 @@ def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
     accepts = states((0, f"accept4 {FD}"), (50, "clock_nanosleep 1"))
     record = worker(kernel={100: BLOCKED, 101: accepts}, listeners=tuple(WAITING))
     (one,) = found(record)
-    assert one.threads == ((100, 101),)
+    assert one.threads == (ThreadKey(100, 101),)
     assert ms(one.start_ns) == 100
 
 

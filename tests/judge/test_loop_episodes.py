@@ -36,9 +36,10 @@ from tests.examples.loop_examples import (
     told,
 )
 from waitspy.judge import blame
-from waitspy.model.judged import WaitKind
 from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.processes import ThreadKey
 from waitspy.model.threads import KernelState
+from waitspy.model.waits import WaitKind
 
 # --- blocked and parked -----------------------------------------------------------------------------
 
@@ -49,7 +50,7 @@ def test_a_blocking_call_in_a_callback_blocks_the_loop() -> None:
     (found,) = starvations(record)
     assert told([found]) == [("blocked-loop", 1_100, 1_600)]
     assert found.evidence == ("epoll", "threads")
-    assert found.threads == ((100, 1),)
+    assert found.threads == (ThreadKey(100, 1),)
     assert found.base == POLL
     assert {a.stack for a in found.guilty} == {HANDLER}
     assert (found.guilty[0].start_ns, found.guilty[-1].end_ns) == (at(1_100), at(1_600))
@@ -179,7 +180,7 @@ def test_a_latent_wait_is_told_once_however_many_epolls_its_thread_polls() -> No
     late = tuple(
         KernelState(s.at_ns + 20 * MS, s.state, s.syscall, s.arg0, s.ran_ns, 0) for s in kernel[1]
     )
-    record = worker(shown=shown, kernel={1: rows + late}, epolls=[OPEN, opened(0, 9, 2)])
+    record = worker(shown=shown, kernel={1: (*rows, *late)}, epolls=[OPEN, opened(0, 9, 2)])
     assert [s.latent for s in starvations(record)] == [True]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgspec
 import pytest
-from msgspec.structs import replace
 
 from tests.examples.build import (
     GIL_WORD,
@@ -39,8 +40,9 @@ from waitspy.judge import blame
 from waitspy.judge.thread_time import Composition, compose
 from waitspy.model.epolls import EpollEvent
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.threads import KernelState
+from waitspy.model.threads import NO_STATES, KernelState, KernelStates
 
 # --- composition ------------------------------------------------------------------------------------
 
@@ -70,19 +72,23 @@ def test_unknown_time_is_left_out() -> None:
     rows = states((500, FUTEX), (700, "gone"))
     spent = compose(rows, at(0), at(1_000))
     assert spent.ran_ns + spent.blocked_ns == 200 * MS
-    assert compose((), at(0), at(1_000)) == Composition(0, 0, 0, 0)
+    assert compose(NO_STATES, at(0), at(1_000)) == Composition(0, 0, 0, 0)
 
 
 def test_a_thread_that_happens_to_run_at_every_look_was_not_queued_in_between() -> None:
     """Short calls that block, one after the other: what the kernel credited as delay decides."""
     rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS) for n in range(31)]
-    assert compose(rows, at(0), at(300)) == Composition(60 * MS, 30 * MS, 0, 210 * MS)
+    assert compose(KernelStates.of(rows), at(0), at(300)) == Composition(
+        60 * MS, 30 * MS, 0, 210 * MS
+    )
 
 
 def test_a_delay_that_is_not_credited_yet_counts() -> None:
     rows = [KernelState(at(10 * n), "R", None, None, 2 * n * MS, n * MS) for n in range(11)]
     rows += [replace(rows[-1], at_ns=at(200))]
-    assert compose(rows, at(0), at(300)) == Composition(20 * MS, 210 * MS, 0, 70 * MS)
+    assert compose(KernelStates.of(rows), at(0), at(300)) == Composition(
+        20 * MS, 210 * MS, 0, 70 * MS
+    )
 
 
 def test_without_schedstat_the_state_decides() -> None:
@@ -270,7 +276,7 @@ def test_who_held_the_gil_in_a_dump_is_guilty() -> None:
     dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=2),)
     (found,) = starvations(gil(dumps=dumps))
     assert told([found]) == [("gil-bound", 1_010, 1_600)]
-    assert found.threads == ((100, 2),)
+    assert found.threads == (ThreadKey(100, 2),)
     assert {a.stack for a in found.guilty} == {HOLDER}
     assert (found.guilty[0].start_ns, found.guilty[-1].end_ns) == (at(1_010), at(1_600))
     assert found.evidence == ("epoll", "threads", "dump")
@@ -351,14 +357,16 @@ def test_a_loop_that_stood_still_for_long_is_not_overloaded() -> None:
     """Nothing but its own counter tells of it: what held it meanwhile is why they were late."""
     record = crowded(0.0)
     later = [
-        dataclasses.replace(event, at_ns=event.at_ns + (event.at_ns > at(1_200)) * 90 * MS)
+        msgspec.structs.replace(event, at_ns=event.at_ns + (event.at_ns > at(1_200)) * 90 * MS)
         for event in record.loops
     ]
     states_later = [
         replace(row, at_ns=row.at_ns + (row.at_ns > at(1_200)) * 90 * MS)
         for row in record.states[1]
     ]
-    still = dataclasses.replace(record, loops=tuple(later), states={1: tuple(states_later)})
+    still = dataclasses.replace(
+        record, loops=tuple(later), states={1: KernelStates.of(states_later)}
+    )
     assert starvations(still) == []
     (found,) = starvations(still, min_stall_ms=101)
     assert told([found]) == [("overloaded-loop", 1_000, 1_590)]

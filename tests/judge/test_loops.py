@@ -26,6 +26,7 @@ from waitspy.judge.loops import Loop, Pending, find, pending, split, was_left, w
 from waitspy.model.epolls import UnreadSocket
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelState
+from waitspy.recording.gaps import settle
 
 END_NS = at(10_000)
 IDLE_POOL = states((0, "futex 7"))
@@ -318,6 +319,14 @@ def test_pending_is_what_is_ready_and_not_polled(
     assert [p.start_ns for p in got] == sorted(p.start_ns for p in got)
 
 
+def test_io_collected_before_a_threads_only_row_is_not_what_it_collected() -> None:
+    rows = {tid: states((50, "run")) for tid in (1, 2)}
+    record = worker(kernel=rows, epolls=[opened(0, 5, 1), ready(5, 5), collected(10, 5)])
+    assert find(record, END_NS, ARCH, set(), set()) == ()
+    alone = worker(kernel={1: rows[1]}, epolls=[opened(0, 5, 1), ready(5, 5), collected(10, 5)])
+    assert find(alone, END_NS, ARCH, set(), set()) == ()
+
+
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.sampled_from([5, 9])), max_size=15))
 def test_at_most_one_owner_per_epoll(rows: list[tuple[int, int]]) -> None:
     kernel: dict[int, list[KernelState]] = {}
@@ -345,5 +354,6 @@ def test_no_episode_is_made_of_time_in_which_nobody_looked(
     events = [opened(0, 9, 1), ready(0, 9), collected(500, 9)]
     events += [unread(t, 9, sock(1, read=n)) for t, n in zip((50, 450), reads or (), strict=False)]
     record = worker(kernel={5: rows}, epolls=events)
-    found = pending(Loop(100, 9, 5, (), "polling"), record, END_NS, [(at(100), at(400))])
+    record = settle(record, [(at(100), at(400))])
+    found = pending(Loop(100, 9, 5, (), "polling"), record, END_NS)
     assert [(ms(p.start_ns), ms(p.end_ns)) for p in found] == spans

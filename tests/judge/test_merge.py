@@ -6,12 +6,15 @@ import random
 
 import pytest
 
+from tests.examples import build
 from tests.examples import profile_examples as examples
 from waitspy.judge.merge import merge
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Activity, Profile, ThreadActivity, Wait, WaitKind, WeightedStack
+from waitspy.model.judged import Profile, WeightedStack
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import merged_stack, stack_key, wait_frame, wait_kind
+from waitspy.model.waits import Wait, WaitKind
 
 MAIN = Frame("main", "/srv/app.py", 10)
 WORK = Frame("work", "/srv/app.py", 20)
@@ -21,7 +24,7 @@ ON_CPU = Wait(WaitKind.ON_CPU)
 
 
 def thread(pid: int, tid: int, *activities: Activity, name: str = "MainThread") -> ThreadActivity:
-    return ThreadActivity(pid, tid, name, activities)
+    return ThreadActivity(pid, tid, name, build.activities(*activities))
 
 
 def busy(start_ns: int, end_ns: int, *stack: Frame) -> Activity:
@@ -153,9 +156,7 @@ def test_code_is_not_taken_for_a_wait(frame: Frame) -> None:
 
 
 def test_only_waits_get_a_frame_but_no_stack_is_empty() -> None:
-    assert merged_stack(busy(0, NS, MAIN), lines=True) == (MAIN,)
-    assert merged_stack(Activity(0, NS, (MAIN,), Wait(WaitKind.UNKNOWN)), lines=True) == (MAIN,)
-    assert merged_stack(busy(0, NS), lines=False) == (Frame("[on-cpu]", ""),)
-    assert merged_stack(Activity(0, NS, (), Wait(WaitKind.UNKNOWN)), lines=False) == (
-        Frame("[unknown]", ""),
-    )
+    assert merged_stack((MAIN,), ON_CPU, lines=True) == (MAIN,)
+    assert merged_stack((MAIN,), Wait(WaitKind.UNKNOWN), lines=True) == (MAIN,)
+    assert merged_stack((), ON_CPU, lines=False) == (Frame("[on-cpu]", ""),)
+    assert merged_stack((), Wait(WaitKind.UNKNOWN), lines=False) == (Frame("[unknown]", ""),)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.examples.build import activity, at, ms, stack, states, worker
+from tests.examples.build import activities, activity, at, ms, stack, states, worker
 from waitspy.judge import pools
 from waitspy.judge.episode import Starvation
-from waitspy.model.judged import Activity, Wait, WaitKind
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait, WaitKind
 
 POOL = 7
 THREAD = stack("_bootstrap@lib/threading.py:1002 > run@lib/threading.py:982")
@@ -62,13 +63,11 @@ def found(
         kernel={tid: states(*rows) for tid in did},
         pools=(PoolEvent(at(0), POOL, info=info), *sorted(events, key=lambda e: e.at_ns)),
     )
-    activities: dict[int, list[Activity]] = {
-        tid: [activity(*one) for one in parts] for tid, parts in did.items()
-    }
+    done = {tid: activities(*(activity(*one) for one in parts)) for tid, parts in did.items()}
     return [
         starved
-        for pool in pools.find(record, activities, at(end), 100_000_000)
-        for starved in pools.starvations(pool, record, activities, 100_000_000)
+        for pool in pools.find(record, done, at(end), 100_000_000)
+        for starved in pools.starvations(pool, record, done, 100_000_000)
     ]
 
 
@@ -80,7 +79,7 @@ def test_items_that_stand_still_behind_blocked_threads() -> None:
     (one,) = found(DEFAULT, [*STUCK, waits(160, "lookup")], BLOCKED)
     assert (one.kind.name, one.verdict) == ("exhausted-pool", "starving")
     assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
-    assert one.threads == ((100, 11), (100, 12))
+    assert one.threads == (ThreadKey(100, 11), ThreadKey(100, 12))
     assert one.waiting == 3
     assert one.served == 0
     assert one.detail == "the default executor: all 2 threads"
@@ -100,7 +99,7 @@ def test_tasks_that_wait_for_a_token_of_anyio() -> None:
     did[1] = [(0, 2_000, BATCH, WAITS)]
     (one,) = found(LIMITER, [*STUCK, waits(160, "handle")], did)
     assert (one.kind.name, one.pool) == ("exhausted-pool", PoolKind.ANYIO)
-    assert one.threads == ((100, 21), (100, 22))
+    assert one.threads == (ThreadKey(100, 21), ThreadKey(100, 22))
     assert {item.kind for item in one.items} == {"task"}
     # The limiter's own number: some of its threads may not have been sampled all the time.
     assert one.detail == "AnyIO's worker threads: all 40 threads"

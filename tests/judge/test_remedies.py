@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from waitspy.judge.remedies import ROWS, Case, find
-from waitspy.model.judged import Wait, WaitKind
 from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, EXHAUSTED_POOL, GIL_BOUND, KINDS, Kind
 from waitspy.model.pools import PoolKind
+from waitspy.model.waits import Wait, WaitKind
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep")
 

@@ -13,6 +13,7 @@ from tests.examples.build import (
     PARKED,
     PERIOD_NS,
     POLL,
+    STACKS,
     Shown,
     at,
     dump,
@@ -26,7 +27,15 @@ from tests.examples.build import (
 from waitspy.judge.timeline import build, state_at, still_spans
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.threads import Interval, KernelState, SampledThread, Segment, ThreadRecord
+from waitspy.model.threads import (
+    NO_STATES,
+    Interval,
+    KernelState,
+    KernelStates,
+    SampledThread,
+    Segment,
+    ThreadRecord,
+)
 
 A = stack("main@/app/a.py:3 > work@/app/a.py:9")
 B = stack("main@/app/a.py:3 > rest@/app/a.py:20")
@@ -37,7 +46,7 @@ STOOD = states((0, "run"), (200, "clock_nanosleep"), (700, "run"))
 
 def shown(record: WorkerRecord, tid: int = 1, end_ms: float = END) -> list[Shown]:
     """What one thread of the built timeline shows, in milliseconds."""
-    thread = next((t for t in build(record, at(end_ms)) if t.tid == tid), None)
+    thread = next((t for t in build(record, STACKS, at(end_ms)) if t.tid == tid), None)
     if thread is None:
         return []
     return [(ms(i.start_ns), ms(i.end_ns), i.stack) for i in thread.intervals]
@@ -88,12 +97,12 @@ def test_a_segment_without_a_sample_takes_nothing_from_the_one_it_follows() -> N
 
 def test_the_name_is_the_last_one_seen() -> None:
     first = segment(0, 300, {1: [(0, 300, A)]})
-    (thread,) = build(segments(first), at(END))
-    assert thread == ThreadRecord(100, 1, "thread-1", intervals((0, 300, A)), ())
+    (thread,) = build(segments(first), STACKS, at(END))
+    assert thread == ThreadRecord(100, 1, "thread-1", intervals((0, 300, A)), NO_STATES)
 
 
-@pytest.mark.parametrize("rows", [(), STOOD], ids=["no kernel state", "kernel state"])
-def test_a_thread_that_was_renamed_keeps_its_time_order(rows: tuple[KernelState, ...]) -> None:
+@pytest.mark.parametrize("rows", [NO_STATES, STOOD], ids=["no kernel state", "kernel state"])
+def test_a_thread_that_was_renamed_keeps_its_time_order(rows: KernelStates) -> None:
     # The sampler lists a thread once per name, sorted by name.
     renamed = Segment(
         at(0),
@@ -104,7 +113,7 @@ def test_a_thread_that_was_renamed_keeps_its_time_order(rows: tuple[KernelState,
             SampledThread(1, "z-at-first", intervals((0, 600, A))),
         ),
     )
-    (thread,) = build(segments(renamed, kernel={1: rows}), at(END))
+    (thread,) = build(segments(renamed, kernel={1: rows}), STACKS, at(END))
     assert thread.name == "a-later"
     assert [i.start_ns for i in thread.intervals] == sorted(i.start_ns for i in thread.intervals)
     assert sum(i.end_ns - i.start_ns for i in thread.intervals) == 1_000 * MS
@@ -153,8 +162,8 @@ def test_still_spans_are_those_in_one_call_without_running() -> None:
 
 
 def test_a_runnable_thread_inside_a_call_does_not_stand_still() -> None:
-    rows = (KernelState(at(0), "R", 202, 7), KernelState(at(50), "D", 0, 3))
-    assert still_spans(rows, at(90)) == [(at(50), at(90))]
+    rows = [KernelState(at(0), "R", 202, 7), KernelState(at(50), "D", 0, 3)]
+    assert still_spans(KernelStates.of(rows), at(90)) == [(at(50), at(90))]
 
 
 def test_an_ended_thread_stands_nowhere() -> None:
@@ -167,7 +176,7 @@ def test_state_at_is_the_one_in_force() -> None:
     assert state_at(rows, at(10)) == rows[0]
     assert state_at(rows, at(19)) == rows[0]
     assert state_at(rows, at(500)) == rows[1]
-    assert state_at((), at(5)) is None
+    assert state_at(NO_STATES, at(5)) is None
 
 
 # --- settling ------------------------------------------------------------------------------------
@@ -285,7 +294,7 @@ def test_intervals_never_overlap_and_stay_in_bounds(
     if ended:
         kernel.append((now + 1, "gone"))
     record = segments(*found, kernel={1: states(*kernel)})
-    for thread in build(record, at(END)):
+    for thread in build(record, STACKS, at(END)):
         last_ms = min(END, now + 1) if ended else END
         assert all(i.start_ns < i.end_ns <= at(last_ms) for i in thread.intervals)
         assert all(a.end_ns <= b.start_ns for a, b in pairwise(thread.intervals))

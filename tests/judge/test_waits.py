@@ -12,7 +12,7 @@ import pytest
 
 from waitspy.judge import waits
 from waitspy.model import syscalls
-from waitspy.model.judged import WaitKind
+from waitspy.model.waits import WaitKind
 
 MODULES = {
     "concurrent/futures/thread.py": "concurrent.futures.thread",

@@ -31,7 +31,7 @@ def test_a_change_of_stack_is_seen_when_it_happened(tmp_path: Path) -> None:
     (segment,) = worker.segments
     sampled = _errors(segment.threads[0].intervals, log)
     assert abs(statistics.median(sampled)) <= _ERROR_S, sampled
-    (thread,) = timeline.build(worker, recording.info.end_ns)
+    (thread,) = timeline.build(worker, recording.stacks, recording.info.end_ns)
     settled = _errors(thread.intervals, log)
     assert abs(statistics.median(settled)) <= _ERROR_S, settled
     within = sum(abs(error) <= _ERROR_S for error in settled)

@@ -19,7 +19,9 @@ from waitspy.judge import timeline
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss, WorkerRecord
-from waitspy.model.threads import Dump, Interval, Segment
+from waitspy.model.stacks import StackTable
+from waitspy.model.threads import Interval, Segment
+from waitspy.recording.dumps import DumpRow
 from waitspy.recording.streams import Streams
 from waitspy.samplers.pyspy import PySpySampler
 
@@ -44,7 +46,7 @@ class Driver:
     sampler: PySpySampler
     folder: Path
     losses: list[Loss] = field(default_factory=list)
-    dumps: list[Dump] = field(default_factory=list)
+    dumps: list[DumpRow] = field(default_factory=list)
 
     def until(self, true: Callable[[], object], rate_hz: float = 100.0) -> None:
         deadline_s = time.monotonic() + _PATIENCE_S
@@ -60,23 +62,24 @@ class Driver:
         self.until(lambda: self.sampler.done)
 
     def segments(self) -> list[Segment]:
-        found = []
+        return self.read()[0]
+
+    def read(self) -> tuple[list[Segment], StackTable]:
+        """What the sampler has written, with the table of its stacks."""
         unread: list[Loss] = []
-        for row in self.sampler.segments:
-            segment = Streams(str(self.folder), unread, cut=False).segment(row.as_json(), ())
-            if segment is not None:
-                found.append(segment)
+        streams = Streams(str(self.folder), unread, cut=False)
+        found = [streams.segment(row.as_json(), ()) for row in self.sampler.segments]
         assert unread == []
-        return found
+        return [segment for segment in found if segment is not None], streams.stacks
 
     def turns(self, name: str = "take_turns") -> list[Interval]:
         """The intervals of the thread that takes turns, on one clock."""
         pid = self.sampler.pid
         worker = Worker(pid, 1, "worker", "alternating", 1, python="3", threads=2)
-        segments = tuple(self.segments())
+        segments, table = self.read()
         end_ns = max(segment.end_ns for segment in segments)
-        record = WorkerRecord(worker, attached_ns=segments[0].start_ns, segments=segments)
-        for thread in timeline.build(record, end_ns):
+        record = WorkerRecord(worker, attached_ns=segments[0].start_ns, segments=tuple(segments))
+        for thread in timeline.build(record, table, end_ns):
             shown = [i for i in thread.intervals if any(f.function == name for f in i.stack)]
             if shown:
                 return shown

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.examples.build import Trace, stack
+from tests.examples.build import STACKS, Trace, stack
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import Interval, SampledThread, Segment
-from waitspy.recording.chrometrace import parse
+from waitspy.model.threads import Interval, Intervals, SampledThread, Segment
+from waitspy.recording.chrometrace import NativeIds, parse
 
 ZERO = 5_000_000_000_000
 PERIOD = 10_000_000
@@ -24,6 +24,11 @@ def us(n: int) -> int:
     return ZERO + n * 1000
 
 
+def parsed(text: str, end_ns: int | None = None, native_ids: NativeIds = ()) -> Segment:
+    """The segment of a file with that text."""
+    return parse(text.encode(), STACKS, ZERO, PERIOD, end_ns, native_ids)
+
+
 def only(segment: Segment) -> SampledThread:
     assert len(segment.threads) == 1
     return segment.threads[0]
@@ -31,22 +36,22 @@ def only(segment: Segment) -> SampledThread:
 
 def test_stacks_get_times_on_the_common_clock() -> None:
     text = Trace().show(50, 7, ROOT, A).show(80, 7, ROOT, B).end(120)
-    segment = parse(text, ZERO, PERIOD)
+    segment = parsed(text)
     assert (segment.start_ns, segment.end_ns, segment.period_ns) == (us(50), us(120), PERIOD)
-    expected = (Interval(us(50), us(80), A), Interval(us(80), us(120), B))
-    assert only(segment) == SampledThread(11, "MainThread", expected)
+    expected = [Interval(us(50), us(80), A), Interval(us(80), us(120), B)]
+    assert only(segment) == SampledThread(11, "MainThread", Intervals.of(expected, STACKS))
 
 
 def test_a_changed_line_is_another_stack() -> None:
     later = (A[0], Frame("work", "/app/a.py", 10))
     text = Trace().show(0, 7, ROOT, A).show(10, 7, ROOT, later).end(30)
-    assert [i.stack for i in only(parse(text, ZERO, PERIOD)).intervals] == [A, later]
+    assert [i.stack for i in only(parsed(text)).intervals] == [A, later]
 
 
 def test_events_of_other_threads_do_not_cut_an_interval() -> None:
     trace = Trace().show(0, 7, ROOT, A).show(5, 8, "thread (12): other", B)
     text = trace.show(9, 8, "thread (12): other", A).end(30)
-    main, other = parse(text, ZERO, PERIOD).threads
+    main, other = parsed(text).threads
     assert main.intervals == (Interval(us(0), us(30), A),)
     assert [i.end_ns for i in other.intervals] == [us(9), us(30)]
 
@@ -54,15 +59,17 @@ def test_events_of_other_threads_do_not_cut_an_interval() -> None:
 def test_a_recycled_pthread_id_is_another_thread() -> None:
     trace = Trace().show(0, 7, "thread (11): first", A)
     text = trace.show(40, 7, "thread (12): second", A).end(90)
-    first, second = parse(text, ZERO, PERIOD).threads
-    assert first == SampledThread(11, "first", (Interval(us(0), us(40), A),))
-    assert second == SampledThread(12, "second", (Interval(us(40), us(90), A),))
+    first, second = parsed(text).threads
+    assert first == SampledThread(11, "first", Intervals.of([Interval(us(0), us(40), A)], STACKS))
+    assert second == SampledThread(
+        12, "second", Intervals.of([Interval(us(40), us(90), A)], STACKS)
+    )
 
 
 def test_a_thread_that_comes_back_on_another_pthread_id_is_one_thread() -> None:
     trace = Trace().show(0, 7, ROOT, A).show(50, 7, "thread (12): x", B)
     text = trace.show(60, 8, ROOT, A).end(90)
-    main = next(t for t in parse(text, ZERO, PERIOD).threads if t.tid == 11)
+    main = next(t for t in parsed(text).threads if t.tid == 11)
     assert main.intervals == (Interval(us(0), us(50), A), Interval(us(60), us(90), A))
 
 
@@ -78,7 +85,7 @@ def test_a_thread_that_comes_back_on_another_pthread_id_is_one_thread() -> None:
     ],
 )
 def test_the_root_frame_names_the_thread(root: str, tid: int, name: str) -> None:
-    thread = only(parse(Trace().show(0, 7, root, A).end(10), ZERO, PERIOD))
+    thread = only(parsed(Trace().show(0, 7, root, A).end(10)))
     assert (thread.tid, thread.name) == (tid, name)
     assert thread.intervals[0].stack == A
 
@@ -87,7 +94,7 @@ def native(*noted: tuple[int, int, int], start_us: int = 0) -> list[int]:
     """Thread ids of one thread with pthread id 0x7F, noted at those times (milliseconds)."""
     text = Trace().show(start_us, 0x7F, "thread (0x7F): x", A).end(start_us + 10)
     known = [(ZERO + at_ms * 1_000_000, pthread, tid) for at_ms, pthread, tid in noted]
-    return [t.tid for t in parse(text, ZERO, PERIOD, None, known).threads]
+    return [t.tid for t in parsed(text, None, known).threads]
 
 
 def test_a_pthread_id_is_translated_by_what_was_noted() -> None:
@@ -109,13 +116,13 @@ def test_a_thread_that_was_noted_late_is_still_that_one() -> None:
 
 def test_an_id_of_another_pid_namespace_is_translated_by_what_was_noted() -> None:
     text = Trace().show(0, 0x7F, "thread (17): x", A).show(0, 0x80, "thread (18): y", A).end(10)
-    threads = parse(text, ZERO, PERIOD, None, [(ZERO, 17, 4711), (ZERO, 0x80, 4712)]).threads
+    threads = parsed(text, None, [(ZERO, 17, 4711), (ZERO, 0x80, 4712)]).threads
     assert [(thread.tid, thread.name) for thread in threads] == [(18, "y"), (4711, "x")]
 
 
 def test_a_function_named_like_a_root_is_a_frame() -> None:
     odd: Stack = (Frame("thread (99): fake", "/app/a.py", 1), *A)
-    thread = only(parse(Trace().show(0, 7, ROOT, odd).end(10), ZERO, PERIOD))
+    thread = only(parsed(Trace().show(0, 7, ROOT, odd).end(10)))
     assert (thread.tid, thread.intervals[0].stack) == (11, odd)
 
 
@@ -126,24 +133,24 @@ def test_line_zero_is_unknown_and_a_missing_file_is_empty() -> None:
         {"name": "g", "ph": "B", "tid": 7, "ts": 0},
         {"name": "g", "ph": "E", "tid": 7, "ts": 10},
     ]
-    thread = only(parse(json.dumps(events), ZERO, PERIOD))
+    thread = only(parsed(json.dumps(events)))
     assert thread.intervals[0].stack == (Frame("f", "", None), Frame("g", "", None))
 
 
 def test_nothing_is_said_of_times_after_the_sampler_ended() -> None:
     text = Trace().show(0, 7, ROOT, A).show(60, 7, ROOT, B).end(90)
-    segment = parse(text, ZERO, PERIOD, us(40))
+    segment = parsed(text, us(40))
     assert segment.end_ns == us(40)
     assert only(segment).intervals == (Interval(us(0), us(40), A),)
 
 
 def test_a_late_reaped_sampler_says_nothing_beyond_its_last_event() -> None:
-    segment = parse(Trace().show(0, 7, ROOT, A).end(90), ZERO, PERIOD, us(5_000))
+    segment = parsed(Trace().show(0, 7, ROOT, A).end(90), us(5_000))
     assert segment.end_ns == us(90)
 
 
 def test_no_sample_at_all_is_an_empty_segment() -> None:
-    assert parse("[]", ZERO, PERIOD) == Segment(ZERO, ZERO, PERIOD, ())
+    assert parsed("[]") == Segment(ZERO, ZERO, PERIOD, ())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_no_sample_at_all_is_an_empty_segment() -> None:
 )
 def test_what_is_no_trace_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse(text, ZERO, PERIOD)
+        parsed(text)
 
 
 def covers(whole: Segment, part: Segment) -> bool:
@@ -169,11 +176,11 @@ def covers(whole: Segment, part: Segment) -> bool:
 def test_a_trace_cut_at_any_byte_gives_only_what_was_there() -> None:
     trace = Trace().show(0, 7, ROOT, A).show(5, 8, "thread (12): pool[1]", B)
     text = trace.show(20, 7, ROOT, B).show(31, 8, "thread (12): pool[1]", A).end(40)
-    whole = parse(text, ZERO, PERIOD)
+    whole = parsed(text)
     salvaged = 0
     for length in range(len(text)):
         try:
-            part = parse(text[:length], ZERO, PERIOD)
+            part = parsed(text[:length])
         except ValueError:
             # Nothing to salvage before the second event is complete.
             assert text[:length].count("},{") < 1
@@ -188,7 +195,7 @@ def test_a_name_that_looks_like_the_end_of_an_event_does_not_hinder_the_salvage(
     hostile = (*A, Frame("f},{g", "/app/},{.py", 3))
     text = Trace().show(0, 7, ROOT, A).show(20, 7, ROOT, hostile).end(40)
     cut = text.rindex("},{.py") + len("},{.")
-    segment = parse(text[:cut], ZERO, PERIOD)
+    segment = parsed(text[:cut])
     assert only(segment).intervals[0] == Interval(us(0), us(20), A)
 
 
@@ -197,7 +204,7 @@ def test_any_name_becomes_valid_text_and_keeps_its_place(name: str) -> None:
     """Names can hold lone surrogates, as escapes of the JSON file."""
     odd = (A[0], Frame(name, name, 4))
     text = Trace().show(0, 7, f"thread (11): {name}", odd).end(10)
-    thread = only(parse(text, ZERO, PERIOD))
+    thread = only(parsed(text))
     shown = thread.intervals[0].stack[-1]
     for value in (thread.name, shown.function, shown.file):
         value.encode("utf-8")
@@ -216,7 +223,7 @@ def test_a_thread_never_shows_two_stacks_at_once(rows: list[tuple[int, int, int,
     for step, pthread, tid, shown in rows:
         at_us += step
         trace.show(at_us, pthread, f"thread ({pthread * 10 + tid})", shown)
-    segment = parse(trace.end(at_us + 1), ZERO, PERIOD)
+    segment = parsed(trace.end(at_us + 1))
     for thread in segment.threads:
         ends = [segment.start_ns, *(i.end_ns for i in thread.intervals)]
         for end_ns, interval in zip(ends, thread.intervals, strict=False):

@@ -13,8 +13,8 @@ import pytest
 
 from waitspy.errors import RecordingError
 from waitspy.model.stacks import Frame
-from waitspy.model.threads import Dump
 from waitspy.recording import loading
+from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import SCHEMA, Writer, save_sources
 from waitspy.recording.threads import ThreadRow
 
@@ -101,7 +101,7 @@ def test_hostile_text_is_written_as_one_line_of_utf_8(folder: Path) -> None:
     writer = Writer(str(folder), META)
     writer.start_stream("threads", 7, ThreadRow)
     writer.append("threads", 7, [ThreadRow(1, 7, hostile), ThreadRow(2, 7, "S")])
-    writer.append_dump(7, Dump(1, {7: (Frame(hostile, hostile, 1),)}))
+    writer.append_dump(7, DumpRow(1, {7: (Frame(hostile, hostile, 1),)}))
     writer.meta["target"] = hostile
     writer.close()
     told = hostile.replace("\ud800", "?")

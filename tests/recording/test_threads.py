@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.examples.row_examples import ADDRESSES, COUNTS, TEXTS, TIMES, again
+from tests.examples.row_examples import ADDRESSES, COUNTS, TIMES, again
 from waitspy.model.threads import KernelState
 from waitspy.recording.threads import READER, ThreadRow, states
 
@@ -13,7 +13,7 @@ ROWS = st.builds(
     ThreadRow,
     TIMES,
     COUNTS,
-    TEXTS,
+    st.sampled_from("RSDTtZX?"),
     st.none() | st.integers(-1, 1000),
     st.none() | ADDRESSES,
     st.none() | TIMES,
@@ -38,3 +38,7 @@ def test_each_thread_has_its_states_in_order() -> None:
     }
     assert list(states(rows)) == [7, 8]
     assert [state.gone for state in states(rows)[8]] == [False, True]
+
+
+def test_without_rows_there_are_no_threads() -> None:
+    assert states([]) == {}

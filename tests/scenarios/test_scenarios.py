@@ -13,8 +13,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 import waitspy_scenarios
-from waitspy.model.judged import Victim, WaitKind
+from waitspy.model.judged import Victim
 from waitspy.model.kinds import KINDS
+from waitspy.model.waits import WaitKind
 from waitspy_scenarios import SCENARIOS, Expected, Scenario
 
 PACKAGE = Path(waitspy_scenarios.__file__).parent

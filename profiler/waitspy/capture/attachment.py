@@ -11,8 +11,8 @@ from waitspy.capture import budget
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
-from waitspy.model.threads import Dump
 from waitspy.oracles import Oracle, Watched
+from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.remote import native_ids
 from waitspy.samplers import Sampler, SamplerStatus
@@ -205,5 +205,5 @@ class Attachment:
             if self._renamed:
                 tids = {tid: tid for tid in self._watched.tids} | self._tids
                 stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
-                dump = Dump(dump.at_ns, stacks, tids.get(dump.gil_tid or 0))  # noqa: PLW2901
+                dump = DumpRow(dump.at_ns, stacks, tids.get(dump.gil_tid or 0))  # noqa: PLW2901
             self._writer.append_dump(self.pid, dump)

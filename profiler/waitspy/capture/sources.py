@@ -14,7 +14,6 @@ import struct
 from contextlib import suppress
 
 from waitspy.model.recorded import Recording
-from waitspy.model.stacks import Stack
 
 _OPENAT2 = 437  # the same on every architecture, Linux 5.6
 _RESOLVE_IN_ROOT = 0x10  # include/uapi/linux/openat2.h
@@ -58,10 +57,9 @@ class Roots:
     def read(self, recording: Recording) -> dict[str, dict[int, str]]:
         """The lines that the frames of a recording name, and a few around them."""
         wanted: dict[str, set[int]] = {}
-        for stack in _stacks(recording):
-            for frame in stack:
-                if frame.line is not None and frame.file.endswith(".py"):
-                    wanted.setdefault(frame.file, set()).add(frame.line)
+        for frame in recording.stacks.frames:
+            if frame.line is not None and frame.file.endswith(".py"):
+                wanted.setdefault(frame.file, set()).add(frame.line)
         found: dict[str, dict[int, str]] = {}
         left = _MOST_LINES
         for file, lines in sorted(wanted.items()):
@@ -92,16 +90,6 @@ def _open_in(root: int, path: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return fd
-
-
-def _stacks(recording: Recording) -> set[Stack]:
-    found: set[Stack] = set()
-    for worker in recording.workers:
-        for segment in worker.segments:
-            found.update(i.stack for thread in segment.threads for i in thread.intervals)
-        for dump in worker.dumps:
-            found.update(dump.stacks.values())
-    return found
 
 
 def _pick(text: list[str], lines: set[int]) -> dict[int, str]:

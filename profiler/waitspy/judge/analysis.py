@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from functools import cache
+
+import numpy as np
 
 from waitspy.judge import (
     blame,
@@ -18,20 +19,14 @@ from waitspy.judge import (
     pending_work,
     pools,
     timeline,
+    weights,
 )
-from waitspy.judge.episode import Starvation, ThreadKey
+from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
+from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import (
-    Activity,
-    Analysis,
-    Finding,
-    PendingSeries,
-    Profile,
-    Report,
-    ThreadActivity,
-    WaitKind,
-)
+from waitspy.model.judged import Analysis, Finding, PendingSeries, Profile, Report
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
 
@@ -45,39 +40,41 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     min_stall_ns = int(stall_s * NS)
     starved: list[Starvation] = []
     pending: list[PendingSeries] = []
-    activities: dict[int, dict[int, tuple[Activity, ...]]] = {}
-    recorded: list[tuple[ThreadKey, str, tuple[Activity, ...]]] = []
+    done: dict[ThreadKey, Activities] = {}
+    names: dict[ThreadKey, str] = {}
     shared = _shared(recording.workers)
+    known = classify.Names()
+    shows_loop = cache(lambda stack: blame.shows_loop(recording.stacks[stack]))
     for worker in recording.workers:
-        pid = worker.worker.pid
-        records = timeline.build(worker, info.end_ns)
-        running = {r.tid for r in records if any(blame.shows_loop(i.stack) for i in r.intervals)}
+        records = timeline.build(worker, recording.stacks, info.end_ns)
+        running = {
+            r.tid for r in records if any(map(shows_loop, np.unique(r.intervals.stack).tolist()))
+        }
         own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
-        mine = _activities(worker, records, own_loops, recording)
-        starved += loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns, info.gaps)
+        mine = _activities(worker, records, own_loops, recording, known)
+        starved += loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns)
         own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns)
         for pool in own_pools:
             starved += pools.starvations(pool, worker, mine, min_stall_ns)
         pending += pending_work.of_loops(worker, own_loops, info.end_ns)
         pending += pending_work.of_pools(own_pools)
-        for record in records:
-            done = mine[record.tid]
-            recorded.append(((pid, record.tid), record.name, done))
-            known = activities.setdefault(pid, {})
-            known[record.tid] = known.get(record.tid, ()) + done  # it may have called exec
+        done.update((worker.thread(tid), activities) for tid, activities in mine.items())
+        names.update((worker.thread(record.tid), record.name) for record in records)
     pending += pending_work.of_listeners(recording.workers)
     for listener in listeners.find(recording.workers, info.arch):
         starved += listeners.starvations(
-            listener, recording.workers, activities, info.end_ns, min_stall_ns
+            listener, recording.workers, done, info.end_ns, min_stall_ns
         )
+    weighed = weights.weigh(done, starved)
     threads = [
-        ThreadActivity(*key, name, _mark(done, key, starved)) for key, name, done in recorded
+        ThreadActivity(key.pid, key.tid, names[key], activities)
+        for key, activities in weighed.items()
     ]
     judged = findings.judge(starved, recording.sources, info.duration_s)
     analysed = Analysis(
         Report(
             recording=replace(info, min_stall_s=stall_s),
-            workers=tuple(_told(worker, activities) for worker in recording.workers),
+            workers=tuple(_told(worker, done) for worker in recording.workers),
             losses=recording.losses,
             findings=judged,
             cost=recording.cost,
@@ -89,13 +86,12 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     return replace(analysed, profile=profile(analysed))
 
 
-def _told(
-    worker: WorkerRecord, activities: Mapping[int, Mapping[int, Sequence[Activity]]]
-) -> WorkerRecord:
+def _told(worker: WorkerRecord, done: Mapping[ThreadKey, Activities]) -> WorkerRecord:
     """The worker with what the ``asyncio`` oracle cannot see of it: loops of another library."""
     if worker.oracles.get("asyncio") != "ok" or any(event.facts for event in worker.loops):
         return worker
-    stacks = (a.stack for mine in activities.get(worker.worker.pid, {}).values() for a in mine)
+    own = (mine for key, mine in done.items() if key == worker.thread(key.tid))
+    stacks = (mine.stacks[n] for mine in own for n in np.unique(mine.stack).tolist())
     library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
     if library is None:
         return worker
@@ -138,7 +134,8 @@ def _activities(
     records: Sequence[ThreadRecord],
     own_loops: Sequence[Loop],
     recording: Recording,
-) -> dict[int, tuple[Activity, ...]]:
+    names: classify.Names,
+) -> dict[int, Activities]:
     """What each thread of a worker did, by thread id."""
     found = {}
     own = frozenset(
@@ -151,6 +148,7 @@ def _activities(
             epfds=frozenset(loop.epfd for loop in own_loops if loop.tid == thread.tid),
             own_epfds=own,
             runtime_span=worker.runtime_span,
+            names=names,
         )
         found[thread.tid] = classify.activities(thread, context)
     return found
@@ -164,46 +162,6 @@ def _shared(workers: Sequence[WorkerRecord]) -> set[int]:
             if event.share is not None:
                 holders.setdefault(event.share, set()).add(worker.worker.pid)
     return {share for share, pids in holders.items() if len(pids) > 1}
-
-
-def _mark(
-    activities: Sequence[Activity], key: ThreadKey, found: Sequence[Starvation]
-) -> tuple[Activity, ...]:
-    """The activities, cut at the bounds of the episodes that they starved, with both weights."""
-    mine = [s for s in found if key in s.held_by and not s.latent]
-    if not mine:
-        return tuple(activities)
-    # Threads that starve it together share the time: the weights add up to what was starved.
-    waiting = [s.waiting for s in mine]
-    parts = [len(s.held_by) for s in mine]
-    bounds = sorted({at for s in mine for at in (s.start_ns, s.end_ns)})
-    result = []
-    for activity in activities:
-        first = bisect_right(bounds, activity.start_ns)
-        inner = [at for at in bounds[first:] if at < activity.end_ns]
-        edges = [activity.start_ns, *inner, activity.end_ns]
-        for start_ns, end_ns in pairwise(edges):
-            length = end_ns - start_ns
-            held: list[int] = []
-            if _holds(activity):
-                held = [
-                    n for n, s in enumerate(mine) if s.start_ns <= start_ns and end_ns <= s.end_ns
-                ]
-            result.append(
-                replace(
-                    activity,
-                    start_ns=start_ns,
-                    end_ns=end_ns,
-                    starved_ns=max((length // parts[n] for n in held), default=0),
-                    victim_ns=sum(length * waiting[n] // parts[n] for n in held),
-                )
-            )
-    return tuple(result)
-
-
-def _holds(activity: Activity) -> bool:
-    """Waiting for work, in a loop's poll or as an idle thread of a pool, holds nobody up."""
-    return activity.wait.kind is not WaitKind.POOL_IDLE and blame.holds_up(activity)
 
 
 def _around(judged: Sequence[Finding], sources: SourceLines) -> dict[str, dict[int, str]]:

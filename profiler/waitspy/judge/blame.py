@@ -7,11 +7,13 @@ runner is a callback of the running loop; one that does not has left the loop pa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
+import numpy as np
+
+from waitspy.model.activities import Activities, Activity
 from waitspy.model.code_origin import Origin, base_name, origin, package
-from waitspy.model.judged import Activity, WaitKind
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import Wait, WaitKind
 
 C_CALLBACK = "a C callback"
 
@@ -29,7 +31,7 @@ _LONG_POLL_NS = 200_000_000  # several samples at any rate but the lowest
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
-def base_stack(activities: Iterable[Activity]) -> Stack | None:
+def base_stack(activities: Activities) -> Stack | None:
     """What the thread showed for the longest time while its loop polled; None if never seen.
 
     A poll too short to be sampled falls into whatever stack stood around it. So only stacks
@@ -37,20 +39,25 @@ def base_stack(activities: Iterable[Activity]) -> Stack | None:
     a loop in C calls shows the stack of the poll as well. A poll that has ended shows the same
     stack until the thread has the GIL.
     """
-    polled: Counter[Stack] = Counter()
-    shown: Counter[Stack] = Counter()
-    longest: dict[Stack, int] = {}
-    for activity in activities:
-        length = activity.end_ns - activity.start_ns
-        if activity.wait.kind is not WaitKind.GIL:
-            shown[activity.stack] += length
-        if activity.wait.kind is WaitKind.LOOP_POLL:
-            polled[activity.stack] += length
-            longest[activity.stack] = max(longest.get(activity.stack, 0), length)
-    own = Counter(
-        {s: ns for s, ns in polled.items() if ns * 2 >= shown[s] or longest[s] >= _LONG_POLL_NS}
-    )
-    return own.most_common(1)[0][0] if own else None
+    stacks, waits, kind = activities.kinds()
+    spent_ns = np.bincount(kind, activities.length_ns, len(stacks))
+    longest_ns = np.zeros(len(stacks))
+    np.maximum.at(longest_ns, kind, activities.length_ns)
+    shown: Counter[int] = Counter()
+    polled: dict[int, tuple[float, float]] = {}
+    for n, (stack, wait) in enumerate(zip(stacks.tolist(), waits.tolist(), strict=True)):
+        if activities.waits[wait].kind is not WaitKind.GIL:
+            shown[stack] += spent_ns[n]
+        if activities.waits[wait].kind is WaitKind.LOOP_POLL:
+            before_ns, before_longest_ns = polled.get(stack, (0.0, 0.0))
+            longest = max(before_longest_ns, longest_ns[n])
+            polled[stack] = before_ns + spent_ns[n], longest
+    own = {
+        stack: length_ns
+        for stack, (length_ns, longest) in polled.items()
+        if length_ns * 2 >= shown[stack] or longest >= _LONG_POLL_NS
+    }
+    return activities.stacks[max(own, key=lambda stack: own[stack])] if own else None
 
 
 def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bool:
@@ -79,13 +86,13 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
     return stack[: len(base)] == base
 
 
-def holds_up(activity: Activity) -> bool:
-    """Whether that activity keeps a loop of its thread from serving.
+def holds_up(stack: Stack, wait: Wait) -> bool:
+    """Whether a thread with that stack and wait keeps a loop of its own from serving.
 
     A poll is what a thread does when it has nothing to do, unless a callback of one loop runs
     another one: then the outer loop waits for the inner one's poll.
     """
-    return activity.wait.kind is not WaitKind.LOOP_POLL or bool(_below_inner_loop(activity.stack))
+    return wait.kind is not WaitKind.LOOP_POLL or bool(_below_inner_loop(stack))
 
 
 def guilty_frames(activity: Activity, base: Stack | None) -> Stack:

@@ -6,17 +6,47 @@ import ast
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
 
 from waitspy.judge import blame, waits
+from waitspy.judge.spans import pieces, runs
 from waitspy.model import syscalls
+from waitspy.model.activities import Activities
 from waitspy.model.code_origin import Origin, base_name, origin
-from waitspy.model.judged import Activity, Wait, WaitKind
+from waitspy.model.columns import Int64s
 from waitspy.model.recorded import SourceLines
-from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import KernelState, ThreadRecord
+from waitspy.model.stacks import Frame, Stack, StackTable
+from waitspy.model.threads import NOT_LOOKED, KernelState, KernelStates, ThreadRecord
+from waitspy.model.waits import Wait, WaitKind, WaitTable
 
+_LETTERS = 32  # more than there are letters of states
 _WITH = re.compile(r"(?:async\s+)?with\s+(.+?)(?:\s+as\s+\w+)?:")
+
+
+class Names:
+    """The waits of a recording by number, and which of them each stack in each state is.
+
+    What is named once for a stack and what the kernel means by its state holds for all threads.
+    """
+
+    __slots__ = ("_known", "_meanings", "waits")
+
+    def __init__(self) -> None:
+        self.waits = WaitTable()
+        self._meanings: dict[_Meaning, int] = {}
+        self._known: dict[tuple[int, int], int] = {}
+
+    def number(self, stack: int, table: StackTable, meaning: _Meaning, sources: SourceLines) -> int:
+        """The number of the wait of that stack."""
+        which = self._meanings.setdefault(meaning, len(self._meanings))
+        found = self._known.get((stack, which))
+        if found is None:
+            found = self.waits.number(_name(table[stack], meaning, sources))
+            self._known[stack, which] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +55,7 @@ class Context:
 
     ``epfds`` are the epoll descriptors of loops that this thread runs, ``own_epfds`` those of them
     that a loop object calls its own; ``runtime_span`` is where the interpreter's globals lie: the
-    GIL is there, while Python's own locks are on the heap.
+    GIL is there, while Python's own locks are on the heap. ``names`` are the recording's.
     """
 
     arch: str
@@ -33,73 +63,93 @@ class Context:
     epfds: frozenset[int] = frozenset()
     runtime_span: tuple[int, int] | None = None
     own_epfds: frozenset[int] = frozenset()
+    names: Names = field(default_factory=Names)
 
 
-def activities(thread: ThreadRecord, context: Context) -> tuple[Activity, ...]:
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a kernel state says of a thread whatever its stack; all None where it is not known.
+
+    ``polls`` is ``"own"`` where it polls the epoll that a loop object on it calls its own, and
+    ``"epoll"`` where that is not known.
+    """
+
+    runs: bool | None = None
+    stopped: bool = False
+    call: str | None = None
+    polls: Literal["own", "epoll"] | None = None
+    wants_gil: bool = False
+
+
+def activities(thread: ThreadRecord, context: Context) -> Activities:
     """The thread's intervals, split where the kernel state changed what they mean."""
-    named: dict[tuple[Stack, bool | None, int | None, int | None], Wait] = {}
-    result: list[Activity] = []
-    n = 0
-    states = thread.states
-    for interval in thread.intervals:
-        while n + 1 < len(states) and states[n + 1].at_ns <= interval.start_ns:
-            n += 1
-        at_ns, k = interval.start_ns, n
-        while at_ns < interval.end_ns:
-            known = k < len(states) and states[k].at_ns <= at_ns
-            state = states[k] if known else None
-            following = states[k + 1] if known and k + 1 < len(states) else None
-            if not known and k < len(states):
-                following = states[k]
-            until_ns = min(interval.end_ns, following.at_ns if following else interval.end_ns)
-            key = (
-                interval.stack,
-                None if state is None else state.state in "Tt",
-                state.syscall if state else None,
-                state.arg0 if state else None,
-            )
-            wait = named.get(key)
-            if wait is None:
-                wait = named[key] = name_wait(interval.stack, state, context)
-            _append(result, Activity(at_ns, until_ns, interval.stack, wait))
-            k += 1 if known else 0
-            at_ns = until_ns
-    return tuple(result)
+    shown, states = thread.intervals, thread.states
+    meanings, meaning_of = _meanings(states, context)
+    start_ns, end_ns, owner = pieces(shown.start_ns, shown.end_ns, states.at_ns)
+    stack = shown.stack[owner]
+    row = np.searchsorted(states.at_ns, start_ns, "right") - 1
+    meaning = np.where(row >= 0, np.append(meaning_of, 0)[row], 0)
+    key, back = np.unique(stack * len(meanings) + meaning, return_inverse=True)
+    named = [
+        context.names.number(stack, shown.table, meanings[n], context.sources)
+        for stack, n in (divmod(one, len(meanings)) for one in key.tolist())
+    ]
+    wait = np.array(named, np.int64)[back]
+    at = runs(end_ns, start_ns, stack, wait)
+    last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at
+    none = np.zeros(len(at), np.int64)
+    columns = (start_ns[at], end_ns[last], stack[at], wait[at], none, none)
+    return Activities(columns, shown.table, context.names.waits)
+
+
+def _meanings(states: KernelStates, context: Context) -> tuple[list[_Meaning], Int64s]:
+    """What differs among those states, and which one each row is; the first is "not known"."""
+    calls, call = np.unique(states.syscall, return_inverse=True)
+    _, arg0 = np.unique(states.arg0, return_inverse=True)
+    _, letter = np.unique(states.state, return_inverse=True)
+    key = (arg0 * max(1, len(calls)) + call) * _LETTERS + letter
+    _, at, back = np.unique(key, return_index=True, return_inverse=True)
+    return [_Meaning(), *(_meaning(states[n], context) for n in at.tolist())], back + 1
+
+
+def _meaning(state: KernelState | None, context: Context) -> _Meaning:
+    if state is None or state.state == NOT_LOOKED:
+        return _Meaning()
+    if state.state in "Tt":
+        return _Meaning(stopped=True)  # it waits for nothing of its own
+    if state.syscall is None:
+        return _Meaning(runs=True)
+    call = syscalls.name(state.syscall, context.arch)
+    polls: Literal["own", "epoll"] | None = None
+    if call in syscalls.EPOLL_WAITS and state.arg0 in context.epfds:
+        polls = "own" if state.arg0 in context.own_epfds else "epoll"
+    span, arg0 = context.runtime_span, state.arg0
+    in_runtime = span is not None and arg0 is not None and span[0] <= arg0 < span[1]
+    return _Meaning(False, False, call, polls, call == "futex" and in_runtime)
 
 
 def name_wait(stack: Stack, state: KernelState | None, context: Context) -> Wait:
     """The wait of one stack in one kernel state; without a state, from the stack alone."""
-    if state is not None and state.state in "Tt":
-        return Wait(WaitKind.UNKNOWN)  # stopped: it waits for nothing of its own
-    if state is not None and state.syscall is None:
+    return _name(stack, _meaning(state, context), context.sources)
+
+
+def _name(stack: Stack, meaning: _Meaning, sources: SourceLines) -> Wait:
+    if meaning.stopped:
+        return Wait(WaitKind.UNKNOWN)
+    if meaning.runs:
         return Wait(WaitKind.ON_CPU)
-    call_name = syscalls.name(state.syscall, context.arch) if state else None
-    if (
-        state is not None
-        and call_name in syscalls.EPOLL_WAITS
-        and state.arg0 in context.epfds
-        # A selector of the program's own looks like a loop's, but for the stack above it.
-        and (state.arg0 in context.own_epfds or not blame.in_callback(stack))
-    ):
-        return Wait(WaitKind.LOOP_POLL, syscall=call_name)
-    span = context.runtime_span
-    arg0 = state.arg0 if state else None
-    if call_name == "futex" and span and arg0 is not None and span[0] <= arg0 < span[1]:
-        return Wait(WaitKind.GIL, syscall=call_name)
+    # A selector of the program's own looks like a loop's, but for the stack above it.
+    if meaning.polls == "own" or (meaning.polls and not blame.in_callback(stack)):
+        return Wait(WaitKind.LOOP_POLL, syscall=meaning.call)
+    if meaning.wants_gil:
+        return Wait(WaitKind.GIL, syscall=meaning.call)
     row = _frame_row(stack)
     if row is not None:
-        if state is None and row.call == "selectors.select" and _polls_by_frames(stack):
+        known = meaning.runs is not None
+        if not known and row.call == "selectors.select" and _polls_by_frames(stack):
             return Wait(WaitKind.LOOP_POLL)
-        return Wait(row.kind, row.call, call_name)
-    return _by_source(stack, call_name, context.sources)
-
-
-def _append(result: list[Activity], new: Activity) -> None:
-    last = result[-1] if result else None
-    if last and last.end_ns == new.start_ns and last.stack == new.stack and last.wait == new.wait:
-        result[-1] = Activity(last.start_ns, new.end_ns, new.stack, new.wait)
-    else:
-        result.append(new)
+        return Wait(row.kind, row.call, meaning.call)
+    return _by_source(stack, meaning.call, sources)
 
 
 def _polls_by_frames(stack: Stack) -> bool:

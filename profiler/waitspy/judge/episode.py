@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from waitspy.model.activities import Activity
 from waitspy.model.epolls import UnreadSocket
-from waitspy.model.judged import Activity
 from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.pools import PoolKind
+from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack
 
 ItemKind = Literal["task", "timer", "callback", "work-item", "connection"]
-
-ThreadKey = tuple[int, int]
-"""A thread of the recording: pid and OS thread id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ class Starvation:
     served: int | None = None
     pool: PoolKind | None = None
     deadlock: bool = False
+    process: int = 0
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""
@@ -81,9 +80,14 @@ class Starvation:
         return tuple(activity for mine in self.held_by.values() for activity in mine)
 
     @property
+    def thread(self) -> ThreadKey:
+        """The thread that should have served it."""
+        return ThreadKey(self.pid, self.tid, self.process)
+
+    @property
     def threads(self) -> tuple[ThreadKey, ...]:
         """The threads that starved it; the one that should have served it where none is known."""
-        return tuple(sorted(self.held_by)) or ((self.pid, self.tid),)
+        return tuple(sorted(self.held_by)) or (self.thread,)
 
     @property
     def latent(self) -> bool:

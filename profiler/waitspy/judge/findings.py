@@ -12,10 +12,11 @@ from waitspy.judge.classify import source_line
 from waitspy.judge.episode import Starvation
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import package
-from waitspy.model.judged import Blame, Episode, Finding, Wait, WaitKind
+from waitspy.model.judged import Blame, Episode, Finding
 from waitspy.model.kinds import GIL_BOUND, Kind, Verdict
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import Wait, WaitKind
 
 _Key = tuple[Kind, Verdict, str | None, Frame | None]
 _LEAST_SHARE = 0.02
@@ -65,7 +66,7 @@ def _weigh(starvation: Starvation) -> _Blamed:
     waits: Counter[Wait] = Counter()
     for activity in starvation.guilty:
         length = activity.end_ns - activity.start_ns
-        if not blame.holds_up(activity):
+        if not blame.holds_up(activity.stack, activity.wait):
             continue
         frames[blame.blamed(blame.guilty_frames(activity, starvation.base))] += length
         stacks[activity.stack] += length
@@ -106,8 +107,8 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         wait=wait,
         blames=blames,
         stack=stack,
-        pids=tuple(sorted({pid for one in group for pid, _ in one.episode.threads})),
-        threads=tuple(sorted({tid for one in group for _, tid in one.episode.threads})),
+        pids=tuple(sorted({pid for one in group for pid, *_ in one.episode.threads})),
+        threads=tuple(sorted({tid for one in group for _, tid, _ in one.episode.threads})),
         episodes=tuple(sorted((_episode(one.episode) for one in group), key=_order)),
         occurrences=len(group),
         starved_s=starved_s,

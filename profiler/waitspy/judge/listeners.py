@@ -8,23 +8,28 @@ that an event loop watches is judged with that loop.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from waitspy.judge import blame, fifo
-from waitspy.judge.episode import Item, Starvation, ThreadKey
-from waitspy.judge.loops import union, without
-from waitspy.judge.thread_time import cut
-from waitspy.judge.timeline import Span, still_spans
-from waitspy.model import syscalls
-from waitspy.model.code_origin import Origin, origin
-from waitspy.model.judged import Activity, WaitKind
-from waitspy.model.kinds import ACCEPT_BACKLOG
-from waitspy.model.recorded import WorkerRecord
+import numpy as np
 
-Activities = Mapping[int, Mapping[int, Sequence[Activity]]]
-"""What each thread did, by pid and thread id."""
+from waitspy.judge import blame, fifo
+from waitspy.judge.episode import Item, Starvation
+from waitspy.judge.spans import Span, common, union, without
+from waitspy.judge.thread_time import cut
+from waitspy.judge.timeline import still_spans
+from waitspy.model import syscalls
+from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
+from waitspy.model.code_origin import Origin, origin
+from waitspy.model.kinds import ACCEPT_BACKLOG
+from waitspy.model.processes import ThreadKey
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait, WaitKind
+
+Done = Mapping[ThreadKey, Activities]
+"""What each thread of the recording did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,13 @@ def find(workers: Sequence[WorkerRecord], arch: str) -> list[Listener]:
     """The listening sockets that threads of these workers are known to accept from."""
     names: dict[int, str] = {}
     counts: dict[int, list[tuple[int, int]]] = {}
-    holders: dict[int, dict[int, WorkerRecord]] = {}
+    holders: dict[int, dict[ThreadKey, WorkerRecord]] = {}
     accepting: dict[int, set[int]] = {}
     for worker in workers:
         for event in worker.listeners:
             if event.name is not None:
                 names[event.inode] = event.name
-                holders.setdefault(event.inode, {})[worker.worker.pid] = worker
+                holders.setdefault(event.inode, {})[worker.thread(0)] = worker
             if event.waiting is not None:
                 counts.setdefault(event.inode, []).append((event.at_ns, event.waiting))
             if event.accepted:
@@ -54,38 +59,37 @@ def find(workers: Sequence[WorkerRecord], arch: str) -> list[Listener]:
     watched = {s.inode for w in workers for e in w.epolls for s in e.unread or ()}
     found = []
     for inode, rows in counts.items():
-        own = _accepting(holders.get(inode, {}), accepting.get(inode, set()))
+        own = _accepting(holders.get(inode, {}).values(), accepting.get(inode, set()))
         acceptors = tuple(key for worker in own for key in _acceptors(worker, inode, arch))
         if acceptors and inode not in watched:
             found.append(Listener(names[inode], acceptors, tuple(sorted(rows))))
     return found
 
 
-def _accepting(holders: Mapping[int, WorkerRecord], proven: AbstractSet[int]) -> list[WorkerRecord]:
+def _accepting(holders: Collection[WorkerRecord], proven: AbstractSet[int]) -> list[WorkerRecord]:
     """Those that accept, and their siblings; not what they have forked."""
-    parents = {holders[pid].worker.ppid for pid in proven if pid in holders} - proven
-    return [one for one in holders.values() if one.worker.ppid in parents]
+    parents = {one.worker.ppid for one in holders if one.worker.pid in proven} - proven
+    return [one for one in holders if one.worker.ppid in parents]
 
 
 def _acceptors(worker: WorkerRecord, inode: int, arch: str) -> Iterator[ThreadKey]:
     """The threads seen in accept() on that socket, else the main thread."""
-    calls = syscalls.accepts(arch)
-    fds = {e.fd for e in worker.listeners if e.inode == inode and e.fd is not None}
-    pid = worker.worker.pid
+    calls = list(syscalls.accepts(arch))
+    fds = list({e.fd for e in worker.listeners if e.inode == inode and e.fd is not None})
     seen = [
         tid
         for tid, states in worker.states.items()
-        if any(s.syscall in calls and s.arg0 in fds for s in states)
+        if np.any(np.isin(states.syscall, calls) & np.isin(states.arg0, fds))
     ]
-    for tid in seen or [pid]:
+    for tid in seen or [worker.worker.pid]:
         if tid in worker.states:
-            yield pid, tid
+            yield worker.thread(tid)
 
 
 def starvations(
     listener: Listener,
     workers: Sequence[WorkerRecord],
-    activities: Activities,
+    activities: Done,
     end_ns: int,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
@@ -94,29 +98,30 @@ def starvations(
     Its length over time hides a connection that comes in the moment another one is accepted. So
     only time counts in which no acceptor ran: those who waited then were not served for sure.
     """
-    by_pid = {worker.worker.pid: worker for worker in workers}
+    owners = {worker.thread(tid): worker for worker in workers for tid in worker.states}
     still = [
-        _still(by_pid[pid], tid, activities.get(pid, {}).get(tid, ()), end_ns)
-        for pid, tid in listener.acceptors
+        _still(owners[key], key.tid, activities.get(key, NO_ACTIVITIES), end_ns)
+        for key in listener.acceptors
     ]
     for whole in _waiting(listener.counts, end_ns):
         gaps = [gap for gap in _common(still, whole) if gap[1] - gap[0] >= min_stall_ns]
         for start_ns, until_ns in _joined(gaps, min_stall_ns):
             guilty = {
-                (pid, tid): done
-                for pid, tid in listener.acceptors
-                if (done := cut(activities.get(pid, {}).get(tid, ()), start_ns, until_ns))
+                key: done
+                for key in listener.acceptors
+                if (done := cut(activities.get(key, NO_ACTIVITIES), start_ns, until_ns))
             }
             if not _is_blocked(guilty):
                 continue
-            workers_many = len({pid for pid, _ in listener.acceptors})
+            workers_many = len({key.pid for key in listener.acceptors})
             many = f"all {workers_many} workers" if workers_many > 1 else "its only worker"
-            pid, tid = min(guilty)
+            pid, tid, process = min(guilty)
             yield Starvation(
                 kind=ACCEPT_BACKLOG,
                 verdict=ACCEPT_BACKLOG.verdict,
                 pid=pid,
                 tid=tid,
+                process=process,
                 place=listener.name,
                 start_ns=start_ns,
                 end_ns=until_ns,
@@ -128,25 +133,26 @@ def starvations(
             )
 
 
-def _still(worker: WorkerRecord, tid: int, mine: Sequence[Activity], end_ns: int) -> list[Span]:
+def _still(worker: WorkerRecord, tid: int, mine: Activities, end_ns: int) -> list[Span]:
     """When that thread accepted nothing for sure: it stood still in another call, or was not there.
 
     A thread that waits for connections may have been woken already, and not got the CPU yet.
     """
     gone_ns = end_ns if worker.gone_ns is None else worker.gone_ns
-    idle = [(a.start_ns, a.end_ns) for a in mine if _may_accept(a)]
+    rows = mine.of_kind(_may_accept)
+    idle = list(zip(mine.start_ns[rows].tolist(), mine.end_ns[rows].tolist(), strict=True))
     found = [
         part for span in still_spans(worker.states[tid], gone_ns) for part in without(span, idle)
     ]
     return [(0, worker.attached_ns), *found, (gone_ns, end_ns)]
 
 
-def _may_accept(activity: Activity) -> bool:
+def _may_accept(stack: Stack, wait: Wait) -> bool:
     """Whether it waits in accept(), or polls for the server and not for the program's own code."""
-    call = activity.wait.syscall
-    if call in syscalls.ACCEPTS or activity.wait.kind is WaitKind.LOOP_POLL:
+    call = wait.syscall
+    if call in syscalls.ACCEPTS or wait.kind is WaitKind.LOOP_POLL:
         return True
-    frame = blame.blamed(activity.stack) if call in syscalls.POLLS else None
+    frame = blame.blamed(stack) if call in syscalls.POLLS else None
     return frame is not None and origin(frame.file) in {Origin.FRAMEWORK, Origin.STDLIB}
 
 
@@ -175,25 +181,10 @@ def _waiting(counts: Sequence[tuple[int, int]], end_ns: int) -> list[Span]:
 
 def _common(still: Sequence[Sequence[Span]], whole: Span) -> list[Span]:
     """The parts of a span in which all of them stood still."""
-    common = [whole]
+    shared = [whole]
     for spans in still:
-        common = _both(common, spans)
-    return common
-
-
-def _both(some: Sequence[Span], others: Sequence[Span]) -> list[Span]:
-    found = []
-    n = m = 0
-    while n < len(some) and m < len(others):
-        start_ns = max(some[n][0], others[m][0])
-        end_ns = min(some[n][1], others[m][1])
-        if start_ns < end_ns:
-            found.append((start_ns, end_ns))
-        if some[n][1] < others[m][1]:
-            n += 1
-        else:
-            m += 1
-    return found
+        shared = common(shared, spans)
+    return shared
 
 
 def _joined(gaps: Sequence[Span], least_ns: int) -> list[Span]:

@@ -6,17 +6,21 @@ of the loop's thread in that time. Stacks only tell whether the loop was running
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from waitspy.judge import blame, loop_service, loops
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.loops import Loop, Pending
+from waitspy.judge.spans import grouped, overlaps, union
 from waitspy.judge.thread_time import compose, cut
-from waitspy.judge.timeline import still_spans
-from waitspy.model.judged import Activity, WaitKind
+from waitspy.judge.timeline import longest_still_ns
+from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.kinds import (
     BLOCKED_LOOP,
     BUSY_LOOP,
@@ -29,27 +33,27 @@ from waitspy.model.kinds import (
 )
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.threads import KernelState
+from waitspy.model.threads import NO_STATES, KernelStates
+from waitspy.model.waits import WaitKind
 
 _HALF = 0.5
 
 
 def find(
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     own_loops: Sequence[Loop],
     end_ns: int,
     min_stall_ns: int,
-    gaps: Sequence[tuple[int, int]] = (),
 ) -> Iterator[Starvation]:
     """Episodes of every loop of a worker, in no particular order, then the latent ones."""
     starved: list[Starvation] = []
     for loop in own_loops:
-        base = blame.base_stack(activities.get(loop.tid, ()))
+        base = blame.base_stack(activities.get(loop.tid, NO_ACTIVITIES))
         if activities and not activities.get(loop.tid):
             continue  # a thread of native code: whatever it polls is no Python program's loop
         known = _is_event_loop(loop, worker, base)
-        for span in loops.pending(loop, worker, end_ns, gaps, min_stall_ns):
+        for span in loops.pending(loop, worker, end_ns, min_stall_ns):
             if not known and not _has_clients(span):
                 continue
             if span.end_ns - span.start_ns >= min_stall_ns:
@@ -61,7 +65,7 @@ def find(
     for loop in own_loops:
         if loop.seen == "polling" and loop.tid not in told:
             told.add(loop.tid)
-            mine = activities.get(loop.tid, ())
+            mine = activities.get(loop.tid, NO_ACTIVITIES)
             same = [s for s in starved if s.tid == loop.tid]
             yield from _latent(loop, mine, blame.base_stack(mine), same, min_stall_ns)
 
@@ -71,7 +75,7 @@ def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool
 
     Where loop objects cannot be read, every epoll that a Python thread serves counts as one.
     """
-    if any(event.facts and event.facts.epfd == loop.epfd for event in worker.loops):
+    if any(event.facts and event.facts.epfd == loop.epfd for event in loop.told):
         return True
     if base is not None and blame.shows_loop(base):
         return True
@@ -87,11 +91,11 @@ def _has_clients(span: Pending) -> bool:
 def _judge(
     span: Pending,
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     base: Stack | None,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
-    states = worker.states.get(span.loop.tid, ())
+    states = worker.states.get(span.loop.tid, NO_STATES)
     decides = _decides(span, states, min_stall_ns)
     if decides == "kept":
         yield _make(NO_CPU, span, (), base)
@@ -103,17 +107,14 @@ def _judge(
     for piece in loops.split(span, loops.was_served(span.looks, all_of_them=True)):
         if piece.end_ns - piece.start_ns < min_stall_ns:
             continue
-        still = (
-            min(b, piece.end_ns) - max(a, piece.start_ns)
-            for a, b in still_spans(states, piece.end_ns)
-        )
-        if loops.was_served(piece.looks) and max(still, default=0) < min_stall_ns:
+        still_ns = longest_still_ns(states, (piece.start_ns, piece.end_ns))
+        if loops.was_served(piece.looks) and still_ns < min_stall_ns:
             continue  # served all along, though late: no single wait holds this loop
         yield from _judge_blocked(piece, worker, activities, base)
 
 
 def _decides(
-    span: Pending, states: Sequence[KernelState], min_stall_ns: int
+    span: Pending, states: KernelStates, min_stall_ns: int
 ) -> Literal["kept", "blocked", "ran"] | None:
     """What of its thread's time in a span explains that nothing was served; None if nothing does.
 
@@ -131,7 +132,7 @@ def _decides(
 def _judge_busy(
     span: Pending,
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     base: Stack | None,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
@@ -141,12 +142,14 @@ def _judge_busy(
     unread; without either, nothing is claimed. Where the counter stood still the longest, what the
     thread did meanwhile decides: whatever was served before is not the cause.
     """
-    states = worker.states.get(span.loop.tid, ())
+    states = worker.states.get(span.loop.tid, NO_STATES)
     counted = span.loop.served
     if counted is None:
         for piece in loops.split(span, loops.was_served(span.looks)):
             if loops.was_left(piece.looks) and _decides(piece, states, min_stall_ns) == "ran":
-                guilty = cut(activities.get(span.loop.tid, ()), piece.start_ns, piece.end_ns)
+                guilty = cut(
+                    activities.get(span.loop.tid, NO_ACTIVITIES), piece.start_ns, piece.end_ns
+                )
                 yield _make(BUSY_LOOP, piece, guilty, base)
         return
     gap = _longest_gap(span, counted)
@@ -154,7 +157,7 @@ def _judge_busy(
         return
     decides = _decides(gap, states, min_stall_ns)
     if decides == "ran":
-        guilty = cut(activities.get(span.loop.tid, ()), span.start_ns, span.end_ns)
+        guilty = cut(activities.get(span.loop.tid, NO_ACTIVITIES), span.start_ns, span.end_ns)
         yield _make(BUSY_LOOP, span, guilty, base)
     elif decides == "kept":
         yield _make(NO_CPU, gap, (), base)
@@ -171,65 +174,67 @@ def _longest_gap(span: Pending, served: Sequence[int]) -> Pending:
 def _judge_blocked(
     span: Pending,
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     base: Stack | None,
 ) -> Iterator[Starvation]:
     loop = span.loop
-    guilty = cut(activities.get(loop.tid, ()), span.start_ns, span.end_ns)
+    guilty = cut(activities.get(loop.tid, NO_ACTIVITIES), span.start_ns, span.end_ns)
     waits = [activity for activity in guilty if activity.wait.kind is not WaitKind.ON_CPU]
-    ran = loop.seen == "serving" or loop_service.ran_in_c(worker.loops, loop.epfd, span.end_ns)
+    ran = loop.seen == "serving" or loop_service.ran_in_c(loop.told, loop.epfd, span.end_ns)
     spent: Counter[Kind | None] = Counter()
     for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
         running = blame.in_loop(activity.stack, base, never_idle=ran)
         if activity.wait.kind is WaitKind.GIL:
             kind = GIL_BOUND
-        elif not blame.holds_up(activity):
+        elif not blame.holds_up(activity.stack, activity.wait):
             kind = None  # its thread polls another loop (its own polls are cut out): left behind
         else:
             kind = BLOCKED_LOOP if running else PARKED_LOOP
         spent[kind] += activity.end_ns - activity.start_ns
     if not spent:
         # Starved for certain, but no stack was sampled in that time: nobody is blamed.
-        parked = loop_service.was_parked(worker.loops, loop.epfd, span.end_ns)
+        parked = loop_service.was_parked(loop.told, loop.epfd, span.end_ns)
         yield _make(PARKED_LOOP if parked else BLOCKED_LOOP, span, (), base)
         return
     kind = spent.most_common(1)[0][0]
     if kind is GIL_BOUND:
-        holder, stack = _gil_holder(span, worker)
-        found = cut(activities.get(holder or 0, ()), span.start_ns, span.end_ns) if stack else ()
-        evidence = ("epoll", "threads", "dump") if stack else ("epoll", "threads")
+        holder = _gil_holder(span, worker)
+        shown = NO_ACTIVITIES if holder is None else activities.get(holder, NO_ACTIVITIES)
+        found = cut(shown, span.start_ns, span.end_ns)
+        evidence = ("epoll", "threads") if holder is None else ("epoll", "threads", "dump")
         yield _make(kind, span, found, None, tid=holder, evidence=evidence)
     elif kind is not None:
         yield _make(kind, span, guilty, base)
 
 
-def _gil_holder(span: Pending, worker: WorkerRecord) -> tuple[int | None, Stack | None]:
-    """The thread that a dump inside the span showed as holding the GIL, and its stack then."""
-    for dump in worker.dumps:
-        if span.start_ns <= dump.at_ns < span.end_ns and dump.gil_tid not in {None, span.loop.tid}:
-            return dump.gil_tid, dump.stacks.get(dump.gil_tid)
-    return None, None
+def _gil_holder(span: Pending, worker: WorkerRecord) -> int | None:
+    """The thread that a dump inside the span showed as holding the GIL."""
+    first = bisect_left(worker.dumps, span.start_ns, key=lambda dump: dump.at_ns)
+    for dump in worker.dumps[first:]:
+        if dump.at_ns >= span.end_ns:
+            break
+        if dump.gil_tid is not None and dump.gil_tid != span.loop.tid:
+            return dump.gil_tid if dump.stacks.get(dump.gil_tid) else None
+    return None
 
 
 def _latent(
     loop: Loop,
-    activities: Sequence[Activity],
+    activities: Activities,
     base: Stack | None,
     starved: Sequence[Starvation],
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """Blocking calls on the running loop's thread that happened to starve nothing."""
-    for activity in activities:
-        length = activity.end_ns - activity.start_ns
+    held = union((s.start_ns, s.end_ns) for s in starved)
+    for n in np.flatnonzero(activities.length_ns >= min_stall_ns).tolist():
+        activity = activities[n]
         if (
-            length >= min_stall_ns
-            and activity.wait.kind not in {WaitKind.LOOP_POLL, WaitKind.ON_CPU, WaitKind.GIL}
+            activity.wait.kind not in {WaitKind.LOOP_POLL, WaitKind.ON_CPU, WaitKind.GIL}
             and activity.wait.syscall is not None
             and activity.stack != base
             and blame.in_loop(activity.stack, base)
-            and not any(
-                s.start_ns < activity.end_ns and activity.start_ns < s.end_ns for s in starved
-            )
+            and not overlaps((activity.start_ns, activity.end_ns), held)
         ):
             span = Pending(loop, activity.start_ns, activity.end_ns, ())
             yield _make(
@@ -240,42 +245,40 @@ def _latent(
 def _overloaded(
     loop: Loop,
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     base: Stack | None,
     starved: Sequence[Starvation],
     end_ns: int,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """Where the loop ran callbacks all along, but its own queue proves that some waited long."""
-    if loop.served is None:
+    if loop.served is None or loop.counters is None:
         return
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
-    mine = loop_service.addresses(worker.loops, loop.epfd)
-    events = [event for event in worker.loops if event.loop in mine]
-    waits = list(loop_service.queued_long(events, min_stall_ns, stop_ns))
-    for start_ns, until_ns in loops.union((w.start_ns, w.end_ns) for w in waits):
-        if any(s.start_ns < until_ns and start_ns < s.end_ns for s in starved):
+    waits = list(loop.counters.waited_long(min_stall_ns, stop_ns))
+    held = union((s.start_ns, s.end_ns) for s in starved)
+    late = union((w.start_ns, w.end_ns) for w in waits)
+    for (start_ns, until_ns), waited in zip(late, grouped(waits, late), strict=True):
+        if overlaps((start_ns, until_ns), held):
             continue  # something held it meanwhile: that is why they were late
         if loop_service.longest_gap_ns(loop.served, start_ns, until_ns) >= min_stall_ns:
             continue
         items = tuple(
-            Item("callback", "callbacks", None, w.start_ns, w.end_ns, count=w.count)
-            for w in waits
-            if start_ns <= w.start_ns < until_ns
+            Item("callback", "callbacks", None, w.start_ns, w.end_ns, count=w.count) for w in waited
         )
         span = Pending(loop, start_ns, until_ns, (), items)
-        spent = compose(worker.states.get(loop.tid, ()), start_ns, until_ns)
+        spent = compose(worker.states.get(loop.tid, NO_STATES), start_ns, until_ns)
         if spent.kept_ns >= (until_ns - start_ns) * _HALF:
             yield _make(NO_CPU, span, (), base, evidence=("threads",))
-        elif _late_anyhow(items, worker.states.get(loop.tid, ()), min_stall_ns):
-            done = cut(activities.get(loop.tid, ()), start_ns, until_ns)
+        elif _late_anyhow(items, worker.states.get(loop.tid, NO_STATES), min_stall_ns):
+            done = cut(activities.get(loop.tid, NO_ACTIVITIES), start_ns, until_ns)
             guilty = [a for a in done if a.wait.kind is not WaitKind.LOOP_POLL]
-            served = loop_service.count_between(events, start_ns, until_ns)
+            served = loop.counters.run_between(start_ns, until_ns)
             made = _make(OVERLOADED_LOOP, span, guilty, base, evidence=("threads",))
             yield replace(made, served=served)
 
 
-def _late_anyhow(items: Sequence[Item], states: Sequence[KernelState], min_stall_ns: int) -> bool:
+def _late_anyhow(items: Sequence[Item], states: KernelStates, min_stall_ns: int) -> bool:
     """Whether something would have waited that long with all the CPU that its thread wanted."""
     longest = max(items, key=lambda item: item.end_ns - item.start_ns)
     kept_ns = compose(states, longest.start_ns, longest.end_ns).kept_ns
@@ -298,10 +301,11 @@ def _make(
         verdict=verdict or kind.verdict,
         pid=loop.pid,
         tid=loop.tid,
+        process=loop.process,
         place=f"epoll descriptor {loop.epfd}",
         start_ns=span.start_ns,
         end_ns=span.end_ns,
-        held_by={(loop.pid, loop.tid if tid is None else tid): tuple(guilty)} if guilty else {},
+        held_by={loop.thread(tid): tuple(guilty)} if guilty else {},
         base=base,
         looks=span.looks,
         evidence=("asyncio", *evidence) if span.items else evidence,

@@ -11,10 +11,14 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from waitspy.judge import fifo
 from waitspy.judge.episode import Item
-from waitspy.judge.timeline import Span
+from waitspy.judge.spans import Span
 from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
+
+_MANY = 1 << 63  # more than a queue can hold
 
 
 def addresses(events: Iterable[LoopEvent], epfd: int) -> frozenset[int]:
@@ -40,62 +44,58 @@ def _facts_at(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> LoopInfo | 
     return mine[-1] if mine else None
 
 
-def served_at(events: Sequence[LoopEvent]) -> tuple[int, ...]:
-    """When the counters of one loop's queue show that callbacks had been run since before."""
-    times = []
-    before: dict[int, tuple[int, int]] = {}
-    for event in events:
-        if event.service is None:
-            continue
-        ready, state = event.service
-        if event.loop in before:
-            ready_before, state_before = before[event.loop]
-            if (state - state_before) - (ready - ready_before) > 1:
-                times.append(event.at_ns)
-        before[event.loop] = event.service
-    return tuple(times)
+class Counters:
+    """What the counters of a loop's ready queue showed over time.
 
+    Every callback that is put into the queue or taken from it adds one to its changes. ``served``
+    are the times at which callbacks had been run since the look before.
+    """
 
-def count_between(events: Sequence[LoopEvent], start_ns: int, end_ns: int) -> int:
-    """How many callbacks were seen to be run after the first time and before the second one."""
-    count = 0
-    before: dict[int, tuple[int, int]] = {}
-    for event in events:
-        if event.service is None or event.at_ns >= end_ns:
-            continue
-        if event.loop in before and event.at_ns > start_ns:
-            count += _taken(before[event.loop], event.service)
-        before[event.loop] = event.service
-    return count
+    def __init__(self, events: Sequence[LoopEvent]) -> None:
+        rows = [(e.at_ns, e.loop, *e.service) for e in events if e.service is not None]
+        found = np.array(rows, np.int64).reshape(-1, 4)
+        found = found[np.argsort(found[:, 1], kind="stable")]  # one loop object after another
+        same = np.diff(found[:, 1], prepend=-1) == 0
+        left = np.diff(found[:, 3], prepend=0) - np.diff(found[:, 2], prepend=0)
+        self._taken = np.where(same, np.maximum(0, left // 2), 0)
+        self._rows = found
+        self._unseen = [(e.loop, e.at_ns) for e in events if e.unseen]
+        order = np.argsort(found[:, 0], kind="stable")
+        self._times = found[order, 0]
+        self._total = np.append(0, np.cumsum(self._taken[order]))
+        self.served: tuple[int, ...] = tuple(np.sort(found[same & (left > 1), 0]).tolist())
 
+    def __len__(self) -> int:
+        return len(self._rows)
 
-def _taken(before: tuple[int, int], now: tuple[int, int]) -> int:
-    """Every callback put into the queue or taken from it adds one to the second number."""
-    return max(0, ((now[1] - before[1]) - (now[0] - before[0])) // 2)
+    def run_between(self, start_ns: int, end_ns: int) -> int:
+        """How many callbacks were seen to be run after the first time and before the second."""
+        first = np.searchsorted(self._times, start_ns, "right")
+        last = np.searchsorted(self._times, end_ns)
+        return max(0, int(self._total[last] - self._total[first]))
 
-
-def queued_long(events: Sequence[LoopEvent], least_ns: int, stop_ns: int) -> Iterator[fifo.Waiting]:
-    """Callbacks that the counters of a loop's queue prove to have waited for so long."""
-    counts: dict[int, list[tuple[int, int, int]]] = {}
-    before: dict[int, tuple[int, int]] = {}
-    for event in events:
-        if event.service is None:
-            continue
-        rows = counts.setdefault(event.loop, [])
-        taken = rows[-1][2] if rows else 0
-        if event.loop in before:
-            taken += _taken(before[event.loop], event.service)
-        before[event.loop] = event.service
-        rows.append((event.at_ns, event.service[0], taken))
-    for rows in counts.values():
-        yield from fifo.late(rows, least_ns, stop_ns)
+    def waited_long(self, least_ns: int, stop_ns: int) -> Iterator[fifo.Waiting]:
+        """Callbacks that are proven to have waited for so long."""
+        at_ns, loop, ready, _ = self._rows.T
+        for address in np.unique(loop).tolist():
+            mine = loop == address
+            counts = np.stack([at_ns[mine], ready[mine], np.cumsum(self._taken[mine])], axis=1)
+            # What happened while nobody looked is not known, and ends a wait.
+            ends = [gap_ns for other, gap_ns in self._unseen if other == address]
+            parts = np.split(counts, np.searchsorted(counts[:, 0], ends, "right"))
+            for part, end_ns in zip(parts, [*ends, stop_ns], strict=True):
+                if len(part):
+                    done = part[0, 2]
+                    yield from fifo.late(part - (0, 0, done), least_ns, min(end_ns, stop_ns))
 
 
 def late_items(
     events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span], stop_ns: int
 ) -> list[Item]:
     """What waited, for every period in which the loop served nothing and was looked at."""
-    marks = sorted({*served, *(start for start, _ in polls)})
+    unseen = (event.at_ns for event in events if event.unseen)
+    marks = sorted({*served, *unseen, *(start for start, _ in polls)})
+    lengths = [(e.at_ns, e.service[0]) for e in events if e.service is not None]
     last: dict[int, LoopEvent] = {}
     for event in events:
         if event.work is not None and event.at_ns < stop_ns:
@@ -106,7 +106,9 @@ def late_items(
         since_ns = marks[n - 1] if n else 0
         until_ns = min(marks[n], stop_ns) if n < len(marks) else stop_ns
         items.extend(_timers(event.work, event.at_ns, until_ns))
-        items.extend(_callbacks(event.work, events, since_ns, event.at_ns, until_ns))
+        first = bisect_left(lengths, (since_ns,))
+        known = lengths[first : bisect_right(lengths, (event.at_ns, _MANY))]
+        items.extend(_callbacks(event.work, known, event.at_ns, until_ns))
     return [item for item in items if item.start_ns < item.end_ns]
 
 
@@ -132,16 +134,17 @@ def _timers(work: LoopWork, seen_ns: int, until_ns: int) -> Iterable[Item]:
 
 
 def _callbacks(
-    work: LoopWork, events: Sequence[LoopEvent], since_ns: int, seen_ns: int, until_ns: int
+    work: LoopWork, lengths: Sequence[tuple[int, int]], seen_ns: int, until_ns: int
 ) -> Iterable[Item]:
-    """Ready callbacks; the queue is first in, first out, so its length tells when each came."""
-    lengths = [
-        (e.at_ns, e.service[0])
-        for e in events
-        if e.service is not None and since_ns <= e.at_ns <= seen_ns
-    ]
+    """Ready callbacks; the queue is first in, first out, so its length tells when each came.
+
+    ``lengths`` are those of the queue (with their times) since the loop last served.
+    """
+    at = 0
     for n in range(work.ready):
-        came_ns = next((at_ns for at_ns, length in lengths if length > n), seen_ns)
+        while at < len(lengths) and lengths[at][1] <= n:
+            at += 1
+        came_ns = lengths[at][0] if at < len(lengths) else seen_ns
         if n < len(work.first):
             name, where, is_task = work.first[n]
             yield Item("task" if is_task else "callback", name, where, came_ns, until_ns)

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
+
 from waitspy.judge import loop_service
 from waitspy.judge.episode import Item, Look
-from waitspy.judge.timeline import Span, state_at
+from waitspy.judge.spans import Span, grouped, inside, overlaps, union, without
 from waitspy.model import syscalls
+from waitspy.model.columns import UNKNOWN, Int64s
 from waitspy.model.epolls import EpollEvent, UnreadSocket
+from waitspy.model.loops import LoopEvent
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.threads import KernelState
+from waitspy.model.threads import KernelStates
+
+_STOPPED = [ord(letter) for letter in "Tt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,8 @@ class Loop:
     shows a loop's frames and this is the process's only loop, ``"serving"`` when it is the only
     thread of the process and the sockets behind the epoll were being served, ``"memory"`` when
     the loop object itself says so. ``served`` are the times at which its own counter shows that
-    it had run callbacks (None: there is no such counter), ``items`` what waited on it.
+    it had run callbacks (None: there is no such counter), ``items`` what waited on it, ``told``
+    what its objects said of themselves, ``counters`` what that counter and the queue's length show.
     """
 
     pid: int
@@ -41,6 +49,13 @@ class Loop:
     seen: str
     served: tuple[int, ...] | None = None
     items: tuple[Item, ...] = ()
+    told: tuple[LoopEvent, ...] = ()
+    counters: loop_service.Counters | None = None
+    process: int = 0
+
+    def thread(self, tid: int | None = None) -> ThreadKey:
+        """The thread that runs it, or another one of its process."""
+        return ThreadKey(self.pid, self.tid if tid is None else tid, self.process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +82,42 @@ def find(
     epolls (by share number) that other processes hold as well. An epoll that was only inherited
     over a fork, or that nobody serves any more, is no loop.
     """
-    waits = syscalls.epoll_waits(arch)
     end_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     polls: dict[int, Counter[int]] = {}
-    spans: dict[tuple[int, int], list[Span]] = {}
+    spans: dict[int, list[Span]] = {}
     polled_by: dict[int, set[int]] = {}
     for tid, states in worker.states.items():
-        for n, state in enumerate(states):
-            if state.syscall not in waits or state.arg0 is None or state.state in "Tt":
-                continue
-            until_ns = states[n + 1].at_ns if n + 1 < len(states) else end_ns
-            polls.setdefault(state.arg0, Counter())[tid] += 1
-            spans.setdefault((state.arg0, tid), []).append((state.at_ns, until_ns))
-            polled_by.setdefault(tid, set()).add(state.arg0)
+        for epfd, own in _polls(states, arch, end_ns):
+            polls.setdefault(epfd, Counter())[tid] += len(own)
+            spans.setdefault(epfd, []).extend(own)
+            polled_by.setdefault(tid, set()).add(epfd)
     loops = []
     for epfd in sorted({event.epfd for event in worker.epolls}):
         if epfd in polls:
             tid = polls[epfd].most_common(1)[0][0]
-            own = tuple(sorted(s for (fd, _), found in spans.items() if fd == epfd for s in found))
-            loops.append(Loop(worker.worker.pid, epfd, tid, own, "polling"))
+            loops.append(Loop(worker.worker.pid, epfd, tid, tuple(sorted(spans[epfd])), "polling"))
             continue
         collector = _collector(worker, epfd, busy=set(polled_by))
         if collector is not None:
             loops.append(Loop(worker.worker.pid, epfd, collector, (), "collecting"))
     loops += _in_memory(worker, loops, shared)
     loops += _never_idle(worker, loops, running - set(polled_by), shared)
-    return tuple(_with_work(loop, worker, end_ns) for loop in loops)
+    told = tuple(event for event in worker.loops if event.facts is not None)
+    return tuple(
+        _with_work(replace(loop, told=told, process=worker.process), worker, end_ns)
+        for loop in loops
+    )
+
+
+def _polls(states: KernelStates, arch: str, end_ns: int) -> Iterator[tuple[int, list[Span]]]:
+    """When a thread waited in epoll_wait, by the descriptor on which it did."""
+    waits = list(syscalls.epoll_waits(arch))
+    stopped = np.isin(states.state, _STOPPED)
+    rows = np.isin(states.syscall, waits) & (states.arg0 != UNKNOWN) & ~stopped
+    until_ns = np.append(states.at_ns[1:], end_ns)
+    for epfd in np.unique(states.arg0[rows]).tolist():
+        mine = rows & (states.arg0 == epfd)
+        yield epfd, list(zip(states.at_ns[mine].tolist(), until_ns[mine].tolist(), strict=True))
 
 
 def _in_memory(worker: WorkerRecord, known: Sequence[Loop], shared: AbstractSet[int]) -> list[Loop]:
@@ -113,22 +138,22 @@ def _in_memory(worker: WorkerRecord, known: Sequence[Loop], shared: AbstractSet[
 
 def _with_work(loop: Loop, worker: WorkerRecord, end_ns: int) -> Loop:
     """The loop with what its own objects say; nothing where it was never seen to run."""
-    mine = loop_service.addresses(worker.loops, loop.epfd)
+    mine = loop_service.addresses(loop.told, loop.epfd)
     events = [e for e in worker.loops if e.loop in mine]
-    if not any(e.service for e in events):
+    counters = loop_service.Counters(events)
+    if not len(counters):
         return loop
-    served = loop_service.served_at(events)
-    if not served and not loop.polls:
-        return replace(loop, served=served)  # left behind, or not run since before we came
-    items = loop_service.late_items(events, served, loop.polls, end_ns)
-    return replace(loop, served=served, items=tuple(items))
+    loop = replace(loop, served=counters.served, counters=counters)
+    if not counters.served and not loop.polls:
+        return loop  # left behind, or not run since before we came
+    items = loop_service.late_items(events, counters.served, loop.polls, end_ns)
+    return replace(loop, items=tuple(items))
 
 
 def pending(
     loop: Loop,
     worker: WorkerRecord,
     end_ns: int,
-    gaps: Sequence[Span] = (),
     min_stall_ns: int = 0,
 ) -> list[Pending]:
     """Spans in which work that waited for ``min_stall_ns`` and more went unserved, in time order.
@@ -140,44 +165,44 @@ def pending(
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     events = [e for e in worker.epolls if e.epfd == loop.epfd]
     looks = [Look(e.at_ns, e.unread) for e in events if e.unread is not None]
-    states = worker.states.get(loop.tid, ())
-    unknown = [gap for gap in gaps if not _unserved(gap, states, looks)]
-    holes = union([*loop.polls, *unknown])
-    cuts = [at_ns for at_ns in loop.served or () if not was_left(_around(looks, at_ns))]
+    holes = union([*loop.polls, *_not_seen(worker, loop.tid, looks)])
+    cuts = _cuts(loop.served or (), looks)
     waits: list[Span] = []
     for ready in _ready(events, stop_ns):
+        if ready[1] - ready[0] < min_stall_ns:
+            continue
         for start_ns, until_ns in without(ready, holes):
-            inner = cuts[bisect_right(cuts, start_ns) : bisect_left(cuts, until_ns)]
-            waits.extend(pairwise([start_ns, *inner, until_ns]))
+            waits.extend(pairwise([start_ns, *inside(cuts, (start_ns, until_ns)), until_ns]))
     late = [i for i in loop.items if i.end_ns - max(i.start_ns, worker.attached_ns) >= min_stall_ns]
     waits.extend((max(item.start_ns, worker.attached_ns), item.end_ns) for item in late)
-    found = []
-    for start_ns, until_ns in union(w for w in waits if w[1] - w[0] >= min_stall_ns):
-        inside = tuple(k for k in looks if start_ns <= k.at_ns <= until_ns)
-        items = tuple(i for i in late if i.start_ns < until_ns and start_ns < i.end_ns)
-        found.append(Pending(loop, start_ns, until_ns, inside, items))
-    return found
+    long = union(w for w in waits if w[1] - w[0] >= min_stall_ns)
+    behind = grouped(late, long)
+    return [
+        Pending(loop, *span, tuple(_within(looks, *span)), tuple(items))
+        for span, items in zip(long, behind, strict=True)
+    ]
 
 
-def _around(looks: Sequence[Look], at_ns: int) -> list[Look]:
-    """The look before a time and the one after it."""
-    n = bisect_right(looks, at_ns, key=lambda look: look.at_ns)
-    return list(looks[max(0, n - 1) : n + 1])
+def _within(looks: Sequence[Look], start_ns: int, until_ns: int) -> Sequence[Look]:
+    """The looks from one time to another, both included."""
+    first = bisect_left(looks, start_ns, key=_when)
+    return looks[first : bisect_right(looks, until_ns, key=_when)]
+
+
+def _cuts(served: Sequence[int], looks: Sequence[Look]) -> Sequence[int]:
+    """The times of service, without those between two looks that show a connection left unread."""
+    left = union((a.at_ns, b.at_ns) for a, b in pairwise(looks) if was_left((a, b)))
+    return [at_ns for at_ns in served if not overlaps((at_ns, at_ns + 1), left)] if left else served
 
 
 def split(span: Pending, cuts: Sequence[int]) -> list[Pending]:
     """The span cut at those times."""
     edges = [span.start_ns, *cuts, span.end_ns]
+    parts = [(a, b) for a, b in pairwise(edges) if a < b]
+    behind = grouped(span.items, parts)
     return [
-        Pending(
-            span.loop,
-            a,
-            b,
-            tuple(k for k in span.looks if a <= k.at_ns < b),
-            tuple(i for i in span.items if i.start_ns < b and a < i.end_ns),
-        )
-        for a, b in pairwise(edges)
-        if a < b
+        Pending(span.loop, a, b, tuple(_within(span.looks, a, b - 1)), tuple(items))
+        for (a, b), items in zip(parts, behind, strict=True)
     ]
 
 
@@ -242,33 +267,6 @@ def _ready(events: Sequence[EpollEvent], stop_ns: int) -> list[Span]:
     return [(a, min(b, stop_ns)) for a, b in spans if a < stop_ns]
 
 
-def union(spans: Iterable[Span]) -> list[Span]:
-    """The spans, those that overlap or touch joined, sorted."""
-    merged: list[Span] = []
-    for start_ns, end_ns in sorted(spans):
-        if merged and start_ns <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end_ns)
-        else:
-            merged.append((start_ns, end_ns))
-    return merged
-
-
-def without(span: Span, holes: Sequence[Span]) -> list[Span]:
-    """The parts of a span that lie in none of the holes (sorted)."""
-    pieces = []
-    at_ns, end_ns = span
-    first = max(0, bisect_right(holes, (at_ns, at_ns)) - 1)
-    for start_ns, until_ns in holes[first:]:
-        if start_ns >= end_ns:
-            break
-        if start_ns > at_ns:
-            pieces.append((at_ns, start_ns))
-        at_ns = max(at_ns, until_ns)
-    if at_ns < end_ns:
-        pieces.append((at_ns, end_ns))
-    return pieces
-
-
 def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:
     """The one thread that ran at every moment at which ready I/O was collected.
 
@@ -277,33 +275,43 @@ def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:
     one collection is proof; among several, two at least must agree.
     """
     collected = [e.at_ns for e in worker.epolls if e.epfd == epfd and e.ready is False]
-    candidates = {tid for tid, states in worker.states.items() if states} - busy
     alone = len(worker.states) == 1
     if len(collected) < (1 if alone else 2):
         return None
-    for at_ns in collected:
-        candidates = {tid for tid in candidates if _ran_at(worker.states[tid], at_ns)}
-    return candidates.pop() if len(candidates) == 1 else None
+    at_ns = np.array(collected, np.int64)
+    candidates = [
+        tid
+        for tid, states in worker.states.items()
+        if tid not in busy and len(states) and _ran_at(states, at_ns)
+    ]
+    return candidates[0] if len(candidates) == 1 else None
 
 
-def _unserved(gap: Span, states: Sequence[KernelState], looks: Sequence[Look]) -> bool:
-    """Whether it is known that the loop served nothing, or not everything, while nobody looked.
+def _not_seen(worker: WorkerRecord, tid: int, looks: Sequence[Look]) -> list[Span]:
+    """When it is not known whether that thread served its loop.
 
-    Its thread did not run between the two looks; or a connection was left unread from before to
-    after.
+    Nobody looked, and the thread has run meanwhile; but a connection that was left unread from
+    before to after proves that not everything was served.
     """
-    before, after = state_at(states, gap[0]), state_at(states, gap[1])
-    if before is not None and after is not None:
-        if before.ran_ns is not None and before.ran_ns == after.ran_ns:
-            return True
-        if before.ran_ns is None and before.syscall is not None and before == after:
-            return True
-    sooner = [look for look in looks if look.at_ns <= gap[0]][-1:]
-    later = [look for look in looks if look.at_ns >= gap[1]][:1]
-    return was_left(sooner + later)
+    states = worker.states.get(tid)
+    unseen = worker.gaps if states is None else states.unseen
+    return [gap for gap in unseen if not was_left(_around_span(looks, gap))]
 
 
-def _ran_at(states: Sequence[KernelState], at_ns: int) -> bool:
-    """Whether a row of exactly that tick says that the thread had run since the one before."""
-    n = bisect_right(states, at_ns, key=lambda s: s.at_ns) - 1
-    return n >= 1 and states[n].at_ns == at_ns and states[n].ran_ns != states[n - 1].ran_ns
+def _around_span(looks: Sequence[Look], span: Span) -> list[Look]:
+    """The last look before a span and the first one after it."""
+    before = bisect_right(looks, span[0], key=_when)
+    after = bisect_left(looks, span[1], key=_when)
+    return [*looks[max(0, before - 1) : before], *looks[after : after + 1]]
+
+
+def _when(look: Look) -> int:
+    return look.at_ns
+
+
+def _ran_at(states: KernelStates, at_ns: Int64s) -> bool:
+    """Whether rows of exactly those ticks say that the thread had run since the one before."""
+    n = np.searchsorted(states.at_ns, at_ns, "right") - 1
+    if np.any(n < 1):
+        return False
+    return bool(np.all((states.at_ns[n] == at_ns) & (states.ran_ns[n] != states.ran_ns[n - 1])))

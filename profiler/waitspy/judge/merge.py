@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
+
+from waitspy.model.activities import ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Profile, ThreadActivity, WeightedStack
+from waitspy.model.judged import Profile, WeightedStack
 from waitspy.model.stacks import Stack
 from waitspy.model.wait_frames import merged_stack, stack_key
-
-
-@dataclass(slots=True)
-class _Sum:
-    wall_ns: int = 0
-    starved_ns: int = 0
-    victim_ns: int = 0
 
 
 def merge(
@@ -36,22 +31,32 @@ def merge(
     (CLOCK_MONOTONIC) are the profile's clock; activities are not cut to them.
     """
     chosen = sorted((one for one in threads if pid in {None, one.pid}), key=_thread_key)
-    sums: dict[Stack, _Sum] = {}
+    sums: dict[Stack, list[int]] = {}
+    shown: dict[tuple[int, int, int], list[int]] = {}  # by table, stack and wait
     for thread in chosen:
-        for activity in thread.activities:
-            total = sums.setdefault(merged_stack(activity, lines=lines), _Sum())
-            total.wall_ns += activity.end_ns - activity.start_ns
-            total.starved_ns += activity.starved_ns
-            total.victim_ns += activity.victim_ns
+        done = thread.activities
+        stacks, waits, kind = done.kinds()
+        totals = np.zeros((len(stacks), 3), np.int64)
+        np.add.at(totals, kind, np.stack([done.length_ns, done.starved_ns, done.victim_ns], 1))
+        for stack, wait, added in zip(
+            stacks.tolist(), waits.tolist(), totals.tolist(), strict=True
+        ):
+            key = id(done.stacks), stack, wait
+            total = shown.get(key)
+            if total is None:
+                whole = merged_stack(done.stacks[stack], done.waits[wait], lines=lines)
+                total = shown[key] = sums.setdefault(whole, [0, 0, 0])
+            for n, value in enumerate(added):
+                total[n] += value
     merged = tuple(
-        WeightedStack(stack, total.wall_ns / NS, total.starved_ns / NS, total.victim_ns / NS)
+        WeightedStack(stack, *(value / NS for value in total))
         for stack, total in sorted(sums.items(), key=lambda item: stack_key(item[0]))
-        if total.wall_ns or total.starved_ns or total.victim_ns
+        if any(total)
     )
     return Profile(title, start_ns, end_ns, merged, tuple(chosen))
 
 
 def _thread_key(thread: ThreadActivity) -> tuple[int, int, int, str]:
     # A thread id can be used again by a later thread of the same process.
-    first_ns = thread.activities[0].start_ns if thread.activities else 0
+    first_ns = thread.activities[0].start_ns if len(thread.activities) else 0
     return (thread.pid, thread.tid, first_ns, thread.name)

@@ -12,19 +12,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from waitspy.judge import fifo
-from waitspy.judge.episode import Item, ItemKind, Starvation, ThreadKey
+from waitspy.judge.episode import Item, ItemKind, Starvation
 from waitspy.judge.fifo import Waiting
 from waitspy.judge.loop_service import longest_gap
-from waitspy.judge.loops import union
-from waitspy.judge.thread_time import Composition, compose, cut
-from waitspy.judge.timeline import Span
+from waitspy.judge.spans import Span, grouped, union
+from waitspy.judge.thread_time import Composition, compose, cut, trim
+from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.code_origin import Origin, base_name, origin
-from waitspy.model.judged import Activity, WaitKind
 from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.threads import NO_STATES
+from waitspy.model.waits import WaitKind
 
 _HALF = 0.5
 _LITTLE = 0.2
@@ -50,6 +54,7 @@ class Pool:
     tids: tuple[int, ...]
     counts: tuple[tuple[int, int, int], ...]
     late: tuple[Waiting, ...]
+    served: tuple[int, ...] = ()
     names: Names = field(default_factory=dict)
     on_itself: tuple[tuple[int, frozenset[int]], ...] = ()
 
@@ -73,7 +78,7 @@ class Pool:
 
 def find(
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     end_ns: int,
     min_stall_ns: int,
 ) -> list[Pool]:
@@ -90,7 +95,7 @@ def find(
             continue
         gone_ns = next((e.at_ns for e in events if e.gone), stop_ns)
         if infos[-1].kind == "limiter":
-            tids = [tid for tid, mine in activities.items() if any(_in_anyio(a) for a in mine)]
+            tids = [tid for tid, mine in activities.items() if _in_anyio(mine)]
         else:
             tids = sorted({tid for info in infos for tid in info.tids})
         found.append(
@@ -99,7 +104,8 @@ def find(
                 infos[-1],
                 tuple(tids),
                 counts,
-                tuple(fifo.late(counts, min_stall_ns, min(gone_ns, stop_ns))),
+                tuple(_late(events, min_stall_ns, min(gone_ns, stop_ns))),
+                _served(counts),
                 _names(events, counts),
                 tuple(
                     (e.at_ns, frozenset(e.waits.on_itself)) for e in events if e.waits is not None
@@ -112,13 +118,14 @@ def find(
 def starvations(
     pool: Pool,
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """The episodes of one pool."""
     found = []
-    for span in union((w.start_ns, w.end_ns) for w in pool.late):
-        one = _judge(pool, worker, activities, span, min_stall_ns)
+    spans = union((w.start_ns, w.end_ns) for w in pool.late)
+    for span, waited in zip(spans, grouped(pool.late, spans), strict=True):
+        one = _judge(pool, worker, activities, span, waited, min_stall_ns)
         if one is not None:
             found.append(one)
     yield from _drained(found, pool, activities, min_stall_ns)
@@ -127,7 +134,7 @@ def starvations(
 def _drained(
     found: Sequence[Starvation],
     pool: Pool,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """The same episodes: what waits while an exhausted pool fills or drains is no other fault.
@@ -161,25 +168,25 @@ def _all_in_calls(one: Starvation) -> bool:
 def _judge(
     pool: Pool,
     worker: WorkerRecord,
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     span: Span,
+    waited: Sequence[Waiting],
     min_stall_ns: int,
 ) -> Starvation | None:
     start_ns, end_ns = span
-    waited = [w for w in pool.late if start_ns <= w.start_ns < end_ns]
     guilty = {
-        (pool.pid, tid): busy
+        worker.thread(tid): busy
         for tid in pool.tids
-        if (busy := _busy(activities.get(tid, ()), start_ns, end_ns))
+        if (busy := _busy(activities.get(tid, NO_ACTIVITIES), start_ns, end_ns))
     }
     if not guilty:
         return None  # none of its threads was sampled: nothing is known of what it did
-    gap = longest_gap(_served(pool.counts), start_ns, end_ns)
+    gap = longest_gap(pool.served, start_ns, end_ns)
     stuck = _stuck(pool, activities, gap)
     idle_ns = _idle_ns(pool, activities, gap)
     if pool.info.kind == "executor" and idle_ns > (gap[1] - gap[0]) * _HALF:
         return None  # there was a thread for it: it waited for something else
-    spent = [compose(worker.states.get(tid, ()), *gap) for tid in pool.tids]
+    spent = [compose(worker.states.get(tid, NO_STATES), *gap) for tid in pool.tids]
     stands_still = gap[1] - gap[0] >= min_stall_ns
     kind = _kind(spent, gap, guilty, stands_still=stands_still)
     judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
@@ -189,7 +196,8 @@ def _judge(
         kind=kind,
         verdict=kind.verdict,
         pid=pool.pid,
-        tid=min(tid for _, tid in guilty),
+        tid=min(key.tid for key in guilty),
+        process=worker.process,
         place=pool.title,
         start_ns=start_ns,
         end_ns=end_ns,
@@ -221,7 +229,7 @@ def _kind(
         return None  # late for another reason than what its threads were given to do
     if not stands_still:
         return OVERLOADED_POOL
-    inside = [cut(mine, *gap) for mine in guilty.values()]
+    inside = [trim(mine, *gap) for mine in guilty.values()]
     if any(sum(a.end_ns - a.start_ns for a in mine) < length * _HALF for mine in inside):
         return None  # not sampled for long enough to know
     in_calls = [sum(_in_call_ns(a) for a in mine) for mine in inside]
@@ -232,10 +240,14 @@ def _kind(
     return OVERLOADED_POOL
 
 
-def _idle_ns(pool: Pool, activities: Mapping[int, Sequence[Activity]], span: Span) -> int:
+def _idle_ns(pool: Pool, activities: Mapping[int, Activities], span: Span) -> int:
     """For how long the one of its threads that had the least to do waited for work."""
     idle = [
-        sum(a.end_ns - a.start_ns for a in cut(activities.get(tid, ()), *span) if _is_idle(a))
+        sum(
+            a.end_ns - a.start_ns
+            for a in cut(activities.get(tid, NO_ACTIVITIES), *span)
+            if _is_idle(a)
+        )
         for tid in pool.tids
     ]
     return max(idle, default=0)
@@ -247,15 +259,17 @@ def _in_call_ns(activity: Activity) -> int:
     return 0 if computes else activity.end_ns - activity.start_ns
 
 
-def _stuck(pool: Pool, activities: Mapping[int, Sequence[Activity]], gap: Span) -> bool:
+def _stuck(pool: Pool, activities: Mapping[int, Activities], gap: Span) -> bool:
     """Whether every thread waits for an item that only this pool can run."""
     for at_ns, on_itself in pool.on_itself:
         if gap[0] <= at_ns <= gap[1] and pool.tids and on_itself >= set(pool.tids):
-            return all(_waits_for_future(activities.get(tid, ()), at_ns) for tid in pool.tids)
+            return all(
+                _waits_for_future(activities.get(tid, NO_ACTIVITIES), at_ns) for tid in pool.tids
+            )
     return False
 
 
-def _waits_for_future(mine: Sequence[Activity], at_ns: int) -> bool:
+def _waits_for_future(mine: Activities, at_ns: int) -> bool:
     return any(
         frame.file.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
         for activity in cut(mine, at_ns, at_ns + 1)
@@ -267,7 +281,7 @@ def _is_batch(
     pool: Pool,
     waited: Sequence[Waiting],
     guilty: Mapping[ThreadKey, Sequence[Activity]],
-    activities: Mapping[int, Sequence[Activity]],
+    activities: Mapping[int, Activities],
     span: Span,
 ) -> bool:
     """Whether what waits is more of the same work, handed in at once: its owner's own batch."""
@@ -277,7 +291,7 @@ def _is_batch(
         return False
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
-    mine = {tid for _, tid in guilty}
+    mine = {key.tid for key in guilty}
     awaited = any(
         _waits_for_batch(activity.stack)
         for tid, found in activities.items()
@@ -301,13 +315,13 @@ def _function(stack: Stack) -> str | None:
     return base_name(own.function) if own is not None else None
 
 
-def _busy(mine: Sequence[Activity], start_ns: int, end_ns: int) -> tuple[Activity, ...]:
+def _busy(mine: Activities, start_ns: int, end_ns: int) -> tuple[Activity, ...]:
     """What a thread did in that span other than to wait for work."""
     return tuple(a for a in cut(mine, start_ns, end_ns) if not _is_idle(a))
 
 
-def _in_anyio(activity: Activity) -> bool:
-    return _anyio_run(activity.stack) is not None
+def _in_anyio(mine: Activities) -> bool:
+    return any(_anyio_run(mine.stacks[n]) is not None for n in np.unique(mine.stack).tolist())
 
 
 def _is_idle(activity: Activity) -> bool:
@@ -358,6 +372,18 @@ def _items(pool: Pool, waited: Sequence[Waiting]) -> Iterator[Item]:
 
 def _numbers(one: Waiting) -> range:
     return range(one.first, one.first + one.count)
+
+
+def _late(events: Sequence[PoolEvent], least_ns: int, stop_ns: int) -> Iterator[Waiting]:
+    """Who waited for long; what happened while nobody looked is not known, and ends a wait."""
+    rows: list[tuple[int, int, int]] = []
+    for event in events:
+        if event.unseen:
+            yield from fifo.late(rows, least_ns, min(event.at_ns, stop_ns))
+            rows = []
+        elif event.queue is not None:
+            rows.append((event.at_ns, *event.queue))
+    yield from fifo.late(rows, least_ns, stop_ns)
 
 
 def _names(

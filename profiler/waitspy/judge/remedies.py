@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from waitspy.model.judged import Wait, WaitKind
 from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
     BLOCKED_LOOP,
@@ -23,6 +22,7 @@ from waitspy.model.kinds import (
     Kind,
 )
 from waitspy.model.pools import PoolKind
+from waitspy.model.waits import Wait, WaitKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from waitspy.model.judged import Activity
-from waitspy.model.threads import KernelState
+import numpy as np
+
+from waitspy.model.activities import Activities, Activity
+from waitspy.model.columns import UNKNOWN
+from waitspy.model.threads import NOT_LOOKED, KernelStates
+
+_RUNNABLE, _GONE, _UNSEEN = ord("R"), ord("X"), ord(NOT_LOOKED)
+_STOPPED = [ord(letter) for letter in "Tt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,53 +30,51 @@ class Composition:
         return self.queued_ns + self.stopped_ns
 
 
-def compose(states: Sequence[KernelState], start_ns: int, end_ns: int) -> Composition:
+def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     """What the kernel says of the thread in that span; unknown time is left out.
 
     State R alone does not mean on the CPU: what counts is the time that schedstat gained. Nor does
     it mean runnable all the time until the next look: the delay is what schedstat credited, which
     it does when the thread gets the CPU, and the time since it last ran.
     """
-    ran = stopped = blocked = 0
-    runnable = credited = waiting = 0
-    first = max(0, bisect_right(states, start_ns, key=lambda s: s.at_ns) - 1)
-    for n in range(first, len(states)):
-        state = states[n]
-        if state.at_ns >= end_ns:
-            break
-        following = states[n + 1] if n + 1 < len(states) else None
-        until_ns = min(following.at_ns if following else end_ns, end_ns)
-        length = until_ns - max(state.at_ns, start_ns)
-        if length <= 0 or state.gone:
-            continue
-        gained = length if state.syscall is None else 0  # without schedstat: by the state
-        if following and following.ran_ns is not None and state.ran_ns is not None:
-            gained = min(length, following.ran_ns - state.ran_ns)
-        elif state.ran_ns is not None:
-            gained = 0
-        ran += gained
-        if following and following.queued_ns is not None and state.queued_ns is not None:
-            credited += following.queued_ns - state.queued_ns
-        waiting = 0 if gained else waiting
-        if state.state in "Tt":
-            stopped += length - gained
-        elif state.syscall is None and state.state == "R":
-            runnable += length - gained
-            waiting += 0 if gained else length
-        else:
-            blocked += length - gained
-    queued = min(runnable, credited + waiting)
-    return Composition(ran, queued, stopped, blocked + runnable - queued)
+    rows = slice(max(0, states.index_at(start_ns)), int(np.searchsorted(states.at_ns, end_ns)))
+    following = slice(rows.start + 1, rows.stop + 1)
+    at_ns, state, ran_ns = states.at_ns[rows], states.state[rows], states.ran_ns[rows]
+    missing = len(at_ns) - len(states.at_ns[following])  # the very last row has none
+    until_ns = np.append(states.at_ns[following], [end_ns] * missing)
+    length_ns = np.minimum(until_ns, end_ns) - np.maximum(at_ns, start_ns)
+    length_ns = np.where(np.isin(state, (_GONE, _UNSEEN)), 0, np.maximum(0, length_ns))
+    in_call = states.syscall[rows] != UNKNOWN
+    counted = ran_ns != UNKNOWN
+    next_ran_ns = np.append(states.ran_ns[following], [UNKNOWN] * missing)
+    gained_ns = np.where(counted | in_call, 0, length_ns)  # without schedstat: by the state
+    both = counted & (next_ran_ns != UNKNOWN)
+    gained_ns[both] = np.minimum(length_ns, next_ran_ns - ran_ns)[both]
+    rest_ns = length_ns - gained_ns
+    stopped = np.isin(state, _STOPPED)
+    runnable = ~stopped & ~in_call & (state == _RUNNABLE)
+    queued_ns = states.queued_ns[rows]
+    next_queued_ns = np.append(states.queued_ns[following], [UNKNOWN] * missing)
+    both = (queued_ns != UNKNOWN) & (next_queued_ns != UNKNOWN) & (length_ns > 0)
+    credited_ns = int((next_queued_ns - queued_ns)[both].sum())
+    last_ran = int(np.flatnonzero(gained_ns)[-1]) if gained_ns.any() else -1
+    waiting_ns = int(rest_ns[last_ran + 1 :][runnable[last_ran + 1 :]].sum())
+    runnable_ns = int(rest_ns[runnable].sum())
+    queued = min(runnable_ns, credited_ns + waiting_ns)
+    stopped_ns = int(rest_ns[stopped].sum())
+    blocked_ns = int(rest_ns.sum()) - stopped_ns - queued
+    return Composition(int(gained_ns.sum()), queued, stopped_ns, blocked_ns)
 
 
-def cut(activities: Sequence[Activity], start_ns: int, end_ns: int) -> tuple[Activity, ...]:
+def cut(activities: Activities, start_ns: int, end_ns: int) -> tuple[Activity, ...]:
     """The activities within a span, the first and the last one cut at its bounds."""
-    first = max(0, bisect_right(activities, start_ns, key=lambda a: a.start_ns) - 1)
-    found = []
-    for activity in activities[first:]:
-        if activity.start_ns >= end_ns:
-            break
-        a, b = max(activity.start_ns, start_ns), min(activity.end_ns, end_ns)
-        if a < b:
-            found.append(Activity(a, b, activity.stack, activity.wait))
-    return tuple(found)
+    return trim(activities[activities.overlapping(start_ns, end_ns)], start_ns, end_ns)
+
+
+def trim(some: Iterable[Activity], start_ns: int, end_ns: int) -> tuple[Activity, ...]:
+    """The same for activities that are rows already."""
+    return tuple(
+        Activity(max(a.start_ns, start_ns), min(a.end_ns, end_ns), a.stack, a.wait)
+        for a in some
+        if a.start_ns < end_ns and start_ns < a.end_ns
+    )

@@ -7,140 +7,173 @@ span, at any sampling rate; and a stack left over from before such a span is no 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+
+from waitspy.judge import spans
+from waitspy.judge.spans import Span
+from waitspy.model.columns import Int64s, int64s
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.stacks import Stack
-from waitspy.model.threads import Dump, Interval, KernelState, Segment, ThreadRecord
-
-Span = tuple[int, int]
+from waitspy.model.stacks import StackTable
+from waitspy.model.threads import (
+    NO_STATES,
+    Dump,
+    Intervals,
+    KernelState,
+    KernelStates,
+    SampledThread,
+    Segment,
+    ThreadRecord,
+)
 
 _SETTLE_NS = 30_000_000  # shorter standstills are within the error of alignment
 _DUMP_TAKES_NS = 60_000_000  # a dump is asked for at its time and read this much later at most
 
 
-def build(worker: WorkerRecord, end_ns: int) -> tuple[ThreadRecord, ...]:
+def build(worker: WorkerRecord, table: StackTable, end_ns: int) -> tuple[ThreadRecord, ...]:
     """The worker's Python threads, by tid, each with stacks that do not overlap."""
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
-    segments = sorted((s for s in worker.segments if s.threads), key=lambda s: s.start_ns)
     names: dict[int, str] = {}
-    joined: dict[int, list[tuple[Interval, int]]] = {}
-    for n, segment in enumerate(segments):
-        until_ns = segments[n + 1].start_ns if n + 1 < len(segments) else stop_ns
-        # A renamed thread is there once for each name.
-        seen = (t for t in segment.threads if t.intervals)
-        for thread in sorted(seen, key=lambda t: t.intervals[0].start_ns):
-            names[thread.tid] = thread.name
-            joined.setdefault(thread.tid, []).extend(
-                (i, segment.period_ns) for i in _clip(thread.intervals, segment, until_ns)
-            )
-    tids = sorted(joined.keys() | {tid for dump in worker.dumps for tid in dump.stacks})
-    return tuple(
-        _thread(worker, tid, names.get(tid, ""), joined.get(tid, []), stop_ns) for tid in tids
-    )
-
-
-def still_spans(states: Sequence[KernelState], end_ns: int) -> list[Span]:
-    """Spans in which the thread was blocked in one system call and did not run."""
-    spans = []
-    for n, state in enumerate(states):
-        until_ns = min(end_ns, states[n + 1].at_ns if n + 1 < len(states) else end_ns)
-        if state.syscall is not None and state.state not in "RXTt" and until_ns > state.at_ns:
-            spans.append((state.at_ns, until_ns))
-    return spans
-
-
-def state_at(states: Sequence[KernelState], at_ns: int) -> KernelState | None:
-    """The state in force at that time; None before the first one."""
-    n = bisect_right(states, at_ns, key=lambda s: s.at_ns)
-    return states[n - 1] if n else None
-
-
-def _clip(intervals: Iterable[Interval], segment: Segment, until_ns: int) -> Iterable[Interval]:
-    for interval in intervals:
-        end_ns = min(interval.end_ns, until_ns, segment.end_ns)
-        if interval.start_ns < end_ns:
-            yield Interval(interval.start_ns, end_ns, interval.stack)
-
-
-def _thread(
-    worker: WorkerRecord, tid: int, name: str, found: list[tuple[Interval, int]], stop_ns: int
-) -> ThreadRecord:
-    states = worker.states.get(tid, ())
-    if states and states[-1].gone:
+    shown: dict[int, list[_Shown]] = {}
+    for thread, piece in _clipped(worker.segments, stop_ns):
+        names[thread.tid] = thread.name
+        shown.setdefault(thread.tid, []).append(piece)
+    dumps: dict[int, list[Dump]] = {}
+    for dump in worker.dumps:
+        for tid in dump.stacks:
+            dumps.setdefault(tid, []).append(dump)
+    found = []
+    for tid in sorted(shown.keys() | dumps.keys()):
+        states = worker.states.get(tid, NO_STATES)
         # py-spy shows an exited thread's last stack until the end of its trace.
-        stop_ns = min(stop_ns, states[-1].at_ns)
-    intervals = [
-        (Interval(i.start_ns, min(i.end_ns, stop_ns), i.stack), period_ns)
-        for i, period_ns in found
-        if i.start_ns < stop_ns
-    ]
-    spans = still_spans(states, stop_ns)
-    settled = _settle(intervals, spans, [d for d in worker.dumps if tid in d.stacks], tid)
-    return ThreadRecord(worker.worker.pid, tid, name, tuple(_join(settled)), states)
+        until_ns = stop_ns if states.gone_ns is None else min(stop_ns, states.gone_ns)
+        sampled = _Shown.joined(shown.get(tid, [])).until(until_ns)
+        settled = _settle(sampled, states, dumps.get(tid, []), tid, until_ns)
+        name = names.get(tid, "")
+        found.append(ThreadRecord(worker.worker.pid, tid, name, Intervals(*settled, table), states))
+    return tuple(found)
+
+
+def still_spans(states: KernelStates, end_ns: int) -> list[Span]:
+    """Spans in which the thread was blocked in one system call and did not run."""
+    starts, ends = states.still
+    known = int(np.searchsorted(starts, end_ns))
+    return [*zip(starts[:known].tolist(), np.minimum(ends[:known], end_ns).tolist(), strict=True)]
+
+
+def longest_still_ns(states: KernelStates, span: Span) -> int:
+    """The longest part of a span in which the thread stood still in one system call."""
+    starts, ends = states.still
+    here = slice(np.searchsorted(ends, span[0], "right"), np.searchsorted(starts, span[1]))
+    lengths = np.minimum(ends[here], span[1]) - np.maximum(starts[here], span[0])
+    return int(lengths.max(initial=0))
+
+
+def state_at(states: KernelStates, at_ns: int) -> KernelState | None:
+    """The state in force at that time; None before the first one."""
+    n = states.index_at(at_ns)
+    return states[n] if n >= 0 else None
+
+
+# --- segments --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a thread was sampled with: spans, stacks, and one sample per ``period_ns``."""
+
+    start_ns: Int64s
+    end_ns: Int64s
+    stack: Int64s
+    period_ns: Int64s
+
+    @staticmethod
+    def joined(parts: Sequence[_Shown]) -> _Shown:
+        if not parts:
+            return _Shown(*(int64s(()) for _ in range(4)))
+        fields = ("start_ns", "end_ns", "stack", "period_ns")
+        return _Shown(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
+
+    def until(self, stop_ns: int) -> _Shown:
+        ends = np.minimum(self.end_ns, stop_ns)
+        kept = self.start_ns < ends
+        return _Shown(self.start_ns[kept], ends[kept], self.stack[kept], self.period_ns[kept])
+
+
+def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[SampledThread, _Shown]]:
+    """What each thread showed in each segment, until the next segment takes over."""
+    known = sorted((s for s in segments if s.threads), key=lambda s: s.start_ns)
+    for n, segment in enumerate(known):
+        until_ns = known[n + 1].start_ns if n + 1 < len(known) else stop_ns
+        # A renamed thread is there once for each name.
+        seen = (t for t in segment.threads if len(t.intervals))
+        for thread in sorted(seen, key=lambda t: int(t.intervals.start_ns[0])):
+            intervals = thread.intervals
+            period_ns = np.full(len(intervals), segment.period_ns, np.int64)
+            shown = _Shown(intervals.start_ns, intervals.end_ns, intervals.stack, period_ns)
+            yield thread, shown.until(min(until_ns, segment.end_ns))
+
+
+# --- settling --------------------------------------------------------------------------------
 
 
 def _settle(
-    intervals: list[tuple[Interval, int]], spans: list[Span], dumps: list[Dump], tid: int
-) -> list[Interval]:
-    spans = [span for span in spans if span[1] - span[0] >= _SETTLE_NS]
-    starts = [interval.start_ns for interval, _ in intervals]
-    result: list[Interval] = []
-    at_ns = intervals[0][0].start_ns if intervals else 0
-    for start_ns, end_ns in spans:
-        result.extend(_cut(intervals, starts, at_ns, start_ns))
-        stack = _proven(intervals, starts, (start_ns, end_ns), dumps, tid)
-        if stack is not None:
-            result.append(Interval(start_ns, end_ns, stack))
-        at_ns = max(at_ns, end_ns)
-    result.extend(_cut(intervals, starts, at_ns, 1 << 63))
-    return result
+    shown: _Shown, states: KernelStates, dumps: Sequence[Dump], tid: int, stop_ns: int
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Starts, ends and stacks: of still spans what is proven, of other times what was sampled."""
+    starts, ends = states.still
+    ends = np.minimum(ends, stop_ns)
+    long = ends - starts >= _SETTLE_NS
+    starts, ends = starts[long], ends[long]
+    edges = np.concatenate([starts, ends])
+    from_ns, to_ns, owner = spans.pieces(shown.start_ns, shown.end_ns, edges)
+    within = np.searchsorted(starts, from_ns, "right") - 1
+    outside = (within < 0) | (from_ns >= ends[within]) if len(ends) else np.full(len(owner), True)
+    proven = _proven(shown, starts, ends)
+    for dump in reversed(dumps):  # the first one that lies within a span counts
+        n = int(np.searchsorted(starts, dump.at_ns, "right")) - 1
+        if n >= 0 and dump.at_ns + _DUMP_TAKES_NS <= ends[n]:
+            proven[n] = dump.stacks[tid]
+    told = proven >= 0
+    all_starts = np.concatenate([from_ns[outside], starts[told]])
+    all_ends = np.concatenate([to_ns[outside], ends[told]])
+    all_stacks = np.concatenate([shown.stack[owner[outside]], proven[told]])
+    order = np.argsort(all_starts, kind="stable")
+    return _join(all_starts[order], all_ends[order], all_stacks[order])
 
 
-def _cut(
-    intervals: list[tuple[Interval, int]], starts: list[int], from_ns: int, to_ns: int
-) -> Iterable[Interval]:
-    for interval in _overlapping(intervals, starts, from_ns, to_ns):
-        start_ns, end_ns = max(interval.start_ns, from_ns), min(interval.end_ns, to_ns)
-        if start_ns < end_ns:
-            yield Interval(start_ns, end_ns, interval.stack)
+def _proven(shown: _Shown, starts: Int64s, ends: Int64s) -> Int64s:
+    """The stack of each still span, where a sample inside it shows one; else -1.
+
+    Of several, the one that was shown for the longest time, of equals the first.
+    """
+    proven = np.full(len(starts), -1, np.int64)
+    if not len(starts) or not len(shown.start_ns):
+        return proven
+    first = np.maximum(0, np.searchsorted(shown.start_ns, starts, "right") - 1)
+    last = np.searchsorted(shown.start_ns, ends, "left")
+    span, item = spans.pairs(starts, first, last)
+    overlap_ns = np.minimum(shown.end_ns[item], ends[span]) - np.maximum(
+        shown.start_ns[item], starts[span]
+    )
+    sampled = (shown.start_ns[item] >= starts[span]) | (overlap_ns >= shown.period_ns[item])
+    kept = (overlap_ns > 0) & sampled
+    span, stack, overlap_ns = span[kept], shown.stack[item[kept]], overlap_ns[kept]
+    if not len(span):
+        return proven
+    key = span * (int(stack.max()) + 1) + stack
+    keys, at, back = np.unique(key, return_index=True, return_inverse=True)
+    length_ns = np.zeros(len(keys), np.int64)
+    np.add.at(length_ns, back, overlap_ns)
+    best = np.lexsort((-at, length_ns, span[at]))  # the last row of a span is its best
+    proven[span[at[best]]] = stack[at[best]]
+    return proven
 
 
-def _overlapping(
-    intervals: list[tuple[Interval, int]], starts: list[int], from_ns: int, to_ns: int
-) -> Iterable[Interval]:
-    first = max(0, bisect_right(starts, from_ns) - 1)
-    return (interval for interval, _ in intervals[first : bisect_left(starts, to_ns)])
-
-
-def _proven(
-    intervals: list[tuple[Interval, int]],
-    starts: list[int],
-    span: Span,
-    dumps: list[Dump],
-    tid: int,
-) -> Stack | None:
-    """The one stack of a still span, where a sample or dump inside it shows it."""
-    start_ns, end_ns = span
-    for dump in dumps:
-        if start_ns <= dump.at_ns and dump.at_ns + _DUMP_TAKES_NS <= end_ns:
-            return dump.stacks[tid]
-    shown: dict[Stack, int] = {}
-    first = max(0, bisect_right(starts, start_ns) - 1)
-    for interval, period_ns in intervals[first : bisect_left(starts, end_ns)]:
-        overlap_ns = min(interval.end_ns, end_ns) - max(interval.start_ns, start_ns)
-        sampled_inside = interval.start_ns >= start_ns or overlap_ns >= period_ns
-        if overlap_ns > 0 and sampled_inside:
-            shown[interval.stack] = shown.get(interval.stack, 0) + overlap_ns
-    return max(shown, key=lambda stack: shown[stack]) if shown else None
-
-
-def _join(intervals: Iterable[Interval]) -> list[Interval]:
-    result: list[Interval] = []
-    for interval in intervals:
-        if result and result[-1].stack == interval.stack and result[-1].end_ns == interval.start_ns:
-            result[-1] = Interval(result[-1].start_ns, interval.end_ns, interval.stack)
-        else:
-            result.append(interval)
-    return result
+def _join(start_ns: Int64s, end_ns: Int64s, stack: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Intervals that touch and show the same stack become one."""
+    at = spans.runs(end_ns, start_ns, stack)
+    last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at
+    return start_ns[at], end_ns[last], stack[at]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from waitspy.model.judged import WaitKind
+from waitspy.model.waits import WaitKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -25,8 +24,7 @@ class UnreadSocket(msgspec.Struct, frozen=True, array_like=True, gc=False):
     read_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EpollEvent:
+class EpollEvent(msgspec.Struct, frozen=True, gc=False):
     """A change of one epoll descriptor of a process.
 
     ``ready`` says whether events wait uncollected; None when this event is not about that.

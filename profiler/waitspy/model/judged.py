@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal
 
+from waitspy.model.activities import ThreadActivity
 from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait
 
 Weight = Literal["wall", "starved", "victims"]
 WEIGHTS: tuple[Weight, ...] = ("wall", "starved", "victims")
@@ -19,60 +20,6 @@ WEIGHT_UNITS: Mapping[Weight, str] = {
     "starved": "starved seconds",
     "victims": "victim-seconds",
 }
-
-
-class WaitKind(StrEnum):
-    """What a thread was doing, one word; design of the catalogue in waits.py."""
-
-    ON_CPU = "on-cpu"
-    GIL = "gil"
-    LOOP_POLL = "loop-poll"
-    SLEEP = "sleep"
-    LOCK = "lock"
-    QUEUE = "queue"
-    FUTURE = "future"
-    JOIN = "join"
-    SOCKET = "socket"
-    DNS = "dns"
-    FILE = "file"
-    SUBPROCESS = "subprocess"
-    POOL_IDLE = "pool-idle"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A named wait: its kind, the call on the source line and the system call, where known."""
-
-    kind: WaitKind
-    call: str | None = None
-    syscall: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What a thread did in an interval, and what that cost others.
-
-    ``starved_ns`` is the part of the interval during which it starved something,
-    ``victim_ns`` the same multiplied by how many items waited.
-    """
-
-    start_ns: int
-    end_ns: int
-    stack: Stack
-    wait: Wait
-    starved_ns: int = 0
-    victim_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadActivity:
-    """One thread's activities in time order, without overlap; gaps mean that nothing is known."""
-
-    pid: int
-    tid: int
-    name: str
-    activities: tuple[Activity, ...]
 
 
 PendingKind = Literal["ready", "overdue", "unread", "queued", "backlog"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerEvent:
+class ListenerEvent(msgspec.Struct, frozen=True, gc=False):
     """A row about one listening socket (by its inode) of a process; one of the fields is set.
 
     ``name`` and ``fd`` come together. ``waiting`` connections are to be accepted; only one of the

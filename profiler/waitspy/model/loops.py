@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 
@@ -39,11 +37,11 @@ class LoopWork(msgspec.Struct, frozen=True, array_like=True, gc=False):
     late: tuple[LateTimer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LoopEvent:
+class LoopEvent(msgspec.Struct, frozen=True, gc=False):
     """A row about one event loop object (by its address); one of the fields is set.
 
-    ``service`` is the length of its ready queue and how often that queue was changed.
+    ``service`` is the length of its ready queue and how often that queue was changed. With
+    ``unseen``, nobody looked at it from then on until its next row, and it served meanwhile.
     """
 
     at_ns: int
@@ -51,3 +49,4 @@ class LoopEvent:
     facts: LoopInfo | None = None
     service: tuple[int, int] | None = None
     work: LoopWork | None = None
+    unseen: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -49,11 +48,11 @@ class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     on_itself: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PoolEvent:
+class PoolEvent(msgspec.Struct, frozen=True, gc=False):
     """A row about one pool (by its address); one of the fields is set.
 
     ``queue`` is how many items wait, and how many were taken since the recording began to look.
+    With ``unseen``, nobody looked at it from then on until its next ``queue``.
     """
 
     at_ns: int
@@ -62,3 +61,4 @@ class PoolEvent:
     gone: bool = False
     queue: tuple[int, int] | None = None
     waits: PoolWaits | None = None
+    unseen: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Role = Literal["master", "worker", "helper"]
 
@@ -26,3 +26,14 @@ class Worker:
     threads: int | None = None
     why_not: str | None = None
     remedy: str | None = None
+
+
+class ThreadKey(NamedTuple):
+    """A thread of a recording; ``process`` tells programs with one pid apart, in their order.
+
+    A process that calls exec becomes another one with the same pid, and pids are used again.
+    """
+
+    pid: int
+    tid: int
+    process: int = 0

@@ -9,8 +9,9 @@ from waitspy.model.epolls import EpollEvent
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvent
 from waitspy.model.pools import PoolEvent
-from waitspy.model.processes import Worker
-from waitspy.model.threads import Dump, KernelState, Segment
+from waitspy.model.processes import ThreadKey, Worker
+from waitspy.model.stacks import StackTable
+from waitspy.model.threads import Dump, KernelStates, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,12 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """One worker's part of a recording; ``runtime_span`` is where the interpreter's globals lie."""
+    """One worker's part of a recording; ``runtime_span`` is where the interpreter's globals lie.
+
+    ``process`` is how many programs with that pid came before this one. ``gaps`` are the spans in
+    which nobody looked; the rows of threads, loops and pools say themselves what is not known of
+    them for that reason.
+    """
 
     worker: Worker
     attached_ns: int
@@ -37,12 +43,18 @@ class WorkerRecord:
     oracles: Mapping[str, str] = field(default_factory=dict)
     runtime_span: tuple[int, int] | None = None
     segments: tuple[Segment, ...] = ()
-    states: Mapping[int, tuple[KernelState, ...]] = field(default_factory=dict)
+    states: Mapping[int, KernelStates] = field(default_factory=dict)
     dumps: tuple[Dump, ...] = ()
     epolls: tuple[EpollEvent, ...] = ()
     loops: tuple[LoopEvent, ...] = ()
     pools: tuple[PoolEvent, ...] = ()
     listeners: tuple[ListenerEvent, ...] = ()
+    process: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    def thread(self, tid: int) -> ThreadKey:
+        """One of its threads, among all of the recording."""
+        return ThreadKey(self.worker.pid, tid, self.process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +92,11 @@ SourceLines = Mapping[str, Mapping[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording folder in memory: the input of every pure stage."""
+    """A recording folder in memory, the input of every pure stage; ``stacks`` numbers stacks."""
 
     info: RecordingInfo
     workers: tuple[WorkerRecord, ...]
     losses: tuple[Loss, ...] = ()
     cost: Cost = Cost()
     sources: SourceLines = field(default_factory=dict)
+    stacks: StackTable = field(default_factory=StackTable, compare=False)

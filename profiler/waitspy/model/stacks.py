@@ -1,6 +1,8 @@
-"""Python stacks: what a thread was in the middle of."""
+"""Python stacks: what a thread was in the middle of, and every distinct one of a recording once."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -15,3 +17,71 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 Stack = tuple[Frame, ...]
 """Frames, root first, without process and thread roots."""
+
+
+class StackTable:
+    """Names every distinct stack by a number; zero is the empty stack.
+
+    It is a tree: each other number is a frame on top of another stack. So a sampler's pushes and
+    pops lead from number to number, and no stack is compared frame by frame. Numbers are never
+    taken back.
+    """
+
+    __slots__ = ("_above", "_below", "_frame_numbers", "_frames", "_tops", "_whole")
+
+    def __init__(self) -> None:
+        self._frames: list[Frame] = []
+        self._frame_numbers: dict[Frame, int] = {}
+        self._below = [0]
+        self._tops = [-1]
+        self._above: dict[int, int] = {}
+        self._whole: dict[int, Stack] = {0: ()}
+
+    def __len__(self) -> int:
+        return len(self._below)
+
+    def __getitem__(self, number: int) -> Stack:
+        """The frames of a stack; the same object every time."""
+        found = self._whole.get(number)
+        if found is None:
+            frames: list[Frame] = []
+            at = int(number)
+            while at:
+                frames.append(self._frames[self._tops[at]])
+                at = self._below[at]
+            found = self._whole[number] = tuple(reversed(frames))
+        return found
+
+    @property
+    def frames(self) -> Sequence[Frame]:
+        """Every distinct frame, by its number."""
+        return self._frames
+
+    def frame(self, frame: Frame) -> int:
+        """The number of a frame."""
+        number = self._frame_numbers.get(frame)
+        if number is None:
+            number = self._frame_numbers[frame] = len(self._frames)
+            self._frames.append(frame)
+        return number
+
+    def push(self, number: int, frame: int) -> int:
+        """The stack that has that frame on top of this one."""
+        key = number << 32 | frame
+        above = self._above.get(key)
+        if above is None:
+            above = self._above[key] = len(self._below)
+            self._below.append(number)
+            self._tops.append(frame)
+        return above
+
+    def pop(self, number: int) -> int:
+        """The stack without its topmost frame."""
+        return self._below[number]
+
+    def number(self, stack: Iterable[Frame]) -> int:
+        """The number of a whole stack."""
+        at = 0
+        for frame in stack:
+            at = self.push(at, self.frame(frame))
+        return at

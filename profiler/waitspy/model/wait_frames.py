@@ -10,21 +10,20 @@ as its kind alone (``[unknown]``, ``[on-cpu]``), so that no time disappears.
 
 from __future__ import annotations
 
-from waitspy.model.judged import Activity, Wait, WaitKind
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import Wait, WaitKind
 
 _NOT_A_WAIT = frozenset({WaitKind.ON_CPU, WaitKind.UNKNOWN})
 _KINDS = {kind.value: kind for kind in WaitKind}
 
 
-def merged_stack(activity: Activity, *, lines: bool) -> Stack:
+def merged_stack(stack: Stack, wait: Wait, *, lines: bool) -> Stack:
     """The stack, root first, with its wait frame; without ``lines`` every line is None."""
-    stack = activity.stack
     if not lines:
         stack = tuple(Frame(frame.function, frame.file) for frame in stack)
-    if activity.wait.kind in _NOT_A_WAIT and stack:
+    if wait.kind in _NOT_A_WAIT and stack:
         return stack
-    return (*stack, wait_frame(activity.wait))
+    return (*stack, wait_frame(wait))
 
 
 def wait_frame(wait: Wait) -> Frame:

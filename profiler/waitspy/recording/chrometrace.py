@@ -10,32 +10,56 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import Interval, SampledThread, Segment
+import msgspec
+
+from waitspy.model.columns import int64s
+from waitspy.model.stacks import Frame, StackTable
+from waitspy.model.threads import Intervals, SampledThread, Segment
 
 _LATEST_US = 1 << 50  # 35 years
 _NOTED_WITHIN_NS = 50_000_000
 _ROOT = re.compile(r"thread \((?:0x([0-9A-Fa-f]+)|(\d+))\)(?:: (.*))?\Z", re.DOTALL)
 
-
-class _OpenThread:
-    """The stack that is open on one pthread id while events are replayed."""
-
-    def __init__(self) -> None:
-        self.root: tuple[int, str] | None = None
-        self.frames: list[Frame] = []
-        self.since_ns = 0
-
-
 NativeIds = Sequence[tuple[int, int, int]]
 """(from when on, the trace's thread id, OS thread id as seen from here), in time order."""
 
 
+class _Place(msgspec.Struct, gc=False):
+    filename: str | None = None
+    line: int | None = None
+
+
+class _TraceEvent(msgspec.Struct, gc=False):
+    """One event as py-spy writes it, without what is not needed."""
+
+    name: str
+    ph: str
+    tid: int
+    ts: int
+    args: _Place | None = None
+
+
+_events_of = msgspec.json.Decoder(list[_TraceEvent])
+
+
+class _OpenThread:
+    """What is open on one pthread id while events are replayed, and what was."""
+
+    __slots__ = ("done", "root", "since_us", "stack")
+
+    def __init__(self, root: tuple[int, str] | None, done: list[list[int]]) -> None:
+        self.root = root
+        self.stack = 0
+        self.since_us = 0
+        self.done = done
+
+
 def parse(
-    text: str,
+    raw: bytes,
+    table: StackTable,
     zero_ns: int,
     period_ns: int,
     end_ns: int | None = None,
@@ -48,49 +72,48 @@ def parse(
     what ``native_ids`` does not know keeps its id, as a number that is no thread's.
 
     Raises:
-        ValueError: the text is not a py-spy trace.
+        ValueError: the bytes are not a py-spy trace.
     """
-    events = _events(text)
-    intern: dict[tuple[str, str, int | None], Frame] = {}
-    open_threads: dict[int, _OpenThread] = {}
-    done: dict[tuple[int, str], list[Interval]] = {}
-    first_ns: int | None = None
-    last_ns = zero_ns
-    for event in events:
-        at_us = int(event["ts"])
-        if not 0 <= at_us < _LATEST_US:
-            raise ValueError("not a py-spy trace: a time is out of range")
-        at_ns = zero_ns + at_us * 1000
-        first_ns = at_ns if first_ns is None else first_ns
-        last_ns = max(last_ns, at_ns)
-        thread = open_threads.setdefault(int(event["tid"]), _OpenThread())
-        _close_interval(thread, at_ns, done)
-        _apply(thread, event, intern, native_ids, at_ns)
-    for thread in open_threads.values():  # only in a truncated trace
-        _close_interval(thread, last_ns, done)
-    start_ns = zero_ns if first_ns is None else first_ns
-    stop_ns = last_ns if end_ns is None else max(start_ns, min(last_ns, end_ns))
+    events, torn = _events(raw)
+    times = [event.ts for event in events]
+    last_us = max(times, default=0)
+    if events and not 0 <= min(times) <= last_us < _LATEST_US:
+        raise ValueError("not a py-spy trace: a time is out of range")
+    start_ns = zero_ns + events[0].ts * 1000 if events else zero_ns
+    stop_ns = zero_ns + last_us * 1000
+    if end_ns is not None:
+        stop_ns = max(start_ns, min(stop_ns, end_ns))
+    shown = _replay(events, table, zero_ns, native_ids, last_us)
     threads = tuple(
-        SampledThread(tid, name, _clip(intervals, stop_ns))
-        for (tid, name), intervals in sorted(done.items())
+        SampledThread(tid, name, _intervals(rows, table, zero_ns, stop_ns))
+        for (tid, name), rows in sorted(shown.items())
+        if rows
     )
-    return Segment(start_ns, stop_ns, period_ns, threads)
+    return Segment(start_ns, stop_ns, period_ns, threads, torn)
 
 
-def _events(text: str) -> list[dict[str, Any]]:
+def _events(raw: bytes) -> tuple[list[_TraceEvent], bool]:
+    """The events, and whether the trace has lost its end."""
+    try:
+        return _events_of.decode(raw), False
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        events, torn = _salvaged(raw.decode("utf-8", "replace"))
+        return [_event(one) for one in events], torn
+
+
+def _salvaged(text: str) -> tuple[list[Any], bool]:
+    """The events of a trace that is torn, or holds what is no Unicode."""
+    torn = False
     try:
         events = json.loads(text)
     except json.JSONDecodeError as error:
-        events = _salvage(text, error.pos)
+        events, torn = _before(text, error.pos), True
     if not isinstance(events, list):
         raise ValueError("not a py-spy trace: no list of events")  # noqa: TRY004
-    for event in events:
-        if not isinstance(event, dict) or not {"ts", "tid", "ph", "name"} <= event.keys():
-            raise ValueError("not a py-spy trace: an event lacks its keys")
-    return events
+    return events, torn
 
 
-def _salvage(text: str, bad: int) -> Any:
+def _before(text: str, bad: int) -> Any:
     """The events before the place where the text stops being JSON."""
     cut = text.rfind("},{", 0, bad) if text.startswith("[") else -1
     while cut >= 0:
@@ -101,31 +124,76 @@ def _salvage(text: str, bad: int) -> Any:
     raise ValueError("not a py-spy trace")
 
 
-def _apply(
-    thread: _OpenThread,
-    event: dict[str, Any],
-    intern: dict[tuple[str, str, int | None], Frame],
-    native_ids: NativeIds,
-    at_ns: int,
-) -> None:
-    name = _clean(str(event["name"]))
-    if event["ph"] == "E":
-        if thread.frames:
-            thread.frames.pop()
-        else:
-            thread.root = None
-        return
-    root = _ROOT.match(name) if thread.root is None else None
-    if root:
-        told = int(root[2]) if root[2] else int(root[1], 16)
-        thread.root = _native(told, at_ns, native_ids), root[3] or ""
-        return
+def _event(event: Any) -> _TraceEvent:
+    if not isinstance(event, Mapping) or not {"ts", "tid", "ph", "name"} <= event.keys():
+        raise ValueError("not a py-spy trace: an event lacks its keys")
     args = event.get("args") or {}
-    key = name, _clean(str(args.get("filename") or "")), args.get("line") or None
-    frame = intern.get(key)
-    if frame is None:
-        frame = intern[key] = Frame(*key)
-    thread.frames.append(frame)
+    place = _Place(_clean(str(args.get("filename") or "")), args.get("line"))
+    name, phase = _clean(str(event["name"])), str(event["ph"])
+    return _TraceEvent(name, phase, int(event["tid"]), int(event["ts"]), place)
+
+
+def _replay(
+    events: list[_TraceEvent],
+    table: StackTable,
+    zero_ns: int,
+    native_ids: NativeIds,
+    last_us: int,
+) -> dict[tuple[int, str], list[list[int]]]:
+    """Rows of start, end (microseconds) and stack, by OS thread id and name."""
+    frames: dict[tuple[str, str | None, int | None], int] = {}
+    done: dict[tuple[int, str], list[list[int]]] = {}
+    open_threads: dict[int, _OpenThread] = {}
+    thread = _OpenThread(None, [])
+    tid = -1
+    push, pop = table.push, table.pop
+    for event in events:
+        if event.tid != tid:
+            tid = event.tid
+            if tid not in open_threads:
+                open_threads[tid] = _OpenThread(None, [])
+            thread = open_threads[tid]
+        if event.ts != thread.since_us:
+            _close(thread, event.ts)
+        if event.ph == "E":
+            if thread.stack:
+                thread.stack = pop(thread.stack)
+            else:
+                thread.root = None
+            continue
+        if thread.root is None and (root := _ROOT.match(event.name)):
+            told = int(root[2]) if root[2] else int(root[1], 16)
+            found = _native(told, zero_ns + event.ts * 1000, native_ids)
+            thread.root = found, root[3] or ""
+            thread.done = done.setdefault(thread.root, [])
+            continue
+        place = event.args
+        key = (event.name, place.filename, place.line) if place else (event.name, None, None)
+        frame = frames.get(key)
+        if frame is None:
+            frame = frames[key] = table.frame(Frame(key[0], key[1] or "", key[2] or None))
+        thread.stack = push(thread.stack, frame)
+    for thread in open_threads.values():  # only in a truncated trace
+        _close(thread, last_us)
+    return done
+
+
+def _close(thread: _OpenThread, at_us: int) -> None:
+    """What was shown until then is over."""
+    if thread.root is not None and thread.stack and at_us > thread.since_us:
+        last = thread.done[-1] if thread.done else None
+        if last and last[1] == thread.since_us and last[2] == thread.stack:
+            last[1] = at_us
+        else:
+            thread.done.append([thread.since_us, at_us, thread.stack])
+    thread.since_us = at_us
+
+
+def _intervals(rows: list[list[int]], table: StackTable, zero_ns: int, stop_ns: int) -> Intervals:
+    kept = [row for row in rows if zero_ns + row[0] * 1000 < stop_ns]
+    starts, ends, stacks = zip(*kept, strict=True) if kept else ((), (), ())
+    start_ns, end_ns = (zero_ns + int64s(column) * 1000 for column in (starts, ends))
+    return Intervals(start_ns, end_ns.clip(max=stop_ns), int64s(stacks), table)
 
 
 def _native(told: int, at_ns: int, native_ids: NativeIds) -> int:
@@ -133,27 +201,6 @@ def _native(told: int, at_ns: int, native_ids: NativeIds) -> int:
     known = [(since_ns, tid) for since_ns, id_, tid in native_ids if id_ == told]
     before = [tid for since_ns, tid in known if since_ns <= at_ns + _NOTED_WITHIN_NS]
     return before[-1] if before else known[0][1] if known else told
-
-
-def _close_interval(
-    thread: _OpenThread, at_ns: int, done: dict[tuple[int, str], list[Interval]]
-) -> None:
-    if thread.root is not None and thread.frames and at_ns > thread.since_ns:
-        stack: Stack = tuple(thread.frames)
-        intervals = done.setdefault(thread.root, [])
-        if intervals and intervals[-1].end_ns == thread.since_ns and intervals[-1].stack == stack:
-            intervals[-1] = Interval(intervals[-1].start_ns, at_ns, stack)
-        else:
-            intervals.append(Interval(thread.since_ns, at_ns, stack))
-    thread.since_ns = at_ns
-
-
-def _clip(intervals: list[Interval], stop_ns: int) -> tuple[Interval, ...]:
-    return tuple(
-        i if i.end_ns <= stop_ns else Interval(i.start_ns, stop_ns, i.stack)
-        for i in intervals
-        if i.start_ns < stop_ns
-    )
 
 
 def _clean(text: str) -> str:

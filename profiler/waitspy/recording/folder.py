@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from waitspy.errors import RecordingError
-from waitspy.model.threads import Dump
+from waitspy.recording.dumps import DumpRow
 from waitspy.recording.rows import Row, RowType, columns, written
 
 SCHEMA = "waitspy.recording/2"
@@ -126,7 +126,7 @@ class Writer:
             with stream:
                 stream.write(written([{"type": "end", "why": why}]))
 
-    def append_dump(self, pid: int, dump: Dump) -> None:
+    def append_dump(self, pid: int, dump: DumpRow) -> None:
         """Adds one dump of a worker's stacks."""
         with open(self.file("stacks", f"{pid}.dumps.jsonl"), "ab") as f:
             f.write(written([dump]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast, get_args
 
 from waitspy.errors import RecordingError
@@ -14,6 +15,7 @@ from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
 from waitspy.recording.folder import SCHEMA
+from waitspy.recording.gaps import settle
 from waitspy.recording.streams import DAMAGED, KEPT, Streams
 from waitspy.recording.valid_json import read_json
 
@@ -32,7 +34,9 @@ def load(path: str) -> Recording:
         clock, host = _needed(meta, "clock", dict), _needed(meta, "host", dict)
         start_ns = _needed(clock, "monotonic_ns", int)
         streams = Streams(path, losses, cut=not meta.get("end"))
-        workers = tuple(_worker(meta, row, streams) for row in meta.get("workers", ()))
+        gaps = tuple(sorted((int(a), int(b)) for a, b in meta.get("gaps", ())))
+        read = [_worker(meta, row, streams) for row in meta.get("workers", ())]
+        workers = tuple(settle(worker, gaps) for worker in _numbered(read))
         # Rows are changes only: what was flushed last says until when nothing else happened.
         known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
         end_ns = known_ns or _last_ns(workers, start_ns)
@@ -51,7 +55,7 @@ def load(path: str) -> Recording:
             end_ns=end_ns,
             min_stall_s=_needed(meta, "min_stall_s", float),
             arch=_needed(host, "arch", str),
-            gaps=tuple((int(a), int(b)) for a, b in meta.get("gaps", ())),
+            gaps=gaps,
             tick_s=_needed(meta, "tick_s", float),
         )
         cost = _maybe(meta, "cost", dict) or {}
@@ -63,6 +67,7 @@ def load(path: str) -> Recording:
             losses=tuple(losses),
             cost=Cost(*(_maybe(cost, name, float) for name in names)),
             sources=sources,
+            stacks=streams.stacks,
         )
     except DAMAGED as error:
         raise RecordingError(
@@ -165,7 +170,7 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     states = {
         tid: mine
         for tid, found in streams.states(pid, expected=oracles.get("threads") == "ok").items()
-        if (mine := _within(found, from_ns, until_ns))
+        if len(mine := found.between(from_ns, until_ns))
     }
     epolls = streams.epolls(pid, expected=oracles.get("epoll") == "ok")
     epolls = _within(epolls, from_ns, until_ns)
@@ -198,6 +203,16 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     )
 
 
+def _numbered(workers: Sequence[WorkerRecord]) -> Iterator[WorkerRecord]:
+    """The workers, each with the number of those that had its pid before."""
+    times: dict[int, list[int]] = {}
+    for worker in workers:
+        times.setdefault(worker.worker.pid, []).append(worker.attached_ns)
+    for worker in workers:
+        mine = times[worker.worker.pid]
+        yield replace(worker, process=sorted(mine).index(worker.attached_ns))
+
+
 class _Timed(Protocol):
     """Anything that has a time."""
 
@@ -223,7 +238,8 @@ def _rates(
     samples = 0
     for segment, row in read:
         span_ns = segment.end_ns - segment.start_ns
-        seen_ns = sum(i.end_ns - i.start_ns for t in segment.threads for i in t.intervals)
+        shown = [thread.intervals for thread in segment.threads]
+        seen_ns = sum(int((i.end_ns - i.start_ns).sum()) for i in shown)
         if "samples" not in row or span_ns <= 0 or seen_ns <= 0:
             continue
         samples += int(row["samples"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
-from waitspy.recording.rows import Address, Row, reader
+from waitspy.recording.rows import Address, Count, Row, reader
 
 
 class LoopFound(Row, frozen=True, tag="loop"):
@@ -17,8 +17,8 @@ class LoopServed(Row, frozen=True, tag="service"):
     """Its ready queue changed: its length, and how often it was changed so far."""
 
     loop: Address
-    ready: int
-    changes: int
+    ready: Count
+    changes: Count
 
 
 class LoopWaiting(Row, frozen=True, tag="work"):

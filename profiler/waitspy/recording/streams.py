@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,8 @@ from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.recorded import Loss
-from waitspy.model.threads import Dump, KernelState, Segment
+from waitspy.model.stacks import StackTable
+from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.recording import chrometrace, dumps, epolls, listeners, loops, pools, threads
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
@@ -35,6 +35,7 @@ class Streams:
         self._path = path
         self._losses = losses
         self._cut = cut
+        self.stacks = StackTable()
         self.known_ns: dict[int, int] = {}
         """By pid: after this time a torn stream says nothing, although the capture went on."""
 
@@ -44,10 +45,11 @@ class Streams:
         what = f"stacks of pid {pid}, segment {row['n']}"
         name = os.path.join(self._path, "stacks", os.path.basename(str(row["file"])))
         try:
-            with open(name, encoding="utf-8", errors="replace") as f:
-                text = f.read()
+            with open(name, "rb") as f:
+                raw = f.read()
             segment = chrometrace.parse(
-                text,
+                raw,
+                self.stacks,
                 int(row["zero_ns"]),
                 int(NS / float(row["rate_hz"])),
                 row.get("end_ns"),
@@ -60,11 +62,11 @@ class Streams:
         except (OSError, *DAMAGED) as error:
             self._lost(what, f"cannot be read: {error}", pid)
             return None
-        if not _whole(text):
+        if segment.torn:
             self._lost(what, "the file is cut short", pid)
         return segment
 
-    def states(self, pid: int, *, expected: bool) -> dict[int, tuple[KernelState, ...]]:
+    def states(self, pid: int, *, expected: bool) -> dict[int, KernelStates]:
         """The kernel states of a worker's threads, by thread id."""
         what = "kernel states"
         return threads.states(self._rows("threads", pid, threads.READER, what, expected=expected))
@@ -100,7 +102,7 @@ class Streams:
             return ()
         lines = read(data, dumps.READER)
         self._damaged(lines.damaged + lines.torn, "dumps", pid)
-        return tuple(lines.rows)
+        return tuple(dumps.dump(row, self.stacks) for row in lines.rows)
 
     def sources(self) -> dict[str, dict[int, str]]:
         """The source lines by file and line; {} when none were read."""
@@ -150,17 +152,3 @@ class Streams:
 
     def _lost(self, what: str, why: str, pid: int | None) -> None:
         self._losses.append(Loss(what, why, KEPT, pid))
-
-
-def _whole(trace: str) -> bool:
-    """Whether a trace has its end; its last event tells, as names can end like the file does."""
-    last = trace.rfind("},{")
-    return _is_json(f"[{trace[last + 2 :]}") or _is_json(trace)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

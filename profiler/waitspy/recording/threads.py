@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Annotated
 
-from waitspy.model.threads import KernelState
+import msgspec
+import numpy as np
+
+from waitspy.model.columns import int64s, words
+from waitspy.model.threads import KernelStates
 from waitspy.recording.rows import Address, Count, Ns, Row, reader
+
+Letter = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
+Number = Annotated[int, msgspec.Meta(ge=-1, le=1 << 31)]
 
 
 class ThreadRow(Row, frozen=True):
     """A thread ran, waits elsewhere or has ended: see ``KernelState``."""
 
     tid: Count
-    state: str
-    syscall: int | None = None
+    state: Letter
+    syscall: Number | None = None
     arg0: Address | None = None
     ran_ns: Ns | None = None
     queued_ns: Ns | None = None
@@ -22,14 +30,23 @@ class ThreadRow(Row, frozen=True):
 READER = reader(ThreadRow)
 
 
-def states(rows: Iterable[ThreadRow]) -> dict[int, tuple[KernelState, ...]]:
+def states(rows: Sequence[ThreadRow]) -> dict[int, KernelStates]:
     """The kernel states of each thread, by its id."""
-    found: dict[int, list[KernelState]] = {}
-    for row in rows:
-        state = KernelState(row.at_ns, row.state, row.syscall, row.arg0, row.ran_ns, row.queued_ns)
-        mine = found.get(row.tid)
-        if mine is None:
-            found[row.tid] = [state]
-        else:
-            mine.append(state)
-    return {tid: tuple(mine) for tid, mine in sorted(found.items())}
+    if not rows:
+        return {}
+    tids = np.array([row.tid for row in rows], np.int64)
+    columns = (
+        np.array([row.at_ns for row in rows], np.int64),
+        np.array([ord(row.state) for row in rows], np.int64),
+        int64s([row.syscall for row in rows]),
+        words([row.arg0 for row in rows]),
+        int64s([row.ran_ns for row in rows]),
+        int64s([row.queued_ns for row in rows]),
+    )
+    order = np.argsort(tids, kind="stable")
+    known, first = np.unique(tids[order], return_index=True)
+    parts = np.split(order, first[1:])
+    return {
+        tid: KernelStates(*(column[part] for column in columns))
+        for tid, part in zip(known.tolist(), parts, strict=True)
+    }

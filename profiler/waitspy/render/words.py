@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Finding, Report, Victim, Wait, WaitKind
+from waitspy.model.judged import Blame, Finding, Report, Victim
 from waitspy.model.recorded import Cost, RecordingInfo, WorkerRecord
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports.report_format import (
     PENDING_ORACLES,
     Severity,

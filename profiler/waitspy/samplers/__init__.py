@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from waitspy.model.recorded import Loss
-from waitspy.model.threads import Dump
+from waitspy.recording.dumps import DumpRow
 
 
 @dataclass
@@ -34,7 +34,7 @@ class SamplerStatus:
 
     losses: list[Loss] = field(default_factory=list)
     finished: list[SegmentRow] = field(default_factory=list)
-    dumps: list[Dump] = field(default_factory=list)
+    dumps: list[DumpRow] = field(default_factory=list)
 
 
 class Sampler(Protocol):

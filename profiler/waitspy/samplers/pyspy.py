@@ -26,7 +26,7 @@ from typing import IO
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import Dump
+from waitspy.recording.dumps import DumpRow
 from waitspy.samplers import SamplerStatus, SegmentRow
 from waitspy.samplers.child import Child
 from waitspy.samplers.pyspy_binary import find_pyspy
@@ -277,7 +277,7 @@ def _scratch() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _read_dump(raw: bytes, at_ns: int) -> Dump:
+def _read_dump(raw: bytes, at_ns: int) -> DumpRow:
     stacks: dict[int, Stack] = {}
     gil_tid = None
     threads = json.loads(raw.decode("utf-8", "replace"))
@@ -288,7 +288,7 @@ def _read_dump(raw: bytes, at_ns: int) -> Dump:
         stacks[tid] = tuple(Frame(f["name"], f["filename"], f["line"] or None) for f in frames)
         if thread.get("owns_gil"):
             gil_tid = tid
-    return Dump(at_ns, stacks, gil_tid)
+    return DumpRow(at_ns, stacks, gil_tid)
 
 
 def _not_started(error: Exception) -> str:

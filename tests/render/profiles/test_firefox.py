@@ -17,14 +17,17 @@ import pytest
 from msgspec import structs
 
 from tests.examples import profile_examples as examples
+from tests.examples.build import activities
 from tests.golden import record
 from tests.readers import firefox_profiler
 from waitspy import __version__
 from waitspy.judge import analysis
 from waitspy.judge.merge import merge
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import WEIGHTS, Activity, Profile, ThreadActivity, Wait, WaitKind, Weight
+from waitspy.model.judged import WEIGHTS, Profile, Weight
 from waitspy.model.stacks import Frame
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.recording import loading
 from waitspy.render import escape
 from waitspy.render.profiles import tracks
@@ -152,8 +155,8 @@ def test_samples_are_short_so_that_a_selection_counts_what_lies_in_it() -> None:
 def test_nothing_is_claimed_in_a_gap() -> None:
     cpu, main = Wait(WaitKind.ON_CPU), (Frame("main", "/x.py", 1),)
     spans = ((0, 3), (9, 10), (10, 12))
-    activities = tuple(Activity(a * MS, b * MS, main, cpu) for a, b in spans)
-    thread = ThreadActivity(1, 1, "t", activities)
+    shown_ = activities(*(Activity(a * MS, b * MS, main, cpu) for a, b in spans))
+    thread = ThreadActivity(1, 1, "t", shown_)
     document = written(merge([thread], title="t", start_ns=0, end_ns=20 * MS))
     assert [(at, len(frames), weight) for at, frames, weight in shown(document, 0)] == [
         (0, 1, 3), (3, 0, 0), (9, 1, 1), (10, 1, 2), (12, 0, 0),
@@ -161,7 +164,7 @@ def test_nothing_is_claimed_in_a_gap() -> None:
 
 
 def test_the_leaf_has_the_colour_of_what_the_thread_did() -> None:
-    activities = [
+    expected = [
         (Wait(WaitKind.ON_CPU), 0, "Running"),
         (Wait(WaitKind.ON_CPU), 1, "Starving"),
         (Wait(WaitKind.GIL), 0, "Wants the GIL"),
@@ -174,7 +177,7 @@ def test_the_leaf_has_the_colour_of_what_the_thread_did() -> None:
     stack = (Frame("main", "/x.py", 1),)
     thread = ThreadActivity(
         1, 1, "t",
-        tuple(Activity(n, n + 1, stack, wait, starved) for n, (wait, starved, _) in enumerate(activities)),
+        activities(*(Activity(n, n + 1, stack, wait, starved) for n, (wait, starved, _) in enumerate(expected))),
     )  # fmt: skip
     document = written(merge([thread], title="t", start_ns=0, end_ns=9))
     frame_of = document["shared"]["stackTable"]["frame"]
@@ -182,7 +185,7 @@ def test_the_leaf_has_the_colour_of_what_the_thread_did() -> None:
     names = [one["name"] for one in document["meta"]["categories"]]
     stacks = document["threads"][0]["samples"]["stack"][:-1]
     found = [names[category_of[frame_of[stack]]] for stack in stacks]
-    assert found == [name for _, _, name in activities]
+    assert found == [name for _, _, name in expected]
 
 
 def test_what_came_before_the_start_still_has_its_place() -> None:

@@ -12,21 +12,16 @@ import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
 
 from tests.examples import profile_examples as examples
+from tests.examples.build import activities
 from tests.golden import record
 from tests.readers import trace_processor, wire
 from waitspy.judge import analysis
 from waitspy.judge.merge import merge
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import (
-    WEIGHTS,
-    Activity,
-    PendingSeries,
-    Profile,
-    ThreadActivity,
-    Wait,
-    WaitKind,
-)
+from waitspy.model.judged import WEIGHTS, PendingSeries, Profile
 from waitspy.model.stacks import Frame
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.recording import loading
 from waitspy.render import escape
 from waitspy.render.profiles import tracks
@@ -113,7 +108,7 @@ def test_every_frame_is_a_slice_at_its_time() -> None:
 def test_nothing_is_claimed_in_a_gap() -> None:
     cpu, main = Wait(WaitKind.ON_CPU), (Frame("main", "/x.py", 1),)
     shown = [Activity(NS, 2 * NS, main, cpu), Activity(5 * NS, 6 * NS + 1, main, cpu)]
-    thread = ThreadActivity(1, 1, "t", tuple(shown))
+    thread = ThreadActivity(1, 1, "t", activities(*shown))
     (slices,) = trace_processor.query(
         written(merge([thread], title="t", start_ns=0, end_ns=6 * NS)), SLICES
     )

@@ -19,12 +19,14 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from msgspec import structs
 
 from tests.examples import profile_examples as examples
+from tests.examples.build import activities
 from tests.golden import record
 from tests.readers import wire
 from waitspy import __version__
 from waitspy.judge import analysis
+from waitspy.model.activities import Activity
 from waitspy.model.clock import NS
-from waitspy.model.judged import WEIGHTS, Activity, Profile, Weight
+from waitspy.model.judged import WEIGHTS, Profile, Weight
 from waitspy.model.stacks import Frame, Stack
 from waitspy.recording import loading
 from waitspy.render import escape
@@ -204,7 +206,7 @@ def test_lines_are_kept_whatever_the_merged_stacks_have() -> None:
 def test_a_frame_whose_line_is_not_known_has_none() -> None:
     thread = examples.server_threads()[0]
     shown = Activity(0, NS, (Frame("f", "/x.py"),), thread.activities[1].wait)
-    profile = Profile("t", 0, NS, (), (replace(thread, activities=(shown,)),))
+    profile = Profile("t", 0, NS, (), (replace(thread, activities=activities(shown)),))
     assert stacks(read(profile))[0][0] == (Frame("f", "/x.py"),)
 
 

@@ -11,13 +11,16 @@ import jsonschema
 import pytest
 
 from tests.examples import profile_examples as examples
+from tests.examples.build import activities
 from tests.readers import npm
 from waitspy import __version__
 from waitspy.judge.merge import merge
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import WEIGHTS, Activity, Profile, ThreadActivity, Wait, WaitKind, Weight
+from waitspy.model.judged import WEIGHTS, Profile, Weight
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_frames import merged_stack
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.profiles.flame import FlamegraphRenderer
 from waitspy.render.profiles.speedscope import SpeedscopeRenderer
 
@@ -134,7 +137,7 @@ def test_threads_show_every_activity_at_its_time() -> None:
             start_s, end_s = (
                 (at_ns - profile.start_ns) / NS for at_ns in (one.start_ns, one.end_ns)
             )
-            names = [frame.function for frame in merged_stack(one, lines=True)]
+            names = [frame.function for frame in merged_stack(one.stack, one.wait, lines=True)]
             # The same stack may starve something in one part of its time and not in the next.
             if expected and expected[-1][1:] == (start_s, names):
                 start_s = expected.pop()[0]
@@ -151,7 +154,7 @@ def test_common_frames_stay_open_but_not_across_a_gap() -> None:
         1,
         1,
         "t",
-        (
+        activities(
             Activity(NS, 2 * NS, (main,), cpu),
             Activity(2 * NS, 3 * NS, (main, work), cpu),
             Activity(5 * NS, 6 * NS, (main, work), cpu),
@@ -178,8 +181,8 @@ def test_all_threads_have_one_clock_even_beyond_the_profiles_bounds() -> None:
     cpu = Wait(WaitKind.ON_CPU)
     stack = (Frame("main", "/x.py", 1),)
     threads = [
-        ThreadActivity(1, 1, "early", (Activity(0, 2 * NS, stack, cpu),)),
-        ThreadActivity(1, 2, "late", (Activity(2 * NS, 9 * NS, stack, cpu),)),
+        ThreadActivity(1, 1, "early", activities(Activity(0, 2 * NS, stack, cpu))),
+        ThreadActivity(1, 2, "late", activities(Activity(2 * NS, 9 * NS, stack, cpu))),
     ]
     document = written(merge(threads, title="t", start_ns=NS, end_ns=5 * NS))
     for profile in document["profiles"][1:]:

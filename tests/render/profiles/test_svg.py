@@ -11,20 +11,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.examples import profile_examples as examples
+from tests.examples.build import activities
 from waitspy.judge.merge import merge
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import (
-    WEIGHTS,
-    Activity,
-    Profile,
-    ThreadActivity,
-    Wait,
-    WaitKind,
-    Weight,
-    WeightedStack,
-)
+from waitspy.model.judged import WEIGHTS, Profile, Weight, WeightedStack
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_frames import wait_kind
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.profiles import svg
 from waitspy.render.profiles.flame import FlamegraphRenderer, Placed, placed, tree
 from waitspy.render.profiles.svg import SvgRenderer
@@ -338,6 +332,8 @@ def test_times_have_units_a_reader_expects() -> None:
 
 
 def test_one_worker_and_thread_are_counted_in_the_singular() -> None:
-    thread = ThreadActivity(1, 1, "t", (Activity(0, NS, (Frame("f", ""),), Wait(WaitKind.ON_CPU)),))
+    thread = ThreadActivity(
+        1, 1, "t", activities(Activity(0, NS, (Frame("f", ""),), Wait(WaitKind.ON_CPU)))
+    )
     text = head(parsed(merge([thread], title="t", start_ns=0, end_ns=NS)))
     assert "1 s recorded, 1 worker, 1 thread" in text

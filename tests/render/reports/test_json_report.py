@@ -14,9 +14,10 @@ import pytest
 
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, HOSTILE
-from waitspy.model.judged import Analysis, WaitKind
+from waitspy.model.judged import Analysis
 from waitspy.model.kinds import KINDS
 from waitspy.model.recorded import Cost
+from waitspy.model.waits import WaitKind
 from waitspy.render.reports.json_report import JsonRenderer, report_object, schema
 from waitspy.render.reports.report_format import ReportRenderer
 

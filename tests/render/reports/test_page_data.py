@@ -12,17 +12,11 @@ from hypothesis import strategies as st
 
 from tests.examples import build, page_examples, profile_examples
 from tests.examples.page_examples import Unpacked, merged_sums, unpack
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import (
-    Activity,
-    Analysis,
-    PendingSeries,
-    Profile,
-    ThreadActivity,
-    Wait,
-    WaitKind,
-)
+from waitspy.model.judged import Analysis, PendingSeries, Profile
 from waitspy.model.stacks import Stack
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports import page_data
 
 US = 1000
@@ -89,7 +83,7 @@ def test_a_recording_of_days_has_a_coarser_unit() -> None:
             recording=replace(build.info(), end_ns=end_ns),
             findings=(),
         ),
-        (ThreadActivity(1, 1, "main", (activity,)),),
+        (ThreadActivity(1, 1, "main", build.activities(activity)),),
     )
     unpacked = packed(analysis)
     assert unpacked.header["unit_ns"] > US
@@ -178,7 +172,7 @@ def test_joining_keeps_order_bounds_and_sums(
         assert one.end_ns <= other.start_ns
     report = page_examples.server().report
     before, after = (
-        merged_sums(Analysis(report, (ThreadActivity(1, 1, "t", tuple(each)),)))
+        merged_sums(Analysis(report, (ThreadActivity(1, 1, "t", build.activities(*each)),)))
         for each in (activities, joined)
     )
     assert_same_sums(after, before)

@@ -9,9 +9,10 @@ from rich.cells import cell_len
 
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, HOSTILE, LONG, ORACLES_OK, START_S, worker
-from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report, Wait, WaitKind
+from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report
 from waitspy.model.recorded import Cost, Loss
 from waitspy.model.stacks import Frame
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import words
 from waitspy.render.reports.report_format import (
     ReportRenderer,

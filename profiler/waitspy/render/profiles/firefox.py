@@ -16,7 +16,8 @@ from itertools import pairwise
 from typing import IO, Any, ClassVar
 
 from waitspy import __version__
-from waitspy.model.judged import Activity, Profile, ThreadActivity, Weight
+from waitspy.model.activities import Activity, ThreadActivity
+from waitspy.model.judged import Profile, Weight
 from waitspy.model.processes import Worker
 from waitspy.model.wait_frames import merged_stack
 from waitspy.render import escape
@@ -222,7 +223,9 @@ class _Document:
         activity = Activity(
             one.start_ns, one.end_ns, finding.stack, finding.wait, starved_ns=0 if latent else 1
         )
-        stack = self._tables.stack(merged_stack(activity, lines=True), category(activity))
+        stack = self._tables.stack(
+            merged_stack(activity.stack, activity.wait, lines=True), category(activity)
+        )
         return {"cause": {"tid": one.episode.tid, "time": self._ms(one.start_ns), "stack": stack}}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from waitspy.model.judged import Activity, WaitKind
+from waitspy.model.activities import Activity
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import wait_kind
+from waitspy.model.waits import WaitKind
 from waitspy.render import escape
 
 CATEGORIES = (

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import IO, ClassVar
 
-from waitspy.model.judged import PendingSeries, Profile, ThreadActivity, Weight
+from waitspy.model.activities import ThreadActivity
+from waitspy.model.judged import PendingSeries, Profile, Weight
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import wait_kind

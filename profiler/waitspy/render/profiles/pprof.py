@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import IO, ClassVar
 
 from waitspy import __version__
-from waitspy.model.judged import WEIGHTS, Profile, ThreadActivity, WaitKind, Weight
+from waitspy.model.activities import ThreadActivity
+from waitspy.model.judged import WEIGHTS, Profile, Weight
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import stack_key
+from waitspy.model.waits import WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles import tracks
 from waitspy.render.profiles.protobuf import integer, message, packed, text

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
 from waitspy import __version__
+from waitspy.model.activities import ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Profile, ThreadActivity, Weight
+from waitspy.model.judged import Profile, Weight
 from waitspy.model.stacks import Frame, Stack
 from waitspy.render import escape
 from waitspy.render.profiles import tracks

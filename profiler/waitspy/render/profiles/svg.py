@@ -13,9 +13,10 @@ from importlib import resources
 from typing import IO, ClassVar
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import WEIGHTS, Profile, WaitKind, Weight
+from waitspy.model.judged import WEIGHTS, Profile, Weight
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_frames import wait_kind
+from waitspy.model.waits import WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles.flame import ROOT, Node, Placed, Weights, placed, tree
 from waitspy.render.profiles.flame_looks import (

@@ -6,16 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import (
-    Activity,
-    Episode,
-    Finding,
-    PendingKind,
-    PendingSeries,
-    Profile,
-    ThreadActivity,
-)
+from waitspy.model.judged import Episode, Finding, PendingKind, PendingSeries, Profile
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import merged_stack
@@ -58,7 +51,12 @@ def steps(thread: ThreadActivity) -> Iterator[Step]:
     for activity in thread.activities:
         start_ns = activity.start_ns if until_ns is None else max(activity.start_ns, until_ns)
         if activity.end_ns > start_ns:
-            yield Step(start_ns, activity.end_ns, merged_stack(activity, lines=True), activity)
+            yield Step(
+                start_ns,
+                activity.end_ns,
+                merged_stack(activity.stack, activity.wait, lines=True),
+                activity,
+            )
             until_ns = activity.end_ns
 
 

@@ -21,19 +21,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from waitspy.model import code_origin
-from waitspy.model.judged import (
-    Activity,
-    Analysis,
-    Finding,
-    PendingKind,
-    PendingSeries,
-    ThreadActivity,
-    Wait,
-    WaitKind,
-)
+from waitspy.model.activities import Activity, ThreadActivity
+from waitspy.model.judged import Analysis, Finding, PendingKind, PendingSeries
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import wait_frame
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles.flame_looks import MUCH, SOME, shade
 

@@ -1,0 +1,134 @@
+"""What threads did, in columns: stacks and waits over time, with what they cost others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from waitspy.model.columns import Int64s, Mask, int64s
+from waitspy.model.stacks import Stack, StackTable
+from waitspy.model.waits import Wait, WaitTable
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a thread did in an interval, and what that cost others.
+
+    ``starved_ns`` is the part of the interval during which it starved something,
+    ``victim_ns`` the same multiplied by how many items waited.
+    """
+
+    start_ns: int
+    end_ns: int
+    stack: Stack
+    wait: Wait
+    starved_ns: int = 0
+    victim_ns: int = 0
+
+
+class Activities(Sequence[Activity]):
+    """The activities of one thread in time order, without overlap; each row is an Activity.
+
+    ``stack`` and ``wait`` are numbers of the two tables.
+    """
+
+    __slots__ = (
+        "end_ns", "stack", "stacks", "start_ns", "starved_ns", "victim_ns", "wait", "waits",
+    )  # fmt: skip
+
+    def __init__(self, columns: Sequence[Int64s], stacks: StackTable, waits: WaitTable) -> None:
+        self.start_ns, self.end_ns, self.stack, self.wait, *weights = columns
+        self.starved_ns, self.victim_ns = weights
+        self.stacks, self.waits = stacks, waits
+
+    @classmethod
+    def of(cls, rows: Iterable[Activity], stacks: StackTable, waits: WaitTable) -> Activities:
+        """The columns of those rows."""
+        kept = list(rows)
+        columns = (
+            int64s(a.start_ns for a in kept),
+            int64s(a.end_ns for a in kept),
+            int64s(stacks.number(a.stack) for a in kept),
+            int64s(waits.number(a.wait) for a in kept),
+            int64s(a.starved_ns for a in kept),
+            int64s(a.victim_ns for a in kept),
+        )
+        return cls(columns, stacks, waits)
+
+    @property
+    def columns(self) -> tuple[Int64s, ...]:
+        """All columns, in the order in which they are given."""
+        return (
+            self.start_ns, self.end_ns, self.stack, self.wait, self.starved_ns, self.victim_ns,
+        )  # fmt: skip
+
+    @property
+    def length_ns(self) -> Int64s:
+        """How long each of them lasted."""
+        return self.end_ns - self.start_ns
+
+    def kinds(self) -> tuple[Int64s, Int64s, Int64s]:
+        """The distinct pairs of a stack and a wait, and which pair each activity is."""
+        key, back = np.unique(self.stack * len(self.waits) + self.wait, return_inverse=True)
+        many = max(1, len(self.waits))
+        return key // many, key % many, back
+
+    def of_kind(self, holds: Callable[[Stack, Wait], bool]) -> Mask:
+        """Which of them have a stack and a wait of which that holds; each pair is asked once."""
+        stacks, waits, kind = self.kinds()
+        answers = [
+            holds(self.stacks[stack], self.waits[wait])
+            for stack, wait in zip(stacks.tolist(), waits.tolist(), strict=True)
+        ]
+        return np.array(answers, np.bool_)[kind]
+
+    def overlapping(self, start_ns: int, end_ns: int) -> slice:
+        """Which of them share time with a span."""
+        first = np.searchsorted(self.end_ns, start_ns, "right")
+        return slice(int(first), int(np.searchsorted(self.start_ns, end_ns, "left")))
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+    @overload
+    def __getitem__(self, at: int) -> Activity: ...
+    @overload
+    def __getitem__(self, at: slice) -> Activities: ...
+    def __getitem__(self, at: int | slice) -> Activity | Activities:
+        if isinstance(at, slice):
+            return Activities([c[at] for c in self.columns], self.stacks, self.waits)
+        return self._row(*(int(column[at]) for column in self.columns))
+
+    def __iter__(self) -> Iterator[Activity]:
+        for row in zip(*(column.tolist() for column in self.columns), strict=True):
+            yield self._row(*row)
+
+    def _row(
+        self, start_ns: int, end_ns: int, stack: int, wait: int, starved_ns: int, victim_ns: int
+    ) -> Activity:
+        stack_, wait_ = self.stacks[stack], self.waits[wait]
+        return Activity(start_ns, end_ns, stack_, wait_, starved_ns, victim_ns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as lists, they are no keys
+
+    def __repr__(self) -> str:
+        return f"Activities({list(self)!r})"
+
+
+NO_ACTIVITIES = Activities.of((), StackTable(), WaitTable())
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadActivity:
+    """One thread's activities in time order, without overlap; gaps mean that nothing is known."""
+
+    pid: int
+    tid: int
+    name: str
+    activities: Activities

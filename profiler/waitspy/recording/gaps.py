@@ -1,0 +1,122 @@
+"""Times at which nobody looked: settled once on loading, so that no judge can forget them.
+
+Rows are changes only, so a row would seem to hold all through a gap. Where a thread may have run
+meanwhile, it gets a row that says that it was not looked at, and so do the loops that it may have
+served and the pools that it may have emptied. A thread whose time on the CPU is the same before and
+after did not run: what was known of it holds on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from waitspy.model.columns import UNKNOWN
+from waitspy.model.loops import LoopEvent
+from waitspy.model.pools import PoolEvent
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.threads import NOT_LOOKED, KernelStates
+
+Gap = tuple[int, int]
+
+
+def settle(worker: WorkerRecord, gaps: Sequence[Gap]) -> WorkerRecord:
+    """The worker with rows for what is not known of it in these gaps (sorted)."""
+    stop_ns = worker.gone_ns
+    mine = tuple(
+        (start_ns, end_ns)
+        for start_ns, end_ns in gaps
+        if end_ns > worker.attached_ns and (stop_ns is None or start_ns < stop_ns)
+    )
+    if not mine:
+        return worker
+    ran: dict[Gap, set[int]] = {gap: set() for gap in mine}
+    states = {tid: _threads(tid, own, ran) for tid, own in worker.states.items()}
+    return replace(
+        worker,
+        states=states,
+        loops=tuple(_loops(worker.loops, ran, states)),
+        pools=tuple(_pools(worker.pools, ran, states)),
+        gaps=mine,
+    )
+
+
+def _threads(tid: int, states: KernelStates, ran: Mapping[Gap, set[int]]) -> KernelStates:
+    """The states with a row at every gap in which the thread may have run, noted in ``ran``."""
+    edges = np.array(list(ran), np.int64)
+    before = np.searchsorted(states.at_ns, edges[:, 0], "right") - 1
+    after = np.searchsorted(states.at_ns, edges[:, 1], "right") - 1
+    ran_ns = states.ran_ns
+    stood = (ran_ns[after] == ran_ns[before]) & (ran_ns[before] != UNKNOWN)
+    unseen = np.flatnonzero((before >= 0) & (after != before) & ~stood)
+    for n in unseen.tolist():
+        ran[int(edges[n, 0]), int(edges[n, 1])].add(tid)
+    rows = len(unseen)
+    added = (edges[unseen, 0], [ord(NOT_LOOKED)] * rows, *([[UNKNOWN] * rows] * 4))
+    return KernelStates(
+        *(
+            np.insert(column, before[unseen] + 1, values)
+            for column, values in zip(states.columns, added, strict=True)
+        )
+    )
+
+
+def _loops(
+    events: Sequence[LoopEvent], ran: Mapping[Gap, set[int]], states: Mapping[int, KernelStates]
+) -> Iterable[LoopEvent]:
+    """The events with one at every gap in which the loop's thread may have run."""
+    owners: dict[int, int | None] = {}
+    left = list(ran)
+    for event in events:
+        while left and left[0][0] < event.at_ns:
+            yield from _unseen_loops(left.pop(0), owners, ran, states)
+        if event.facts is not None:
+            owners[event.loop] = event.facts.owner_tid
+        yield event
+    for gap in left:
+        yield from _unseen_loops(gap, owners, ran, states)
+
+
+def _unseen_loops(
+    gap: Gap,
+    owners: Mapping[int, int | None],
+    ran: Mapping[Gap, set[int]],
+    states: Mapping[int, KernelStates],
+) -> Iterable[LoopEvent]:
+    for loop, owner in owners.items():
+        if owner is None or owner not in states or owner in ran[gap]:
+            yield LoopEvent(gap[0], loop, unseen=True)
+
+
+def _pools(
+    events: Sequence[PoolEvent], ran: Mapping[Gap, set[int]], states: Mapping[int, KernelStates]
+) -> Iterable[PoolEvent]:
+    """The events with one at every gap in which anything may have been put in or taken.
+
+    The queue's length after a gap is told anew, as it may be the same as before.
+    """
+    queues: dict[int, PoolEvent] = {}
+    edges = [edge for gap in ran if ran[gap] or not states for edge in gap]
+    inside = False
+
+    def cross(at_ns: int) -> Iterable[PoolEvent]:
+        for pool, last in queues.items():
+            if inside:
+                yield PoolEvent(at_ns, pool, unseen=True)
+            elif last.at_ns < at_ns:
+                yield PoolEvent(at_ns, pool, queue=last.queue)
+
+    for event in events:
+        while edges and edges[0] < event.at_ns:
+            inside = not inside
+            yield from cross(edges.pop(0))
+        if event.queue is not None:
+            queues[event.pool] = event
+        elif event.gone:
+            queues.pop(event.pool, None)
+        yield event
+    for edge_ns in edges:
+        inside = not inside
+        yield from cross(edge_ns)

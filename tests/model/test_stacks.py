@@ -1,0 +1,59 @@
+"""The table of stacks: numbers that are pushed and popped as the stacks themselves would be."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waitspy.model.stacks import Frame, Stack, StackTable
+
+FRAMES = st.builds(
+    Frame, st.sampled_from("fg"), st.sampled_from(["/a.py", "/b.py"]), st.none() | st.integers(1, 2)
+)
+STACKS = st.lists(FRAMES, max_size=5).map(tuple)
+
+
+def test_an_empty_table_holds_the_empty_stack_only() -> None:
+    table = StackTable()
+    assert len(table) == 1
+    assert table[0] == ()
+    assert table.number(()) == 0
+
+
+@given(st.lists(STACKS, max_size=12))
+def test_equal_stacks_have_one_number_and_others_another(stacks: list[Stack]) -> None:
+    table = StackTable()
+    numbers = [table.number(stack) for stack in stacks]
+    assert [table[number] for number in numbers] == stacks
+    assert len(set(numbers)) == len(set(stacks))
+    assert [table.number(stack) for stack in stacks] == numbers
+    prefixes = {stack[:length] for stack in stacks for length in range(len(stack) + 1)} | {()}
+    assert len(table) == len(prefixes)
+
+
+@given(st.lists(st.none() | FRAMES, max_size=40))
+def test_pushes_and_pops_lead_to_the_same_stack_as_on_a_tuple(steps: list[Frame | None]) -> None:
+    table = StackTable()
+    number = 0
+    expected: Stack = ()
+    for frame in steps:
+        if frame is not None:
+            number, expected = table.push(number, table.frame(frame)), (*expected, frame)
+        elif expected:
+            number, expected = table.pop(number), expected[:-1]
+        assert table[number] == expected
+        assert table.number(expected) == number
+
+
+@given(st.lists(FRAMES, max_size=12))
+def test_each_distinct_frame_has_one_number(frames: list[Frame]) -> None:
+    table = StackTable()
+    numbers = [table.frame(frame) for frame in frames]
+    assert [table.frames[number] for number in numbers] == frames
+    assert list(table.frames) == list(dict.fromkeys(frames))
+
+
+def test_a_stack_is_the_same_object_every_time() -> None:
+    table = StackTable()
+    number = table.number((Frame("f", "/a.py", 1), Frame("g", "/a.py", 2)))
+    assert table[number] is table[number]
