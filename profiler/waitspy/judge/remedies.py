@@ -49,7 +49,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Remedy:
     """Fits when every given part does; ``code`` is searched in each piece of the case's code."""
 
     text: str
@@ -80,8 +80,8 @@ def _row(
     pool: PoolKind | None = None,
     deadlock: bool = False,
     library: str | None = None,
-) -> Row:
-    return Row(
+) -> Remedy:
+    return Remedy(
         text,
         frozenset(kinds),
         frozenset(WaitKind(w) for w in waits.split()),
@@ -94,7 +94,7 @@ def _row(
 
 _TO_THREAD = "await asyncio.to_thread(…)"
 
-ROWS: tuple[Row, ...] = (
+ROWS: tuple[Remedy, ...] = (
     _row("no monkey-patching covers files: move the call to gevent's thread pool "
          "(gevent.get_hub().threadpool.apply)", BLOCKED_LOOP, waits="file", library="gevent"),
     _row("monkey-patch before anything else is imported (gevent.monkey.patch_all), or move the "
