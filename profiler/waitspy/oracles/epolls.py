@@ -90,7 +90,6 @@ class EpollOracle:
             yield from self._rescan(watched, process, now_ns, unknown)
             process.unseen = False
         ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
-        watched.due = False
         for epfd, epoll in process.epolls.items():
             is_ready = epoll.duplicate in ready
             if is_ready != (epoll.ready_since_ns is not None):
