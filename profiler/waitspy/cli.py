@@ -32,6 +32,7 @@ from waitspy.judge import analysis
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.judged import WEIGHTS, Report, Weight
+from waitspy.oracles.pace import LEAST_MIN_STALL_S
 from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
 from waitspy.render import FLAMEGRAPHS, REPORTS, escape
@@ -120,7 +121,7 @@ def workers(target: str) -> None:
 @click.option("-o", "--output", metavar="DIR", help="The recording [default: waitspy-TARGET-TIME].")
 @click.option(
     "--min-stall",
-    type=arguments.Number(0.02, 60),
+    type=arguments.Number(LEAST_MIN_STALL_S, 60),
     default=0.1,
     metavar="SECONDS",
     show_default=True,

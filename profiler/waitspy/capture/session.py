@@ -103,7 +103,7 @@ class Capture:
         self._tree = tree
         self._command = command
         self._progress = progress
-        self._oracles = make_oracles()
+        self._oracles = make_oracles(options.min_stall_s)
         self._attached: dict[tuple[int, int], Attachment] = {}
         self._everyone: list[Attachment] = []
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
