@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,9 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
-
+from waitspy.kernel import calls
 
 _NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
 
@@ -23,8 +20,8 @@ def _before_exec() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     # The capture blocks signals to take them one by one; children must not inherit that.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)  # py-spy then detaches and writes
+    with contextlib.suppress(OSError):
+        calls.end_with_parent(signal.SIGINT)  # py-spy then detaches and writes
 
 
 def cpu_clock(pid: int) -> int:

@@ -10,7 +10,6 @@ touching the target, and the answer is explained from facts by a pure function.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from waitspy.kernel import procfs
+from waitspy.kernel import calls, procfs
 
 Probe = Literal["allowed", "denied", "blocked", "files", "unknown"]
 """What the kernel answered. ``blocked``: the ptrace rules allow it, but the system call that
@@ -236,11 +235,11 @@ def probe(pid: int) -> Probe:
     """Asks the kernel for the right to look into the process, without touching it.
 
     Two questions under the same rule: reading /proc/PID/syscall, and process_vm_readv of an
-    address that is never mapped, which fails with EFAULT only after access was granted. What is
+    address that is never mapped, which is told only after access was granted. What is
     no longer there, or has no memory, is ``unknown``.
     """
     rules = _answer(lambda: procfs.read(pid, "syscall"))
-    memory = _answer(lambda: _read_nothing(pid))
+    memory = _answer(lambda: calls.process_vm_readv(pid, [1], 1, bytearray(1)))
     if memory == "allowed":
         return "files" if rules == "denied" else "allowed"
     if memory == "denied":
@@ -258,34 +257,6 @@ def _answer(ask: Callable[[], object]) -> Probe:
     except OSError as error:
         return "denied" if error.errno == errno.ENOSYS else "unknown"
     return "allowed"
-
-
-class _Span(ctypes.Structure):
-    """struct iovec."""
-
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
-
-
-def _read_nothing(pid: int) -> None:
-    """Asks for one byte at address 1; returns when the kernel would have given it.
-
-    Raises the OSError of the system call otherwise.
-    """
-    buffer = ctypes.create_string_buffer(1)
-    here = _Span(ctypes.addressof(buffer), 1)
-    there = _Span(1, 1)
-    libc = ctypes.CDLL(None, use_errno=True)
-    got = libc.process_vm_readv(
-        ctypes.c_int(pid),
-        ctypes.byref(here),
-        ctypes.c_ulong(1),
-        ctypes.byref(there),
-        ctypes.c_ulong(1),
-        ctypes.c_ulong(0),
-    )
-    code = ctypes.get_errno()
-    if got < 0 and code != errno.EFAULT:
-        raise OSError(code, os.strerror(code))
 
 
 def _same_user_namespace(pid: int) -> bool | None:
