@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -28,9 +27,6 @@ INITIAL_PID_NAMESPACE = 0xEFFF_FFFC
 """PROC_PID_INIT_INO of include/uapi/linux/nsfs.h: its inode on the host itself."""
 
 YAMA = f"{procfs.PROC}/sys/kernel/yama/ptrace_scope"
-
-NO_ORACLES = "what is due and not served can be read on Linux only; stacks alone name no victim"
-"""What to say of every oracle on another system."""
 
 DOCKER = "docker run --cap-add SYS_PTRACE (from a second container also --pid=container:NAME)"
 KUBERNETES = (
@@ -49,7 +45,6 @@ class Facts:
     ``yama`` is ptrace_scope, None without Yama. ``contained``: waitspy runs in a container.
     """
 
-    platform: str
     uid: int
     can_ptrace: bool
     target_uids: tuple[int, ...]
@@ -82,8 +77,6 @@ def grant(*, contained: bool) -> str:
 
 def decide(facts: Facts) -> Access:
     """The verdict; the kernel's own answer to the probe counts, the other facts explain it."""
-    if facts.platform != "linux":
-        return _elsewhere(facts)
     if facts.probe == "blocked":
         return Access(
             ok=False,
@@ -104,20 +97,6 @@ def decide(facts: Facts) -> Access:
     if facts.probe != "denied" and not sibling_refused:
         return Access(ok=True)
     return _explain(facts)
-
-
-def _elsewhere(facts: Facts) -> Access:
-    if facts.platform != "darwin":
-        return Access(
-            ok=False,
-            why=f"waitspy does not know how to look into processes on {facts.platform}",
-            remedy="run it on Linux, beside the server",
-        )
-    if facts.uid == 0:
-        return Access(ok=True)
-    return Access(
-        ok=False, why="macOS lets only root look into processes", remedy="run waitspy with sudo"
-    )
 
 
 def _explain(facts: Facts) -> Access:
@@ -189,13 +168,8 @@ def may_attach(pid: int) -> Access:
 
 def read_facts(pid: int) -> Facts:
     """The facts about access to that process. Raises ProcessLookupError when it is gone."""
-    if sys.platform != "linux":
-        return Facts(
-            sys.platform, os.geteuid(), False, (), None, None, False, None, False, "unknown"
-        )
     status = procfs.read_status(pid)
     return Facts(
-        platform=sys.platform,
         uid=os.geteuid(),
         can_ptrace=procfs.read_status(os.getpid()).has_capability(procfs.CAP_SYS_PTRACE),
         target_uids=status.uids,
