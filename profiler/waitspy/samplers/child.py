@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
+import psutil
+
 from waitspy.kernel import calls
 
 _NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
@@ -85,7 +87,6 @@ class Child:
         if self._process.returncode is not None:
             return 0
         try:
-            with open(f"/proc/{self.pid}/statm", "rb") as f:
-                return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError, ValueError):
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
             return 0
