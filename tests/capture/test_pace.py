@@ -129,6 +129,13 @@ def test_looks_keep_their_beat_and_those_missed_are_left_out() -> None:
     assert [one.next_ns(now_ms * MS) // MS for now_ms in (2, 13, 57, 60)] == [10, 20, 57, 67]
 
 
+def test_looks_that_came_early_put_off_none() -> None:
+    """A signal ends the sleep: its look comes between two others."""
+    one = pace()
+    one.next_ns(0)
+    assert [one.next_ns(now_ms * MS) // MS for now_ms in (11, 12, 13, 14)] == [20, 22, 23, 24]
+
+
 def rounds(one: Round, now_ms: range) -> list[int]:
     return [now for now in now_ms if one.due(now * MS)]
 

@@ -47,8 +47,11 @@ class Pace:
         return now_ns - since_ns
 
     def next_ns(self, now_ns: int) -> int:
-        """When the next look is due, now that this one is done; those missed are left out."""
-        self._next_ns = max(self._next_ns + self.tick_ns, now_ns)
+        """When the next look is due, now that this one is done; those missed are left out.
+
+        A look that came early, because a signal did, puts none off.
+        """
+        self._next_ns = min(max(self._next_ns + self.tick_ns, now_ns), now_ns + self.tick_ns)
         return self._next_ns
 
     def leave_out(self, cpu_ns: int) -> None:
