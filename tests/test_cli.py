@@ -88,6 +88,7 @@ def recording(tmp_path: Path) -> Path:
         ("record", "1", "-r", "nan"),
         ("record", "1", "-r", "1e9"),
         ("record", "1", "--min-stall", "0"),
+        ("record", "1", "--min-stall", "0.049"),
         ("record", "1", "--min-stall", "nan"),
         ("record", "1", "--fail-on", "slow"),
         ("record", "1", "--fail-on", "any:soon"),

@@ -98,6 +98,11 @@ def test_only_the_commands_see_both_halves() -> None:
             assert not [i for i in imports(path) if below(i, *PURE)], name
 
 
+def test_ctypes_is_in_one_place() -> None:
+    users = {n for n, p in MODULES.items() if below(n, "waitspy") and "ctypes" in imports(p)}
+    assert users == {"waitspy.kernel.calls"}
+
+
 def test_only_the_commands_print_and_exit() -> None:
     for name, path in MODULES.items():
         if below(name, *COMMANDS) or not below(name, "waitspy"):

@@ -1,13 +1,19 @@
-"""Runs the command line: ``python -m waitspy``, and the ``waitspy`` program."""
+"""Runs the command line: ``python -m waitspy``, and the ``waitspy`` program; on Linux only."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 
 
 def main() -> None:
     """Ends quietly with 130 when interrupted before the command line has been imported."""
+    if sys.platform != "linux":  # nothing else asks: what follows cannot even be imported there
+        sys.exit(
+            f"waitspy: it looks into processes by /proc, which {sys.platform} does not have\n"
+            "  try: run it on Linux, beside the server"
+        )
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     from waitspy.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)

@@ -32,6 +32,7 @@ from waitspy.judge import analysis
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.judged import WEIGHTS, Report, Weight
+from waitspy.oracles.pace import LEAST_MIN_STALL_S
 from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
 from waitspy.render import FLAMEGRAPHS, REPORTS, escape
@@ -39,7 +40,7 @@ from waitspy.render.profiles import speedscope_page
 from waitspy.samplers.pyspy_binary import find_pyspy
 from waitspy.target import discover
 from waitspy.target import doctor as doctor_checks
-from waitspy.target.discover import Tree
+from waitspy.target.tree import Tree
 from waitspy_scenarios import SCENARIOS
 
 _FAIL_ON_MET = 3
@@ -120,7 +121,7 @@ def workers(target: str) -> None:
 @click.option("-o", "--output", metavar="DIR", help="The recording [default: waitspy-TARGET-TIME].")
 @click.option(
     "--min-stall",
-    type=arguments.Number(0.02, 60),
+    type=arguments.Number(LEAST_MIN_STALL_S, 60),
     default=0.1,
     metavar="SECONDS",
     show_default=True,

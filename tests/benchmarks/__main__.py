@@ -10,11 +10,13 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.live.running import record, target
 from tests.pythons import found
 from waitspy.remote.reader import Reader
+from waitspy.remote.values import LoopSnapshot
 
 _SECONDS = 10.0
 _SHAPES = ((1, 1), (1, 10), (1, 50), (8, 1), (8, 4), (32, 2))
@@ -51,20 +53,30 @@ def idle_servers() -> None:
 
 
 def looks() -> None:
-    """What one look at a blocked loop costs, by the number of its tasks."""
-    print(f"{'python':>10}" + "".join(f"{tasks:>9} tasks" for tasks in _CROWDS))
+    """What one look at a blocked loop costs, by the number of its tasks; with a late timer, too."""
+    print(f"{'python':>10} {'timers':>7}" + "".join(f"{tasks:>9} tasks" for tasks in _CROWDS))
     for version, python in found().items():
-        costs_ms = [_look_ms(python, tasks) for tasks in _CROWDS]
-        print(f"{version:>10}" + "".join(f"{cost_ms:12.1f} ms" for cost_ms in costs_ms))
+        for late in (False, True):
+            costs_ms = [_look_ms(python, tasks, late=late) for tasks in _CROWDS]
+            costs = "".join(f"{cost_ms:12.1f} ms" for cost_ms in costs_ms)
+            print(f"{version:>10} {'late' if late else 'none':>7}{costs}")
 
 
-def _look_ms(python: str, tasks: int) -> float:
-    with target([python, Path(__file__).with_name("crowd.py"), tasks]) as crowd:
+def _look_ms(python: str, tasks: int, *, late: bool) -> float:
+    crowd_py = Path(__file__).with_name("crowd.py")
+    with target([python, crowd_py, tasks, "late" if late else "none"]) as crowd:
         reader = Reader(crowd.pid)
         (loop,) = reader.loops()
+        assert loop.pending == tasks + 1 + late
+        if late:
+            time.sleep(0.1)  # now it is
         taken = [reader.gated_snapshot(loop) for _ in range(_LOOKS)]
-        assert all(one is not None and one.pending == tasks + 1 for one in taken)
+        assert all(one is not None and _overdue(one) == late for one in taken)
     return statistics.median(one.cost_s * 1000 for one in taken if one is not None)
+
+
+def _overdue(look: LoopSnapshot) -> int:
+    return look.timers.overdue if look.timers else 0
 
 
 main()

@@ -1,4 +1,7 @@
-"""A loop with many tasks that is blocked for ever: argv TASKS. For measuring what a look at it costs."""
+"""A loop with many tasks that is blocked for ever: argv TASKS LATE. For measuring what a look at it costs.
+
+With LATE, one more task sleeps, and should have gone on long ago.
+"""
 
 import asyncio
 import json
@@ -13,9 +16,11 @@ async def wait_for(event: asyncio.Event) -> None:
 async def main() -> None:
     event = asyncio.Event()
     tasks = [asyncio.create_task(wait_for(event)) for _ in range(int(sys.argv[1]))]
+    if sys.argv[2] == "late":
+        tasks.append(asyncio.create_task(asyncio.sleep(0.15)))
     await asyncio.sleep(0.1)
     print(json.dumps({"tasks": len(tasks)}), flush=True)
-    threading.Event().wait()
+    threading.Event().wait()  # for ever
 
 
 asyncio.run(main())

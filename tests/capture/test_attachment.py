@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from tests.golden import record
 from waitspy.capture.attachment import Attachment
 from waitspy.judge import analysis
+from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame
 from waitspy.oracles import Watched
@@ -133,6 +135,53 @@ def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
     assert json.loads(line) == [2, {"4711": [["main", "/app/a.py", 1]]}, 4711]
 
 
+class _Broken(_Counting):
+    """An oracle that fails while it starts."""
+
+    def attach(self, watched: Watched) -> str:
+        raise KeyError("odd")
+
+    def detach(self, watched: Watched) -> None:
+        super().detach(watched)
+        raise ValueError("half started")
+
+
+def test_an_oracle_that_fails_to_start_ends_alone_and_says_so(tmp_path: Path) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    pid = os.getpid()
+    good, bad = _Counting("good", -1), _Broken("bad", -1)
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Idle(), (bad, good), writer, 0)
+    for now_ns in (NS, 2 * NS):
+        one.tick(now_ns)
+    one.detach(3 * NS, "exited")
+    writer.close()
+    assert one.row["oracles"] == {"bad": "it failed (KeyError: 'odd')", "good": "ok"}
+    assert "known_ns" not in one.row  # it never told anything that now would be missing
+    (loss,) = one.losses
+    assert "oracle bad" in loss.what
+    assert (bad.detached, good.detached) == (1, 1)
+    assert not (tmp_path / "rec" / "oracles" / "bad").exists()
+    kept = (tmp_path / "rec" / "oracles" / "good" / f"{pid}.jsonl").read_text().splitlines()
+    assert len(kept) == 1 + 2 + 1
+
+
+def test_a_full_disk_leaves_no_oracle_attached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    monkeypatch.setattr(writer, "start_stream", full)
+    oracle = _Counting("good", -1)
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    with pytest.raises(OSError, match="No space"):
+        Attachment(worker, _Idle(), (oracle,), writer, 0)
+    writer.close()
+    assert oracle.detached == 1
+
+
 def test_nothing_is_claimed_of_a_worker_once_an_oracle_has_failed(tmp_path: Path) -> None:
     folder = tmp_path / "parked"
     folder.mkdir()
@@ -239,7 +288,8 @@ class _Scripted:
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
-        self.was_due.append(watched.due)
+        assert not watched.due
+        self.was_due.append(watched.was_due)
         watched.due, futex = next(self._ticks)
         watched.onset = watched.due and not self._began
         self._began = watched.due

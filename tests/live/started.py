@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 
-from waitspy.kernel import procfs
+import psutil
 
 ENDS_WITHIN_S = 20
 
@@ -37,17 +36,18 @@ def started(
     try:
         yield process, wait_for(process, ready, times)
     finally:
-        below = procfs.stats(procfs.descendants(process.pid))
+        below: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+            below = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         try:
             process.wait(ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pid, stat in procfs.stats(below).items():
-            if stat.start_ticks == below[pid].start_ticks:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for one in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):

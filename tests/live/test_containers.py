@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import pythons
@@ -46,7 +47,8 @@ def contained(python: str, root: Path) -> Iterator[tuple[Target, int, Mapping[st
     inside = [f"/opt/python/bin/{program.name}", "/srv/crew.py"]
     with target([*UNSHARE, "sh", CONTAINED, root, system, prefix, TARGETS, *inside]) as crew:
         (lead,) = procfs.children(crew.pid)
-        outer = {procfs.read_status(pid).pids[-1]: pid for pid in procfs.descendants(lead)}
+        below = [process.pid for process in psutil.Process(lead).children(recursive=True)]
+        outer = {procfs.read_status(pid).pids[-1]: pid for pid in below}
         yield crew, lead, {name: outer[ready["pid"]] for name, ready in crew.ready.items()}
 
 

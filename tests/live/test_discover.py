@@ -21,10 +21,7 @@ from waitspy.model.processes import Worker
 from waitspy.target import discover, interpreter, ports
 from waitspy.target.tree import NOT_PYTHON, Tree
 
-pytestmark = [
-    pytest.mark.ptrace,
-    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
-]
+pytestmark = pytest.mark.ptrace
 
 WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 TELLS = """

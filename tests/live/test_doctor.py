@@ -14,10 +14,7 @@ from tests.live.started import started
 from waitspy.kernel import procfs
 from waitspy.target import doctor, interpreter
 
-pytestmark = [
-    pytest.mark.ptrace,
-    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
-]
+pytestmark = pytest.mark.ptrace
 
 LOOP = """
 import asyncio, sys

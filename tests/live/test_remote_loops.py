@@ -63,11 +63,7 @@ def test_blocked_loop(python: Python, more: tuple[str, ...]) -> None:
         assert loop.pending == truth["pending"]
         assert [loop.epfd] == truth["epfd"]
         snapshot = sure_snapshot(reader, loop)
-        assert (snapshot.pending, snapshot.runnable, snapshot.ready) == (
-            truth["pending"],
-            truth["runnable"],
-            truth["ready"],
-        )
+        assert snapshot.ready == truth["ready"]
         assert snapshot.service == reader.service(loop)
         assert snapshot.running_tid == truth["tid"]
         check_timers(snapshot, truth)
@@ -93,20 +89,15 @@ def check_timers(snapshot: LoopSnapshot, truth: dict[str, Any]) -> None:
 
 
 def check_names(snapshot: LoopSnapshot, truth: dict[str, Any]) -> None:
-    current = snapshot.current
-    assert current is not None
-    assert (current.coroutine, current.name) == ("blocked", "Task-1")
-    assert {task.name for task in snapshot.first_runnable} == set(truth["names"])
-    woken = [task for task in snapshot.first_runnable if task.coroutine == "waiter"]
+    steps = [callback.task for callback in snapshot.first if callback.task]
+    assert {task.name for task in steps} == set(truth["names"])
+    woken = [task for task in steps if task.coroutine == "waiter"]
     assert len(woken) == 3
     for task in woken:
         assert [frame.function for frame in task.stack[:2]] == ["waiter", "inner"]
         assert task.stack[1].line == truth["inner_line"]
         assert task.stack[1].file.endswith("remote_loops.py")
-    unstarted = [task for task in snapshot.first_runnable if task.coroutine == "fresh"]
-    assert len(unstarted) == 2
-    steps = [callback for callback in snapshot.first if callback.task]
-    assert {step.task.name for step in steps if step.task} == set(truth["names"])
+    assert len([task for task in steps if task.coroutine == "fresh"]) == 2
     method = [callback for callback in snapshot.first if not callback.task]
     assert [callback.name.rpartition(".")[2] for callback in method] == ["method"]
     assert str(method[0].where).endswith(f"remote_loops.py:{truth['owner_line']}")
@@ -142,15 +133,11 @@ def test_parked_loop(python: Python, more: tuple[str, ...]) -> None:
         assert (loop.running, loop.running_tid, loop.closed) == (False, None, False)
         assert loop.owner_tid == truth["tid"]
         assert loop.owner_how == ("task-list" if python.pair >= (3, 14) else "frames")
+        assert loop.pending == truth["pending"]
         snapshot = sure_snapshot(reader, loop)
-        assert (snapshot.pending, snapshot.runnable, snapshot.ready) == (
-            truth["pending"],
-            truth["runnable"],
-            truth["ready"],
-        )
+        assert snapshot.ready == truth["ready"]
         assert snapshot.timers is not None
         assert snapshot.timers.overdue == truth["overdue"]
-        assert snapshot.current is None
         assert snapshot.running_tid is None
 
 
@@ -196,6 +183,7 @@ def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
         truth = process.truth
         reader = Reader(process.pid)
         loop = next(loop for loop in reader.loops() if loop.running_tid == truth["tid"])
+        assert loop.pending == truth["all"]  # all_tasks() of it, told by its own thread
         delivered = 0
         # How many are delivered depends on how busy the machine is; all that are must be right.
         for _ in range(300):
@@ -206,12 +194,7 @@ def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
                 continue
             delivered += 1
             assert snapshot.timers is not None
-            # all_tasks() of the blocked loop, told by its own thread
-            assert (snapshot.pending, snapshot.runnable, snapshot.ready) == (
-                truth["all"],
-                truth["runnable"],
-                truth["ready"],
-            )
+            assert snapshot.ready == truth["ready"]
             assert snapshot.timers.overdue == truth["overdue"]
         assert delivered == 10
 
@@ -227,13 +210,10 @@ def test_a_loop_at_full_speed_breaks_nothing(python: Python, more: tuple[str, ..
         for _ in range(20):
             began_s = time.perf_counter()
             with contextlib.suppress(Unreadable):
-                snapshot = reader.snapshot(loop)
-                assert snapshot.pending <= truth["anchors"] + 1 + 200
-            sure = reader.gated_snapshot(loop, tries=1)
+                reader.snapshot(loop)
+            reader.gated_snapshot(loop, tries=1)
             # generous: the machine may be busy, a walk without bounds would take far longer
             assert time.perf_counter() - began_s < 2
-            if sure is not None:
-                assert sure.pending >= truth["anchors"] + 1
             now = reader.service(loop)
             count = now.served_since(before)
             assert count is not None
@@ -253,9 +233,8 @@ def test_between_bursts_every_snapshot_is_right(python: Python, more: tuple[str,
             snapshot = reader.gated_snapshot(loop, tries=5, names=2)
             if snapshot is None:
                 continue
-            if snapshot.current is None:  # it stands in its own poll
-                assert snapshot.pending == truth["anchors"] + 1
-                assert (snapshot.ready, snapshot.runnable) == (0, 0)
+            if snapshot.service == reader.service(loop):  # it stands in its own poll
+                assert snapshot.ready == 0
                 right += 1
         assert right >= 5
 
@@ -265,12 +244,13 @@ def test_idle_loop(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "idle", *more) as process:
         truth = process.truth
         reader = Reader(process.pid)
-        snapshot = sure_snapshot(reader, only_loop(reader))
-        assert (snapshot.pending, snapshot.runnable, snapshot.ready) == (truth["pending"], 0, 0)
+        loop = only_loop(reader)
+        assert loop.pending == truth["pending"]
+        snapshot = sure_snapshot(reader, loop)
+        assert snapshot.ready == 0
         assert snapshot.timers is not None
         assert (snapshot.timers.overdue, snapshot.timers.oldest_due_s) == (0, None)
         assert snapshot.timers.total == 1
-        assert snapshot.current is None
 
 
 @pytest.mark.parametrize(("python", "more"), BOTH)
@@ -279,9 +259,9 @@ def test_many_tasks_in_bounded_time(python: Python, more: tuple[str, ...]) -> No
         truth = process.truth
         reader = Reader(process.pid)
         loop = only_loop(reader)
+        assert loop.pending == truth["pending"]
         taken = [sure_snapshot(reader, loop) for _ in range(5)]
         for snapshot in taken:
-            assert snapshot.pending == truth["pending"]
             assert snapshot.timers is not None
             assert (snapshot.timers.total, snapshot.timers.overdue) == (
                 truth["total"],

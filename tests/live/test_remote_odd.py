@@ -106,8 +106,8 @@ def test_hostile_names(python: Python) -> None:
         reader = Reader(process.pid)
         (loop,) = reader.loops()
         snapshot = reader.snapshot(loop)
-        names = [str(task.name) for task in snapshot.first_runnable]
-        names += [str(task.coroutine) for task in snapshot.first_runnable]
+        tasks = [callback.task for callback in snapshot.first if callback.task]
+        names = [str(task.name) for task in tasks] + [str(task.coroutine) for task in tasks]
         names += [callback.name for callback in snapshot.first]
         assert any(name.startswith("<b>\x1b[31m") for name in names)
         for name in names:

@@ -56,6 +56,9 @@ def _target(made: str) -> Iterator[subprocess.Popen[bytes]]:
             target.kill()
 
 
+_ONSET_NS = NS // 20
+
+
 def _rows(oracle: Oracle, watched: Watched, at_s: float, *, ran: bool) -> list[Row]:
     watched.ran = ran
     return list(oracle.tick(watched, int(at_s * NS)))
@@ -64,9 +67,9 @@ def _rows(oracle: Oracle, watched: Watched, at_s: float, *, ran: bool) -> list[R
 @pytest.mark.parametrize(
     ("oracle", "made", "what"),
     [
-        (PoolsOracle(), _POOL, {PoolFound, PoolQueue}),
-        (LoopsOracle(), _LOOP, {LoopFound, LoopServed}),
-        (EpollOracle(), _EPOLL, {EpollOpened}),
+        (PoolsOracle(_ONSET_NS), _POOL, {PoolFound, PoolQueue}),
+        (LoopsOracle(_ONSET_NS), _LOOP, {LoopFound, LoopServed}),
+        (EpollOracle(_ONSET_NS), _EPOLL, {EpollOpened}),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )

@@ -17,10 +17,7 @@ from waitspy.model.processes import Worker
 from waitspy.target import discover
 from waitspy.target.tree import NOT_PYTHON, ZOMBIE, Tree
 
-pytestmark = [
-    pytest.mark.ptrace,
-    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
-]
+pytestmark = pytest.mark.ptrace
 
 WITHIN_S = 20
 

@@ -18,6 +18,7 @@ from waitspy.recording.epolls import EpollReady
 pytestmark = pytest.mark.ptrace
 
 TID = 1
+ONSET_NS = 25_000_000
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def watched() -> Watched:
 
 
 def test_io_that_no_thread_polls_for_is_due(epfd: int, watched: Watched) -> None:
-    oracle = EpollOracle()
+    oracle = EpollOracle(ONSET_NS)
     assert oracle.attach(watched) == "ok"
     rows = list(oracle.tick(watched, 0))
     assert EpollReady(0, epfd, is_ready=True) in rows
@@ -47,9 +48,24 @@ def test_io_that_no_thread_polls_for_is_due(epfd: int, watched: Watched) -> None
 
 def test_io_that_a_polling_thread_has_not_collected_is_due_too(epfd: int, watched: Watched) -> None:
     """Its thread was woken, but whether it gets the CPU is to be looked at."""
-    oracle = EpollOracle()
+    oracle = EpollOracle(ONSET_NS)
     oracle.attach(watched)
     watched.polling = {TID: epfd}
     list(oracle.tick(watched, 0))
     assert watched.due
+    oracle.detach(watched)
+
+
+def test_a_wait_is_looked_into_at_its_onset_and_once_is_its_beginning(
+    epfd: int, watched: Watched
+) -> None:
+    oracle = EpollOracle(ONSET_NS)
+    oracle.attach(watched)
+    onsets = []
+    for now_ms in range(0, 60, 5):
+        watched.begin_tick(ran=True)
+        list(oracle.tick(watched, now_ms * 10**6))
+        if watched.onset:
+            onsets.append(now_ms)
+    assert onsets == [25]
     oracle.detach(watched)

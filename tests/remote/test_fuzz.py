@@ -52,7 +52,6 @@ def calls(objects: Objects, address: int) -> list[Callable[[], object]]:
         lambda: objects.types_of([address, 0, 1 << 63]),
         lambda: frames.code(address, address + 7),
         lambda: frames.qualname(address),
-        lambda: frames.executing(address),
         lambda: frames.awaits(address),
         lambda: frames.held(address),
         lambda: callables.describe(address, address),

@@ -82,7 +82,6 @@ def test_it_answers_and_leaves_nothing_behind(
         ask(port, hello)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does it")
 @each_database
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_it_ends_with_the_program(

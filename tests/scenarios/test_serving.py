@@ -83,7 +83,6 @@ def test_a_signal_ends_the_servers_as_well(number: signal.Signals) -> None:
     assert is_gone(server)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does it")
 def test_a_killed_scenario_takes_its_servers_with_it() -> None:
     process = start("--seconds", "60")
     server = server_of(process)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
+import os
 
 import pytest
 
@@ -22,9 +22,8 @@ def test_every_check_gives_one_line_and_a_remedy_where_it_fails() -> None:
 
 
 def failing(code: int) -> machine.Check:
-    def call() -> int:
-        ctypes.set_errno(code)
-        return -1
+    def call() -> None:
+        raise OSError(code, os.strerror(code))
 
     return machine._system_call("the_call", call, "what is lost", "a newer kernel")
 

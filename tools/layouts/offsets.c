@@ -291,7 +291,6 @@ int main(void)
 #endif
 #endif
 #if AT_LEAST(10)
-    NUMBER("frame_executing", FRAME_EXECUTING);
 #if AT_LEAST(15)
     NUMBER("frame_awaiting_first", FRAME_SUSPENDED_YIELD_FROM);
     NUMBER("frame_awaiting_last", FRAME_SUSPENDED_YIELD_FROM_LOCKED);

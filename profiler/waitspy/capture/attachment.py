@@ -70,7 +70,11 @@ class Attachment:
         self._oracles: list[Oracle] = []
         self._missing = list(oracles)
         self._attached_ns = self._tried_ns = now_ns
-        self._attach()
+        try:
+            self._attach()
+        except OSError:
+            self.release()
+            raise
 
     def tick(self, now_ns: int) -> None:
         """Asks every oracle what has changed.
@@ -82,9 +86,8 @@ class Attachment:
             cpu_ns = time.clock_gettime_ns(self._clock)
         except OSError:  # it is gone; the next scan closes it
             cpu_ns = -1
-        self._watched.ran = cpu_ns != self._cpu_ns or cpu_ns < 0
+        self._watched.begin_tick(ran=cpu_ns != self._cpu_ns or cpu_ns < 0)
         self._cpu_ns = cpu_ns
-        self._watched.onset = False
         if self._missing and now_ns >= self._tried_ns + _RETRY_NS:
             self._tried_ns = now_ns
             if now_ns < self._attached_ns + _YOUNG_NS:
@@ -93,7 +96,7 @@ class Attachment:
             try:
                 rows = list(oracle.tick(self._watched, now_ns))
             except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
-                self._give_up(oracle, error, now_ns)
+                self._fail(oracle, error, now_ns)
                 continue
             if rows:
                 self._writer.append(oracle.name, self.pid, rows)
@@ -143,28 +146,47 @@ class Attachment:
     def release(self) -> None:
         """Gives back what the oracles hold of the target."""
         for oracle in self._oracles:
-            oracle.detach(self._watched)
+            self._let_go(oracle)
 
     def _attach(self) -> None:
-        """Starts the oracles that do not run yet: an interpreter that begins cannot be read."""
+        """Starts the oracles that do not run yet: an interpreter that begins cannot be read.
+
+        Raises:
+            OSError: the disk failed.
+        """
         self._watched.reader = None
         for oracle in list(self._missing):
-            state = self.row["oracles"][oracle.name] = oracle.attach(self._watched)
+            try:
+                state = oracle.attach(self._watched)
+            except Exception as error:  # noqa: BLE001  (as in tick)
+                self._missing.remove(oracle)
+                self._give_up(oracle, error)
+                continue
+            self.row["oracles"][oracle.name] = state
             if state == "ok":
                 self._missing.remove(oracle)
                 self._oracles.append(oracle)
                 self._writer.start_stream(oracle.name, self.pid, oracle.rows)
 
-    def _give_up(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
-        """Goes on without an oracle that failed; from then on nothing is claimed of the worker."""
-        why = f"it failed ({type(error).__name__}: {error})"
+    def _fail(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
+        """Ends an oracle that ran; from then on nothing is claimed of the worker."""
         self._oracles.remove(oracle)
-        oracle.detach(self._watched)
-        self.row["oracles"][oracle.name] = why
+        why = self._give_up(oracle, error)
         self.row.setdefault("known_ns", now_ns)
+        self._writer.end_stream(oracle.name, self.pid, why)
+
+    def _give_up(self, oracle: Oracle, error: Exception) -> str:
+        """Goes on without an oracle that failed; why is noted, and returned."""
+        why = f"it failed ({type(error).__name__}: {error})"
+        self._let_go(oracle)
+        self.row["oracles"][oracle.name] = why
         what = f"oracle {oracle.name} of pid {self.pid}, and what it would have shown"
         self.losses.append(Loss(what, why, "please report this", self.pid))
-        self._writer.end_stream(oracle.name, self.pid, why)
+        return why
+
+    def _let_go(self, oracle: Oracle) -> None:
+        with suppress(Exception):  # it may have failed half way; there is nothing else to do
+            oracle.detach(self._watched)
 
     def _dump(self, now_ns: int) -> None:
         """Takes the stacks at once where sampling is too slow, or somebody waits for the GIL."""

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import psutil
 
 from waitspy.capture.signals import Received, Signals
 from waitspy.errors import TargetError
@@ -88,7 +90,7 @@ class Command:
         """
         if self.exit_code is not None:
             return
-        below = procfs.stats(procfs.descendants(self.pid))
+        below = _below(self.pid)
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._send(number)
             if _until(lambda: self.exit_code is not None, signals, _GRACE_NS):
@@ -97,12 +99,15 @@ class Command:
         if _until(lambda: not _alive(below), signals, _ORPHANS_NS):
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
-            _kill(_alive(below), number)
+            for process in _alive(below):  # some may run as another user, whom we may not signal
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(number)
             if _until(lambda: not _alive(below), signals, _GRACE_NS):
                 return
 
     def _send(self, number: signal.Signals) -> None:
-        _kill((self.pid,), number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # as after sudo
+            os.kill(self.pid, number)
 
 
 def _until(true: Callable[[], bool], signals: Signals, within_ns: int) -> bool:
@@ -116,16 +121,20 @@ def _until(true: Callable[[], bool], signals: Signals, within_ns: int) -> bool:
     return True
 
 
-def _alive(known: Mapping[int, procfs.Stat]) -> list[int]:
-    now = procfs.stats(known)
-    return [
-        pid
-        for pid, stat in now.items()
-        if stat.start_ticks == known[pid].start_ticks and not stat.zombie
-    ]
+def _below(pid: int) -> list[psutil.Process]:
+    """Everything below a process; each knows its pid again only as long as it is the same one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
-def _kill(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:  # some may run as another user, whom we may not signal
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+def _alive(known: Iterable[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in known if _runs(process)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -23,6 +23,7 @@ from waitspy.capture.budget import Budget
 from waitspy.capture.command import Command
 from waitspy.capture.signals import Signals
 from waitspy.capture.sources import Roots
+from waitspy.capture.ticks import Pace, Round
 from waitspy.errors import TargetError
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
@@ -31,16 +32,13 @@ from waitspy.oracles.registry import make_oracles
 from waitspy.recording.folder import Writer
 from waitspy.samplers.pyspy import PySpySampler
 from waitspy.target import discover
-from waitspy.target.discover import Tree
+from waitspy.target.tree import Tree
 
 _TICK_HZ = 100.0  # of the oracles, at least; they are cheaper than stacks
 _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one scan
 _STEP_NS = 50_000_000
 _FLUSH_NS = NS
 _PRIORITY = -10
-_SLOWEST_TICK_NS = 50_000_000
-_GAP_TICKS = 4  # later than this, a look says nothing of the time before it
-_OBSERVER_SHARE = 0.25  # of one core; beyond it the tick slows down
 _STOP_WITHIN_NS = 20 * NS
 
 
@@ -105,16 +103,16 @@ class Capture:
         self._tree = tree
         self._command = command
         self._progress = progress
-        self._oracles = make_oracles()
+        self._oracles = make_oracles(options.min_stall_s)
         self._attached: dict[tuple[int, int], Attachment] = {}
         self._everyone: list[Attachment] = []
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._losses: list[Loss] = []
-        self._gaps: list[list[int]] = []
         self._looks = 0
         self._peak_rss = 0
         self.disk_error: str | None = None
-        self._tick_ns = self._asked_tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
+        tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
+        self._pace = Pace(tick_ns, int(options.min_stall_s * NS))
         self._start_ns = time.monotonic_ns()
         self._start_cpu_ns = time.process_time_ns()
         self._end_ns: int | None = None
@@ -137,52 +135,58 @@ class Capture:
         """
         with Signals() as signals, _looking_first():
             try:
-                self._scan(time.monotonic_ns())
-                if not self._attached and self._command is None:
-                    if not self._tree.workers:
-                        what = f"{self._options.target} has just ended"
-                        raise TargetError(what, "give a process that runs")
-                    discover.require_attachable(self._tree.workers)
-                at_once = self._loop(signals)
+                at_once = self._begin() and self._loop(signals)
                 self._finish(signals, at_once=at_once)
             finally:
                 for one in self._everyone:
                     one.sampler.kill()
                 self._close()
 
+    def _begin(self) -> bool:
+        """Attaches whoever is there; False when the disk failed."""
+        try:
+            self._scan(time.monotonic_ns())
+        except OSError as error:
+            self._disk_failed(error)
+            return False
+        if not self._attached and self._command is None:
+            if not self._tree.workers:
+                what = f"{self._options.target} has just ended"
+                raise TargetError(what, "give a process that runs")
+            discover.require_attachable(self._tree.workers)
+        return True
+
+    def _disk_failed(self, error: OSError) -> None:
+        self.disk_error = self.disk_error or error.strerror or str(error)
+
     def _loop(self, signals: Signals) -> bool:
         """Ticks until the end; True when a second signal asked to end at once."""
         end_ns = None
         if self._options.duration_s is not None:
             end_ns = self._start_ns + int(self._options.duration_s * NS)
-        next_ns = scan_ns = step_ns = flush_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        self._pace.begin(now_ns, time.process_time_ns())
+        scans, steps, flushes = (Round(every, now_ns) for every in (_SCAN_NS, _STEP_NS, _FLUSH_NS))
         signals_seen = 0
-        looked_ns = next_ns
         while True:
             now_ns = time.monotonic_ns()
-            self._note_gap(looked_ns, now_ns)
-            looked_ns = now_ns
+            self._tell_gap(self._pace.look(now_ns))
             if end_ns is not None and now_ns >= end_ns:
                 return False
             try:
-                if now_ns >= scan_ns:
-                    scan_ns = now_ns + _SCAN_NS
-                    if not self._scan(now_ns):
-                        return False
+                if scans.due(now_ns) and not self._scan(now_ns):
+                    return False
                 self._looks += 1
                 for one in self._attached.values():
                     one.tick(now_ns)
-                if now_ns >= step_ns:
-                    step_ns = now_ns + _STEP_NS
+                if steps.due(now_ns):
                     self._step(now_ns)
-                if now_ns >= flush_ns:
-                    flush_ns = now_ns + _FLUSH_NS
+                if flushes.due(now_ns):
                     self._account(now_ns)
             except OSError as error:
-                self.disk_error = error.strerror or str(error)
+                self._disk_failed(error)
                 return False
-            next_ns = max(next_ns + self._tick_ns, time.monotonic_ns())
-            received = signals.wait_until(next_ns)
+            received = signals.wait_until(self._pace.next_ns(time.monotonic_ns()))
             if received is None:
                 continue
             if self._command is not None:
@@ -194,13 +198,10 @@ class Capture:
                     self.interrupted = True
                     return signals_seen > 1
 
-    def _note_gap(self, from_ns: int, to_ns: int) -> None:
-        """What happened while nobody looked is not known: no episode may be made of it."""
-        if to_ns - from_ns <= _GAP_TICKS * self._asked_tick_ns:
-            return
-        self._gaps.append([from_ns, to_ns])
-        if to_ns - from_ns > NS:
-            what = f"{(to_ns - from_ns) / NS:.1f} s of the oracles' looks"
+    def _tell_gap(self, length_ns: int) -> None:
+        """What happened while nobody looked is not known; long gaps are told as a loss, too."""
+        if length_ns > NS:
+            what = f"{length_ns / NS:.1f} s of the oracles' looks"
             why = "waitspy itself did not run"
             self._losses.append(Loss(what, why, "do not stop it, and give it CPU"))
 
@@ -216,7 +217,9 @@ class Capture:
                 continue
             if worker.why_not is None:
                 self._skipped.pop(key, None)  # it has become Python, or attachable, after all
+                before_ns = time.process_time_ns()
                 self._attach(key, worker, now_ns)
+                self._pace.leave_out(time.process_time_ns() - before_ns)
             elif worker.python is not None:
                 # Processes that are not Python are no loss; they are not even workers.
                 self._skipped.setdefault(key, (worker, now_ns))
@@ -261,10 +264,7 @@ class Capture:
         for one in self._attached.values():
             one.adjust(now_ns, self._options.rate_hz, self._share())
         self._peak_rss = max(self._peak_rss, sum(one.sampler.rss_bytes() for one in self._everyone))
-        elapsed_ns = now_ns - self._start_ns
-        observer_share = (time.process_time_ns() - self._start_cpu_ns) / max(1, elapsed_ns)
-        if observer_share > _OBSERVER_SHARE and elapsed_ns > 2 * NS:
-            self._tick_ns = min(_SLOWEST_TICK_NS, self._tick_ns * 2)
+        self._pace.account(now_ns, time.process_time_ns())
         self._writer.flush()
         self._writer.meta["flushed_ns"] = now_ns
         self._save()
@@ -289,7 +289,7 @@ class Capture:
                 try:
                     one.step(now_ns)
                 except OSError as error:
-                    self.disk_error = self.disk_error or error.strerror or str(error)
+                    self._disk_failed(error)
 
     def _close(self) -> None:
         now_ns = time.monotonic_ns()
@@ -299,8 +299,9 @@ class Capture:
             what = "everything after the capture could not go on"
             remedy = "free some space on the disk, or raise the limit that is named"
             self._losses.append(Loss(what, self.disk_error, remedy))
-        if self._tick_ns > self._asked_tick_ns:
-            why = f"every {self._tick_ns // 10**6} ms instead of {self._asked_tick_ns // 10**6} ms"
+        asked_ns, slowest_ns = self._pace.asked_ns, self._pace.slowest_ns
+        if slowest_ns > asked_ns:
+            why = f"up to {slowest_ns // 10**6} ms apart instead of {asked_ns // 10**6} ms"
             self._losses.append(Loss("some looks of the oracles", why, "record fewer workers"))
         own_ns = time.process_time_ns() - self._start_cpu_ns
         cpu_ns = own_ns + sum(one.sampler.cpu_ns() for one in self._everyone)
@@ -326,7 +327,7 @@ class Capture:
             what = f"pid {worker.pid} ({worker.command})"
             losses.append(Loss(what, why, worker.remedy or "", worker.pid))
         skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
-        self._writer.meta["gaps"] = self._gaps
+        self._writer.meta["gaps"] = self._pace.gaps
         self._writer.meta["workers"] = [one.row for one in self._everyone] + skipped
         self._writer.meta["segments"] = [
             row.as_json() for one in self._everyone for row in one.sampler.segments
@@ -348,7 +349,7 @@ class Capture:
             },
             "target": self._options.target,
             "rate_hz": self._options.rate_hz,
-            "tick_s": self._asked_tick_ns / NS,
+            "tick_s": self._pace.asked_ns / NS,
             "min_stall_s": self._options.min_stall_s,
             "waitspy": __version__,
         }

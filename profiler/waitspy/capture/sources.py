@@ -7,21 +7,18 @@ in a hostile target cannot lead to files of this machine.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
-import struct
 from contextlib import suppress
 
+from waitspy.kernel import calls
 from waitspy.model.recorded import Recording
 
-_OPENAT2 = 437  # the same on every architecture, Linux 5.6
-_RESOLVE_IN_ROOT = 0x10  # include/uapi/linux/openat2.h
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGEST = 4 << 20
 _LONGEST_LINE = 500
 _AROUND = 5
 _MOST_LINES = 40_000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Roots:
@@ -73,7 +70,7 @@ class Roots:
         for root, cwd in self._roots.values():
             path = os.path.normpath(os.path.join(cwd, file))
             try:
-                fd = _open_in(root, path)
+                fd = calls.openat2_in_root(root, path, _READ)
             except OSError:
                 continue
             with open(fd, "rb") as f:
@@ -81,15 +78,6 @@ class Roots:
                     raw = f.read(_LARGEST)
                     return raw.decode("utf-8", "replace").splitlines()
         return None
-
-
-def _open_in(root: int, path: str) -> int:
-    how = struct.pack("<QQQ", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, 0, _RESOLVE_IN_ROOT)
-    fd = int(_libc.syscall(_OPENAT2, root, os.fsencode(path), how, len(how)))
-    if fd < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return fd
 
 
 def _pick(text: list[str], lines: set[int]) -> dict[int, str]:

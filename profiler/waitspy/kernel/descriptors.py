@@ -5,15 +5,9 @@ Needs PTRACE_MODE_ATTACH on the process and Linux 5.6 (pidfd_getfd(2), kcmp(2)).
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 
-_PIDFD_GETFD = 438  # the same on every architecture, include/uapi/asm-generic/unistd.h
-_KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
-_KCMP_FILE = 0  # include/uapi/linux/kcmp.h
-
-_libc = ctypes.CDLL(None, use_errno=True)
+from waitspy.kernel import calls
 
 
 def duplicate(pid: int, fd: int) -> int:
@@ -24,22 +18,17 @@ def duplicate(pid: int, fd: int) -> int:
     """
     pidfd = os.pidfd_open(pid)
     try:
-        got = int(_libc.syscall(_PIDFD_GETFD, pidfd, fd, 0))
-        if got < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        return calls.pidfd_getfd(pidfd, fd)
     finally:
         os.close(pidfd)
-    os.set_inheritable(got, False)
-    return got
 
 
 def same_file(pid: int, fd: int, other_pid: int, other_fd: int) -> bool | None:
     """Whether two descriptors share one open file description; None when it cannot be told."""
-    if _KCMP is None:
+    try:
+        return calls.kcmp_file(pid, fd, other_pid, other_fd) == 0
+    except OSError:
         return None
-    got = int(_libc.syscall(_KCMP, pid, other_pid, _KCMP_FILE, fd, other_fd))
-    return got == 0 if got >= 0 else None
 
 
 def epoll_fds(pid: int) -> tuple[int, ...]:

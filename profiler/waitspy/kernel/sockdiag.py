@@ -9,7 +9,6 @@ costs the same however many connections there are.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import struct
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from waitspy.kernel import procfs
+from waitspy.kernel import calls, procfs
 from waitspy.kernel.nettable import TcpRow, TcpState, endpoint
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG, include/uapi/linux/netlink.h
@@ -35,10 +34,7 @@ _INODE = 68  # offsetof(struct inet_diag_msg, idiag_inode)
 _UNIX_MESSAGE = 16  # sizeof(struct unix_diag_msg), include/uapi/linux/unix_diag.h
 _UNIX_NAME, _UNIX_QUEUE = 0, 4  # UNIX_DIAG_NAME, UNIX_DIAG_RQLEN
 _UNIX_SHOW = 1 << _UNIX_NAME | 1 << _UNIX_QUEUE  # UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN
-_NEWNET = 0x40000000  # CLONE_NEWNET
 _WAIT_S = 0.2
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +183,12 @@ def _socket_in(pid: int) -> socket.socket:
     there = -1
     try:
         there = os.open(theirs, os.O_RDONLY)
-        _enter(there)
+        calls.enter_network(there)
         try:
             return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _SOCK_DIAG)
         finally:
-            _enter(ours)
+            calls.enter_network(ours)
     finally:
         os.close(ours)
         if there >= 0:
             os.close(there)
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, _NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

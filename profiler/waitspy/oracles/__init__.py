@@ -23,11 +23,12 @@ class Watched:
     ``ran`` is False when no thread of the process got any CPU time since the last tick.
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
     ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
-    thread to its syscall number and first argument. ``due`` is set while I/O waits uncollected
-    on some epoll of the process, or other work has begun to wait on a loop (for oracles that look
-    before the one that sees it: at the tick before), ``onset`` at the one tick at which such a
-    wait is old enough to look like the start of an episode. ``reader`` reads its memory, once an
-    oracle has asked for it, or is the reason why it cannot be read.
+    thread to its syscall number and first argument. ``due`` is set at a tick by whoever sees that
+    I/O waits uncollected on some epoll of the process, or that other work has begun to wait on a
+    loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
+    the one tick at which such a wait is old enough to look like the start of an episode.
+    ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
+    be read.
     """
 
     worker: Worker
@@ -38,8 +39,15 @@ class Watched:
     running: set[int] = field(default_factory=set)
     tids: set[int] = field(default_factory=set)
     due: bool = False
+    was_due: bool = False
     onset: bool = False
     reader: Reader | str | None = None
+
+    def begin_tick(self, *, ran: bool) -> None:
+        """Forgets what was said at the tick before: what holds on has to be seen again."""
+        self.ran = ran
+        self.was_due, self.due = self.due, False
+        self.onset = False
 
     @property
     def pid(self) -> int:

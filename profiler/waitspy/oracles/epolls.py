@@ -18,16 +18,9 @@ from typing import ClassVar
 from waitspy.kernel import descriptors, unread_sockets
 from waitspy.model.clock import NS
 from waitspy.oracles import Watched
-from waitspy.recording.epolls import (
-    EpollClosed,
-    EpollOpened,
-    EpollReady,
-    EpollRow,
-    EpollUnread,
-)
+from waitspy.recording.epolls import EpollClosed, EpollOpened, EpollReady, EpollRow, EpollUnread
 from waitspy.recording.rows import RowType
 
-_ONSET_NS = 50_000_000  # half the default --min-stall: soon enough to look, rare when healthy
 _LOOK_NS = 100_000_000  # how often the sockets behind a wait are looked up
 _LOOK_SHARE = 0.03  # of one core at the most for those look-ups
 _RESCAN_NS = NS // 2
@@ -55,12 +48,13 @@ class _WatchedEpolls:
 
 
 class EpollOracle:
-    """Watches the epoll descriptors of all workers."""
+    """Watches the epoll descriptors of all workers; a wait of ``onset_ns`` is looked into."""
 
     name: ClassVar[str] = "epoll"
     rows: ClassVar[RowType] = EpollRow
 
-    def __init__(self) -> None:
+    def __init__(self, onset_ns: int) -> None:
+        self._onset_ns = onset_ns
         self._processes: dict[int, _WatchedEpolls] = {}
         self._shares = 0
 
@@ -90,19 +84,18 @@ class EpollOracle:
             yield from self._rescan(watched, process, now_ns, unknown)
             process.unseen = False
         ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
-        watched.due = False
         for epfd, epoll in process.epolls.items():
             is_ready = epoll.duplicate in ready
             if is_ready != (epoll.ready_since_ns is not None):
                 epoll.ready_since_ns = now_ns if is_ready else None
                 epoll.onset_told = False
-                epoll.next_look_ns = now_ns + _ONSET_NS
+                epoll.next_look_ns = now_ns + self._onset_ns
                 yield EpollReady(now_ns, epfd, is_ready)
             if not is_ready:
                 continue
             watched.due = True  # also while polled: a thread that is woken may not get the CPU
             if epfd in watched.polling.values():  # it is being collected this very moment
-                epoll.next_look_ns = now_ns + _ONSET_NS
+                epoll.next_look_ns = now_ns + self._onset_ns
                 epoll.onset_told = False
                 continue
             if now_ns >= epoll.next_look_ns:

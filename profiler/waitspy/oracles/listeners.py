@@ -27,8 +27,6 @@ from waitspy.recording.listeners import (
 )
 from waitspy.recording.rows import RowType
 
-_ONSET_NS = 50_000_000
-_IDLE_NS = 50_000_000  # between looks while nothing waits
 _LOOK_NS = NS
 _SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
 
@@ -58,12 +56,15 @@ class _WatchedListeners:
 
 
 class BacklogOracle:
-    """Watches the listening sockets of all workers."""
+    """Watches the listening sockets of all workers: every ``onset_ns`` while nothing waits, and
+    closer once something has waited for so long.
+    """
 
     name: ClassVar[str] = "backlog"
     rows: ClassVar[RowType] = ListenerRow
 
-    def __init__(self) -> None:
+    def __init__(self, onset_ns: int) -> None:
+        self._onset_ns = onset_ns
         self._processes: dict[int, _WatchedListeners] = {}
         self._namespaces: dict[int, _Namespace] = {}
 
@@ -125,7 +126,7 @@ class BacklogOracle:
         if namespace.known != namespace.listening.keys():
             namespace.known = frozenset(namespace.listening)
         spent_ns = time.thread_time_ns() - began_ns
-        wait_ns = 0 if any(one.waiting for one in found) else _IDLE_NS
+        wait_ns = 0 if any(one.waiting for one in found) else self._onset_ns
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
@@ -155,7 +156,7 @@ class BacklogOracle:
             process.since_ns.pop(inode, None)
             return
         since_ns = process.since_ns.setdefault(inode, now_ns)
-        if now_ns >= max(since_ns + _ONSET_NS, process.next_look_ns):
+        if now_ns >= max(since_ns + self._onset_ns, process.next_look_ns):
             watched.onset = True
             accepted = self._accepted(process, watched.pid, found, now_ns)
             yield ListenerAccepted(now_ns, inode, accepted)

@@ -23,7 +23,6 @@ from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Timer
 
-_QUIET_NS = 50_000_000  # a loop that served nothing for so long is looked at
 _LOOK_NS = 200_000_000
 _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
 _RESCAN_NS = NS // 2
@@ -55,12 +54,15 @@ class _WatchedLoops:
 
 
 class LoopsOracle:
-    """Watches the event loops of all workers."""
+    """Watches the event loops of all workers; one that served nothing for ``onset_ns`` is looked
+    at.
+    """
 
     name: ClassVar[str] = "asyncio"
     rows: ClassVar[RowType] = LoopRow
 
-    def __init__(self) -> None:
+    def __init__(self, onset_ns: int) -> None:
+        self._onset_ns = onset_ns
         self._processes: dict[int, _WatchedLoops] = {}
 
     def attach(self, watched: Watched) -> str:
@@ -86,8 +88,8 @@ class LoopsOracle:
                     yield from _serve(process.reader, loop, now_ns)
                 if _polls(loop.facts, watched):
                     loop.quiet_since_ns = now_ns
-                elif now_ns >= max(loop.quiet_since_ns + _QUIET_NS, loop.next_look_ns):
-                    for row in _look(process.reader, loop, now_ns):
+                elif now_ns >= max(loop.quiet_since_ns + self._onset_ns, loop.next_look_ns):
+                    for row in _look(process.reader, loop, now_ns, self._onset_ns):
                         watched.onset |= loop.late_since_ns != loop.quiet_since_ns
                         loop.late_since_ns = loop.quiet_since_ns
                         yield row
@@ -140,7 +142,7 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
         yield LoopServed(now_ns, loop.facts.address, service.ready, service.state)
 
 
-def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
+def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[LoopRow]:
     if loop.facts.closed or loop.facts.ready is None:
         return
     began_ns = time.thread_time_ns()
@@ -154,7 +156,7 @@ def _look(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
     timers = snapshot.timers
     if timers is not None and not timers.overdue and timers.next_due_s is not None:
         # Nothing is due yet: look again when something will have been for a while.
-        due_ns = int(timers.next_due_s * NS) + _QUIET_NS
+        due_ns = int(timers.next_due_s * NS) + onset_ns
         loop.next_look_ns = max(loop.next_look_ns, min(due_ns, now_ns + NS))
     if snapshot.ready or (timers is not None and timers.overdue):
         yield LoopWaiting(snapshot.at_ns, loop.facts.address, _work(snapshot))

@@ -22,7 +22,6 @@ from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import Callback, LimiterFacts, PoolFacts, TaskFacts
 
-_STUCK_NS = 50_000_000  # a head of queue that has not moved for so long is looked at
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
 _SHARE = 0.01  # of one core at the most, for rescans, looks and each queue of one worker
@@ -57,12 +56,15 @@ class _WatchedPools:
 
 
 class PoolsOracle:
-    """Watches the thread pools of all workers."""
+    """Watches the thread pools of all workers; a head of queue that has not moved for
+    ``onset_ns`` is looked at.
+    """
 
     name: ClassVar[str] = "pools"
     rows: ClassVar[RowType] = PoolRow
 
-    def __init__(self) -> None:
+    def __init__(self, onset_ns: int) -> None:
+        self._onset_ns = onset_ns
         self._processes: dict[int, _WatchedPools] = {}
 
     def attach(self, watched: Watched) -> str:
@@ -89,7 +91,7 @@ class PoolsOracle:
                     yield from _read(process.reader, key, queue, now_ns)
                     queue.unseen = False
                 if queue.items and now_ns >= max(
-                    queue.head_since_ns + _STUCK_NS, queue.next_look_ns
+                    queue.head_since_ns + self._onset_ns, queue.next_look_ns
                 ):
                     watched.onset = watched.onset or not queue.looked
                     yield from _look(process.reader, key, queue, now_ns)

@@ -6,10 +6,18 @@ from waitspy.oracles import Oracle
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
+from waitspy.oracles.pace import onset_ns
 from waitspy.oracles.pools import PoolsOracle
 from waitspy.oracles.threads import ThreadsOracle
 
 
-def make_oracles() -> tuple[Oracle, ...]:
-    """A fresh set for one capture."""
-    return ThreadsOracle(), EpollOracle(), LoopsOracle(), PoolsOracle(), BacklogOracle()
+def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
+    """A fresh set for one capture that reports waits of ``min_stall_s`` and more."""
+    onset = onset_ns(min_stall_s)
+    return (
+        ThreadsOracle(),
+        EpollOracle(onset),
+        LoopsOracle(onset),
+        PoolsOracle(onset),
+        BacklogOracle(onset),
+    )

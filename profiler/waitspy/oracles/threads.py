@@ -30,12 +30,16 @@ class _Files:
     def __init__(self, folder: str, names: tuple[str, ...]) -> None:
         self._folder = folder
         self._open: dict[str, int] = {}
-        for name in names:
-            fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-            if fd > _spare_fds():
-                os.close(fd)
-            else:
-                self._open[name] = fd
+        try:
+            for name in names:
+                fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+                if fd > _spare_fds():
+                    os.close(fd)
+                else:
+                    self._open[name] = fd
+        except OSError:  # the thread ends right now
+            self.close()
+            raise
 
     def read(self, name: str, size: int) -> bytes:
         fd = self._open.get(name)
@@ -108,7 +112,7 @@ class ThreadsOracle:
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
         process = self._processes.get(watched.pid)
-        if process is None or not (watched.ran or watched.due or watched.running):
+        if process is None or not (watched.ran or watched.was_due or watched.running):
             return
         if watched.ran:
             yield from self._rediscover(process, watched, now_ns)
@@ -160,7 +164,7 @@ class ThreadsOracle:
             marks = thread.files.read("schedstat", 64)
         else:
             marks = _switch_lines(thread.files.read("status", 4096))
-        if marks == thread.marks and not thread.runnable and not watched.due:
+        if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
         thread.marks = marks
         call = thread.files.read("syscall", 256).split()

@@ -18,7 +18,7 @@ from waitspy.remote.runtime import Runtime
 
 _WANTED = frozenset(
     {
-        "builtins", "sys", "types", "asyncio.tasks", "asyncio.futures", "asyncio.events",
+        "builtins", "sys", "types", "asyncio.tasks", "asyncio.events",
         "asyncio.base_events", "uvloop.loop", "concurrent.futures.thread", "anyio.lowlevel",
         "anyio._backends._asyncio", "asgiref.sync", "collections",
     }
@@ -33,20 +33,17 @@ class Anchors:
     """asyncio as one interpreter has it.
 
     ``layout`` is the layout as its own types state it. ``all_tasks`` is the set of weak
-    references to all tasks (None from 3.14 on: tasks are in linked lists), ``current_tasks`` the
-    dict of the running ones (None from 3.14 on: it is in the thread states). ``timer_slots`` are
-    the offsets of a TimerHandle's fields, those of Handle among them.
+    references to all tasks (None from 3.14 on: tasks are in linked lists). ``timer_slots`` are the
+    offsets of a TimerHandle's fields, those of Handle among them.
     """
 
     layout: Layout
     task_type: int
-    future_type: int
     loop_type: int
     base_loop_type: int
     timer_type: int
     timer_slots: Mapping[str, int]
     all_tasks: int | None
-    current_tasks: int | None
     release_waiter: int | None
 
 
@@ -148,10 +145,10 @@ class InterpreterState:
         return self._anchors
 
     def _find_asyncio(self) -> Anchors | None:
-        tasks, futures = self.names_of("asyncio.tasks"), self.names_of("asyncio.futures")
+        tasks = self.names_of("asyncio.tasks")
         events, base = self.names_of("asyncio.events"), self.names_of("asyncio.base_events")
         try:
-            task, future = tasks["Task"], futures["Future"]
+            task = tasks["Task"]
             loop, handle = events["AbstractEventLoop"], events["TimerHandle"]
             base_loop = base["BaseEventLoop"]
         except KeyError:
@@ -168,11 +165,10 @@ class InterpreterState:
         slots = self.objects.members(self.objects.type_at(handle))
         if not {"_when", "_cancelled", "_callback", "_args"} <= slots.keys():
             raise Unavailable("asyncio's timers have no slots")
-        all_tasks = current = None
+        all_tasks = None
         if layout.pair < (3, 14):
             weak = tasks.get("_all_tasks") or tasks.get("_scheduled_tasks")
-            current = tasks.get("_current_tasks")
-            if weak is None or current is None:
+            if weak is None:
                 raise Unavailable("asyncio's tasks cannot be found")
             all_tasks = self.objects.attributes(weak, {"data"}).get("data")
             if all_tasks is None or self.objects.type_of(all_tasks).address != self.set_type:
@@ -180,12 +176,10 @@ class InterpreterState:
         return Anchors(
             layout=layout,
             task_type=task,
-            future_type=future,
             loop_type=loop,
             base_loop_type=base_loop,
             timer_type=handle,
             timer_slots=slots,
             all_tasks=all_tasks,
-            current_tasks=current,
             release_waiter=tasks.get("_release_waiter"),
         )

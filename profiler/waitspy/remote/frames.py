@@ -102,21 +102,6 @@ class Frames:
         name = self.objects.memory.word(coroutine + self.objects.layout.gen_qualname)
         return self.objects.text(name)
 
-    def executing(self, coroutine: int) -> bool | None:
-        """Whether it is on a thread's stack right now; None when it is of a compiled module."""
-        lay, memory = self.objects.layout, self.objects.memory
-        kind = self.objects.type_of(coroutine)
-        if kind.name not in _OWN or kind.heap:
-            return None
-        if lay.pair >= (3, 11):
-            return word_at(memory.read(coroutine + lay.gen_state, 1), 0, "b") == lay.frame_executing
-        if lay.pair == (3, 10):
-            frame = memory.word(coroutine + lay.gen_frame)
-            if not frame:
-                return False
-            return word_at(memory.read(frame + lay.frame_state, 1), 0, "b") == lay.frame_executing
-        return memory.read(coroutine + lay.gen_running, 1) != b"\0"
-
     def awaits(self, coroutine: int) -> Stack:
         """Where a coroutine and what it awaits stand, outermost first; as far as it can be read.
 

@@ -21,8 +21,8 @@ class Layout:
     """Offsets in bytes by structure and field; a field that a version does not have is zero.
 
     ``minor`` is that of the version. Fields whose names end in ``_size``, ``_items`` (of a deque's
-    block), ``_shift`` and ``_bit`` are sizes, counts and bit numbers; ``frame_awaiting_*``,
-    ``frame_executing`` and ``frame_cleared`` are states of a coroutine's frame.
+    block), ``_shift`` and ``_bit`` are sizes, counts and bit numbers; ``frame_awaiting_*``
+    and ``frame_cleared`` are states of a coroutine's frame.
     """
 
     minor: int
@@ -113,7 +113,6 @@ class Layout:
     gen_running: int = 0
     # 3.10 and newer: frames have a state
     frame_state: int = 0
-    frame_executing: int = 0
     frame_awaiting_first: int = 0
     frame_awaiting_last: int = 0
     frame_cleared: int = 0

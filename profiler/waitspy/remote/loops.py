@@ -43,11 +43,10 @@ class LoopInMemory:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A loop that a thread runs, and the running task (zero: none or not told)."""
+    """A loop that a thread runs."""
 
     loop: int
     thread: Thread
-    task: int
 
 
 class EventLoops:
@@ -74,16 +73,15 @@ class EventLoops:
         return self._running_entries(threads)
 
     def _running_fields(self, threads: list[Thread]) -> list[Running]:
-        """3.13 and newer: a field of the thread state; from 3.14 on the task is the next one."""
+        """3.13 and newer: a field of the thread state."""
         lay = self.anchors.layout
         at = [thread.address + lay.thread_running_loop for thread in threads]
-        raw, missing = self.memory.gather(at, 16)
+        raw, missing = self.memory.gather(at, 8)
         found = []
         for index, thread in enumerate(threads):
-            loop, task = struct.unpack_from("<QQ", raw, 16 * index)
+            (loop,) = struct.unpack_from("<Q", raw, 8 * index)
             if index not in missing and loop not in {0, self.interp.none}:
-                known = lay.thread_running_task == lay.thread_running_loop + 8
-                found.append(Running(loop, thread, task if known else 0))
+                found.append(Running(loop, thread))
         return found
 
     def _running_entries(self, threads: Iterable[Thread]) -> list[Running]:
@@ -100,7 +98,7 @@ class EventLoops:
             except Unreadable:
                 continue  # a thread that ends or changes its dict right now
             if value not in {0, self.interp.none}:
-                found.append(Running(value, thread, 0))
+                found.append(Running(value, thread))
         return found
 
     def _loop_of_holder(self, address: int) -> int:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
+import errno
 import struct
-from array import array
 from collections.abc import Sequence
 
-_IOV_MAX = 1024  # include/uapi/linux/uio.h, UIO_MAXIOV
+from waitspy.kernel import calls
+
 _LOWEST, _BEYOND = 1 << 12, 1 << 48  # user addresses: 47 bits on x86_64, 48 on aarch64
 _LARGEST = 16 << 20
-
-_readv = ctypes.CDLL(None, use_errno=True).process_vm_readv
-_readv.restype = ctypes.c_ssize_t
-_readv.argtypes = [
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong,
-]  # fmt: skip
 
 
 class Unreadable(Exception):  # noqa: N818  (an outcome of torn pointers, not a failure of ours)
@@ -79,7 +72,7 @@ class Memory:
         missing: set[int] = set()
         at = 0
         while at < count:
-            part = safe[at : at + _IOV_MAX]
+            part = safe[at : at + calls.IOV_MAX]
             done = self._into(part, size, buffer, at * size) // size
             if done < len(part):  # the call stops at the first bad one
                 missing.add(at + done)
@@ -89,19 +82,12 @@ class Memory:
         return buffer, missing
 
     def _into(self, addresses: Sequence[int], size: int, buffer: bytearray, at: int) -> int:
-        count = len(addresses)
-        remote = array("Q", bytes(16 * count))
-        remote[0::2] = array("Q", addresses)
-        remote[1::2] = array("Q", [size]) * count
-        view = (ctypes.c_char * (count * size)).from_buffer(buffer, at)
-        local = array("Q", [ctypes.addressof(view), count * size])
-        got = int(_readv(self._pid, local.buffer_info()[0], 1, remote.buffer_info()[0], count, 0))
-        if got < 0:
-            number = ctypes.get_errno()
-            if number in {1, 3}:  # EPERM, ESRCH
-                raise OSError(number, os.strerror(number))
+        try:
+            return calls.process_vm_readv(self._pid, addresses, size, buffer, at)
+        except OSError as error:
+            if error.errno in {errno.EPERM, errno.ESRCH}:
+                raise
             return 0
-        return got
 
 
 def word_at(raw: bytes | bytearray, at: int, code: str = "Q") -> int:

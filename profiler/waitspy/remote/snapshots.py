@@ -39,44 +39,43 @@ class Snapshots:
             raise Torn("another loop at its address, or one without a ready queue")
         service = self.loops.service(loop.ready)
         running = [one for one in self.loops.running(threads) if one.loop == loop.address]
-        found = self.tasks.pending(threads)
-        mine = [task for task in found.tasks if task.loop == loop.address]
-        self.tasks.look_at_waiters(found, mine)
-        current = self.tasks.current({one.loop: one.task for one in running}).get(loop.address, 0)
-        runnable = self.tasks.runnable(found, mine, current)
         schedule = self._schedule(loop, at_ns / 1e9, names)
         handles = self.loops.first_ready(loop.ready, names)
-        torn = found.torn + (schedule.torn if schedule else 0)
-        waiting = {task.waiter: task for task in mine if task.waiter}
-        by_address = {task.address: task for task in mine}
+        # The most expensive part by far; only timers that are late have a use for it.
+        waiting = self._waiting(loop.address, threads) if schedule and schedule.late else {}
         return LoopSnapshot(
             at_ns=at_ns,
             loop=loop.address,
             running_tid=running[0].thread.tid if running else None,
             ready=service.ready,
             state=service.state,
-            first=tuple(self._callback(loop, handle, by_address) for handle in handles),
+            first=tuple(self._callback(loop, handle) for handle in handles),
             timers=self.timers.facts(schedule, waiting, names) if schedule else None,
-            pending=len(mine),
-            runnable=len(runnable),
-            current=self.tasks.facts(by_address[current]) if current in by_address else None,
-            first_runnable=tuple(self.tasks.facts(task) for task in runnable[:names]),
-            whole=not torn and self.loops.service(loop.ready) == service,
+            whole=not (schedule and schedule.torn) and self.loops.service(loop.ready) == service,
             cost_s=time.perf_counter() - began_s,
         )
+
+    def _waiting(self, loop: int, threads: list[Thread]) -> dict[int, Task]:
+        """The tasks of that loop by the future that each waits for.
+
+        What is torn among all tasks of the interpreter belongs to the loops of other threads, or
+        this loop's own thread has run: then its marks tell.
+        """
+        found = self.tasks.pending(threads).tasks
+        return {task.waiter: task for task in found if task.waiter and task.loop == loop}
 
     def _schedule(self, loop: LoopInMemory, now_s: float, limit: int) -> Schedule | None:
         if loop.uv is not None:
             return uvloop.schedule(self.loops.objects, loop.uv, now_s, limit)
         return self.timers.schedule(loop.scheduled, now_s) if loop.scheduled else None
 
-    def _callback(self, loop: LoopInMemory, handle: int, tasks: dict[int, Task]) -> Callback:
+    def _callback(self, loop: LoopInMemory, handle: int) -> Callback:
         """What a handle in the ready queue would call."""
         try:
             called = self._called(loop, handle)
         except Unreadable:
             return Callback("?")
-        task = tasks.get(called.task) or (self.tasks.at(called.task) if called.task else None)
+        task = self.tasks.at(called.task) if called.task else None
         facts = self.tasks.facts(task) if task else None
         return Callback(called.name, called.where, facts)
 

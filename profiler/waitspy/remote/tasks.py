@@ -1,10 +1,9 @@
-"""The tasks of an interpreter: which are pending, which could run, and where they stand."""
+"""The tasks of an interpreter: which are pending, and where they stand."""
 
 from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from waitspy.remote.values import TaskFacts
 
 _MOST_TASKS = 100_000
 _TRIES = 4
-_CURRENT_TRIES = 16
 _PENDING, _CANCELLED, _FINISHED = 0, 1, 2  # Modules/_asynciomodule.c, fut_state
 _BLOCK = 1 << 14
 """Bytes that are read at once around a node of a task list: neighbours come along."""
@@ -36,14 +34,12 @@ class Task(NamedTuple):
 class TaskSet:
     """The pending tasks of an interpreter at one moment.
 
-    ``tids`` gives for each task the thread whose list it is in (3.14 and newer). ``done`` holds
-    the futures known to be done among those that tasks wait for. ``torn`` counts things that did
-    not fit: then tasks may be missing.
+    ``tids`` gives for each task the thread whose list it is in (3.14 and newer). ``torn``
+    counts things that did not fit: then tasks may be missing.
     """
 
     tasks: list[Task] = field(default_factory=list)
     tids: dict[int, int | None] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
     torn: int = 0
 
 
@@ -147,59 +143,6 @@ class Tasks:
     def _derives(self, kind: int, wanted: int) -> bool:
         try:
             return self.objects.type_at(kind).is_a(wanted)
-        except Unreadable:
-            return False
-
-    # --- which could run ------------------------------------------------------------------
-
-    def current(self, running: Mapping[int, int]) -> dict[int, int]:
-        """The running task by loop. ``running`` is what the thread states say (3.14)."""
-        if self.anchors.current_tasks is None:
-            return {loop: task for loop, task in running.items() if task}
-        for _ in range(_CURRENT_TRIES):  # it is small, and changes at every step of every task
-            with contextlib.suppress(Torn):
-                return dict(self.objects.dict_items(self.anchors.current_tasks))
-        raise Torn("the running tasks change too fast")
-
-    def look_at_waiters(self, found: TaskSet, tasks: Iterable[Task]) -> None:
-        """Notes in ``found.done`` which of the futures that these tasks wait for are done."""
-        lay = self.anchors.layout
-        waiters = list({task.waiter for task in tasks if task.waiter})
-        size = lay.task_state + 8
-        raw, missing = self.memory.gather(waiters, size & -8)
-        found.torn += len(missing)
-        step = (size & -8) // 8
-        types = memoryview(raw).cast("Q")[lay.ob_type // 8 :: step].tolist()
-        states = memoryview(raw).cast("I")[lay.task_state // 4 :: 2 * step].tolist()
-        right = {
-            kind: self._derives(kind, self.anchors.future_type)
-            or self._derives(kind, self.anchors.task_type)
-            for kind in set(types)
-        }
-        for waiter, kind, state in zip(waiters, types, states, strict=True):
-            if not right[kind]:
-                continue  # a future not made in C: whether it is done cannot be told
-            if state > _FINISHED:
-                found.torn += 1
-            elif state != _PENDING:
-                found.done.add(waiter)
-
-    def runnable(self, found: TaskSet, tasks: Iterable[Task], current: int) -> list[Task]:
-        """Those of these tasks that wait for nothing and do not run."""
-        return [
-            task
-            for task in tasks
-            if task.address != current
-            and (task.waiter in found.done or (not task.waiter and not self._executing(task)))
-        ]
-
-    def _executing(self, task: Task) -> bool:
-        """Whether its coroutine is on a stack: it runs, whatever the dict of running tasks says.
-
-        That dict is shared: loops of other threads change it all the time.
-        """
-        try:
-            return bool(task.coroutine and self.frames.executing(task.coroutine))
         except Unreadable:
             return False
 

@@ -135,10 +135,8 @@ class Timers:
 class LoopSnapshot:
     """The pending work of one loop at ``at_ns``.
 
-    ``ready`` and ``state`` are those of Service, ``first`` its first callbacks. ``runnable``
-    counts tasks that are not running and wait for nothing: they were never started, or what they
-    waited for is done. ``first_runnable`` describes some of them, ``current`` the task that runs.
-    ``timers`` is None when they cannot be read. ``running_tid`` is the thread that ran the loop
+    ``ready`` and ``state`` are those of Service, ``first`` its first callbacks. ``timers`` is
+    None when they cannot be read. ``running_tid`` is the thread that ran the loop
     during the read. ``whole`` is False when something changed while it was read: then no number
     may be relied on. ``cost_s`` is what reading took.
     """
@@ -150,10 +148,6 @@ class LoopSnapshot:
     state: int
     first: tuple[Callback, ...]
     timers: Timers | None
-    pending: int
-    runnable: int
-    current: TaskFacts | None
-    first_runnable: tuple[TaskFacts, ...]
     whole: bool
     cost_s: float
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,9 +10,9 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
+import psutil
 
+from waitspy.kernel import calls
 
 _NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
 
@@ -23,8 +22,8 @@ def _before_exec() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     # The capture blocks signals to take them one by one; children must not inherit that.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)  # py-spy then detaches and writes
+    with contextlib.suppress(OSError):
+        calls.end_with_parent(signal.SIGINT)  # py-spy then detaches and writes
 
 
 def cpu_clock(pid: int) -> int:
@@ -88,7 +87,6 @@ class Child:
         if self._process.returncode is not None:
             return 0
         try:
-            with open(f"/proc/{self.pid}/statm", "rb") as f:
-                return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError, ValueError):
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
             return 0

@@ -10,15 +10,13 @@ touching the target, and the answer is explained from facts by a pure function.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from waitspy.kernel import procfs
+from waitspy.kernel import calls, procfs
 
 Probe = Literal["allowed", "denied", "blocked", "files", "unknown"]
 """What the kernel answered. ``blocked``: the ptrace rules allow it, but the system call that
@@ -29,9 +27,6 @@ INITIAL_PID_NAMESPACE = 0xEFFF_FFFC
 """PROC_PID_INIT_INO of include/uapi/linux/nsfs.h: its inode on the host itself."""
 
 YAMA = f"{procfs.PROC}/sys/kernel/yama/ptrace_scope"
-
-NO_ORACLES = "what is due and not served can be read on Linux only; stacks alone name no victim"
-"""What to say of every oracle on another system."""
 
 DOCKER = "docker run --cap-add SYS_PTRACE (from a second container also --pid=container:NAME)"
 KUBERNETES = (
@@ -50,7 +45,6 @@ class Facts:
     ``yama`` is ptrace_scope, None without Yama. ``contained``: waitspy runs in a container.
     """
 
-    platform: str
     uid: int
     can_ptrace: bool
     target_uids: tuple[int, ...]
@@ -83,8 +77,6 @@ def grant(*, contained: bool) -> str:
 
 def decide(facts: Facts) -> Access:
     """The verdict; the kernel's own answer to the probe counts, the other facts explain it."""
-    if facts.platform != "linux":
-        return _elsewhere(facts)
     if facts.probe == "blocked":
         return Access(
             ok=False,
@@ -105,20 +97,6 @@ def decide(facts: Facts) -> Access:
     if facts.probe != "denied" and not sibling_refused:
         return Access(ok=True)
     return _explain(facts)
-
-
-def _elsewhere(facts: Facts) -> Access:
-    if facts.platform != "darwin":
-        return Access(
-            ok=False,
-            why=f"waitspy does not know how to look into processes on {facts.platform}",
-            remedy="run it on Linux, beside the server",
-        )
-    if facts.uid == 0:
-        return Access(ok=True)
-    return Access(
-        ok=False, why="macOS lets only root look into processes", remedy="run waitspy with sudo"
-    )
 
 
 def _explain(facts: Facts) -> Access:
@@ -190,13 +168,8 @@ def may_attach(pid: int) -> Access:
 
 def read_facts(pid: int) -> Facts:
     """The facts about access to that process. Raises ProcessLookupError when it is gone."""
-    if sys.platform != "linux":
-        return Facts(
-            sys.platform, os.geteuid(), False, (), None, None, False, None, False, "unknown"
-        )
     status = procfs.read_status(pid)
     return Facts(
-        platform=sys.platform,
         uid=os.geteuid(),
         can_ptrace=procfs.read_status(os.getpid()).has_capability(procfs.CAP_SYS_PTRACE),
         target_uids=status.uids,
@@ -236,11 +209,11 @@ def probe(pid: int) -> Probe:
     """Asks the kernel for the right to look into the process, without touching it.
 
     Two questions under the same rule: reading /proc/PID/syscall, and process_vm_readv of an
-    address that is never mapped, which fails with EFAULT only after access was granted. What is
+    address that is never mapped, which is told only after access was granted. What is
     no longer there, or has no memory, is ``unknown``.
     """
     rules = _answer(lambda: procfs.read(pid, "syscall"))
-    memory = _answer(lambda: _read_nothing(pid))
+    memory = _answer(lambda: calls.process_vm_readv(pid, [1], 1, bytearray(1)))
     if memory == "allowed":
         return "files" if rules == "denied" else "allowed"
     if memory == "denied":
@@ -258,34 +231,6 @@ def _answer(ask: Callable[[], object]) -> Probe:
     except OSError as error:
         return "denied" if error.errno == errno.ENOSYS else "unknown"
     return "allowed"
-
-
-class _Span(ctypes.Structure):
-    """struct iovec."""
-
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
-
-
-def _read_nothing(pid: int) -> None:
-    """Asks for one byte at address 1; returns when the kernel would have given it.
-
-    Raises the OSError of the system call otherwise.
-    """
-    buffer = ctypes.create_string_buffer(1)
-    here = _Span(ctypes.addressof(buffer), 1)
-    there = _Span(1, 1)
-    libc = ctypes.CDLL(None, use_errno=True)
-    got = libc.process_vm_readv(
-        ctypes.c_int(pid),
-        ctypes.byref(here),
-        ctypes.c_ulong(1),
-        ctypes.byref(there),
-        ctypes.c_ulong(1),
-        ctypes.c_ulong(0),
-    )
-    code = ctypes.get_errno()
-    if got < 0 and code != errno.EFAULT:
-        raise OSError(code, os.strerror(code))
 
 
 def _same_user_namespace(pid: int) -> bool | None:

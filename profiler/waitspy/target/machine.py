@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import platform
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from waitspy.kernel import procfs
+from waitspy.kernel import calls, descriptors, procfs
 from waitspy.target import access
 
 Status = Literal["ok", "warn", "fail", "unknown"]
-
-_PIDFD_GETFD = 438
-"""One number on every architecture: include/uapi/asm-generic/unistd.h."""
-
-_KCMP = {"x86_64": 312, "aarch64": 272}
-"""By machine, from the kernel's system call tables."""
 
 _SLOW_READ_US = 100.0
 """A read of /proc/PID/stat took 5 to 12 µs on Linux 6.18; far beyond that looks get expensive."""
@@ -46,11 +38,8 @@ class Check:
 
 
 def examine_machine() -> tuple[Check, ...]:
-    """Every check that needs no target; what only Linux has is left out elsewhere."""
-    checks = [("system", _system), ("user", _user), ("cpus", _cpus), ("disk", _disk)]
-    if sys.platform == "linux":
-        checks += _LINUX
-    return tuple(safely(name, check) for name, check in checks)
+    """Every check that needs no target."""
+    return tuple(safely(name, check) for name, check in _CHECKS)
 
 
 def safely(name: str, check: Callable[[], Check]) -> Check:
@@ -63,22 +52,12 @@ def safely(name: str, check: Callable[[], Check]) -> Check:
 
 def _system() -> Check:
     name = f"{platform.system()} {platform.release()} on {platform.machine()}"
-    if sys.platform == "linux":
-        return Check("system", "ok", name)
-    if sys.platform == "darwin":
-        return Check(
-            "system", "warn", f"{name}: {access.NO_ORACLES}", "run it on Linux for findings"
-        )
-    return Check("system", "fail", f"{name} is not supported", "run it on Linux")
+    return Check("system", "ok", name)
 
 
 def _user() -> Check:
     uid = os.geteuid()
     who = "root" if uid == 0 else f"user {uid}"
-    if sys.platform != "linux":
-        if uid == 0:
-            return Check("user", "ok", who)
-        return Check("user", "fail", f"{who}: only root sees stacks here", "run it with sudo")
     if procfs.read_status(os.getpid()).has_capability(procfs.CAP_SYS_PTRACE):
         return Check("user", "ok", f"{who} with CAP_SYS_PTRACE")
     return Check(
@@ -91,9 +70,7 @@ def _user() -> Check:
 
 def _cpus() -> Check:
     count = os.cpu_count()
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else count
-    if not usable:
-        return Check("cpus", "unknown", "the system does not say")
+    usable = len(os.sched_getaffinity(0))
     found = f"{usable} of {count} usable" if usable != count else f"{count} usable"
     if usable == 1:
         return Check(
@@ -120,9 +97,6 @@ def _disk() -> Check:
         if free_mb < _DISK_TIGHT_MB
         else Check("disk", "ok", found)
     )
-
-
-# --- Linux -----------------------------------------------------------------------------------
 
 
 def _container() -> Check:
@@ -184,73 +158,54 @@ def _hidepid() -> Check:
     )
 
 
-def _system_call(name: str, call: Callable[[], int], lost: str, newer: str) -> Check:
+def _system_call(name: str, call: Callable[[], object], lost: str, newer: str) -> Check:
     """Whether a system call works on waitspy itself, where no right is needed."""
-    ctypes.set_errno(0)
-    if call() >= 0:
-        return Check(name, "ok", "works")
-    code = ctypes.get_errno()
-    if code == errno.ENOSYS:
-        return Check(name, "fail", f"not in this kernel or sandbox: {lost}", newer)
-    if code in {errno.EPERM, errno.EACCES}:
-        return Check(
-            name,
-            "fail",
-            f"refused by a seccomp filter or security module: {lost}",
-            access.grant(contained=True),
-        )
-    return Check(name, "unknown", f"{os.strerror(code)}: {lost}")
+    try:
+        call()
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return Check(name, "fail", f"not in this kernel or sandbox: {lost}", newer)
+        if error.errno in {errno.EPERM, errno.EACCES}:
+            return Check(
+                name,
+                "fail",
+                f"refused by a seccomp filter or security module: {lost}",
+                access.grant(contained=True),
+            )
+        return Check(name, "unknown", f"{error.strerror}: {lost}")
+    return Check(name, "ok", "works")
 
 
 def _process_vm_readv() -> Check:
-    word = ctypes.c_ulong(0)
-    span = (ctypes.c_ulong * 2)(ctypes.addressof(word), ctypes.sizeof(word))
-    target = ctypes.c_ulong(0)
-    here = (ctypes.c_ulong * 2)(ctypes.addressof(target), ctypes.sizeof(target))
-    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
     return _system_call(
         "process_vm_readv",
-        lambda: int(_libc().process_vm_readv(os.getpid(), here, one, span, one, none)),
+        lambda: calls.process_vm_readv(os.getpid(), [id(None)], 1, bytearray(1)),
         "neither stacks nor pending work can be read",
         "use a Linux kernel with CONFIG_CROSS_MEMORY_ATTACH",
     )
 
 
 def _pidfd_getfd() -> Check:
-    def call() -> int:
-        try:
-            process = os.pidfd_open(os.getpid())
-        except OSError as error:
-            ctypes.set_errno(error.errno or 0)
-            return -1
-        reader, writer = os.pipe()
-        try:
-            copy = int(_libc().syscall(_PIDFD_GETFD, process, reader, 0))
-            if copy >= 0:
-                os.close(copy)
-            return copy
-        finally:
-            for fd in (process, reader, writer):
-                os.close(fd)
-
-    return _system_call(
-        "pidfd_getfd",
-        call,
-        "I/O that waits for a loop cannot be seen; stacks are recorded all the same",
-        "use Linux 5.6 or newer",
-    )
+    reader, writer = os.pipe()
+    try:
+        return _system_call(
+            "pidfd_getfd",
+            lambda: os.close(descriptors.duplicate(os.getpid(), reader)),
+            "I/O that waits for a loop cannot be seen; stacks are recorded all the same",
+            "use Linux 5.6 or newer",
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def _kcmp() -> Check:
-    number = _KCMP.get(platform.machine())
-    if number is None:
-        return Check("kcmp", "unknown", f"not known for {platform.machine()}")
     pid = os.getpid()
     reader, writer = os.pipe()
     try:
         found = _system_call(
             "kcmp",
-            lambda: int(_libc().syscall(number, pid, pid, 0, reader, reader)),
+            lambda: calls.kcmp_file(pid, reader, pid, reader),
             "forks that share an event loop's descriptor cannot be told apart for certain",
             "use a Linux kernel with CONFIG_KCMP",
         )
@@ -259,10 +214,6 @@ def _kcmp() -> Check:
         os.close(writer)
     # Without it waitspy falls back on what the processes do: no reason to fail.
     return Check(found.name, "warn", found.found, found.remedy) if found.status == "fail" else found
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
 
 
 def _schedstat() -> Check:
@@ -296,7 +247,11 @@ def _proc_speed() -> Check:
     return Check("proc-speed", "ok", found)
 
 
-_LINUX: list[tuple[str, Callable[[], Check]]] = [
+_CHECKS: tuple[tuple[str, Callable[[], Check]], ...] = (
+    ("system", _system),
+    ("user", _user),
+    ("cpus", _cpus),
+    ("disk", _disk),
     ("container", _container),
     ("yama", _yama),
     ("seccomp", _seccomp),
@@ -306,4 +261,4 @@ _LINUX: list[tuple[str, Callable[[], Check]]] = [
     ("kcmp", _kcmp),
     ("schedstat", _schedstat),
     ("proc-speed", _proc_speed),
-]
+)

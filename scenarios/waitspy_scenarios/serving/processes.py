@@ -13,7 +13,6 @@ import ctypes
 import os
 import signal
 import socket
-import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,7 +58,7 @@ class Server:
             stderr=asyncio.subprocess.STDOUT,
             env={**environment(), "PYTHONUNBUFFERED": "1", **env},
             start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_end_with_parent,
         )
         return cls(name, process, ready)
 

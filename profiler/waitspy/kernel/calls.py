@@ -1,0 +1,86 @@
+"""The system calls that Python's os module lacks, each with the source of its number.
+
+All of ctypes is here. Every call raises OSError with the kernel's errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from array import array
+from collections.abc import Sequence
+
+_PIDFD_GETFD = 438  # one number on every architecture: include/uapi/asm-generic/unistd.h
+_OPENAT2 = 437  # the same
+_KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
+# arch/x86/entry/syscalls/syscall_64.tbl; include/uapi/asm-generic/unistd.h
+_KCMP_FILE = 0  # include/uapi/linux/kcmp.h
+_RESOLVE_IN_ROOT = 0x10  # include/uapi/linux/openat2.h
+_CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
+IOV_MAX = 1024
+"""UIO_MAXIOV of include/uapi/linux/uio.h: so many places can be read at once."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_readv = _libc.process_vm_readv
+_readv.restype = ctypes.c_ssize_t
+_readv.argtypes = [
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong,
+]  # fmt: skip
+
+
+def _checked(got: int) -> int:
+    if got < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return got
+
+
+def process_vm_readv(
+    pid: int, addresses: Sequence[int], size: int, buffer: bytearray, at: int = 0
+) -> int:
+    """Reads ``size`` bytes from each address of a process into the buffer, one after the other
+    from ``at`` on; how many were read before the first one that is not mapped (0: EFAULT).
+    """
+    count = len(addresses)
+    remote = array("Q", bytes(16 * count))
+    remote[0::2] = array("Q", addresses)
+    remote[1::2] = array("Q", [size]) * count
+    view = (ctypes.c_char * (count * size)).from_buffer(buffer, at)
+    local = array("Q", [ctypes.addressof(view), count * size])
+    got = int(_readv(pid, local.buffer_info()[0], 1, remote.buffer_info()[0], count, 0))
+    if got < 0 and ctypes.get_errno() == errno.EFAULT:
+        return 0
+    return _checked(got)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A duplicate of that process's descriptor, closed on exec; Linux 5.6."""
+    return _checked(int(_libc.syscall(_PIDFD_GETFD, pidfd, fd, 0)))
+
+
+def kcmp_file(pid: int, fd: int, other_pid: int, other_fd: int) -> int:
+    """0 when two descriptors share one open file description, else the order of the two."""
+    if _KCMP is None:
+        raise OSError(errno.ENOSYS, f"its number is not known for {platform.machine()}")
+    return _checked(int(_libc.syscall(_KCMP, pid, other_pid, _KCMP_FILE, fd, other_fd)))
+
+
+def openat2_in_root(folder: int, path: str, flags: int) -> int:
+    """Opens a path as if the folder were the root, links and all; Linux 5.6."""
+    how = struct.pack("<QQQ", flags, 0, _RESOLVE_IN_ROOT)  # struct open_how
+    return _checked(int(_libc.syscall(_OPENAT2, folder, os.fsencode(path), how, len(how))))
+
+
+def enter_network(namespace: int) -> None:
+    """Moves this thread into the network namespace behind a descriptor: setns(2)."""
+    _checked(int(_libc.setns(namespace, _CLONE_NEWNET)))
+
+
+def end_with_parent(signal: int) -> None:
+    """Asks for that signal at the death of the thread that has started this process: prctl(2)."""
+    _checked(int(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0)))

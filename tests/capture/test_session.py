@@ -1,0 +1,111 @@
+"""A capture of a target that is only said to be there: what it does when the disk fails."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests.examples.build import process
+from waitspy.capture import session
+from waitspy.capture.session import Capture, Options
+from waitspy.judge import analysis
+from waitspy.model.processes import Worker
+from waitspy.oracles import Watched
+from waitspy.recording import loading
+from waitspy.recording.folder import Writer
+from waitspy.recording.rows import Row, RowType
+from waitspy.samplers import SamplerStatus, SegmentRow
+from waitspy.target.tree import Tree
+
+
+class _Here(Tree):
+    """This very process, for ever."""
+
+    def scan(self) -> tuple[Worker, ...]:
+        self.workers = (process(os.getpid()),)
+        return self.workers
+
+
+class _NoStacks:
+    """A sampler that samples nothing."""
+
+    done = True
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.segments: list[SegmentRow] = []
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        return SamplerStatus()
+
+    def dump(self, now_ns: int) -> None: ...
+    def stop(self, now_ns: int) -> None: ...
+    def kill(self) -> None: ...
+
+    def cpu_ns(self) -> int:
+        return 0
+
+    def rss_bytes(self) -> int:
+        return 0
+
+
+class _Quiet:
+    """An oracle that sees nothing."""
+
+    name: ClassVar[str] = "quiet"
+    rows: ClassVar[RowType] = Row
+
+    def attach(self, watched: Watched) -> str:
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        return iter(())
+
+    def detach(self, watched: Watched) -> None: ...
+
+
+@pytest.fixture
+def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capture:
+    monkeypatch.setattr(session, "make_oracles", lambda *_: (_Quiet(),))
+    monkeypatch.setattr(session, "PySpySampler", _NoStacks)
+    monkeypatch.setattr(session, "_looking_first", contextlib.nullcontext)
+    options = Options(target="here", output=str(tmp_path / "rec"), duration_s=0.2)
+    return Capture(options, _Here([os.getpid()]))
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("method", ["start_stream", "flush", "save_meta"])
+def test_a_disk_that_is_full_at_any_time_ends_the_recording_well(
+    method: str, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, method, full)
+        capture.run()
+    assert capture.disk_error == "No space left on device"
+    assert "No space left" in " ".join(loss.why for loss in capture._losses)
+
+
+def test_a_full_disk_at_the_first_worker_leaves_a_recording_that_says_so(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Writer, "start_stream", full)
+    capture.run()
+    report = analysis.analyse(loading.load(capture.path)).report
+    assert [loss.why for loss in report.losses] == ["No space left on device"]
+
+
+def test_a_recording_in_which_nothing_goes_wrong(capture: Capture) -> None:
+    capture.run()
+    assert capture.disk_error is None
+    meta = json.loads((Path(capture.path) / "meta.json").read_text())
+    assert (meta["losses"], meta["tick_s"]) == ([], 0.01)
+    assert [worker["oracles"] for worker in meta["workers"]] == [{"quiet": "ok"}]
