@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from waitspy.commands.registry import COMMANDS as REGISTERED
 from waitspy.model.judged import WEIGHTS
 from waitspy.render import FLAMEGRAPHS, REPORTS
 from waitspy_scenarios import SCENARIOS
@@ -32,7 +35,9 @@ COMMANDS = ("waitspy.commands", "waitspy.cli", "waitspy.__main__")
 COMPOSERS = ("waitspy.capture", *COMMANDS)
 """What may bring the parts of the live half together."""
 
-SUBJECTS = frozenset({"threads", "epolls", "loops", "pools", "listeners", "waits", "registry"})
+SUBJECTS = frozenset(
+    {"threads", "epolls", "loops", "pools", "listeners", "waits", "reports", "registry"}
+)
 """What a file can be about in several stages; and a folder of siblings has its registry."""
 
 FOREIGN = frozenset({"ctypes", "psutil", "subprocess"})
@@ -179,6 +184,21 @@ def test_only_a_subject_is_the_name_of_several_modules() -> None:
 
 
 # --- registries -------------------------------------------------------------------------------------
+
+
+def with_their_own(commands: Iterable[click.Command]) -> Iterator[click.Command]:
+    for command in commands:
+        yield command
+        if isinstance(command, click.Group):
+            yield from with_their_own(command.commands.values())
+
+
+def test_every_command_is_registered_once() -> None:
+    known = [id(command) for command in with_their_own(REGISTERED)]
+    assert len(known) == len(set(known))
+    for name in (n for n in MODULES if below(n, "waitspy.commands")):
+        for key, value in vars(importlib.import_module(name)).items():
+            assert not isinstance(value, click.Command) or id(value) in known, (name, key)
 
 
 def test_reports_are_registered_under_their_own_names() -> None:

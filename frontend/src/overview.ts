@@ -1,9 +1,8 @@
 // The whole recording in one strip: how many threads starved something, and which part is in view.
 import { element } from "./elements";
-import type { Paints } from "./paint";
+import { fitted, type Paints } from "./paint";
 import type { Recording } from "./recording";
 import type { Store } from "./store";
-import { fitted } from "./timeline";
 
 const HEIGHT = 34;
 const BINS = 600;

@@ -39,6 +39,19 @@ function harmPaints(host: Element): Pick<Paints, "starving" | "stripe" | "edge">
   return found;
 }
 
+/** The canvas, as fine as the screen and as wide as its place. */
+export function fitted(canvas: HTMLCanvasElement, height: number): CanvasRenderingContext2D {
+  const fine = window.devicePixelRatio || 1;
+  canvas.style.height = `${height}px`;
+  const width = Math.round(canvas.clientWidth * fine);
+  const tall = Math.round(height * fine);
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== tall) canvas.height = tall;
+  const context = canvas.getContext("2d")!;
+  context.setTransform(fine, 0, 0, fine, 0, 0);
+  return context;
+}
+
 export interface Scale { view: Span; width: number }
 
 export function xOf(at: number, { view, width }: Scale): number {

@@ -4,12 +4,12 @@ import { scaleLinear } from "d3-scale";
 import { button, element, swatch } from "./elements";
 import { show } from "./follow";
 import { Overview } from "./overview";
-import { Painter, paintsOf, type Paints, type Scale, timeOf, xOf } from "./paint";
+import { fitted, Painter, paintsOf, type Paints, type Scale, timeOf, xOf } from "./paint";
 import type { Episode, Recording } from "./recording";
 import { type Row, rowsOf } from "./rows";
 import type { Span, Store } from "./store";
 import { describe } from "./timeline_words";
-import { listen } from "./timeline_input";
+import { listen, type Steered } from "./timeline_input";
 import { hideTooltip, showTooltip } from "./tooltip";
 import { duration, moment } from "./words";
 
@@ -27,7 +27,7 @@ const PENDING: Record<string, string> = {
   ready: "ready callbacks", overdue: "overdue timers", unread: "unread I/O", queued: "queued items", backlog: "connections to accept",
 };
 
-export class TimelineView {
+export class TimelineView implements Steered {
   private readonly lanes = element("div", {
     class: "lanes", tabindex: "0", role: "group",
     "aria-label": "Timeline. Left and right move, plus and minus zoom, 0 shows all, n and p go to the next and previous episode, Escape ends a selection.",
@@ -285,19 +285,6 @@ export class TimelineView {
       context.fillText(text, Math.max(0, Math.min(scale.width - wide, x + 4)), AXIS / 2 - 1);
     }
   }
-}
-
-/** The canvas, as fine as the screen and as wide as its place. */
-export function fitted(canvas: HTMLCanvasElement, height: number): CanvasRenderingContext2D {
-  const fine = window.devicePixelRatio || 1;
-  canvas.style.height = `${height}px`;
-  const width = Math.round(canvas.clientWidth * fine);
-  const tall = Math.round(height * fine);
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== tall) canvas.height = tall;
-  const context = canvas.getContext("2d")!;
-  context.setTransform(fine, 0, 0, fine, 0, 0);
-  return context;
 }
 
 function legend(recording: Recording): HTMLElement {

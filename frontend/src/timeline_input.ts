@@ -1,13 +1,27 @@
 // Pointer, wheel and keys of the timeline.
-import { timeOf } from "./paint";
-import type { TimelineView } from "./timeline";
+import { type Scale, timeOf } from "./paint";
+import type { Episode } from "./recording";
+import type { Span } from "./store";
 import { hideTooltip } from "./tooltip";
 
 const DRAGGED = 4; // px; less is a click
 const ZOOM_STEP = 0.7;
 const MOVE_STEP = 0.15;
 
-export function listen(timeline: TimelineView, lanes: HTMLElement, canvas: HTMLCanvasElement): void {
+/** What can be done with a timeline. */
+export interface Steered {
+  readonly scale: Scale;
+  zoom(factor: number, x?: number): void;
+  move(part: number): void;
+  lookAtAll(): void;
+  select(span: Span | null): void;
+  step(by: 1 | -1): void;
+  choose(episode: Episode): void;
+  episodeAt(x: number, y: number): Episode | undefined;
+  hover(x: number, y: number, clientX: number, clientY: number): void;
+}
+
+export function listen(timeline: Steered, lanes: HTMLElement, canvas: HTMLCanvasElement): void {
   listenToPointer(timeline, canvas);
   lanes.addEventListener("wheel", (event) => {
     const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
@@ -27,7 +41,7 @@ export function listen(timeline: TimelineView, lanes: HTMLElement, canvas: HTMLC
   });
 }
 
-const KEYS: Record<string, (timeline: TimelineView) => void> = {
+const KEYS: Record<string, (timeline: Steered) => void> = {
   ArrowLeft: (timeline) => timeline.move(-MOVE_STEP),
   ArrowRight: (timeline) => timeline.move(MOVE_STEP),
   "+": (timeline) => timeline.zoom(ZOOM_STEP),
@@ -40,7 +54,7 @@ const KEYS: Record<string, (timeline: TimelineView) => void> = {
 };
 
 /** A drag selects, a click on an episode's mark chooses it, any other click ends the selection. */
-function listenToPointer(timeline: TimelineView, canvas: HTMLCanvasElement): void {
+function listenToPointer(timeline: Steered, canvas: HTMLCanvasElement): void {
   let from: { x: number; y: number; dragged: boolean } | null = null;
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;

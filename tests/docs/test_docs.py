@@ -96,6 +96,27 @@ def test_the_index_names_every_page() -> None:
     assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= index
 
 
+PLACES = {
+    ROOT / "CONTRIBUTING.md": ("", "profiler/waitspy", "tests", "docs"),
+    ROOT / "frontend" / "README.md": (
+        "",
+        "frontend",
+        "frontend/src",
+        "profiler/waitspy/render/reports",
+    ),
+}
+"""Pages that name files, and the folders that they mean."""
+
+
+@pytest.mark.parametrize("page", PLACES, ids=lambda page: page.parent.name)
+def test_files_that_a_page_for_contributors_names_exist(page: Path) -> None:
+    told = {t.content for t in tokens(page) if t.type == "code_inline"}
+    named = {text for text in told if re.fullmatch(r"[\w./-]+(/|\.(py|json|md|mjs|ts|css))", text)}
+    assert len(named) > 10
+    folders = [ROOT / folder for folder in PLACES[page]]
+    assert {n for n in named if not any((folder / n).exists() for folder in folders)} == set()
+
+
 # --- commands ----------------------------------------------------------------------------------
 
 

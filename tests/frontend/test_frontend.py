@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -35,6 +36,21 @@ def build(where: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_assets_are_built_from_these_sources() -> None:
     assert runpy.run_path(str(ROOT / "frontend" / "assets.py"))["fresh"](), "run make assets"
+
+
+def imported_by(source: Path) -> set[Path]:
+    """The project's own files that a script names, types included."""
+    named = re.findall(r"""(?:from|import) "(\./[^"]+)";""", source.read_text("utf-8"))
+    files = (source.parent / f"{name}.ts" for name in named)
+    return {file for file in files if file.exists()}
+
+
+def test_no_script_imports_itself_in_a_circle() -> None:
+    left = {source: imported_by(source) for source in (ROOT / "frontend" / "src").glob("*.ts")}
+    assert sum(map(len, left.values())) > 20
+    while free := {source for source, imported in left.items() if not imported & left.keys()}:
+        left = {source: imported for source, imported in left.items() if source not in free}
+    assert sorted(source.name for source in left) == []
 
 
 def test_what_is_fresh_needs_no_npm(copy: Path) -> None:

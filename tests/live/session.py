@@ -41,8 +41,8 @@ def running_target() -> Iterator[subprocess.Popen[str]]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What waitspy runs in when its working directory is not the project's."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    """What waitspy runs in: any Python finds it, installed there or not."""
+    return {**os.environ, "PYTHONPATH": f"{ROOT}/profiler:{ROOT}/scenarios", **more}
 
 
 @contextlib.contextmanager

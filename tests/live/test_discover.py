@@ -413,7 +413,7 @@ def test_a_pattern_that_matches_nothing_python() -> None:
 
 def test_waitspy_and_what_started_it_never_match() -> None:
     marker = uuid.uuid4().hex
-    code = "from profiler import discover; import sys; print(discover.find(sys.argv[1]))"
+    code = "from waitspy.target import discover; import sys; print(discover.find(sys.argv[1]))"
     done = subprocess.run(
         ["sh", "-c", '"$@"; :', "sh", sys.executable, "-c", code, marker],
         capture_output=True,
@@ -427,12 +427,12 @@ def test_waitspy_and_what_started_it_never_match() -> None:
 
 AS_NOBODY = """
 import json, os, sys
-from profiler import discover, doctor, permissions
+from waitspy.target import access, discover, doctor
 pid = int(sys.argv[1])
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
-access = permissions.may_attach(pid)
+allowed = access.may_attach(pid)
 workers = discover.find(sys.argv[1])
 try:
     discover.require_attachable(workers)
@@ -445,7 +445,7 @@ except Exception as error:
     by_port = [type(error).__name__, str(error), error.hint]
 checks = {c.name: [c.status, c.found, c.remedy] for c in doctor.examine(sys.argv[1])}
 print(json.dumps({
-    "access": [access.ok, access.why, access.remedy],
+    "access": [allowed.ok, allowed.why, allowed.remedy],
     "workers": [[w.pid, w.python, w.command, w.why_not, w.remedy] for w in workers],
     "refusal": refusal, "by_port": by_port, "checks": checks,
 }))

@@ -43,7 +43,7 @@ def help_of(scenario: Scenario) -> str:
 
 def test_listing_imports_no_scenario() -> None:
     modules = [scenario.module for scenario in SCENARIOS.values()]
-    code = f"import sys, scenarios; sys.exit(any(m in sys.modules for m in {modules!r}))"
+    code = f"import sys, waitspy_scenarios; sys.exit(any(m in sys.modules for m in {modules!r}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

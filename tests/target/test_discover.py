@@ -81,8 +81,11 @@ def test_waitspy_its_spies_and_what_started_it_never_match() -> None:
         700: command(700, 1, "python -m waitspy record app.py"),
         701: command(701, 1, "python profiler.py"),
         702: command(702, 1, "py-spy top --pid 9", "py-spy"),
+        703: command(703, 1, "python -m profiler"),
+        704: command(704, 1, "python -m waitspy_scenarios.gil_hog"),
+        705: command(705, 1, "python -Im waitspy doctor app.py"),
     }
-    assert table.keys() - discover._own(table) == {501, 602, 701, 702}
+    assert table.keys() - discover._own(table) == {501, 602, 701, 702, 703, 704}
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The command line: its options, tables, output files and progress; the only part that prints."""
+"""The commands, one file a command or two; with cli.py the only part that composes and prints."""

@@ -289,8 +289,7 @@ def _own(table: Mapping[int, _Command]) -> set[int]:
 
 
 def _is_waitspy(argv: tuple[str, ...]) -> bool:
-    program = roles.started(argv)
-    return program == "waitspy" or (program == "profiler" and "-m" in argv)
+    return roles.started(argv) == "waitspy"
 
 
 def _lineage(pid: int, parents: Mapping[int, int]) -> set[int]:

@@ -1,0 +1,230 @@
+"""Makes a recording of a server that runs, or of a command, and reports on it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import click
+
+from waitspy.capture.budget import Budget
+from waitspy.capture.command import Command
+from waitspy.capture.session import Capture, Options
+from waitspy.capture.signals import Signals
+from waitspy.commands import arguments
+from waitspy.commands.output import printing
+from waitspy.commands.progress import showing_progress
+from waitspy.errors import PermissionMissing, RecordingError, TargetError, WaitspyError
+from waitspy.judge import analysis
+from waitspy.kernel import procfs
+from waitspy.model.clock import NS
+from waitspy.model.judged import Report
+from waitspy.oracles.pace import LEAST_MIN_STALL_S
+from waitspy.recording import loading
+from waitspy.recording.folder import create, create_first, discard, save_sources
+from waitspy.render import REPORTS, escape
+from waitspy.samplers.pyspy_binary import find_pyspy
+from waitspy.target import discover
+from waitspy.target.discover import Tree
+
+_FAIL_ON_MET = 3
+
+
+@click.command(cls=arguments.RecordCommand)
+@click.argument("target", required=False)
+@click.option(
+    "-d",
+    "--duration",
+    type=arguments.Number(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long; 10 for a TARGET, until its end for a COMMAND.",
+)
+@click.option(
+    "-r",
+    "--rate",
+    type=arguments.Number(1, 1000),
+    default=100.0,
+    metavar="HZ",
+    show_default=True,
+    help="Samples per second; backs off to stay inside the budget.",
+)
+@click.option("-o", "--output", metavar="DIR", help="The recording [default: waitspy-TARGET-TIME].")
+@click.option(
+    "--min-stall",
+    type=arguments.Number(LEAST_MIN_STALL_S, 60),
+    default=0.1,
+    metavar="SECONDS",
+    show_default=True,
+    help="Shorter waits are not reported.",
+)
+@click.option(
+    "--blocking",
+    is_flag=True,
+    help="Let py-spy pause the target at each sample (default: never pause it).",
+)
+@click.option(
+    "--fail-on",
+    multiple=True,
+    callback=arguments.fail_on,
+    metavar="KIND[:SECONDS]",
+    help="Exit 3 if findings of that kind starved more than that; 'any' is a kind.",
+)
+@click.option(
+    "--budget",
+    default="10",
+    callback=arguments.budget,
+    metavar="PERCENT[:TOTAL]",
+    help="CPU for sampling, of one core: per worker and in all [default: 10:50].",
+)
+@click.pass_context
+def record(
+    ctx: click.Context,
+    target: str | None,
+    duration: float | None,
+    rate: float,
+    output: str | None,
+    min_stall: float,
+    blocking: bool,
+    fail_on: list[tuple[str, float]],
+    budget: Budget,
+) -> None:
+    """Attach to TARGET (PID, :PORT or a name pattern), or run COMMAND after --, and report.
+
+    Ctrl-C stops and keeps all. The recording can be reported on again, anywhere.
+    """
+    argv: tuple[str, ...] = ctx.obj or ()
+    if bool(argv) == (target is not None):
+        raise click.UsageError("give either a TARGET, or -- and a COMMAND", ctx)
+    # Arguments need not be UTF-8; what the recording says of them must be.
+    said = procfs.text(os.fsencode(" ".join(argv) if target is None else target))
+    name = os.path.basename(argv[0]) if target is None else target
+    if target is not None and duration is None:
+        duration = 10.0
+    options = Options(
+        target=said,
+        output=output or "",
+        duration_s=duration,
+        rate_hz=rate,
+        min_stall_s=min_stall,
+        blocking=blocking,
+        budget=budget,
+    )
+    ctx.exit(record_and_report(options, name, target, argv, fail_on))
+
+
+def record_and_report(
+    options: Options,
+    name: str,
+    target: str | None,
+    argv: Sequence[str],
+    fail_on: Sequence[tuple[str, float]],
+) -> int:
+    """Records and reports; gives the exit code. Without an output, a folder is named after it."""
+    find_pyspy()
+    tree = None
+    if target is not None:
+        tree = discover.open_tree(target)
+        discover.require_attachable(tree.workers)
+    started_ns = time.monotonic_ns()
+    with Signals() as signals:
+        if options.output:
+            create(options.output)
+        else:
+            options = replace(options, output=create_first(arguments.folder_names(name)))
+        capture, command, ended_by_us = _captured(options, tree, argv, signals, started_ns)
+    try:
+        report = _save_and_report(capture, options.output)
+    except KeyboardInterrupt:
+        raise RecordingError(
+            f"interrupted while reporting; the recording {options.output} is complete",
+            f"waitspy report {options.output}",
+        ) from None
+    except WaitspyError:
+        raise
+    except Exception:
+        click.echo(f"waitspy: the report failed; its recording is {options.output}", err=True)
+        raise
+    if command is not None and command.exit_code and not ended_by_us:
+        return command.exit_code
+    if capture.disk_error is not None:
+        raise RecordingError(
+            f"the recording {options.output} ended early: {capture.disk_error}",
+            "free some space and record again; what was recorded before is there",
+        )
+    return _FAIL_ON_MET if _exceeds(report, fail_on) else 0
+
+
+def _captured(
+    options: Options,
+    tree: Tree | None,
+    argv: Sequence[str],
+    signals: Signals,
+    started_ns: int,
+) -> tuple[Capture, Command | None, bool]:
+    """The finished capture, the command that was started for it, and whether we ended that."""
+    command = None
+    try:
+        if tree is None:
+            command = Command(argv, signals.before)
+            tree = Tree([command.pid])
+        _allow_more_files()
+        # The terminal is the command's.
+        with showing_progress(options.duration_s, wanted=command is None) as progress:
+            capture = Capture(options, tree, command, progress)
+            capture.run()
+        if command is None:
+            return capture, None, False
+        _warn_of_rest(command, tree)
+        deadline_ns = None
+        if options.duration_s is not None:
+            deadline_ns = started_ns + int(options.duration_s * NS)
+        # When only the recording has failed, the command goes on.
+        by_itself = not capture.interrupted and command.wait(signals, deadline_ns)
+    except (TargetError, PermissionMissing, RecordingError):  # before anything was kept
+        discard(options.output)
+        raise
+    finally:
+        if command is not None:
+            command.end(signals)
+    return capture, command, not by_itself
+
+
+def _allow_more_files() -> None:
+    """Each thread of a target costs three descriptors; the usual limit of 1024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _warn_of_rest(command: Command, tree: Tree) -> None:
+    if command.exit_code is None:
+        return
+    rest = [str(worker.pid) for worker in tree.scan() if worker.python is not None]
+    if rest:
+        click.echo(
+            f"waitspy: the command has ended, but what it started goes on: pid {', '.join(rest)}\n"
+            f"  try: waitspy record {rest[0]}",
+            err=True,
+        )
+
+
+def _save_and_report(capture: Capture, output: str) -> Report:
+    recording = loading.load(capture.path)
+    sources = capture.roots.read(recording)
+    capture.roots.close()
+    save_sources(capture.path, sources)
+    judged = analysis.analyse(replace(recording, sources=sources))
+    with printing() as stream:
+        REPORTS["text"]().render(judged, stream)
+        stream.write(f"\nrecording: {escape.terminal(output)}\n")
+    return judged.report
+
+
+def _exceeds(report: Report, limits: Sequence[tuple[str, float]]) -> bool:
+    found = [f for f in report.findings if f.verdict != "latent"]
+    return any(
+        sum(f.starved_s for f in found if kind in ("any", f.kind.name)) > seconds
+        for kind, seconds in limits
+    )

@@ -1,0 +1,50 @@
+"""Lists the scenarios, and runs one: a server with a known answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from waitspy.capture.session import Options
+from waitspy.commands.record import record_and_report
+from waitspy_scenarios import SCENARIOS
+
+
+@click.group()
+def scenario() -> None:
+    """Runnable servers with known truth."""
+
+
+@scenario.command("list")
+def list_scenarios() -> None:
+    """The scenarios and what they show."""
+    for one in SCENARIOS.values():
+        click.echo(f"{one.name:26} {one.summary}")
+
+
+@scenario.command(
+    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}
+)
+@click.argument("name", type=click.Choice(list(SCENARIOS)))
+@click.option("--healthy", is_flag=True, help="The same without the harm: nothing to find.")
+@click.option("--profile", is_flag=True, help="Record it and report.")
+@click.option("-o", "--output", metavar="DIR", help="The recording, with --profile.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run_scenario(
+    ctx: click.Context,
+    name: str,
+    healthy: bool,
+    profile: bool,
+    output: str | None,
+    options: tuple[str, ...],
+) -> None:
+    """Run scenario NAME with its own OPTIONS ('-- --help' lists them)."""
+    argv = SCENARIOS[name].command(*(["--healthy"] if healthy else []), *options)
+    if not profile:
+        sys.stdout.flush()
+        os.execv(argv[0], argv)  # noqa: S606
+    settings = Options(target=f"scenario {name}", output=output or "")
+    ctx.exit(record_and_report(settings, name, None, argv, ()))

@@ -1,0 +1,46 @@
+"""Arguments: what they may be, and what is said of those that may not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.commands.invoking import waitspy
+from waitspy.commands import arguments
+from waitspy.model.kinds import KINDS
+from waitspy.recording.folder import create_first
+
+
+def test_the_usage_of_record_shows_both_ways() -> None:
+    assert "(TARGET | -- COMMAND...)" in waitspy("record", "--help").stdout
+    assert "(TARGET | -- COMMAND...)" in waitspy("record").stderr
+
+
+def test_an_unknown_kind_is_told_the_known_ones() -> None:
+    said = " ".join(waitspy("record", "1", "--fail-on", "slow").stderr.split())
+    assert "'slow' is no kind" in said
+    assert all(kind in said for kind in KINDS)
+
+
+def test_fail_on_takes_kinds_with_and_without_seconds() -> None:
+    context, option = click.Context(click.Command("record")), click.Option(["--fail-on"])
+    got = arguments.fail_on(context, option, ["any", "blocked-loop:1.5", "gil-bound:"])
+    assert got == [("any", 0.0), ("blocked-loop", 1.5), ("gil-bound", 0.0)]
+
+
+def test_the_name_of_a_recording_is_safe_and_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "../../etc/\x1b[31m; rm -rf ~\n"
+    made = [create_first(arguments.folder_names(name)) for _ in range(3)]
+    assert sorted(os.listdir(tmp_path)) == sorted(set(made))
+    assert len(made) == 3
+    for folder in made:
+        assert folder.startswith("waitspy-")
+        assert set(folder) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+    assert next(arguments.folder_names("\u202e")).startswith("waitspy-target-")
+    assert len(next(arguments.folder_names("x" * 300))) < 80

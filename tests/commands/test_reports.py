@@ -1,0 +1,140 @@
+"""``waitspy report`` and ``flamegraph``: every format, and recordings that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any, ClassVar
+from xml.etree import ElementTree as ET
+
+import click.testing
+import pytest
+
+from tests.commands.invoking import waitspy
+from waitspy.commands import reports
+from waitspy.model.judged import WEIGHTS, Profile
+from waitspy.render import FLAMEGRAPHS, REPORTS
+
+
+@pytest.mark.parametrize("format_", REPORTS)
+def test_every_report_goes_to_stdout_and_to_a_file(
+    recording: Path, tmp_path: Path, format_: str
+) -> None:
+    shown = waitspy("report", recording, "--format", format_)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    written = waitspy("report", recording, "--format", format_, "-o", tmp_path / "out")
+    assert (written.exit_code, written.output) == (0, "")
+    assert (tmp_path / "out").read_bytes() == shown.stdout_bytes
+    assert "\x1b" not in shown.stdout
+    assert "owned" in shown.stdout
+
+
+@pytest.mark.parametrize("format_", FLAMEGRAPHS)
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_every_flamegraph_goes_to_stdout_and_to_a_file(
+    recording: Path, tmp_path: Path, format_: str, weight: str
+) -> None:
+    args = ("flamegraph", recording, "-f", format_, "--weight", weight)
+    shown = waitspy(*args)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    written = waitspy(*args, "-o", tmp_path / "out")
+    assert (written.exit_code, written.output) == (0, "")
+    assert (tmp_path / "out").read_bytes() == shown.stdout_bytes
+    if not FLAMEGRAPHS[format_]("wall").binary:
+        assert b"\r" not in shown.stdout_bytes
+        assert "\x1b" not in shown.stdout_bytes.decode("utf-8")
+    if format_ == "svg":
+        ET.fromstring(shown.stdout_bytes)
+
+
+def test_one_worker_or_none(recording: Path) -> None:
+    whole = waitspy("flamegraph", recording, "-f", "collapsed")
+    assert (
+        waitspy("flamegraph", recording, "-f", "collapsed", "--worker", "7").stdout == whole.stdout
+    )
+    assert whole.stdout
+    other = waitspy("flamegraph", recording, "--worker", "8")
+    assert (other.exit_code, other.stdout) == (1, "")
+    assert "pid 8 is not in this recording" in other.stderr
+    assert "its workers are 7" in other.stderr
+
+
+class Binary:
+    """A flamegraph format of bytes that are no text."""
+
+    name: ClassVar[str] = "svg"
+    extension: ClassVar[str] = "bin"
+    binary: ClassVar[bool] = True
+    data: ClassVar[bytes] = bytes(range(256))
+
+    def __init__(self, weight: str) -> None:
+        self.weight = weight
+
+    def render(self, profile: Profile, stream: IO[Any]) -> None:
+        stream.write(self.data)
+
+
+def test_binary_formats_stay_bytes_and_do_not_go_to_a_terminal(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "FLAMEGRAPHS", {"svg": Binary})
+    args = ("flamegraph", recording)
+    assert waitspy(*args).stdout_bytes == Binary.data
+    assert waitspy(*args, "-o", tmp_path / "out").exit_code == 0
+    assert (tmp_path / "out").read_bytes() == Binary.data
+    monkeypatch.setattr(click.testing._NamedTextIOWrapper, "isatty", lambda _: True)
+    refused = waitspy(*args)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "-o" in refused.stderr
+    assert waitspy(*args, "-o", tmp_path / "out").exit_code == 0
+
+
+# --- recordings that are none -----------------------------------------------------------------------
+
+
+def no_folder(path: Path) -> None:
+    del path
+
+
+def a_file(path: Path) -> None:
+    path.write_text("{}")
+
+
+def an_empty_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def with_meta(text: bytes) -> Any:
+    def make(path: Path) -> None:
+        path.mkdir()
+        (path / "meta.json").write_bytes(text)
+
+    return make
+
+
+NOT_RECORDINGS = {
+    "missing": (no_folder, "does not exist"),
+    "a file": (a_file, "is not a folder"),
+    "an empty folder": (an_empty_folder, "no meta.json"),
+    "an empty meta.json": (with_meta(b""), "empty or not JSON"),
+    "a cut meta.json": (with_meta(b'{"schema": "waitspy.rec'), "empty or not JSON"),
+    "bytes": (with_meta(bytes(range(256))), "empty or not JSON"),
+    "nested too deeply": (with_meta(b"[" * 100_000), "empty or not JSON"),
+    "another JSON": (with_meta(b'{"schema": 5}'), "not a recording"),
+    "a list": (with_meta(b"[]"), "not a recording"),
+    "a newer schema": (with_meta(b'{"schema": "waitspy.recording/99"}'), "waitspy.recording/99"),
+    "nothing but a schema": (with_meta(b'{"schema": "waitspy.recording/2"}'), "damaged"),
+}
+
+
+@pytest.mark.parametrize("command", ["report", "flamegraph"])
+@pytest.mark.parametrize("what", NOT_RECORDINGS)
+def test_what_is_no_recording_is_said_with_a_hint(tmp_path: Path, command: str, what: str) -> None:
+    make, why = NOT_RECORDINGS[what]
+    make(tmp_path / "rec")
+    result = waitspy(command, tmp_path / "rec")
+    assert (result.exit_code, result.stdout) == (1, "")
+    said, hint = result.stderr.splitlines()
+    assert said.startswith("waitspy: ")
+    assert str(tmp_path / "rec") in said
+    assert why in said
+    assert hint.startswith("  try: ")
