@@ -20,6 +20,10 @@ def test_an_empty_table_holds_the_empty_stack_only() -> None:
     assert table.number(()) == 0
 
 
+def numbered(table: StackTable, frame: Frame) -> int:
+    return table.frame(frame.function, frame.file, frame.line)
+
+
 @given(st.lists(STACKS, max_size=12))
 def test_equal_stacks_have_one_number_and_others_another(stacks: list[Stack]) -> None:
     table = StackTable()
@@ -38,9 +42,9 @@ def test_pushes_and_pops_lead_to_the_same_stack_as_on_a_tuple(steps: list[Frame 
     expected: Stack = ()
     for frame in steps:
         if frame is not None:
-            number, expected = table.push(number, table.frame(frame)), (*expected, frame)
+            number, expected = table.push(number, numbered(table, frame)), (*expected, frame)
         elif expected:
-            number, expected = table.pop(number), expected[:-1]
+            number, expected = table.below[number], expected[:-1]
         assert table[number] == expected
         assert table.number(expected) == number
 
@@ -48,7 +52,7 @@ def test_pushes_and_pops_lead_to_the_same_stack_as_on_a_tuple(steps: list[Frame 
 @given(st.lists(FRAMES, max_size=12))
 def test_each_distinct_frame_has_one_number(frames: list[Frame]) -> None:
     table = StackTable()
-    numbers = [table.frame(frame) for frame in frames]
+    numbers = [numbered(table, frame) for frame in frames]
     assert [table.frames[number] for number in numbers] == frames
     assert list(table.frames) == list(dict.fromkeys(frames))
 

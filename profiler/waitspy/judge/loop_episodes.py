@@ -48,8 +48,11 @@ def find(
 ) -> Iterator[Starvation]:
     """Episodes of every loop of a worker, in no particular order, then the latent ones."""
     starved: list[Starvation] = []
+    bases: dict[int, Stack | None] = {}
     for loop in own_loops:
-        base = blame.base_stack(activities.get(loop.tid, NO_ACTIVITIES))
+        if loop.tid not in bases:
+            bases[loop.tid] = blame.base_stack(activities.get(loop.tid, NO_ACTIVITIES))
+        base = bases[loop.tid]
         if activities and not activities.get(loop.tid):
             continue  # a thread of native code: whatever it polls is no Python program's loop
         known = _is_event_loop(loop, worker, base)
@@ -67,7 +70,7 @@ def find(
             told.add(loop.tid)
             mine = activities.get(loop.tid, NO_ACTIVITIES)
             same = [s for s in starved if s.tid == loop.tid]
-            yield from _latent(loop, mine, blame.base_stack(mine), same, min_stall_ns)
+            yield from _latent(loop, mine, bases[loop.tid], same, min_stall_ns)
 
 
 def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool:

@@ -24,21 +24,22 @@ class StackTable:
 
     It is a tree: each other number is a frame on top of another stack. So a sampler's pushes and
     pops lead from number to number, and no stack is compared frame by frame. Numbers are never
-    taken back.
+    taken back. ``below`` is the stack without its topmost frame, by number; ``above`` is the other
+    way round, by ``stack << 32 | frame``. They are for loops over millions of pushes and pops.
     """
 
-    __slots__ = ("_above", "_below", "_frame_numbers", "_frames", "_tops", "_whole")
+    __slots__ = ("_frame_numbers", "_frames", "_tops", "_whole", "above", "below")
 
     def __init__(self) -> None:
         self._frames: list[Frame] = []
-        self._frame_numbers: dict[Frame, int] = {}
-        self._below = [0]
+        self._frame_numbers: dict[tuple[str, str, int | None], int] = {}
         self._tops = [-1]
-        self._above: dict[int, int] = {}
+        self.below = [0]
+        self.above: dict[int, int] = {}
         self._whole: dict[int, Stack] = {0: ()}
 
     def __len__(self) -> int:
-        return len(self._below)
+        return len(self.below)
 
     def __getitem__(self, number: int) -> Stack:
         """The frames of a stack; the same object every time."""
@@ -48,7 +49,7 @@ class StackTable:
             at = int(number)
             while at:
                 frames.append(self._frames[self._tops[at]])
-                at = self._below[at]
+                at = self.below[at]
             found = self._whole[number] = tuple(reversed(frames))
         return found
 
@@ -57,31 +58,28 @@ class StackTable:
         """Every distinct frame, by its number."""
         return self._frames
 
-    def frame(self, frame: Frame) -> int:
+    def frame(self, function: str, file: str, line: int | None) -> int:
         """The number of a frame."""
-        number = self._frame_numbers.get(frame)
+        key = function, file, line
+        number = self._frame_numbers.get(key)
         if number is None:
-            number = self._frame_numbers[frame] = len(self._frames)
-            self._frames.append(frame)
+            number = self._frame_numbers[key] = len(self._frames)
+            self._frames.append(Frame(*key))
         return number
 
     def push(self, number: int, frame: int) -> int:
         """The stack that has that frame on top of this one."""
         key = number << 32 | frame
-        above = self._above.get(key)
+        above = self.above.get(key)
         if above is None:
-            above = self._above[key] = len(self._below)
-            self._below.append(number)
+            above = self.above[key] = len(self.below)
+            self.below.append(number)
             self._tops.append(frame)
         return above
-
-    def pop(self, number: int) -> int:
-        """The stack without its topmost frame."""
-        return self._below[number]
 
     def number(self, stack: Iterable[Frame]) -> int:
         """The number of a whole stack."""
         at = 0
         for frame in stack:
-            at = self.push(at, self.frame(frame))
+            at = self.push(at, self.frame(frame.function, frame.file, frame.line))
         return at

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from waitspy.model.columns import int64s
-from waitspy.model.stacks import Frame, StackTable
+from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Intervals, SampledThread, Segment
 
 _LATEST_US = 1 << 50  # 35 years
@@ -146,7 +146,7 @@ def _replay(
     open_threads: dict[int, _OpenThread] = {}
     thread = _OpenThread(None, [])
     tid = -1
-    push, pop = table.push, table.pop
+    above, below, push = table.above, table.below, table.push
     for event in events:
         if event.tid != tid:
             tid = event.tid
@@ -157,7 +157,7 @@ def _replay(
             _close(thread, event.ts)
         if event.ph == "E":
             if thread.stack:
-                thread.stack = pop(thread.stack)
+                thread.stack = below[thread.stack]
             else:
                 thread.root = None
             continue
@@ -171,8 +171,9 @@ def _replay(
         key = (event.name, place.filename, place.line) if place else (event.name, None, None)
         frame = frames.get(key)
         if frame is None:
-            frame = frames[key] = table.frame(Frame(key[0], key[1] or "", key[2] or None))
-        thread.stack = push(thread.stack, frame)
+            frame = frames[key] = table.frame(key[0], key[1] or "", key[2] or None)
+        # As table.push, without a call for what was pushed before.
+        thread.stack = above.get(thread.stack << 32 | frame) or push(thread.stack, frame)
     for thread in open_threads.values():  # only in a truncated trace
         _close(thread, last_us)
     return done
