@@ -22,7 +22,7 @@ from waitspy.judge import analysis
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.judged import Report
-from waitspy.oracles.pace import LEAST_MIN_STALL_S
+from waitspy.oracles.onset import LEAST_MIN_STALL_S
 from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
 from waitspy.render import REPORTS, escape

@@ -6,7 +6,7 @@ from waitspy.oracles import Oracle
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
-from waitspy.oracles.pace import onset_ns
+from waitspy.oracles.onset import onset_ns
 from waitspy.oracles.pools import PoolsOracle
 from waitspy.oracles.threads import ThreadsOracle
 

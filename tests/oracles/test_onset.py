@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from waitspy.oracles.pace import LEAST_MIN_STALL_S, onset_ns
+from waitspy.oracles.onset import LEAST_MIN_STALL_S, onset_ns
 from waitspy.oracles.registry import make_oracles
 
 
