@@ -1,4 +1,4 @@
-"""What waitspy costs: on idle servers of several shapes, and for a look at many tasks.
+"""What waitspy costs: on idle servers of several shapes, for a look at many tasks, and to judge.
 
 ``make bench``. Shares are of one core. The observer is waitspy itself (kernel state, epolls,
 loops, pools, sockets); the samplers are its py-spy processes, which back off to their budget.
@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks import judging
 from tests.live.running import record, target
 from tests.pythons import found
 from waitspy.remote.reader import Reader
@@ -25,10 +26,12 @@ _LOOKS = 20
 
 
 def main() -> None:
-    """One line for each shape, then one for each Python."""
+    """One line for each shape, one for each Python, then one for each large recording."""
     idle_servers()
     print()
     looks()
+    print()
+    judging.main()
 
 
 def idle_servers() -> None:

@@ -42,6 +42,7 @@ _FUTEX, _SLEEP, _EPOLL = (
 )
 _CALLS = {"poll": (_EPOLL, _EPFD), "sleep": (_SLEEP, 0), "futex": (_FUTEX, build.HEAP_WORD)}
 _BLOCK_TICKS = 40
+_SEGMENT_TICKS = 2_000
 _HANDLERS = 4_000
 """Different stacks that a loop shows while it serves; all workers run the same program."""
 
@@ -73,13 +74,16 @@ def write(folder: Path, workers: int, threads: int, seconds: float) -> int:
         own = {pid: list(_loop_steps(ticks, chance, handlers))}
         for k in range(1, threads):
             own[pid + k * 100_000] = list(_pool_steps(ticks, chance))
-        writer.save_file(f"stacks/{pid}-0.trace.json", _trace(pid, own))
+        for k, start in enumerate(range(0, ticks, _SEGMENT_TICKS)):
+            end = min(ticks, start + _SEGMENT_TICKS)
+            name = f"{pid}-{k}.trace.json"
+            writer.save_file(f"stacks/{name}", _trace(pid, own, start, end))
+            segments.append(
+                {"pid": pid, "n": k, "file": name, "zero_ns": _ns(start), "rate_hz": 100,
+                 "end_ns": _ns(end), "samples": (end - start) * threads, "errors": 0}
+            )  # fmt: skip
         _streams(writer, pid, own, tells=n == 0)
         rows.append(_worker_row(pid, threads))
-        segments.append(
-            {"pid": pid, "n": 0, "file": f"{pid}-0.trace.json", "zero_ns": build.START_NS,
-             "rate_hz": 100, "end_ns": _ns(ticks), "samples": ticks * threads, "errors": 0}
-        )  # fmt: skip
     writer.meta |= {"workers": rows, "segments": segments, "losses": [], "end_ns": _ns(ticks)}
     writer.close()
     return workers * threads * ticks
@@ -142,9 +146,14 @@ def _pool_steps(ticks: int, chance: random.Random) -> Iterator[Step]:
 # --- what is written of them ---------------------------------------------------------------------
 
 
-def _trace(pid: int, own: dict[int, list[Step]]) -> str:
-    """What py-spy writes: an event for each frame that changed, in the order of time."""
-    changes = sorted((step.start, tid, step.stack) for tid, steps in own.items() for step in steps)
+def _trace(pid: int, own: dict[int, list[Step]], start: int, end: int) -> str:
+    """What py-spy writes of a segment: an event for each frame that changed, in order of time."""
+    changes = sorted(
+        (max(0, step.start - start), tid, step.stack)
+        for tid, steps in own.items()
+        for step in steps
+        if step.start < end and step.end > start
+    )
     shown: dict[int, tuple[Frame, ...]] = {}
     events: list[str] = []
     names: dict[Frame, str] = {}
@@ -176,10 +185,9 @@ def _trace(pid: int, own: dict[int, list[Step]]) -> str:
         for frame in frames[same:]:
             put(frame, "B", tid, at)
         shown[tid] = frames
-    end = max(steps[-1].end for steps in own.values())
     for tid, frames in shown.items():
         for frame in reversed(frames):
-            put(frame, "E", tid, end)
+            put(frame, "E", tid, end - start)
     return f"[{','.join(events)}]"
 
 
