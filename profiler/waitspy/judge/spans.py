@@ -28,10 +28,10 @@ def without(span: Span, holes: Sequence[Span]) -> list[Span]:
     """The parts of a span that lie in none of the holes (sorted)."""
     pieces = []
     at_ns, end_ns = span
-    first = max(0, bisect_right(holes, (at_ns, at_ns)) - 1)
-    for start_ns, until_ns in holes[first:]:
-        if start_ns >= end_ns:
-            break
+    n = max(0, bisect_right(holes, (at_ns, at_ns)) - 1)
+    while n < len(holes) and holes[n][0] < end_ns:
+        start_ns, until_ns = holes[n]
+        n += 1
         if start_ns > at_ns:
             pieces.append((at_ns, start_ns))
         at_ns = max(at_ns, until_ns)
@@ -42,8 +42,11 @@ def without(span: Span, holes: Sequence[Span]) -> list[Span]:
 
 def common(some: Sequence[Span], others: Sequence[Span]) -> list[Span]:
     """The parts of time that lie in a span of both (each sorted, without overlap)."""
-    found = []
-    n = m = 0
+    found: list[Span] = []
+    if not some or not others:
+        return found
+    n = bisect_right(some, others[0][0], key=_end)
+    m = bisect_right(others, some[0][0], key=_end)
     while n < len(some) and m < len(others):
         start_ns = max(some[n][0], others[m][0])
         end_ns = min(some[n][1], others[m][1])
@@ -56,9 +59,13 @@ def common(some: Sequence[Span], others: Sequence[Span]) -> list[Span]:
     return found
 
 
+def _end(span: Span) -> int:
+    return span[1]
+
+
 def overlaps(span: Span, others: Sequence[Span]) -> bool:
     """Whether a span shares time with one of the others (sorted, without overlap)."""
-    n = bisect_right(others, span[0], key=lambda other: other[1])
+    n = bisect_right(others, span[0], key=_end)
     return n < len(others) and others[n][0] < span[1]
 
 
@@ -88,7 +95,7 @@ def grouped(items: Iterable[_T], spans: Sequence[Span]) -> list[list[_T]]:
     """The items that share time with each of the spans (sorted, without overlap)."""
     found: list[list[_T]] = [[] for _ in spans]
     for item in items:
-        n = bisect_right(spans, item.start_ns, key=lambda span: span[1])
+        n = bisect_right(spans, item.start_ns, key=_end)
         while n < len(spans) and spans[n][0] < item.end_ns:
             found[n].append(item)
             n += 1
