@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -273,3 +274,109 @@ def test_a_pool_that_was_not_sampled_long_enough_is_not_judged() -> None:
 def test_a_pool_that_is_gone_keeps_nobody_waiting() -> None:
     events = [*queue((100, 1, 0)), PoolEvent(at(150), POOL, gone=True)]
     assert found(DEFAULT, events, BLOCKED) == []
+
+
+# --- what is told, and whose work it is -------------------------------------------------------------
+
+
+def test_an_episode_tells_its_pool_and_where_each_item_comes_from() -> None:
+    one_thread = PoolInfo("executor", "crawl", None, 1, (12,))
+    coming = queue((100, 2, 0), (600, 3, 0), (900, 0, 3))
+    (one,) = found(one_thread, [*coming, waits(160, "save", "load")], {12: BLOCKED[12]})
+    assert (one.pid, one.tid, one.place) == (100, 12, "thread pool crawl")
+    assert one.evidence == ("pools", "threads")
+    assert one.detail == "thread pool crawl: its only thread"
+    assert [(i.name, i.where, i.count) for i in one.items] == [
+        ("save", "/app/jobs.py:0", 1),
+        ("load", "/app/jobs.py:1", 1),
+        ("further work items", None, 1),
+    ]
+
+
+def test_items_are_known_by_their_place_in_the_queue_at_the_time_of_the_look() -> None:
+    events = [*queue((100, 1, 7), (150, 2, 8), (900, 0, 10)), waits(160, "first", "second")]
+    (one,) = found(DEFAULT, [waits(50, "before"), *events], BLOCKED)
+    named = {i.name: ms(i.start_ns) for i in one.items}
+    assert named == {"first": 150, "second": 150}
+
+
+def test_work_that_keeps_coming_is_no_starvation_where_its_owner_waits_for_it() -> None:
+    coming = [*queue((100, 1, 0), (300, 2, 0), (600, 3, 0), (900, 0, 3)), waits(160, "slow")]
+    waiting = stack("<module>@/app/main.py:9 > other@lib/concurrent/futures/_base.py:305")
+    for shown, from_ms, episodes in (
+        (BATCH, 100, 0),
+        (BATCH, 500, 0),
+        (BATCH, 501, 1),  # for less than half of the time
+        (waiting, 100, 1),
+        (stack("<module>@/app/main.py:9 > wait@/app/main.py:3"), 100, 1),
+    ):
+        did = dict(BLOCKED) | {1: [(from_ms, 2_000, shown, WAITS)]}
+        assert len(found(OWN, coming, did)) == episodes, (shown, from_ms)
+
+
+def test_a_thread_of_the_pool_that_waits_is_not_the_owner_of_the_batch() -> None:
+    coming = [*queue((100, 1, 0), (300, 2, 0), (600, 3, 0), (900, 0, 3)), waits(160, "outer")]
+    did = {tid: [(0.0, 2_000.0, RESULT, WAITS)] for tid in (11, 12)}
+    assert [one.kind.name for one in found(OWN, coming, did, "futex 7")] == ["exhausted-pool"]
+
+
+@pytest.mark.parametrize(("last", "episodes"), [(500, 0), (501, 1)])
+def test_a_batch_comes_within_the_first_half(last: float, episodes: int) -> None:
+    coming = queue((100, 1, 0), (last, 2, 0), (900, 0, 2))
+    assert len(found(OWN, [*coming, waits(160, "slow")], BLOCKED)) == episodes
+
+
+@pytest.mark.parametrize(("until", "episodes"), [(500, 1), (501, 0)])
+def test_a_thread_that_idles_for_more_than_half_was_there_for_the_work(
+    until: float, episodes: int
+) -> None:
+    did = {
+        11: [(0.0, 2_000.0, SLOW, SLEEPS)],
+        12: [(0.0, until, WORKER, IDLE), (until, 2_000.0, SLOW, SLEEPS)],
+    }
+    assert len(found(DEFAULT, [*STUCK, waits(160, "lookup")], did)) == episodes
+
+
+@pytest.mark.parametrize(("computes", "kind"), [(400, "exhausted-pool"), (401, "overloaded-pool")])
+def test_a_pool_is_exhausted_by_calls_that_take_half_of_the_time(
+    computes: float, kind: str
+) -> None:
+    mixed = [(0.0, 100 + computes, SLOW, COMPUTES), (100 + computes, 2_000.0, SLOW, SLEEPS)]
+    did = {11: [(0.0, 2_000.0, SLOW, SLEEPS)], 12: mixed}
+    (one,) = found(DEFAULT, [*STUCK, waits(160, "lookup")], did)
+    assert one.kind.name == kind
+
+
+@pytest.mark.parametrize(("end", "kind"), [(199, None), (200, "exhausted-pool")])
+def test_a_queue_stands_still_from_the_least_stall_on(end: float, kind: str | None) -> None:
+    events = [*queue((100, 1, 0), (end, 0, 1)), waits(110, "lookup")]
+    assert [one.kind.name for one in found(DEFAULT, events, BLOCKED)] == ([kind] if kind else [])
+
+
+def test_without_kernel_states_nothing_is_known_of_the_cpu() -> None:
+    events = [PoolEvent(at(0), POOL, info=DEFAULT), *STUCK]
+    done = {tid: activities(*(activity(*one) for one in BLOCKED[tid])) for tid in BLOCKED}
+    record = worker(pools=tuple(events))
+    (pool,) = pools.find(record, done, at(2_000), 100_000_000)
+    assert list(pools.starvations(pool, record, done, 100_000_000)) == []
+
+
+def test_each_pool_has_its_own_queue_and_what_waits_when_the_worker_ends_waited_until_then() -> (
+    None
+):
+    events = [
+        PoolEvent(at(0), 1, info=DEFAULT),  # was never given anything
+        PoolEvent(at(0), 2, queue=(5, 0)),  # of which nothing is known
+        PoolEvent(at(0), 3, info=OWN),
+        PoolEvent(at(0), 4, info=DEFAULT),
+        PoolEvent(at(100), 3, queue=(2, 0)),
+        PoolEvent(at(300), 4, queue=(1, 9)),
+    ]
+    done = {tid: activities(*(activity(*one) for one in BLOCKED[tid])) for tid in BLOCKED}
+    record = worker(pools=tuple(events))
+    for gone, end, until in ((None, 700, 700), (600, 700, 600), (800, 700, 700)):
+        ended = replace(record, gone_ns=None if gone is None else at(gone))
+        first, second = pools.find(ended, done, at(end), 100_000_000)
+        assert (first.info, second.info) == (OWN, DEFAULT)
+        assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in first.late] == [(2, 100, until)]
+        assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in second.late] == [(1, 300, until)]
