@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.examples.build import (
     ARCH,
     activities,
@@ -165,3 +167,78 @@ def test_a_loop_in_its_own_poll_is_not_blocked() -> None:
 
 def test_without_a_known_wait_nothing_is_claimed() -> None:
     assert found(process(100, WAITING, BLOCKED), wait=Wait(WaitKind.UNKNOWN)) == []
+
+
+def test_an_episode_tells_the_socket_and_how_long_each_connection_waited() -> None:
+    events = listens((50, 1), (60, 0), (100, 2), (400, 5), (600, 3), (700, 4), (900, 0))
+    (one,) = found(process(100, events, BLOCKED))[-1:]
+    assert (one.pid, one.tid, one.place) == (100, 100, "127.0.0.1:80")
+    assert one.evidence == ("backlog", "threads")
+    assert [(i.kind, i.name, i.count, ms(i.start_ns), ms(i.end_ns)) for i in one.items] == [
+        ("connection", "connections to accept on 127.0.0.1:80", 2, 100, 600),
+        ("connection", "connections to accept on 127.0.0.1:80", 3, 400, 900),
+        ("connection", "connections to accept on 127.0.0.1:80", 1, 700, 900),
+    ]
+
+
+def test_connections_that_are_there_when_all_get_blocked_wait_from_then_on() -> None:
+    kernel = states((0, "run"), (300, "clock_nanosleep 1"))
+    (one,) = found(process(100, WAITING, kernel))
+    assert [(i.count, ms(i.start_ns), ms(i.end_ns)) for i in one.items] == [
+        (2, 300, 900),
+        (3, 400, 900),
+    ]
+
+
+def test_what_waits_at_the_end_waits_to_the_end() -> None:
+    (one,) = found(process(100, listens((100, 2)), BLOCKED), end=700)
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 700)
+    assert [(i.count, ms(i.end_ns)) for i in one.items] == [(2, 700)]
+    assert found(process(100, listens((700, 2)), BLOCKED), end=700) == []
+
+
+def test_one_wait_that_is_none_hides_no_other() -> None:
+    kernel = states((0, "stop"), (500, "clock_nanosleep 1"))
+    events = listens((100, 2), (400, 0), (600, 3), (900, 0))
+    done = {
+        ThreadKey(100, 100): activities(
+            activity(0, 500, HANDLER, Wait(WaitKind.UNKNOWN)),
+            activity(500, 3_000, HANDLER, SLEEPS),
+        )
+    }
+    record = process(100, events, kernel)
+    (listener,) = listeners.find([record], ARCH)
+    seen = listeners.starvations(listener, [record], done, at(3_000), 100_000_000)
+    assert [(ms(one.start_ns), ms(one.end_ns)) for one in seen] == [(600, 900)]
+
+
+@pytest.mark.parametrize(("known", "episodes"), [(399, 0), (400, 1)])
+def test_that_they_waited_must_be_known_for_half_of_the_time(known: float, episodes: int) -> None:
+    done = {
+        ThreadKey(100, 100): activities(
+            activity(100, 100 + known, HANDLER, SLEEPS),
+            activity(100 + known, 900, HANDLER, Wait(WaitKind.UNKNOWN)),
+        )
+    }
+    record = process(100, WAITING, BLOCKED)
+    (listener,) = listeners.find([record], ARCH)
+    seen = listeners.starvations(listener, [record], done, at(3_000), 100_000_000)
+    assert len(list(seen)) == episodes
+    assert list(listeners.starvations(listener, [record], {}, at(3_000), 100_000_000)) == []
+
+
+@pytest.mark.parametrize(("end", "episodes"), [(199, 0), (200, 1)])
+def test_connections_wait_from_the_least_stall_on(end: float, episodes: int) -> None:
+    assert len(found(process(100, listens((100, 2), (end, 0)), BLOCKED))) == episodes
+
+
+def test_who_accepts_elsewhere_or_uses_the_descriptor_otherwise_does_not_accept_here() -> None:
+    other = states((0, "accept4 9"), (50, f"recvfrom {FD}"), (60, "clock_nanosleep 1"))
+    record = worker(kernel={100: BLOCKED, 101: other}, listeners=tuple(WAITING))
+    (one,) = found(record)
+    assert one.threads == (ThreadKey(100, 100),)
+
+
+def test_a_blocking_call_of_a_framework_that_is_no_poll_holds_the_worker() -> None:
+    server = stack("run@site/gunicorn/workers/sync.py:124 > wait@site/gunicorn/workers/sync.py:35")
+    assert len(found(process(100, WAITING, BLOCKED), shown=server)) == 1

@@ -94,3 +94,81 @@ def test_a_ready_callback_came_when_the_queue_got_that_long() -> None:
 def test_the_longest_time_without_service(times: tuple[int, ...], gap_ms: int) -> None:
     gap = loop_service.longest_gap_ns([at(t) for t in times], at(100), at(200))
     assert gap == at(gap_ms) - at(0)
+
+
+def test_callbacks_and_tasks_are_told_with_where_they_come_from_and_the_rest_counted() -> None:
+    first = (("beat", "app.py:3", False), ("query", "db.py:7", True))
+    events = [
+        served(0, 0, 10),
+        served(40, 5, 15),  # before the loop last served: no longer in the queue
+        served(60, 1, 25),
+        served(90, 3, 27),
+        served(120, 5, 29),
+        LoopEvent(at(200), 1, work=LoopWork(5, first, 0, ())),
+        served(210, 9, 33),
+    ]
+    assert loop_service.late_items(events, [at(50)], (), at(500)) == [
+        Item("callback", "beat", "app.py:3", at(60), at(500)),
+        Item("task", "query", "db.py:7", at(90), at(500)),
+        Item("callback", "further callbacks", None, at(90), at(500), count=3),
+    ]
+
+
+def test_what_no_length_tells_of_came_when_it_was_seen() -> None:
+    events = [served(60, 1, 11), work(200, ready=("first", "second"))]
+    items = loop_service.late_items(events, [at(50), at(300)], (), at(500))
+    assert [(i.name, i.start_ns, i.end_ns) for i in items] == [
+        ("first", at(60), at(300)),
+        ("second", at(200), at(300)),
+    ]
+
+
+def test_one_timer_more_than_was_named_is_told_and_guards_are_marked() -> None:
+    timer = LateTimer(at(100), "query", None, guards=True)
+    event = LoopEvent(at(150), 1, work=LoopWork(0, (), 2, (timer,)))
+    assert loop_service.late_items([event], (), (), at(700)) == [
+        Item("timer", "query", None, at(100), at(700), guards=True),
+        Item("timer", "further timers", None, at(150), at(700)),
+    ]
+    assert loop_service.late_items([event], (), (), at(150)) == []
+
+
+def test_what_an_object_said_later_or_of_another_epoll_does_not_count() -> None:
+    said = [
+        LoopEvent(at(ms), 1, facts=LoopInfo(kind, epfd, 7, how, closed))
+        for ms, kind, epfd, how, closed in (
+            (100, "uvloop", 5, "running", False),
+            (200, "uvloop", 6, "history", False),
+            (300, "uvloop", 5, "history", True),
+            (400, "uvloop", 5, "history", False),
+        )
+    ]
+    for at_ms, ran, parked in ((99, False, False), (100, True, False), (399, True, False),
+                               (400, False, True)):  # fmt: skip
+        assert loop_service.ran_in_c(said, 5, at(at_ms)) == ran
+        assert loop_service.was_parked(said, 5, at(at_ms)) == parked
+
+
+def test_how_many_were_run_within_a_span() -> None:
+    counters = loop_service.Counters(
+        [served(0, 0, 10), served(100, 0, 14), served(200, 0, 20), served(300, 0, 28)]
+    )
+    assert counters.run_between(at(0), at(400)) == 2 + 3 + 4
+    assert counters.run_between(at(100), at(300)) == 3
+    assert counters.run_between(at(99), at(301)) == 2 + 3 + 4
+    assert counters.run_between(at(200), at(200)) == 0
+    assert counters.run_between(at(300), at(100)) == 0
+
+
+def test_what_waited_while_nobody_looked_is_not_known() -> None:
+    events = [
+        served(0, 0, 10), served(100, 2, 12), LoopEvent(at(250), 1, unseen=True),
+        served(400, 3, 31), served(600, 0, 34),
+        served(0, 1, 5, loop=2), served(700, 0, 6, loop=2),
+    ]  # fmt: skip
+    waits = loop_service.Counters(events).waited_long(100_000_000, at(1_000))
+    assert [(w.count, w.start_ns, w.end_ns) for w in waits] == [
+        (2, at(100), at(250)),
+        (3, at(400), at(600)),
+        (1, at(0), at(700)),
+    ]
