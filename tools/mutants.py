@@ -9,15 +9,18 @@ Mutants lie in ``.mutants``; ``cd .mutants && ../.venv/bin/mutmut show NAME`` pr
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STAGE = ROOT / ".mutants"
-LINKS = {"src": "profiler", "tests": "tests", "pyproject.toml": "pyproject.toml"}
-"""mutmut names modules by their files, and knows only ``src`` as a folder that is no package."""
+COPIES = {"src": "profiler", "tests": "tests"}
+"""mutmut names modules by their files, and knows only ``src`` as a folder that is no package.
+
+No links: hatchling follows them, and leaves out of a package what it has come across already.
+"""
 
 JUDGE = ROOT / "profiler/waitspy/judge"
 TABLES = {"__init__", "waits"}
@@ -31,11 +34,7 @@ Codes = dict[str, int | None]
 
 def main() -> int:
     """Runs what is left to run, then prints each file's share and the names that survive."""
-    STAGE.mkdir(exist_ok=True)
-    for name, source in LINKS.items():
-        link = STAGE / name
-        if not link.is_symlink():
-            link.symlink_to(os.path.relpath(ROOT / source, STAGE))
+    _lay_out()
     files = sys.argv[1:] or sorted(path.stem for path in JUDGE.glob("*.py"))
     files = [name for name in files if name not in TABLES]
     before = {name: _codes(name) for name in files}
@@ -46,6 +45,15 @@ def main() -> int:
     for name in files:
         _tell(name, _codes(name))
     return code
+
+
+def _lay_out() -> None:
+    """The project as mutmut wants it; times of files are kept, by which it knows what changed."""
+    for name, source in COPIES.items():
+        shutil.rmtree(STAGE / name, ignore_errors=True)
+        shutil.copytree(ROOT / source, STAGE / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "pyproject.toml", STAGE)
+    shutil.rmtree(STAGE / "mutants/tests", ignore_errors=True)  # mutmut leaves what is gone
 
 
 def _codes(name: str) -> Codes:
