@@ -73,7 +73,7 @@ def _look_ms(python: str, tasks: int, *, late: bool) -> float:
         assert loop.pending == tasks + 1 + late
         if late:
             time.sleep(0.1)  # now it is
-        taken = [reader.gated_snapshot(loop) for _ in range(_LOOKS)]
+        taken = [reader.whole_snapshot(loop) for _ in range(_LOOKS)]
         assert all(one is not None and _overdue(one) == late for one in taken)
     return statistics.median(one.cost_s * 1000 for one in taken if one is not None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.examples.build import (
@@ -36,7 +38,7 @@ from tests.examples.loop_examples import (
     told,
 )
 from waitspy.judge import blame
-from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
 from waitspy.model.processes import ThreadKey
 from waitspy.model.threads import KernelState
 from waitspy.model.waits import WaitKind
@@ -264,6 +266,27 @@ def test_a_blocking_call_that_starves_nothing_is_latent() -> None:
     (found,) = starvations(worker(shown=shown, kernel=kernel, epolls=[OPEN]))
     assert told([found]) == [("latent blocked-loop", 1_001, 1_599)]
     assert found.evidence == ("threads",)
+
+
+def readable(*looks_ms: float) -> dict[str, Any]:
+    """A loop object that was looked at at these times, when nothing waited on it."""
+    info = LoopInfo("asyncio", 5, 1, "running", closed=False)
+    events = [LoopEvent(at(0), 9, facts=info), LoopEvent(at(0), 9, service=(0, 10))]
+    events += [LoopEvent(at(990), 9, service=(0, 20))]
+    events += [LoopEvent(at(ms), 9, work=LoopWork(0, (), 0, ())) for ms in looks_ms]
+    events += [LoopEvent(at(1_600), 9, service=(0, 30))]
+    oracles = {"threads": "ok", "epoll": "ok", "asyncio": "ok"}
+    return {"loops": tuple(events), "oracles": oracles}
+
+
+@pytest.mark.parametrize(
+    ("looks_ms", "looked"), [((1_050,), True), ((), False), ((980,), False), ((1_650,), False)]
+)
+def test_nothing_was_due_only_if_somebody_looked(looks_ms: tuple[float, ...], looked: bool) -> None:
+    shown, kernel = one_callback(NAP)
+    record = worker(shown=shown, kernel=kernel, epolls=[OPEN], **readable(*looks_ms))
+    (found,) = starvations(record)
+    assert (found.verdict, found.looked) == ("latent", looked)
 
 
 def test_a_short_blocking_call_is_not_even_latent() -> None:

@@ -74,6 +74,45 @@ def test_timers_beyond_those_that_were_named_are_counted() -> None:
     assert items[1] == Item("timer", "further timers", None, at(150), at(700), count=40)
 
 
+def test_what_one_look_has_named_a_later_one_goes_by() -> None:
+    named = work(150, (100, "flush"), (110, "beat"))
+    unnamed = LoopEvent(
+        at(350),
+        1,
+        work=LoopWork(
+            0,
+            (),
+            4,
+            tuple(
+                LateTimer(at(due), "asyncio.sleep", None, guards=False) for due in (100, 110, 300)
+            ),
+            named=False,
+        ),
+    )
+    items = loop_service.late_items([named, unnamed], [at(50), at(600)], (), at(1000))
+    assert [(i.name, i.start_ns, i.count) for i in items] == [
+        ("flush", at(100), 1),
+        ("beat", at(110), 1),
+        ("asyncio.sleep", at(300), 1),
+        ("further timers", at(350), 1),
+    ]
+    # In another period it is another timer, even if it was due at the same time.
+    items = loop_service.late_items([named, unnamed], [at(50), at(200), at(600)], (), at(1000))
+    assert [i.name for i in items[:2]] == ["flush", "beat"]
+    assert [i.name for i in items[2:5]] == ["asyncio.sleep"] * 3
+
+
+def test_a_look_tells_of_the_time_since_the_loop_last_served() -> None:
+    events = [work(150), work(350)]
+    looks = loop_service.Looks(events, [at(100), at(200), at(400)], [(at(500), at(510))])
+    assert looks.any_for((at(100), at(180)))
+    assert not looks.any_for((at(100), at(140)))  # the look came later
+    assert looks.any_for((at(300), at(390)))
+    assert looks.any_for((at(360), at(390)))  # since the look before, nothing was served
+    assert not looks.any_for((at(420), at(480)))
+    assert not looks.any_for((at(520), at(600)))
+
+
 def test_a_ready_callback_came_when_the_queue_got_that_long() -> None:
     events = [
         served(0, 0, 10),

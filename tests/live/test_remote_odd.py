@@ -71,7 +71,7 @@ def test_a_process_in_its_own_pid_namespace() -> None:
             (loop,) = reader.loops()
             assert inside["tid"] == 1
             assert (loop.running_tid, loop.owner_tid) == (child, child)
-            assert reader.gated_snapshot(loop) is not None
+            assert reader.whole_snapshot(loop) is not None
             tids = {tid for pool in reader.pools() for tid in pool.tids}
             assert tids == set(procfs.threads(child)) - {child}
         finally:

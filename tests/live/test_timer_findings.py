@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from tests import pythons
 from tests.live.harms import blamed
 from tests.live.running import TARGETS, record, said, starving, target
+from tests.remote import interpreters
+from tests.remote.interpreters import Python
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
@@ -17,9 +20,21 @@ _BOUND_S = 0.060
 _SLEEP_S = 0.02  # the heartbeats' own: a timer is due at most this long after the harm began
 
 
+ENDS = tuple(p for p in interpreters.found() if p.version in pythons.ends())
+UVLOOP = interpreters.with_modules("uvloop")[-1:]
+
+
 def _run(mode: str, version: str, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    argv = [pythons.ends()[version], TARGETS / "timer_loop.py", mode, "0.4", "0.3"]
-    with target(argv) as loop:
+    return _recorded(
+        [pythons.ends()[version], TARGETS / "timer_loop.py", mode, "0.4", "0.3"], folder
+    )
+
+
+def _recorded(
+    argv: Sequence[object], folder: Path, python: Python | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The report of four seconds of that target, and the harms that it logged inside them."""
+    with target(argv, env=None if python is None else python.environment) as loop:
         report = record(loop.pid, folder / "rec", seconds=4)
         log = loop.read_log()
     start = report["recording"]["monotonic_start_s"]
@@ -63,7 +78,28 @@ def test_timers_that_are_served_are_silent(tmp_path: Path) -> None:
     assert report["findings"] == [], said(report)
 
 
-def test_timers_behind_a_busy_callback_are_not_guessed(tmp_path: Path) -> None:
-    """A thread that runs cannot be read in full: what its timers wait for stays unknown."""
-    report, _ = _run("busy", next(iter(sorted(pythons.ends()))), tmp_path)
-    assert all(f["kind"] == "busy-loop" for f in starving(report)), said(report)
+@pytest.mark.parametrize(
+    ("python", "more"),
+    [(p, ()) for p in ENDS] + [(p, ("uvloop",)) for p in UVLOOP],
+    ids=[*map(str, ENDS), "uvloop"],
+)
+@pytest.mark.parametrize("tasks", [0, 3_000])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("blocked", "blocked-loop"), ("naps", "blocked-loop"), ("busy", "busy-loop")],
+)
+def test_timers_are_starved_whatever_their_thread_does(
+    mode: str, kind: str, tasks: int, python: Python, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It runs, or wakes all the time, while its memory is read; and one look costs no allowance."""
+    argv = [python.path, TARGETS / "timer_loop.py", mode, "0.4", "0.3", tasks, *more]
+    report, truth = _recorded(argv, tmp_path, python)
+    found = starving(report)
+    assert [f["kind"] for f in found] == [kind], said(report)
+    assert [f["kind"] for f in report["findings"]] == [kind], said(report)  # none is latent
+    assert len(truth) >= 3
+    for harm in truth:
+        near = [e for e in found[0]["episodes"] if abs(e["end_s"] - harm["end"]) <= _BOUND_S]
+        assert len(near) == 1, (harm, said(report))
+        assert near[0]["start_s"] == pytest.approx(harm["start"] + _SLEEP_S / 2, abs=_BOUND_S)
+    assert {v["kind"] for v in found[0]["victims"]} <= {"timer", "task", "callback"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from waitspy.model.stacks import Frame
 from waitspy.remote.loops import owner_in_frames
-from waitspy.remote.values import Marks, Service, TaskFacts
+from waitspy.remote.values import Service, TaskFacts
 
 
 @given(st.lists(st.sampled_from(["append", "popleft"])))
@@ -42,14 +42,6 @@ def test_a_read_within_a_change_is_one_off_at_most() -> None:
 def test_another_queue_tells_nothing() -> None:
     assert Service(0, 5).served_since(Service(0, 100)) is None
     assert Service(0, 5).added_since(Service(0, 100)) is None
-
-
-def test_marks() -> None:
-    asleep = Marks(b"1 2 3", "S")
-    assert asleep.still(Marks(b"1 2 3", "S"))
-    assert not asleep.still(Marks(b"1 2 4", "S"))
-    assert not asleep.still(Marks(b"1 2 3", "R"))
-    assert not Marks(b"1 2 3", "R").still(Marks(b"1 2 3", "R"))
 
 
 def test_where_a_task_stands() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -27,7 +27,7 @@ from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Finding, PendingSeries, Profile, Report
 from waitspy.model.processes import ThreadKey
-from waitspy.model.recorded import Recording, SourceLines, WorkerRecord
+from waitspy.model.recorded import Loss, Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
 
 _AROUND = 4
@@ -65,6 +65,8 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         starved += listeners.starvations(
             listener, recording.workers, done, info.end_ns, min_stall_ns
         )
+    not_looked = [s for s in starved if not s.looked]
+    starved = [s for s in starved if s.looked]
     weighed = weights.weigh(done, starved)
     threads = [
         ThreadActivity(key.pid, key.tid, names[key], activities)
@@ -75,7 +77,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         Report(
             recording=replace(info, min_stall_s=stall_s),
             workers=tuple(_told(worker, done) for worker in recording.workers),
-            losses=recording.losses,
+            losses=(*recording.losses, *_not_looked(not_looked)),
             findings=judged,
             cost=recording.cost,
             sources=_around(judged, recording.sources),
@@ -84,6 +86,22 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         tuple(pending),
     )
     return replace(analysed, profile=profile(analysed))
+
+
+def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:
+    """What is not known of blocking calls, by process: whether they kept anything waiting."""
+    by_pid: dict[int, list[int]] = {}
+    for call in calls:
+        by_pid.setdefault(call.pid, []).append(call.end_ns - call.start_ns)
+    for pid, lengths_ns in sorted(by_pid.items()):
+        longest_s = max(lengths_ns) / NS
+        many = f"{len(lengths_ns)} blocking calls" if len(lengths_ns) > 1 else "a blocking call"
+        yield Loss(
+            f"whether work was due on the loop during {many} of up to {longest_s:.2g} s",
+            "its memory could not be looked at in that time",
+            "record again; with many workers or little CPU, record fewer of them at a time",
+            pid,
+        )
 
 
 def _told(worker: WorkerRecord, done: Mapping[ThreadKey, Activities]) -> WorkerRecord:

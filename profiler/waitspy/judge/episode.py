@@ -49,6 +49,7 @@ class Starvation:
     holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
     it, both for people. ``served`` counts what was served nevertheless, where that is known.
     ``pool`` is what starved if it is a pool, ``deadlock`` says that this pool waits for itself.
+    ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
 
     kind: Kind
@@ -68,6 +69,7 @@ class Starvation:
     pool: PoolKind | None = None
     deadlock: bool = False
     process: int = 0
+    looked: bool = True
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""

@@ -228,7 +228,10 @@ def _latent(
     starved: Sequence[Starvation],
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
-    """Blocking calls on the running loop's thread that happened to starve nothing."""
+    """Blocking calls on the running loop's thread that happened to starve nothing.
+
+    Of a loop whose work can be read, that is known only if it was looked at meanwhile.
+    """
     held = union((s.start_ns, s.end_ns) for s in starved)
     for n in np.flatnonzero(activities.length_ns >= min_stall_ns).tolist():
         activity = activities[n]
@@ -240,9 +243,11 @@ def _latent(
             and not overlaps((activity.start_ns, activity.end_ns), held)
         ):
             span = Pending(loop, activity.start_ns, activity.end_ns, ())
-            yield _make(
+            made = _make(
                 BLOCKED_LOOP, span, (activity,), base, evidence=("threads",), verdict="latent"
             )
+            looked = loop.looks is None or loop.looks.any_for((span.start_ns, span.end_ns))
+            yield replace(made, looked=looked)
 
 
 def _overloaded(

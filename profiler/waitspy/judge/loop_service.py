@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from waitspy.judge import fifo
 from waitspy.judge.episode import Item
 from waitspy.judge.spans import Span
-from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
+from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 
 _MANY = 1 << 63  # more than a queue can hold
 
@@ -89,23 +90,44 @@ class Counters:
                     yield from fifo.late(part - (0, 0, done), least_ns, min(end_ns, stop_ns))
 
 
+class Looks:
+    """When a loop was looked at, by the periods in which it served nothing."""
+
+    def __init__(
+        self, events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span]
+    ) -> None:
+        unseen = (event.at_ns for event in events if event.unseen)
+        self.marks = sorted({*served, *unseen, *(start for start, _ in polls)})
+        self._times = [event.at_ns for event in events if event.work is not None]
+
+    def any_for(self, span: Span) -> bool:
+        """Whether it was looked at until a span's end since it had last served before."""
+        n = bisect_right(self.marks, span[0])
+        since_ns = self.marks[n - 1] if n else 0
+        return bisect_left(self._times, span[1]) > bisect_left(self._times, since_ns)
+
+
 def late_items(
     events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span], stop_ns: int
 ) -> list[Item]:
     """What waited, for every period in which the loop served nothing and was looked at."""
-    unseen = (event.at_ns for event in events if event.unseen)
-    marks = sorted({*served, *unseen, *(start for start, _ in polls)})
+    marks = Looks(events, served, polls).marks
     lengths = [(e.at_ns, e.service[0]) for e in events if e.service is not None]
     last: dict[int, LoopEvent] = {}
+    named: dict[int, LoopWork] = {}
     for event in events:
         if event.work is not None and event.at_ns < stop_ns:
-            last[bisect_right(marks, event.at_ns)] = event  # the last look knows most
+            period = bisect_right(marks, event.at_ns)
+            last[period] = event  # the last look knows most
+            if event.work.named:
+                named[period] = event.work
     items: list[Item] = []
     for n, event in last.items():
         assert event.work is not None
         since_ns = marks[n - 1] if n else 0
         until_ns = min(marks[n], stop_ns) if n < len(marks) else stop_ns
-        items.extend(_timers(event.work, event.at_ns, until_ns))
+        names = named.get(n, event.work)
+        items.extend(_timers(event.work, names.late, event.at_ns, until_ns))
         first = bisect_left(lengths, (since_ns,))
         known = lengths[first : bisect_right(lengths, (event.at_ns, _MANY))]
         items.extend(_callbacks(event.work, known, event.at_ns, until_ns))
@@ -125,10 +147,21 @@ def longest_gap_ns(served: Sequence[int], start_ns: int, end_ns: int) -> int:
     return gap[1] - gap[0]
 
 
-def _timers(work: LoopWork, seen_ns: int, until_ns: int) -> Iterable[Item]:
-    for timer in work.late:
+def _timers(
+    work: LoopWork, named: Sequence[LateTimer], seen_ns: int, until_ns: int
+) -> Iterable[Item]:
+    """The overdue timers; those that an earlier look in the same period has named go by it."""
+    left = Counter(timer.due_ns for timer in named)
+    rest = [timer for timer in work.late if timer not in named]
+    late = [*named]
+    for timer in rest:
+        if left[timer.due_ns]:
+            left[timer.due_ns] -= 1
+        else:
+            late.append(timer)
+    for timer in late:
         yield Item("timer", timer.name, timer.where, timer.due_ns, until_ns, timer.guards)
-    more = (work.overdue or 0) - len(work.late)
+    more = (work.overdue or 0) - len(late)
     if more > 0:
         yield Item("timer", "further timers", None, seen_ns, until_ns, count=more)
 

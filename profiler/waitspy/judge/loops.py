@@ -39,7 +39,8 @@ class Loop:
     thread of the process and the sockets behind the epoll were being served, ``"memory"`` when
     the loop object itself says so. ``served`` are the times at which its own counter shows that
     it had run callbacks (None: there is no such counter), ``items`` what waited on it, ``told``
-    what its objects said of themselves, ``counters`` what that counter and the queue's length show.
+    what its objects said of themselves, ``counters`` what that counter and the queue's length show,
+    ``looks`` when it was looked at.
     """
 
     pid: int
@@ -51,6 +52,7 @@ class Loop:
     items: tuple[Item, ...] = ()
     told: tuple[LoopEvent, ...] = ()
     counters: loop_service.Counters | None = None
+    looks: loop_service.Looks | None = None
     process: int = 0
 
     def thread(self, tid: int | None = None) -> ThreadKey:
@@ -143,7 +145,8 @@ def _with_work(loop: Loop, worker: WorkerRecord, end_ns: int) -> Loop:
     counters = loop_service.Counters(events)
     if not len(counters):
         return loop
-    loop = replace(loop, served=counters.served, counters=counters)
+    looks = loop_service.Looks(events, counters.served, loop.polls)
+    loop = replace(loop, served=counters.served, counters=counters, looks=looks)
     if not counters.served and not loop.polls:
         return loop  # left behind, or not run since before we came
     items = loop_service.late_items(events, counters.served, loop.polls, end_ns)

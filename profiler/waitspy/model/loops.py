@@ -28,13 +28,15 @@ class LoopWork(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The work that waited on a loop when it was looked at.
 
     ``ready`` callbacks, the first of them as (name, ``file:line``, whether it is a task that can
-    run); ``overdue`` timers (None when they cannot be read), the oldest of them in ``late``.
+    run); ``overdue`` timers (None when they cannot be read), the oldest of them in ``late``; not
+    ``named`` when it was not looked up which tasks those would wake.
     """
 
     ready: int
     first: tuple[tuple[str, str | None, bool], ...]
     overdue: int | None
     late: tuple[LateTimer, ...]
+    named: bool = True
 
 
 class LoopEvent(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,8 @@
 A cheap read of the ready queue's counter, at every tick in which the process ran, tells how many
 callbacks a loop has run. Only when a loop has served nothing for a while, outside of its own poll,
 is it looked at whole: ready callbacks and overdue timers with their names. Such a snapshot counts
-only if the loop's thread stood still while it was taken.
+only if nothing of the loop has changed while it was taken; whether its thread runs or stands still
+does not matter.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Ti
 _LOOK_NS = 200_000_000
 _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
 _RESCAN_NS = NS // 2
+_SLEEPS = "_set_result_unless_cancelled"  # asyncio.futures of 3.8 to 3.15: what sleep waits for
+_TRIES = 3  # a look at a loop whose thread runs may be torn
 _SHARE = 0.01  # of one core at the most, for each of rescans and snapshots of one worker
 
 
@@ -42,6 +45,7 @@ class _Loop:
     quiet_since_ns: int = 0
     late_since_ns: int = -1
     next_look_ns: int = 0
+    next_names_ns: int = 0
     told: LoopInfo | None = None
 
 
@@ -90,8 +94,9 @@ class LoopsOracle:
                     loop.quiet_since_ns = now_ns
                 elif now_ns >= max(loop.quiet_since_ns + self._onset_ns, loop.next_look_ns):
                     for row in _look(process.reader, loop, now_ns, self._onset_ns):
-                        watched.onset |= loop.late_since_ns != loop.quiet_since_ns
-                        loop.late_since_ns = loop.quiet_since_ns
+                        if row.work.ready or row.work.overdue:
+                            watched.onset |= loop.late_since_ns != loop.quiet_since_ns
+                            loop.late_since_ns = loop.quiet_since_ns
                         yield row
                 watched.due |= (
                     loop.late_since_ns == loop.quiet_since_ns
@@ -142,14 +147,19 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
         yield LoopServed(now_ns, loop.facts.address, service.ready, service.state)
 
 
-def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[LoopRow]:
+def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[LoopWaiting]:
+    """What waits on it; also when that is nothing, which is worth to know.
+
+    First comes what is cheap at any number of tasks; whose sleep a late timer ends is looked up
+    as often as the allowance lets it.
+    """
     if loop.facts.closed or loop.facts.ready is None:
         return
     began_ns = time.thread_time_ns()
-    snapshot = reader.gated_snapshot(loop.facts, tries=1)
+    snapshot = reader.whole_snapshot(loop.facts, tries=_TRIES, tasks=False)
     spent_ns = time.thread_time_ns() - began_ns
     soonest_ns = now_ns + int(spent_ns / _SHARE)
-    if snapshot is None:  # the thread ran meanwhile: try again soon
+    if snapshot is None:  # it changed each time: try again soon
         loop.next_look_ns = soonest_ns
         return
     loop.next_look_ns = max(now_ns + _LOOK_NS, soonest_ns)
@@ -158,21 +168,28 @@ def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[L
         # Nothing is due yet: look again when something will have been for a while.
         due_ns = int(timers.next_due_s * NS) + onset_ns
         loop.next_look_ns = max(loop.next_look_ns, min(due_ns, now_ns + NS))
-    if snapshot.ready or (timers is not None and timers.overdue):
-        yield LoopWaiting(snapshot.at_ns, loop.facts.address, _work(snapshot))
+    yield LoopWaiting(snapshot.at_ns, loop.facts.address, _work(snapshot, named=False))
+    if timers is not None and timers.overdue and now_ns >= loop.next_names_ns:
+        began_ns = time.thread_time_ns()
+        named = reader.whole_snapshot(loop.facts, tries=1)
+        loop.next_names_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
+        if named is not None and named.timers is not None and named.timers.overdue:
+            yield LoopWaiting(named.at_ns, loop.facts.address, _work(named, named=True))
 
 
-def _work(snapshot: LoopSnapshot) -> LoopWork:
+def _work(snapshot: LoopSnapshot, *, named: bool) -> LoopWork:
     first = tuple((*_named(one), one.task is not None) for one in snapshot.first)
     timers = snapshot.timers
     if timers is None:
         return LoopWork(snapshot.ready, first, None, ())
     late = tuple(_late(timer) for timer in timers.late)
-    return LoopWork(snapshot.ready, first, timers.overdue, late)
+    return LoopWork(snapshot.ready, first, timers.overdue, late, named)
 
 
 def _late(timer: Timer) -> LateTimer:
     name, where = _named(timer.callback)
+    if name.endswith(_SLEEPS):
+        name, where = "asyncio.sleep", None
     if timer.task is not None:
         name, where = task_name(timer.task, name), task_place(timer.task) or where
     return LateTimer(round(timer.due_s * NS), name, where, timer.guards)

@@ -1,8 +1,8 @@
 """Reads asyncio, uvloop and thread pools of another CPython process, from outside.
 
 Nothing is written and nothing is paused. What a running thread changes may be read half old and
-half new; every walk checks what it can, and ``gated_snapshot`` delivers only what was read while
-the loop's thread stood still.
+half new; every walk checks what it can, and ``whole_snapshot`` delivers only what is proven not to
+have changed while it was read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from waitspy.remote.values import (
     LimiterFacts,
     LoopFacts,
     LoopSnapshot,
-    Marks,
     OwnerHow,
     PoolFacts,
     Service,
@@ -190,62 +189,29 @@ class Reader:
 
     # --- snapshots ------------------------------------------------------------------------
 
-    def snapshot(self, loop: LoopFacts, *, names: int = 8) -> LoopSnapshot:
+    def snapshot(self, loop: LoopFacts, *, names: int = 8, tasks: bool = True) -> LoopSnapshot:
         """The pending work of a loop; at most ``names`` things of each kind are described.
 
-        It may be wrong in parts when the loop ran meanwhile, even if ``whole`` is True: see
-        gated_snapshot.
+        Only if ``whole`` is True may a number in it be relied on. Without ``tasks``, the names of
+        tasks that sleep stay unknown, and it costs the same however many there are.
         """
         part = self._part(loop)
-        return part.snapshots.take(loop, self.runtime.threads(part.interp.address), names)
+        threads = self.runtime.threads(part.interp.address)
+        return part.snapshots.take(loop, threads, names, tasks=tasks)
 
-    def gated_snapshot(
-        self, loop: LoopFacts, tries: int = _TRIES, *, names: int = 8
+    def whole_snapshot(
+        self, loop: LoopFacts, tries: int = _TRIES, *, names: int = 8, tasks: bool = True
     ) -> LoopSnapshot | None:
-        """A snapshot during which the loop's thread stood still; None when it never did.
-
-        That thread is the one that runs the loop, else its owner. When neither is known, no
-        thread of the process may have run.
-        """
+        """A snapshot during which nothing of the loop changed; None when it changed each time."""
         for _ in range(tries):
             try:
-                before = self._marks_for(loop)
-                if any(marks.state == "R" for marks in before.values()):
-                    continue  # it runs: reading would be in vain
-                taken = self.snapshot(loop, names=names)
-                same = taken.running_tid is None or taken.running_tid in before
-                if taken.whole and same and self._stood_still(before):
+                taken = self.snapshot(loop, names=names, tasks=tasks)
+                if taken.whole:
                     return taken
             except (Unreadable, ProcessLookupError):
                 if not os.path.exists(f"{procfs.PROC}/{self.pid}"):
                     raise
         return None
-
-    def marks(self, tid: int) -> Marks:
-        """What the thread has run so far, and its state.
-
-        Raises:
-            ProcessLookupError: the thread ended.
-        """
-        ran = procfs.read(self.pid, f"task/{tid}/schedstat")
-        if ran.startswith(b"0 "):  # schedstats are off: context switches tell
-            status = procfs.read(self.pid, f"task/{tid}/status")
-            ran = b"".join(line for line in status.splitlines() if b"ctxt_switches" in line)
-        stat = procfs.read(self.pid, f"task/{tid}/stat")
-        at = stat.rfind(b")")
-        return Marks(ran, stat[at + 2 : at + 3].decode("ascii", "replace"))
-
-    def _marks_for(self, loop: LoopFacts) -> dict[int, Marks]:
-        """The marks of the threads that must not run while that loop is read."""
-        part = self._part(loop)
-        threads = self.runtime.threads(part.interp.address)
-        running = [r.thread.tid for r in part.loops.running(threads) if r.loop == loop.address]
-        tid = running[0] if running else loop.owner_tid
-        tids = procfs.threads(self.pid) if tid is None else (tid,)
-        return {tid: self.marks(tid) for tid in tids}
-
-    def _stood_still(self, before: dict[int, Marks]) -> bool:
-        return all(marks.still(self.marks(tid)) for tid, marks in before.items())
 
     # --- pools ----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from waitspy.remote.loops import EventLoops, LoopInMemory
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.tasks import Task, Tasks
-from waitspy.remote.timers import Schedule, TimerReader
+from waitspy.remote.timers import Schedule, TimerReader, unchanged
 from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot
 
 
@@ -25,8 +25,14 @@ class Snapshots:
         self.timers = timers
         self.callables = callables
 
-    def take(self, facts: LoopFacts, threads: list[Thread], names: int) -> LoopSnapshot:
+    def take(
+        self, facts: LoopFacts, threads: list[Thread], names: int, *, tasks: bool
+    ) -> LoopSnapshot:
         """A snapshot of the loop; at most ``names`` things of each kind are described.
+
+        It is whole if nothing of the loop has changed meanwhile, whether its thread ran or not: the
+        queue's counter counts each change, and the top of the heap is read twice. With ``tasks``
+        it is looked up which ones late timers would wake: the most expensive part by far.
 
         Raises:
             Unreadable: the loop is gone, or something changed while it was read.
@@ -41,17 +47,21 @@ class Snapshots:
         running = [one for one in self.loops.running(threads) if one.loop == loop.address]
         schedule = self._schedule(loop, at_ns / 1e9, names)
         handles = self.loops.first_ready(loop.ready, names)
-        # The most expensive part by far; only timers that are late have a use for it.
-        waiting = self._waiting(loop.address, threads) if schedule and schedule.late else {}
+        wanted = tasks and schedule is not None and bool(schedule.late)
+        waiting = self._waiting(loop.address, threads) if wanted else {}
+        first = tuple(self._callback(loop, handle) for handle in handles)
+        timers = self.timers.facts(schedule, waiting, names) if schedule else None
+        seen = schedule.seen if schedule else ()
+        same = unchanged(self.loops.memory, seen) and self.loops.service(loop.ready) == service
         return LoopSnapshot(
             at_ns=at_ns,
             loop=loop.address,
             running_tid=running[0].thread.tid if running else None,
             ready=service.ready,
             state=service.state,
-            first=tuple(self._callback(loop, handle) for handle in handles),
-            timers=self.timers.facts(schedule, waiting, names) if schedule else None,
-            whole=not (schedule and schedule.torn) and self.loops.service(loop.ready) == service,
+            first=first,
+            timers=timers,
+            whole=same and not (schedule and schedule.torn),
             cost_s=time.perf_counter() - began_s,
         )
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.callables import Callables, Called, described
-from waitspy.remote.memory import Unreadable
+from waitspy.remote.memory import Memory, Torn, Unreadable
 from waitspy.remote.tasks import Task, Tasks
 from waitspy.remote.values import Callback, Timer, Timers
 
-_MOST_TIMERS = 100_000
+_MOST_LOOKED_AT = 1_000
+"""Timers that one look reads: a heap's overdue ones are at its top, so it is seldom more."""
 
 _TIMEOUT_METHODS = frozenset(
     {"Timeout._on_timeout", "timeout._cancel_task", "CancelScope._timeout"}
@@ -35,15 +37,45 @@ class Due(NamedTuple):
     args: int
 
 
-@dataclass(slots=True)
-class Schedule:
-    """All timers of a loop; ``late`` are the overdue ones that were not cancelled, oldest first."""
+class _Entry(NamedTuple):
+    due: Due
+    cancelled: bool
 
-    total: int
-    cancelled: int
-    late: list[Due]
+
+class Seen(NamedTuple):
+    """What stood in memory when it was read: so many bytes at each of these addresses."""
+
+    at: tuple[int, ...]
+    size: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The timers of a loop that are due, or come next.
+
+    ``late`` are the overdue ones that were not cancelled, the oldest first; with very many of them,
+    only the oldest. ``next_due_s`` is the earliest due time of the others. ``torn`` says that the
+    heap made no sense; ``seen`` is what must stand there still for all of this to be true.
+    """
+
+    late: tuple[Due, ...]
     next_due_s: float | None
-    torn: int
+    torn: bool
+    seen: tuple[Seen, ...]
+
+
+def unchanged(memory: Memory, seen: Iterable[Seen]) -> bool:
+    """Whether the same stands there still.
+
+    A thread that runs may change its loop's timers meanwhile. What the heap refers to before and
+    after was there all the time, and what a timer says of itself never changes.
+    """
+    for one in seen:
+        raw, missing = memory.gather(list(one.at), one.size)
+        if missing or bytes(raw) != one.raw:
+            return False
+    return True
 
 
 class TimerReader:
@@ -65,42 +97,57 @@ class TimerReader:
         self.memory = interp.objects.memory
 
     def schedule(self, scheduled: int, now_s: float) -> Schedule:
-        """The timers in a loop's ``_scheduled``, a heap in a list."""
-        lay, memory = self.anchors.layout, self.memory
-        size = lay.list_items + 8
-        before = memory.read(scheduled, size)
-        handles = self.objects.sequence(scheduled, _MOST_TIMERS)
-        found = self._read(handles, now_s)
-        if memory.read(scheduled, size)[lay.ob_type :] != before[lay.ob_type :]:
-            found.torn += 1
-        return found
+        """The timers in a loop's ``_scheduled``: a list that is a heap, the earliest at its top.
 
-    def _read(self, handles: list[int], now_s: float) -> Schedule:
+        Only what lies below overdue or cancelled timers can be overdue itself.
+        """
+        lay = self.anchors.layout
+        head = self._seen([scheduled + lay.ob_size, scheduled + lay.list_items], 8)
+        size, items = struct.unpack("<qQ", head.raw)
+        seen, late, coming, torn = [head], [], [], False
+        level = [0] if size > 0 else []
+        while level and sum(len(one.at) for one in seen[1:]) < _MOST_LOOKED_AT:
+            slots = self._seen([items + 8 * place for place in level], 8)
+            seen.append(slots)
+            below: list[int] = []
+            handles = struct.unpack(f"<{len(level)}Q", slots.raw)
+            for place, one in zip(level, self._entries(handles), strict=True):
+                if one is None:
+                    torn = True
+                elif not one.cancelled and one.due.due_s >= now_s:
+                    coming.append(one.due.due_s)
+                else:
+                    below += [child for child in (2 * place + 1, 2 * place + 2) if child < size]
+                    late += [] if one.cancelled else [one.due]
+            level = below
+        late.sort(key=lambda due: due.due_s)
+        return Schedule(tuple(late), min(coming, default=None), torn, tuple(seen))
+
+    def _seen(self, at: list[int], size: int) -> Seen:
+        raw, missing = self.memory.gather(at, size)
+        if missing:
+            raise Torn("a heap of timers that is not there any more")
+        return Seen(tuple(at), size, bytes(raw))
+
+    def _entries(self, handles: Sequence[int]) -> list[_Entry | None]:
+        """What those timers say of themselves; None for what is none."""
         slots = self.anchors.timer_slots
         at = [slots[name] // 8 for name in ("_when", "_cancelled", "_callback", "_args")]
         size = 8 * (max(at) + 1)
-        raw, missing = self.memory.gather(handles, size)
+        raw, missing = self.memory.gather(list(handles), size)
         words, step = memoryview(raw).cast("Q"), size // 8
         whens, flags, callbacks, args = (words[place::step].tolist() for place in at)
         types = words[self.anchors.layout.ob_type // 8 :: step].tolist()
         right = {kind: self._is_timer(kind) for kind in set(types)}
         true = {flag: self._true(flag) for flag in set(flags)}
-        times = self._times(whens)
-        torn = len(missing)
-        cancelled, late, next_due_s = 0, [], None
-        for kind, flag, due_s, callback, arg in zip(
-            types, flags, times, callbacks, args, strict=True
-        ):
-            if not right[kind] or true[flag] is None or due_s is None:
-                torn += 1
-            elif true[flag]:
-                cancelled += 1
-            elif due_s < now_s:
-                late.append(Due(due_s, callback, arg))
-            elif next_due_s is None or due_s < next_due_s:
-                next_due_s = due_s
-        late.sort(key=lambda due: due.due_s)
-        return Schedule(len(handles), cancelled, late, next_due_s, torn)
+        found: list[_Entry | None] = []
+        for n, due_s in enumerate(self._times(whens)):
+            cancelled = true[flags[n]]
+            if n in missing or not right[types[n]] or cancelled is None or due_s is None:
+                found.append(None)
+            else:
+                found.append(_Entry(Due(due_s, callbacks[n], args[n]), cancelled))
+        return found
 
     def _is_timer(self, kind: int) -> bool:
         try:
@@ -139,8 +186,6 @@ class TimerReader:
         ``waiting`` gives the task that waits for a future.
         """
         return Timers(
-            total=schedule.total,
-            cancelled=schedule.cancelled,
             overdue=len(schedule.late),
             oldest_due_s=schedule.late[0].due_s if schedule.late else None,
             next_due_s=schedule.next_due_s,

@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
-from waitspy.remote.timers import Due, Schedule
+from waitspy.remote.timers import Due, Schedule, Seen
 
 MODULE = "uvloop.loop"
 
@@ -41,7 +41,7 @@ _UV_TIMER_SIZE = 136
 _TIMER_OBJECT_WORDS = 16
 """Words of a UVTimer object among which its TimerHandle is."""
 
-_MOST_TIMERS = 100_000
+_MOST_LOOKED_AT = 1_000  # timers that one look reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,8 @@ def handle_callback(objects: Objects, handle: int, loop: int) -> tuple[int, int,
 def schedule(objects: Objects, loop: UvLoop, now_s: float, limit: int) -> Schedule | None:
     """The timers in libuv's heap; None when the loop is closed. Due times are in whole ms.
 
-    Of the first ``limit`` overdue ones the callbacks are looked up.
+    Cancelling a timer takes it out of the heap. Only what lies below overdue ones can be overdue;
+    of the first ``limit`` of those the callbacks are looked up.
 
     Raises:
         Unreadable: the heap is not laid out as known.
@@ -120,35 +121,38 @@ def schedule(objects: Objects, loop: UvLoop, now_s: float, limit: int) -> Schedu
     memory = objects.memory
     before = memory.read(loop.uv + _UV_TIMER_HEAP, 16)
     top, count = word_at(before, 0), word_at(before, 8, "I")
-    if count > _MOST_TIMERS or bool(top) != bool(count):
+    if bool(top) != bool(count):
         raise Torn("a heap of timers that makes no sense")
-    timers: list[tuple[float, int]] = []
-    torn = 0
+    seen = [Seen((loop.uv + _UV_TIMER_HEAP,), 16, before)]
+    late: list[tuple[float, int]] = []
+    coming: list[float] = []
+    torn = False
     level = [top] if top else []
-    while level and len(timers) < count:
-        raw, missing = memory.gather([node - _NODE for node in level], _UV_TIMER_SIZE)
-        torn += len(missing)
+    while level and sum(len(one.at) for one in seen[1:]) < _MOST_LOOKED_AT:
+        at = tuple(node - _NODE for node in level)
+        raw, missing = memory.gather(list(at), _UV_TIMER_SIZE)
+        torn |= bool(missing)
+        seen.append(Seen(at, _UV_TIMER_SIZE, bytes(raw)))
         level = []
-        for at in range(0, len(raw), _UV_TIMER_SIZE):
-            owner, uv = struct.unpack_from("<QQ", raw, at)
-            left, right = struct.unpack_from("<QQ", raw, at + _NODE)
+        for start in range(0, len(raw), _UV_TIMER_SIZE):
+            owner, uv = struct.unpack_from("<QQ", raw, start)
+            due_s = word_at(raw, start + _NODE_TIMEOUT) / 1000
             if uv != loop.uv:
-                torn += 1
-                continue
-            timers.append((word_at(raw, at + _NODE_TIMEOUT) / 1000, owner))
-            level += [child for child in (left, right) if child]
-    if len(timers) != count or memory.read(loop.uv + _UV_TIMER_HEAP, 16) != before:
-        torn += 1
-    late = sorted((timer for timer in timers if timer[0] < now_s), key=itemgetter(0))
+                torn = True
+            elif due_s >= now_s:
+                coming.append(due_s)
+            else:
+                late.append((due_s, owner))
+                level += [node for node in struct.unpack_from("<QQ", raw, start + _NODE) if node]
+    late.sort(key=itemgetter(0))
     return Schedule(
-        total=len(timers),
-        cancelled=0,  # cancelling a timer takes it out of the heap
-        late=[
+        late=tuple(
             Due(due_s, *(_timer_callback(objects, owner) if place < limit else (0, 0)))
             for place, (due_s, owner) in enumerate(late)
-        ],
-        next_due_s=min((due_s for due_s, _ in timers if due_s >= now_s), default=None),
+        ),
+        next_due_s=min(coming, default=None),
         torn=torn,
+        seen=tuple(seen),
     )
 
 

@@ -117,14 +117,13 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """The timers of a loop. ``total`` has the cancelled ones in it, the other counts do not.
+    """The timers of a loop, without the cancelled ones.
 
+    ``overdue`` is how many there are; where they are very many, how many were read.
     ``oldest_due_s`` is the earliest due time of the overdue, ``next_due_s`` that of the others.
     ``late`` are the first overdue ones, the oldest first.
     """
 
-    total: int
-    cancelled: int
     overdue: int
     oldest_due_s: float | None
     next_due_s: float | None
@@ -201,15 +200,3 @@ class LimiterFacts:
     waiting: int
     head: int | None
     first: tuple[TaskFacts, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What the kernel says a thread has run; equal marks and not ``running``: it stood still."""
-
-    ran: bytes
-    state: str
-
-    def still(self, later: Marks) -> bool:
-        """Whether the thread did nothing from here to ``later``."""
-        return self == later and self.state != "R"
