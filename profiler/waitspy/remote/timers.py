@@ -37,7 +37,7 @@ class Due(NamedTuple):
     args: int
 
 
-class _Entry(NamedTuple):
+class _HeapEntry(NamedTuple):
     due: Due
     cancelled: bool
 
@@ -129,7 +129,7 @@ class TimerReader:
             raise Torn("a heap of timers that is not there any more")
         return Seen(tuple(at), size, bytes(raw))
 
-    def _entries(self, handles: Sequence[int]) -> list[_Entry | None]:
+    def _entries(self, handles: Sequence[int]) -> list[_HeapEntry | None]:
         """What those timers say of themselves; None for what is none."""
         slots = self.anchors.timer_slots
         at = [slots[name] // 8 for name in ("_when", "_cancelled", "_callback", "_args")]
@@ -140,13 +140,13 @@ class TimerReader:
         types = words[self.anchors.layout.ob_type // 8 :: step].tolist()
         right = {kind: self._is_timer(kind) for kind in set(types)}
         true = {flag: self._true(flag) for flag in set(flags)}
-        found: list[_Entry | None] = []
+        found: list[_HeapEntry | None] = []
         for n, due_s in enumerate(self._times(whens)):
             cancelled = true[flags[n]]
             if n in missing or not right[types[n]] or cancelled is None or due_s is None:
                 found.append(None)
             else:
-                found.append(_Entry(Due(due_s, callbacks[n], args[n]), cancelled))
+                found.append(_HeapEntry(Due(due_s, callbacks[n], args[n]), cancelled))
         return found
 
     def _is_timer(self, kind: int) -> bool:
