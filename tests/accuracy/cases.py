@@ -59,8 +59,22 @@ def _blocking() -> list[Case]:
 def _computing() -> list[Case]:
     works = ("cpu-loop", "many-calls", "big-json", "regex", "sorting")
     on_loop = [Case(w, "computing.py", (w, "on-loop"), harmful=True, alone=True) for w in works]
+    # What keeps the thread running must not hide whom it keeps waiting.
+    one_kind = [
+        Case(
+            f"{work}, {victims} only",
+            "computing.py",
+            (work, "on-loop", victims),
+            harmful=True,
+            alone=True,
+            quick=(work, victims) == ("cpu-loop", "timers"),
+        )
+        for work in ("cpu-loop", "big-json")
+        for victims in ("timers", "callbacks")
+    ]
     return [
         *on_loop,
+        *one_kind,
         Case("sorting, unseen", "computing.py", ("sorting", "unseen"), harmful=False, alone=True),
     ]
 
@@ -83,6 +97,9 @@ CASES: tuple[Case, ...] = (
     Case("resolve, in-threads", "resolving.py", ("resolve", "in-threads", "timers"), harmful=False),
     *_computing(),
     Case("gil kept", "holding_the_gil.py", ("keeps",), harmful=True, alone=True),
+    Case("gil kept, timers only", "holding_the_gil.py", ("keeps", "timers"), True, alone=True),
+    Case("polling, timers only", "blocking.py", ("polling", "on-loop", "timers"), True, quick=True),
+    Case("polling, callbacks only", "blocking.py", ("polling", "on-loop", "callbacks"), True),
     Case("gil let go", "holding_the_gil.py", ("lets-go",), harmful=False, alone=True),
     *_parked(),
     Case("healthy", "loops.py", ("healthy",), harmful=False),
@@ -96,6 +113,10 @@ CASES: tuple[Case, ...] = (
     Case("fork, harmed", "loops.py", ("fork-and-harm",), harmful=True),
     Case("c callback", "loops.py", ("c-callback",), harmful=True, quick=True),
     Case("thousands of tasks", "loops.py", ("many-tasks",), harmful=True, quick=True),
+    Case(
+        "5,000 tasks, timers only", "loops.py", ("many-tasks", "5000", "timers"), True, quick=True
+    ),
+    Case("2,000 tasks, callbacks only", "loops.py", ("many-tasks", "2000", "callbacks"), True),
     Case("just below the threshold", "loops.py", ("near",), harmful=False),
     Case("tasks that wait for ever", "loops.py", ("awaiting",), harmful=False),
     Case(

@@ -64,7 +64,9 @@ async def main():
         thread = threading.Thread(target=let_go_of_it, daemon=True)
     thread.start()
     started.wait()
-    facts, kept = await loop_under_test.start_victims(["io"])
+    facts, kept = await loop_under_test.start_victims(
+        sys.argv[2].split(",") if len(sys.argv) > 2 else ["io"]
+    )
     truth.ready(**facts)
     await asyncio.Event().wait()
     return kept

@@ -123,9 +123,11 @@ async def call_a_c_function():
 
 
 async def among_many_tasks():
-    waiting = [asyncio.ensure_future(asyncio.sleep(600 + n)) for n in range(1500)]
-    waiting += [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(1500)]
-    await harm_often(sleep, "blocked-loop", ["io", "timers"])
+    many = int(sys.argv[2]) // 2 if len(sys.argv) > 2 else 1500
+    victims = sys.argv[3].split(",") if len(sys.argv) > 3 else ["io", "timers"]
+    waiting = [asyncio.ensure_future(asyncio.sleep(600 + n)) for n in range(many)]
+    waiting += [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(many)]
+    await harm_often(sleep, "blocked-loop", victims)
     return waiting
 
 
