@@ -69,8 +69,11 @@ def _computing() -> list[Case]:
             alone=True,
             quick=(work, victims) == ("cpu-loop", "timers"),
         )
-        for work in ("cpu-loop", "big-json")
-        for victims in ("timers", "callbacks")
+        for work, victims in (
+            ("cpu-loop", "timers"),
+            ("cpu-loop", "callbacks"),
+            ("big-json", "timers"),
+        )
     ]
     return [
         *on_loop,

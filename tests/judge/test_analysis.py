@@ -34,6 +34,9 @@ from tests.examples.build import (
 )
 from tests.examples.loop_examples import HOLDER, POOL, blocked
 from waitspy.judge.analysis import analyse, profile
+from waitspy.model.judged import Watched
+from waitspy.model.listeners import ListenerEvent
+from waitspy.model.pools import PoolEvent, PoolInfo
 from waitspy.model.recorded import Cost, Loss, Recording, WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.waits import Wait, WaitKind
@@ -97,6 +100,18 @@ def test_a_healthy_recording_has_no_finding() -> None:
         WaitKind.LOOP_POLL,
         WaitKind.POOL_IDLE,
     }
+
+
+def test_the_report_counts_what_could_have_starved() -> None:
+    info = PoolInfo("executor", None, None, 1, (1,))
+    pools = PoolEvent(at(0), 7, info=info), PoolEvent(at(5), 7, info=info)
+    heard = (ListenerEvent(at(0), 3, name="127.0.0.1:80", fd=4),)
+    one, other = (
+        replace(blocked(pid, share=pid), pools=pools, listeners=heard) for pid in (100, 200)
+    )
+    # Both hold the same listening socket; each has a pool of its own, at the same address.
+    assert analyse(recording(one, other)).report.watched == Watched(2, 2, 1)
+    assert analyse(recording(worker())).report.watched == Watched(0, 0, 0)
 
 
 def test_an_epoll_that_was_inherited_over_a_fork_is_nobodys_loop() -> None:

@@ -260,6 +260,23 @@ def test_a_commands_own_code_comes_first(tmp_path: Path, own: int, code: int) ->
     assert run(tmp_path, "record", "--fail-on", "any", "--", *argv)[0] == code
 
 
+@pytest.mark.ptrace
+def test_fail_on_says_where_nothing_could_have_starved(tmp_path: Path) -> None:
+    code, out, err = run(
+        tmp_path,
+        "record",
+        "--fail-on",
+        "any",
+        "--",
+        sys.executable,
+        "-c",
+        "import time; time.sleep(1)",
+    )
+    assert code == 0
+    assert out.startswith("starvation could not be judged: no event loop")
+    assert "nothing was watched that could have starved" in err
+
+
 # --- permissions -----------------------------------------------------------------------------------
 
 

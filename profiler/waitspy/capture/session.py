@@ -327,6 +327,7 @@ class Capture:
             what = f"pid {worker.pid} ({worker.command})"
             losses.append(Loss(what, why, worker.remedy or "", worker.pid))
         skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
+        self._writer.meta["looks"] = self._looks
         self._writer.meta["gaps"] = self._pace.gaps
         self._writer.meta["workers"] = [one.row for one in self._everyone] + skipped
         self._writer.meta["segments"] = [

@@ -26,6 +26,7 @@ from waitspy.oracles.onset import LEAST_MIN_STALL_S
 from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
 from waitspy.render import REPORTS, escape
+from waitspy.render.reports.report_format import severity
 from waitspy.samplers.pyspy_binary import find_pyspy
 from waitspy.target import discover
 from waitspy.target.discover import Tree
@@ -154,6 +155,8 @@ def record_and_report(
             f"the recording {options.output} ended early: {capture.disk_error}",
             "free some space and record again; what was recorded before is there",
         )
+    if fail_on and severity(report) == "unknown":
+        click.echo("waitspy: --fail-on: nothing was watched that could have starved", err=True)
     return _FAIL_ON_MET if _exceeds(report, fail_on) else 0
 
 

@@ -25,7 +25,7 @@ from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
 from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Finding, PendingSeries, Profile, Report
+from waitspy.model.judged import Analysis, Finding, PendingSeries, Profile, Report, Watched
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import Loss, Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
@@ -44,6 +44,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     names: dict[ThreadKey, str] = {}
     shared = _shared(recording.workers)
     known = classify.Names()
+    loops_seen = 0
     shows_loop = cache(lambda stack: blame.shows_loop(recording.stacks[stack]))
     for worker in recording.workers:
         records = timeline.build(worker, recording.stacks, info.end_ns)
@@ -52,6 +53,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         }
         own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
         mine = _activities(worker, records, own_loops, recording, known)
+        loops_seen += sum(loop_episodes.is_watched(loop, worker, mine) for loop in own_loops)
         starved += loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns)
         own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns)
         for pool in own_pools:
@@ -81,11 +83,19 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             findings=judged,
             cost=recording.cost,
             sources=_around(judged, recording.sources),
+            watched=_watched(recording.workers, loops_seen),
         ),
         tuple(threads),
         tuple(pending),
     )
     return replace(analysed, profile=profile(analysed))
+
+
+def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Watched:
+    """What there was to starve; pools and listeners count once, whoever shares them."""
+    pools_seen = {(w.thread(0), e.pool) for w in workers for e in w.pools if e.info is not None}
+    listeners_seen = {e.inode for w in workers for e in w.listeners if e.name is not None}
+    return Watched(loops_seen, len(pools_seen), len(listeners_seen))
 
 
 def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:

@@ -73,6 +73,12 @@ def find(
             yield from _latent(loop, mine, bases[loop.tid], same, min_stall_ns)
 
 
+def is_watched(loop: Loop, worker: WorkerRecord, activities: Mapping[int, Activities]) -> bool:
+    """Whether that is an event loop, run by a thread of Python."""
+    mine = activities.get(loop.tid, NO_ACTIVITIES)
+    return bool(mine) and _is_event_loop(loop, worker, blame.base_stack(mine))
+
+
 def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool:
     """Whether that epoll is known to be an event loop's, rather than some client's own selector.
 

@@ -151,6 +151,20 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """How many things that can starve were seen, and looked at, in the recorded workers."""
+
+    loops: int
+    pools: int
+    listeners: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there was none: then no finding means nothing."""
+        return not (self.loops or self.pools or self.listeners)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything a report says; ``sources`` are the lines around every blamed frame."""
 
@@ -160,6 +174,7 @@ class Report:
     findings: tuple[Finding, ...]
     cost: Cost
     sources: SourceLines = field(default_factory=dict)
+    watched: Watched | None = None
 
 
 @dataclass(frozen=True, slots=True)

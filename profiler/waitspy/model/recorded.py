@@ -61,7 +61,8 @@ class WorkerRecord:
 class RecordingInfo:
     """What the report says of the recording itself.
 
-    ``gaps`` are the spans (nanoseconds) in which the oracles did not look.
+    ``gaps`` are the spans (nanoseconds) in which the oracles did not look, ``looks`` is how often
+    they did.
     """
 
     started_at: str
@@ -75,6 +76,7 @@ class RecordingInfo:
     arch: str = "x86_64"
     tick_s: float = 0.01
     gaps: tuple[tuple[int, int], ...] = ()
+    looks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def _load(path: str) -> Recording:
             arch=_needed(host, "arch", str),
             gaps=gaps,
             tick_s=_needed(meta, "tick_s", float),
+            looks=_maybe(meta, "looks", int),
         )
         cost = _maybe(meta, "cost", dict) or {}
         sources = streams.sources()

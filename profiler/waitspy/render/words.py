@@ -19,6 +19,7 @@ from waitspy.render.reports.report_format import (
     counted,
     known_oracles,
     not_watched,
+    nothing_to_watch,
     refused,
     severity,
     worst_share,
@@ -286,12 +287,15 @@ def verdict_sentence(report: Report) -> str:
         return "nothing was watched: no Python worker was attached, so starvation is not ruled out"
     if level == "unknown":
         where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
-        sentence = f"starvation could not be judged: pending work could not be seen on {where}"
+        why = f"pending work could not be seen on {where}"
+        if nothing_to_watch(report):
+            why = f"no event loop, thread pool or listening socket was found in {where}"
+        sentence = f"starvation could not be judged: {why}"
     else:
         length = duration(report.recording.duration_s)
         head = f"no starvation seen: {plural(len(workers), 'worker')}, {length}"
         blind = _blind_clauses(workers, known_oracles(report))
-        sentence = "; ".join((f"{head}, {_loops_clause(report)}", *blind))
+        sentence = "; ".join((f"{head}, {_loops_clause(report)}", *_watched(report), *blind))
     latent = len(report.findings)
     more = [f"{latent} latent: {LATENT_MEANING}"] if latent else []
     return "; ".join((sentence, *more, *_gap_clauses(report)))
@@ -336,7 +340,20 @@ def _starved_classes(findings: Iterable[Finding]) -> str:
     return join([*names[:2], "more"] if len(names) > 3 else names)
 
 
+def _watched(report: Report) -> list[str]:
+    """What there was that could have starved: an all-clear is worth as much as was looked at."""
+    seen = report.watched
+    if seen is None or seen.nothing:
+        return []
+    kinds = ((seen.loops, "loop"), (seen.pools, "thread pool"), (seen.listeners, "listener"))
+    found = join([plural(many, what) for many, what in kinds if many])
+    looks = report.recording.looks
+    return [f"watched {found}" + (f" in {looks:,} looks" if looks else "")]
+
+
 def _loops_clause(report: Report) -> str:
+    if report.watched is not None and not report.watched.loops:
+        return "but no event loop was seen to run"
     within = f"within {duration(report.recording.min_stall_s)}"
     names = [name for name in ("asyncio", "epoll") if name in known_oracles(report)]
     # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.

@@ -90,11 +90,17 @@ def severity(report: Report) -> Severity:
     for verdict in ("starving", "late"):
         if verdict in verdicts:
             return verdict
-    if not any(
+    blind = not any(
         record.oracles.get(name) == "ok" for record in counted(report) for name in PENDING_ORACLES
-    ):
+    )
+    if blind or (nothing_to_watch(report) and not verdicts):
         return "unknown"
     return "latent" if verdicts else "none"
+
+
+def nothing_to_watch(report: Report) -> bool:
+    """Whether there was no loop, pool or listener that could have starved: no all-clear."""
+    return report.watched is not None and report.watched.nothing
 
 
 def short_stack(finding: Finding, limit: int = 6) -> list[tuple[Frame, bool] | int]:
