@@ -71,7 +71,7 @@ def test_a_wait_that_was_not_over_lasts_until_the_end_of_what_is_known() -> None
 
 def test_timers_beyond_those_that_were_named_are_counted() -> None:
     items = loop_service.late_items([work(150, (100, "flush"), more=40)], (), (), at(700))
-    assert items[1] == Item("timer", "further timers", None, at(150), at(700), count=40)
+    assert items[1] == Item("timer", "", None, at(150), at(700), count=40)
 
 
 def test_what_one_look_has_named_a_later_one_goes_by() -> None:
@@ -94,7 +94,7 @@ def test_what_one_look_has_named_a_later_one_goes_by() -> None:
         ("flush", at(100), 1),
         ("beat", at(110), 1),
         ("asyncio.sleep", at(300), 1),
-        ("further timers", at(350), 1),
+        ("", at(350), 1),
     ]
     # In another period it is another timer, even if it was due at the same time.
     items = loop_service.late_items([named, unnamed], [at(50), at(200), at(600)], (), at(1000))
@@ -149,7 +149,7 @@ def test_callbacks_and_tasks_are_told_with_where_they_come_from_and_the_rest_cou
     assert loop_service.late_items(events, [at(50)], (), at(500)) == [
         Item("callback", "beat", "app.py:3", at(60), at(500)),
         Item("task", "query", "db.py:7", at(90), at(500)),
-        Item("callback", "further callbacks", None, at(90), at(500), count=3),
+        Item("callback", "", None, at(90), at(500), count=3),
     ]
 
 
@@ -167,7 +167,7 @@ def test_one_timer_more_than_was_named_is_told_and_guards_are_marked() -> None:
     event = LoopEvent(at(150), 1, work=LoopWork(0, (), 2, (timer,)))
     assert loop_service.late_items([event], (), (), at(700)) == [
         Item("timer", "query", None, at(100), at(700), guards=True),
-        Item("timer", "further timers", None, at(150), at(700)),
+        Item("timer", "", None, at(150), at(700)),
     ]
     assert loop_service.late_items([event], (), (), at(150)) == []
 

@@ -55,7 +55,7 @@ def test_nothing_waits_on_a_worker_that_is_gone() -> None:
 def test_late_callbacks_and_timers_add_up_while_they_overlap() -> None:
     items = (
         Item("callback", "a", None, at(10), at(50)),
-        Item("callback", "further callbacks", None, at(20), at(40), count=7),
+        Item("callback", "", None, at(20), at(40), count=7),
         Item("timer", "b", None, at(30), at(60)),
     )
     assert series(worker(), replace(LOOP, items=items)) == {

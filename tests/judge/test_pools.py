@@ -86,7 +86,7 @@ def test_items_that_stand_still_behind_blocked_threads() -> None:
     assert one.detail == "the default executor: all 2 threads"
     assert [(i.kind, i.name, ms(i.start_ns), i.count) for i in one.items] == [
         ("work-item", "lookup", 100, 1),
-        ("work-item", "further work items", 300, 2),
+        ("work-item", "", 300, 2),
     ]
 
 
@@ -289,7 +289,7 @@ def test_an_episode_tells_its_pool_and_where_each_item_comes_from() -> None:
     assert [(i.name, i.where, i.count) for i in one.items] == [
         ("save", "/app/jobs.py:0", 1),
         ("load", "/app/jobs.py:1", 1),
-        ("further work items", None, 1),
+        ("", None, 1),
     ]
 
 

@@ -16,6 +16,10 @@ from waitspy.model.stacks import Stack
 ItemKind = Literal["task", "timer", "callback", "work-item", "connection"]
 
 
+UNNAMED = ""
+"""The name of things of which only the number is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """Things of one name that waited, from when they were due until they were served.

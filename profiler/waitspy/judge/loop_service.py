@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from waitspy.judge import fifo
-from waitspy.judge.episode import Item
+from waitspy.judge.episode import UNNAMED, Item
 from waitspy.judge.spans import Span
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 
@@ -163,7 +163,7 @@ def _timers(
         yield Item("timer", timer.name, timer.where, timer.due_ns, until_ns, timer.guards)
     more = (work.overdue or 0) - len(late)
     if more > 0:
-        yield Item("timer", "further timers", None, seen_ns, until_ns, count=more)
+        yield Item("timer", UNNAMED, None, seen_ns, until_ns, count=more)
 
 
 def _callbacks(
@@ -183,5 +183,5 @@ def _callbacks(
             yield Item("task" if is_task else "callback", name, where, came_ns, until_ns)
         else:
             more = work.ready - len(work.first)
-            yield Item("callback", "further callbacks", None, came_ns, until_ns, count=more)
+            yield Item("callback", UNNAMED, None, came_ns, until_ns, count=more)
             return

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from waitspy.judge import fifo
-from waitspy.judge.episode import Item, ItemKind, Starvation
+from waitspy.judge.episode import UNNAMED, Item, ItemKind, Starvation
 from waitspy.judge.fifo import Waiting
 from waitspy.judge.loop_service import longest_gap
 from waitspy.judge.spans import Span, grouped, union
@@ -359,7 +359,6 @@ def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
 
 def _items(pool: Pool, waited: Sequence[Waiting]) -> Iterator[Item]:
     kind: ItemKind = "task" if pool.info.kind == "limiter" else "work-item"
-    more = f"further {kind}s".replace("-", " ")
     for one in waited:
         named = [n for n in _numbers(one) if n in pool.names]
         for n in named:
@@ -367,7 +366,7 @@ def _items(pool: Pool, waited: Sequence[Waiting]) -> Iterator[Item]:
             yield Item(kind, name, where, one.start_ns, one.end_ns)
         rest = one.count - len(named)
         if rest:
-            yield Item(kind, more, None, one.start_ns, one.end_ns, count=rest)
+            yield Item(kind, UNNAMED, None, one.start_ns, one.end_ns, count=rest)
 
 
 def _numbers(one: Waiting) -> range:

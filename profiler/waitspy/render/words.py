@@ -163,8 +163,7 @@ def victim_count(victim: Victim) -> str:
 def victim_words(victim: Victim, code: Code) -> str:
     """As in "31 timers: tick (/srv/app/beat.py:17), waited 93 s together, 3 s on average"."""
     text = victim_count(victim)
-    if victim.name:
-        text += f": {code(victim.name)}"
+    text += f": {code(victim.name)}" if victim.name else ", not named"
     if victim.where:
         text += f" ({code(victim.where)})"
     text += f", waited {duration(victim.waited_s)}"
