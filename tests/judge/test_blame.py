@@ -355,3 +355,72 @@ def test_a_select_loop_of_the_programs_own_is_below_its_handlers() -> None:
     bare = base[-1:]
     assert in_loop(bare + HANDLER[-1:], bare)
     assert not in_loop(HANDLER[-1:], bare)
+
+
+# --- loops of other libraries -----------------------------------------------------------------------
+
+REACTOR = stack(
+    "<module>@/app/main.py:30 > run@site/twisted/internet/base.py:696"
+    " > mainLoop@site/twisted/internet/base.py:710"
+)
+DO_POLL = REACTOR + stack("EPollReactor.doPoll@site/twisted/internet/epollreactor.py:218")
+RECEIVED = REACTOR + stack(
+    "EPollReactor.doPoll@site/twisted/internet/epollreactor.py:229"
+    " > callWithLogger@site/twisted/python/log.py:96 > Echo.dataReceived@/app/echo.py:7"
+)
+TIMER = REACTOR[:-1] + stack(
+    "mainLoop@site/twisted/internet/base.py:708"
+    " > runUntilCurrent@site/twisted/internet/base.py:994 > poll_upstream@/app/echo.py:20"
+)
+HUB_POLLS = stack(
+    "<module>@/app/main.py:3 > asynloop@site/kombu/asynchronous/loops.py:97"
+    " > create_loop@site/kombu/asynchronous/hub.py:306 > poll@site/kombu/utils/eventio.py:90"
+)
+HUB_CALLS = stack(
+    "<module>@/app/main.py:3 > asynloop@site/kombu/asynchronous/loops.py:97"
+    " > create_loop@site/kombu/asynchronous/hub.py:373 > on_message@/app/tasks.py:8"
+)
+
+
+@pytest.mark.parametrize("base", [DO_POLL, None], ids=["base", "no base"])
+@pytest.mark.parametrize("shown", [RECEIVED, TIMER], ids=["received", "timer"])
+def test_a_reactor_runs_its_callbacks_at_other_lines_than_its_poll(
+    base: Stack | None, shown: Stack
+) -> None:
+    assert in_loop(shown, base)
+    assert blamed(above(shown, base)) == shown[-1]
+    assert blame.in_callback(shown)
+    assert not blame.in_callback(DO_POLL)
+
+
+def test_who_does_not_run_the_reactor_has_left_it() -> None:
+    waits = stack("<module>@/app/main.py:40 > drain@/app/main.py:9 > get@lib/queue.py:171")
+    assert not in_loop(waits, DO_POLL)
+    assert blamed(above(waits, DO_POLL)) == waits[1]
+
+
+def test_a_frameworks_loop_is_known_by_its_functions_not_their_lines() -> None:
+    assert in_loop(HUB_CALLS, HUB_POLLS)
+    assert above(HUB_CALLS, HUB_POLLS) == HUB_CALLS[-1:]
+    assert not in_loop(HUB_CALLS[:2] + HUB_CALLS[-1:], HUB_POLLS)
+    elsewhere = (frame("<module>@/app/main.py:8"), *HUB_CALLS[1:])
+    assert not in_loop(elsewhere, HUB_POLLS)
+    for left in (elsewhere, HUB_CALLS[:2] + HUB_CALLS[-1:]):
+        assert blamed(above(left, HUB_POLLS)) == HUB_CALLS[-1]
+
+
+def test_the_function_that_polls_is_no_part_of_a_callback_that_it_calls_itself() -> None:
+    base = stack("<module>@/app/m.py:3 > loop@lib/asyncore.py:207 > poll2@lib/asyncore.py:185")
+    shown = stack(
+        "<module>@/app/m.py:3 > loop@lib/asyncore.py:207 > poll2@lib/asyncore.py:192"
+        " > handle_read@/app/m.py:9"
+    )
+    assert in_loop(shown, base)
+    assert above(shown, base) == shown[-1:]
+
+
+def test_a_thread_s_own_frames_run_no_loop() -> None:
+    base = THREAD + stack("Thread.run@lib/threading.py:1010")
+    assert in_loop(base + HANDLER[-1:], base)
+    assert not in_loop(THREAD + stack("Worker.run@/app/worker.py:13"), base)
+    assert in_loop(HANDLER[-1:], ())

@@ -18,6 +18,7 @@ from waitspy.model.waits import Wait, WaitKind
 C_CALLBACK = "a C callback"
 
 _RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
+_REACTOR = ("mainLoop", "twisted/internet/base.py")  # polls one frame above, as those do
 _ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
 _OTHER_LOOPS = ("/gevent/", "/eventlet/hubs/", "/twisted/internet/", "/curio/")
 _MACHINERY = {
@@ -63,7 +64,7 @@ def base_stack(activities: Activities) -> Stack | None:
 def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bool:
     """Whether the loop is running below that stack, rather than parked.
 
-    Loops in C show no runner frame: there the whole base must lie below, with the same lines.
+    Other loops show no runner frame: there what runs them in the base must lie below.
     With no base at all, a stack without a runner counts as parked, unless the loop is known to
     have been served all the time (``never_idle``).
     """
@@ -75,15 +76,41 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
         return False
     if any(frame.file.endswith(_GREENLET_HUBS) for frame in base):
         return True  # greenlets have stacks of their own; the hub is never below them
-    if len(base) > 1 and base[-1].file.endswith("/selectors.py"):
-        # A select loop of the program's own: the function that selects also calls its handlers.
-        own = len(base) - 2
-        return (
-            len(stack) > own
-            and stack[:own] == base[:own]
-            and (stack[own].function, stack[own].file) == (base[own].function, base[own].file)
-        )
-    return stack[: len(base)] == base
+    return _loops_own(stack, base) is not None
+
+
+def _loops_own(stack: Stack, base: Stack) -> int | None:
+    """How many frames of the stack run the loop, by a base without a runner; None if none do.
+
+    The program's own frames must be at the same lines: elsewhere it may do anything, for instance
+    wait for its next job. A library's functions, and whatever calls ``select``, both poll and call
+    handlers, so that their lines tell nothing; the function that they call to poll is not below.
+    """
+    own = len(base)
+    selects = own > 1 and base[-1].file.endswith("/selectors.py")
+    if own > 1 and (selects or _library(base[-2]) == _library(base[-1]) is not None):
+        own -= 1
+    library = _library(base[own - 1]) if own else None
+    exact = own - 1 if selects else own
+    while exact and library is not None and _library(base[exact - 1]) == library:
+        exact -= 1
+    if len(stack) < own or stack[:exact] != base[:exact]:
+        return None
+    same = all(map(_is_same_function, stack[exact:own], base[exact:own]))
+    return own if same else None
+
+
+def _library(frame: Frame) -> str | None:
+    """What a frame belongs to if that calls the program's code: a framework, a library's file."""
+    whose = origin(frame.file)
+    if whose is Origin.FRAMEWORK:
+        return package(frame.file)
+    starts_threads = frame.file.endswith("/threading.py")
+    return frame.file if whose is Origin.STDLIB and not starts_threads else None
+
+
+def _is_same_function(one: Frame, other: Frame) -> bool:
+    return (one.function, one.file) == (other.function, other.file)
 
 
 def holds_up(stack: Stack, wait: Wait) -> bool:
@@ -117,6 +144,9 @@ def above(stack: Stack, base: Stack | None) -> Stack:
             break
         start += 1
     runner = _last_runner(stack)
+    if base and runner is None and (own := _loops_own(stack, base)) is not None:
+        polls = any(map(_is_same_function, stack[own : own + 1], base[own : own + 1]))
+        start = max(start, own + polls)
     return stack[max(start, 0 if runner is None else runner + 1) :]
 
 
@@ -172,15 +202,17 @@ def in_callback(stack: Stack) -> bool:
     runner = _last_runner(stack)
     if runner is None:
         return False
-    polls_one_above = base_name(stack[runner].function) in _RUNNERS
+    polls_one_above = base_name(stack[runner].function) in {*_RUNNERS, _REACTOR[0]}
     return len(stack) - 1 - runner > (1 if polls_one_above else 0)
 
 
 def _last_runner(stack: Stack, entries: tuple[str, ...] = _ENTRIES) -> int | None:
     for n in range(len(stack) - 1, -1, -1):
         name, file = base_name(stack[n].function), stack[n].file
-        if (name in _RUNNERS and origin(file) is not Origin.USER) or (
-            name == "run" and file.endswith(entries)
+        if (
+            (name in _RUNNERS and origin(file) is not Origin.USER)
+            or (name == "run" and file.endswith(entries))
+            or (name == _REACTOR[0] and file.endswith(_REACTOR[1]))
         ):
             return n
     return None
