@@ -26,7 +26,8 @@ RESULT = WORKER + stack(
 )
 BATCH = stack("<module>@/app/main.py:9 > wait@lib/concurrent/futures/_base.py:305")
 ANYIO = THREAD + stack("WorkerThread.run@site/anyio/_backends/_asyncio.py:986")
-ENDPOINT = ANYIO + stack("report@/app/views.py:12")
+AT_CALL = THREAD + stack("WorkerThread.run@site/anyio/_backends/_asyncio.py:1002")
+ENDPOINT = AT_CALL + stack("report@/app/views.py:12")
 ANYIO_IDLE = ANYIO + stack("Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:327")
 
 SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
@@ -104,6 +105,23 @@ def test_tasks_that_wait_for_a_token_of_anyio() -> None:
     assert {item.kind for item in one.items} == {"task"}
     # The limiter's own number: some of its threads may not have been sampled all the time.
     assert one.detail == "AnyIO's worker threads: all 40 threads"
+
+
+@pytest.mark.parametrize(
+    ("shown", "wait"),
+    [
+        (AT_CALL, SLEEPS),
+        (AT_CALL, Wait(WaitKind.FILE, "context.run", "read")),
+        (AT_CALL + ANYIO_IDLE[len(ANYIO) :], Wait(WaitKind.QUEUE, None, "futex")),
+    ],
+    ids=["time.sleep", "a file's read", "a queue's get"],
+)
+def test_tokens_that_a_library_s_function_holds(shown: Stack, wait: Wait) -> None:
+    did = {tid: [(0.0, 2_000.0, shown, wait)] for tid in (21, 22)}
+    did[30] = [(0.0, 2_000.0, ANYIO_IDLE, Wait(WaitKind.QUEUE))]
+    (one,) = found(LIMITER, [*STUCK, waits(160, "handle")], did)
+    assert one.kind.name == "exhausted-pool"
+    assert one.threads == (ThreadKey(100, 21), ThreadKey(100, 22))
 
 
 def test_a_batch_that_its_owner_waits_for_is_no_starvation() -> None:

@@ -55,7 +55,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         mine = _activities(worker, records, own_loops, recording, known)
         loops_seen += sum(loop_episodes.is_watched(loop, worker, mine) for loop in own_loops)
         starved += loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns)
-        own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns)
+        own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns, recording.sources)
         for pool in own_pools:
             starved += pools.starvations(pool, worker, mine, min_stall_ns)
         pending += pending_work.of_loops(worker, own_loops, info.end_ns)

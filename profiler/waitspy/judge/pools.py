@@ -12,31 +12,24 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from waitspy.judge import fifo
+from waitspy.judge import fifo, pool_threads
 from waitspy.judge.episode import UNNAMED, Item, ItemKind, Starvation
 from waitspy.judge.fifo import Waiting
 from waitspy.judge.loop_service import longest_gap
 from waitspy.judge.spans import Span, grouped, union
 from waitspy.judge.thread_time import Composition, compose, cut, trim
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
-from waitspy.model.code_origin import Origin, base_name, origin
+from waitspy.model.code_origin import base_name
 from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.processes import ThreadKey
-from waitspy.model.recorded import WorkerRecord
-from waitspy.model.stacks import Frame, Stack
+from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.threads import NO_STATES
 from waitspy.model.waits import WaitKind
 
 _HALF = 0.5
 _LITTLE = 0.2
 _SOON = 0.35  # of the time that a batch takes: it is handed in within that
-_ANYIO = "anyio/_backends/_asyncio.py"
-_FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
-_BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
-                          "shutdown", "__exit__"})  # fmt: skip
 
 Names = Mapping[int, tuple[str, str | None]]
 
@@ -46,7 +39,8 @@ class Pool:
     """One pool of a worker: who waited in its queue for long, and when items were taken.
 
     ``names`` are by the item's number in the queue's history, ``on_itself`` the threads that hold
-    the future of an item that only this pool can run, by the time of the look.
+    the future of an item that only this pool can run, by the time of the look. ``idle``
+    is where AnyIO's threads wait for work.
     """
 
     pid: int
@@ -57,6 +51,7 @@ class Pool:
     served: tuple[int, ...] = ()
     names: Names = field(default_factory=dict)
     on_itself: tuple[tuple[int, frozenset[int]], ...] = ()
+    idle: pool_threads.Idle = frozenset()
 
     @property
     def kind(self) -> PoolKind:
@@ -81,12 +76,14 @@ def find(
     activities: Mapping[int, Activities],
     end_ns: int,
     min_stall_ns: int,
+    sources: SourceLines | None = None,
 ) -> list[Pool]:
     """The pools of a worker that have been given work."""
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     by_address: dict[int, list[PoolEvent]] = {}
     for event in worker.pools:
         by_address.setdefault(event.pool, []).append(event)
+    idle = pool_threads.anyio_idle(activities.values(), sources or {})
     found = []
     for events in by_address.values():
         infos = [event.info for event in events if event.info is not None]
@@ -95,7 +92,7 @@ def find(
             continue
         gone_ns = next((e.at_ns for e in events if e.gone), stop_ns)
         if infos[-1].kind == "limiter":
-            tids = [tid for tid, mine in activities.items() if _in_anyio(mine)]
+            tids = [tid for tid, mine in activities.items() if pool_threads.in_anyio(mine)]
         else:
             tids = sorted({tid for info in infos for tid in info.tids})
         found.append(
@@ -110,6 +107,7 @@ def find(
                 tuple(
                     (e.at_ns, frozenset(e.waits.on_itself)) for e in events if e.waits is not None
                 ),
+                idle,
             )
         )
     return found
@@ -177,7 +175,7 @@ def _judge(
     guilty = {
         worker.thread(tid): busy
         for tid in pool.tids
-        if (busy := _busy(activities.get(tid, NO_ACTIVITIES), start_ns, end_ns))
+        if (busy := pool_threads.busy(activities.get(tid, NO_ACTIVITIES), *span, pool.idle))
     }
     if not guilty:
         return None  # none of its threads was sampled: nothing is known of what it did
@@ -246,7 +244,7 @@ def _idle_ns(pool: Pool, activities: Mapping[int, Activities], span: Span) -> in
         sum(
             a.end_ns - a.start_ns
             for a in cut(activities.get(tid, NO_ACTIVITIES), *span)
-            if _is_idle(a)
+            if pool_threads.is_idle(a, pool.idle)
         )
         for tid in pool.tids
     ]
@@ -264,17 +262,10 @@ def _stuck(pool: Pool, activities: Mapping[int, Activities], gap: Span) -> bool:
     for at_ns, on_itself in pool.on_itself:
         if gap[0] <= at_ns <= gap[1] and pool.tids and on_itself >= set(pool.tids):
             return all(
-                _waits_for_future(activities.get(tid, NO_ACTIVITIES), at_ns) for tid in pool.tids
+                pool_threads.waits_for_future(activities.get(tid, NO_ACTIVITIES), at_ns)
+                for tid in pool.tids
             )
     return False
-
-
-def _waits_for_future(mine: Activities, at_ns: int) -> bool:
-    return any(
-        frame.file.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
-        for activity in cut(mine, at_ns, at_ns + 1)
-        for frame in activity.stack
-    )
 
 
 def _is_batch(
@@ -286,63 +277,22 @@ def _is_batch(
 ) -> bool:
     """Whether what waits is more of the same work, handed in at once: its owner's own batch."""
     names = {pool.names[n][0] for w in waited for n in _numbers(w) if n in pool.names}
-    running = {name for mine in guilty.values() for a in mine if (name := _function(a.stack))}
+    running = {
+        name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
+    }
     if names and running and not {base_name(name) for name in names} <= running:
         return False
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
     mine = {key.tid for key in guilty}
     awaited = any(
-        _waits_for_batch(activity.stack)
+        pool_threads.waits_for_batch(activity.stack)
         for tid, found in activities.items()
         if tid not in mine
         for activity in cut(found, *span)
         if activity.end_ns - activity.start_ns >= (span[1] - span[0]) * _HALF
     )
     return awaited or not spread
-
-
-def _waits_for_batch(stack: Stack) -> bool:
-    return any(
-        frame.file.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
-        for frame in stack
-    )
-
-
-def _function(stack: Stack) -> str | None:
-    """The function that the pool's thread was given: the outermost one of the program."""
-    own = next((f for f in stack if origin(f.file) is Origin.USER), None)
-    return base_name(own.function) if own is not None else None
-
-
-def _busy(mine: Activities, start_ns: int, end_ns: int) -> tuple[Activity, ...]:
-    """What a thread did in that span other than to wait for work."""
-    return tuple(a for a in cut(mine, start_ns, end_ns) if not _is_idle(a))
-
-
-def _in_anyio(mine: Activities) -> bool:
-    return any(_anyio_run(mine.stacks[n]) is not None for n in np.unique(mine.stack).tolist())
-
-
-def _is_idle(activity: Activity) -> bool:
-    if activity.wait.kind is WaitKind.POOL_IDLE:
-        return True
-    run = _anyio_run(activity.stack)
-    return run is not None and all(_is_waiting(frame) for frame in activity.stack[run + 1 :])
-
-
-def _is_waiting(frame: Frame) -> bool:
-    return frame.file.endswith(("/queue.py", "/threading.py"))
-
-
-def _anyio_run(stack: Stack) -> int | None:
-    """Where AnyIO's worker thread waits for work and does it; None in any other thread."""
-    for n, frame in enumerate(stack):
-        if frame.file.endswith(_ANYIO) and base_name(frame.function) == "run":
-            return n
-        if not frame.file.endswith("/threading.py"):
-            break
-    return None
 
 
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:

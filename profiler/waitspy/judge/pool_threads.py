@@ -1,0 +1,108 @@
+"""What the threads of a pool do: wait for work, do it, or wait for a batch of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from waitspy.judge.classify import source_line
+from waitspy.judge.thread_time import cut
+from waitspy.model.activities import Activities, Activity
+from waitspy.model.code_origin import Origin, base_name, origin
+from waitspy.model.recorded import SourceLines
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import WaitKind
+
+_ANYIO = "anyio/_backends/_asyncio.py"
+_FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
+_BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
+                          "shutdown", "__exit__"})  # fmt: skip
+_GETS = "queue.get("
+
+Idle = frozenset[Frame]
+"""The frames of AnyIO's worker threads at the one line where they wait for work."""
+
+
+def busy(mine: Activities, start_ns: int, end_ns: int, idle: Idle) -> tuple[Activity, ...]:
+    """What a thread did in that span other than to wait for work."""
+    return tuple(a for a in cut(mine, start_ns, end_ns) if not is_idle(a, idle))
+
+
+def is_idle(activity: Activity, idle: Idle) -> bool:
+    """Whether the thread is proven to wait for work."""
+    if activity.wait.kind is WaitKind.POOL_IDLE:
+        return True
+    run = _anyio_run(activity.stack)
+    if run is None or activity.stack[run] not in idle:
+        return False  # a C function that it was given leaves that frame as the last one, too
+    inner = activity.stack[run + 1 :]
+    return not inner or (_gets(inner[0]) and all(map(_is_waiting, inner)))
+
+
+def in_anyio(mine: Activities) -> bool:
+    """Whether it is one of AnyIO's worker threads."""
+    return any(_anyio_run(stack) is not None for stack in _stacks(mine))
+
+
+def anyio_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
+    """Where AnyIO's worker threads wait for work: ``run`` calls ``Queue.get`` at one line.
+
+    A function that they were given may be a ``get`` as well. Its call is at another line, as the
+    source says; without it, the first of those lines is taken.
+    """
+    getting = {
+        stack[run]
+        for mine in done
+        for stack in _stacks(mine)
+        if (run := _anyio_run(stack)) is not None and any(map(_gets, stack[run + 1 : run + 2]))
+    }
+    told = {frame: source_line(frame, sources) for frame in getting}
+    if any(line is not None for line in told.values()):
+        return frozenset(frame for frame, line in told.items() if line and _GETS in line)
+    return frozenset(sorted(getting, key=lambda frame: frame.line or 0)[:1])
+
+
+def waits_for_future(mine: Activities, at_ns: int) -> bool:
+    """Whether a thread waited for a future at that time."""
+    return any(
+        frame.file.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
+        for activity in cut(mine, at_ns, at_ns + 1)
+        for frame in activity.stack
+    )
+
+
+def waits_for_batch(stack: Stack) -> bool:
+    """Whether the thread waits for work that it has handed in."""
+    return any(
+        frame.file.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
+        for frame in stack
+    )
+
+
+def function(stack: Stack) -> str | None:
+    """The function that the pool's thread was given: the outermost one of the program."""
+    own = next((f for f in stack if origin(f.file) is Origin.USER), None)
+    return base_name(own.function) if own is not None else None
+
+
+def _stacks(mine: Activities) -> Iterable[Stack]:
+    return (mine.stacks[n] for n in np.unique(mine.stack).tolist())
+
+
+def _gets(frame: Frame) -> bool:
+    return frame.file.endswith("/queue.py") and base_name(frame.function) == "get"
+
+
+def _is_waiting(frame: Frame) -> bool:
+    return frame.file.endswith(("/queue.py", "/threading.py"))
+
+
+def _anyio_run(stack: Stack) -> int | None:
+    """Where AnyIO's worker thread waits for work and does it; None in any other thread."""
+    for n, frame in enumerate(stack):
+        if frame.file.endswith(_ANYIO) and base_name(frame.function) == "run":
+            return n
+        if not frame.file.endswith("/threading.py"):
+            break
+    return None
