@@ -398,3 +398,57 @@ def test_each_pool_has_its_own_queue_and_what_waits_when_the_worker_ends_waited_
         assert (first.info, second.info) == (OWN, DEFAULT)
         assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in first.late] == [(2, 100, until)]
         assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in second.late] == [(1, 300, until)]
+
+
+# --- hangs ------------------------------------------------------------------------------------------
+
+HANG = [*queue((0, 7, 0)), waits(200, *["slow"] * 7)]
+
+
+def test_a_hang_that_is_older_than_the_recording_is_no_batch() -> None:
+    (one,) = found(OWN, HANG, BLOCKED)
+    assert (one.kind.name, ms(one.start_ns), ms(one.end_ns)) == ("exhausted-pool", 0, 2_000)
+    assert (one.waiting, one.served) == (7, 0)
+
+
+def test_a_hang_is_told_from_a_batch_by_its_length() -> None:
+    assert found(OWN, HANG, BLOCKED, end=1_990) == []
+    moves = [*queue((0, 7, 0), (1_000, 5, 2)), waits(200, *["slow"] * 7)]
+    assert found(OWN, moves, BLOCKED) == []
+
+
+def test_long_jobs_that_somebody_waits_for_are_no_hang() -> None:
+    for shown in (
+        BATCH,
+        stack("<module>@/app/main.py:9 > Future.result@lib/concurrent/futures/_base.py:451"),
+    ):
+        assert found(OWN, HANG, {**BLOCKED, 1: [(0, 2_000, shown, WAITS)]}) == []
+
+
+def test_callers_that_wait_for_one_job_each_are_no_owner_of_a_batch() -> None:
+    result = stack("call@/app/main.py:9 > Future.result@lib/concurrent/futures/_base.py:451")
+    callers = {tid: [(0, 2_000, result, WAITS)] for tid in (1, 2)}
+    assert [s.kind.name for s in found(OWN, HANG, {**BLOCKED, **callers})] == ["exhausted-pool"]
+
+
+def test_a_pool_that_computes_for_long_does_not_hang() -> None:
+    computing = {tid: [(0, 2_000, SLOW, COMPUTES)] for tid in (11, 12)}
+    assert found(OWN, HANG, computing, "run") == []
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "ThreadWorker.handle@site/gunicorn/workers/gthread.py:297",
+        "_unary_response_in_pool@site/grpc/_server.py:620",
+    ],
+)
+def test_a_servers_request_threads_are_shared(runs: str) -> None:
+    request = WORKER + stack(
+        f"_WorkItem.run@lib/concurrent/futures/thread.py:58 > {runs} > slow@/app/jobs.py:5"
+    )
+    did = {tid: [(0, 2_000, request, SLEEPS)] for tid in (11, 12)}
+    (one,) = found(OWN, [*STUCK, waits(160, "slow")], did)
+    assert (one.kind.name, one.pool) == ("exhausted-pool", PoolKind.SERVER)
+    assert one.detail == "the server's request threads: all 2 threads"
+    assert found(OWN, [*STUCK, waits(160, "slow")], BLOCKED) == []

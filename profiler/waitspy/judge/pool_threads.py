@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
 from waitspy.judge.classify import source_line
+from waitspy.judge.spans import Span
 from waitspy.judge.thread_time import cut
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.code_origin import Origin, base_name, origin
@@ -14,11 +16,13 @@ from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import WaitKind
 
+_HALF = 0.5
 _ANYIO = "anyio/_backends/_asyncio.py"
 _FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
 _BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
                           "shutdown", "__exit__"})  # fmt: skip
 _GETS = "queue.get("
+_SERVERS = ("gunicorn/workers/gthread.py", "grpc/_server.py")
 
 Idle = frozenset[Frame]
 """The frames of AnyIO's worker threads at the one line where they wait for work."""
@@ -63,6 +67,11 @@ def anyio_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
     return frozenset(sorted(getting, key=lambda frame: frame.line or 0)[:1])
 
 
+def serves(mine: Activities) -> bool:
+    """Whether a server gives the thread its requests, through an executor of its own."""
+    return any(frame.file.endswith(_SERVERS) for stack in _stacks(mine) for frame in stack)
+
+
 def waits_for_future(mine: Activities, at_ns: int) -> bool:
     """Whether a thread waited for a future at that time."""
     return any(
@@ -78,6 +87,18 @@ def waits_for_batch(stack: Stack) -> bool:
         frame.file.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
         for frame in stack
     )
+
+
+def awaited_by(done: Mapping[int, Activities], span: Span, but: AbstractSet[int]) -> set[int]:
+    """The threads that waited for work they have handed in for half of a span and more."""
+    half_ns = (span[1] - span[0]) * _HALF
+    return {
+        tid
+        for tid, mine in done.items()
+        if tid not in but
+        for activity in cut(mine, *span)
+        if activity.end_ns - activity.start_ns >= half_ns and waits_for_batch(activity.stack)
+    }
 
 
 def function(stack: Stack) -> str | None:

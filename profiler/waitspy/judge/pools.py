@@ -2,8 +2,10 @@
 
 That items wait is no starvation by itself: a batch of work waits in its queue by design. A pool is
 judged when those who wait are not the ones who filled it: its items differ from what holds its
-threads, or they came at different times and nobody waits for the batch as a whole. A pool that an
-event loop or a framework runs all sorts of requests in is judged in any case when it stands still.
+threads, or they came at different times and nobody waits for the batch as a whole. When they came
+is not known of those that were there before the recording: if nobody waits for them, and not one
+is taken for very long, the pool hangs. A pool that an event loop, a framework or a server runs all
+sorts of requests in is judged in any case when it stands still.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+from msgspec import structs
 
 from waitspy.judge import fifo, pool_threads
 from waitspy.judge.episode import UNNAMED, Item, ItemKind, Starvation
@@ -29,6 +33,7 @@ from waitspy.model.waits import WaitKind
 
 _HALF = 0.5
 _LITTLE = 0.2
+_HANGS = 20  # times the least stall: longer than the jobs of a batch that nobody waits for
 _SOON = 0.35  # of the time that a batch takes: it is handed in within that
 
 Names = Mapping[int, tuple[str, str | None]]
@@ -95,10 +100,15 @@ def find(
             tids = [tid for tid, mine in activities.items() if pool_threads.in_anyio(mine)]
         else:
             tids = sorted({tid for info in infos for tid in info.tids})
+        info = infos[-1]
+        if info.pool_kind is PoolKind.EXECUTOR and any(
+            pool_threads.serves(activities.get(tid, NO_ACTIVITIES)) for tid in tids
+        ):
+            info = structs.replace(info, role=PoolKind.SERVER)
         found.append(
             Pool(
                 worker.worker.pid,
-                infos[-1],
+                info,
                 tuple(tids),
                 counts,
                 tuple(_late(events, min_stall_ns, min(gone_ns, stop_ns))),
@@ -188,7 +198,10 @@ def _judge(
     stands_still = gap[1] - gap[0] >= min_stall_ns
     kind = _kind(spent, gap, guilty, stands_still=stands_still)
     judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
-    if kind is None or (not judged and _is_batch(pool, waited, guilty, activities, span)):
+    unmoved = kind is EXHAUSTED_POOL and gap[1] - gap[0] >= min_stall_ns * _HANGS
+    if kind is None:
+        return None
+    if not judged and _is_batch(pool, waited, guilty, activities, span, unmoved=unmoved):
         return None
     return Starvation(
         kind=kind,
@@ -274,8 +287,13 @@ def _is_batch(
     guilty: Mapping[ThreadKey, Sequence[Activity]],
     activities: Mapping[int, Activities],
     span: Span,
+    *,
+    unmoved: bool,
 ) -> bool:
-    """Whether what waits is more of the same work, handed in at once: its owner's own batch."""
+    """Whether what waits is more of the same work, handed in at once: its owner's own batch.
+
+    A queue that has not moved for very long (``unmoved``) is one only if one thread waits for it.
+    """
     names = {pool.names[n][0] for w in waited for n in _numbers(w) if n in pool.names}
     running = {
         name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
@@ -284,15 +302,8 @@ def _is_batch(
         return False
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
-    mine = {key.tid for key in guilty}
-    awaited = any(
-        pool_threads.waits_for_batch(activity.stack)
-        for tid, found in activities.items()
-        if tid not in mine
-        for activity in cut(found, *span)
-        if activity.end_ns - activity.start_ns >= (span[1] - span[0]) * _HALF
-    )
-    return awaited or not spread
+    awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
+    return len(awaited) == 1 if unmoved else bool(awaited) or not spread
 
 
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:

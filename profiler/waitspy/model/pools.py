@@ -15,6 +15,7 @@ class PoolKind(StrEnum):
     DEFAULT_EXECUTOR = "default executor"  # of a loop
     ASGIREF = "asgiref thread-sensitive"  # where Django runs its synchronous views
     ANYIO = "AnyIO's worker threads"
+    SERVER = "the server's request threads"  # gunicorn's gthread, gRPC's: known by what they run
 
 
 class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
