@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.examples.build import activities, activity, at, ms, stack, states, worker
-from waitspy.judge import pools
+from waitspy.judge import findings, pools
+from waitspy.judge.blame import C_CALLBACK
 from waitspy.judge.episode import Starvation
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
@@ -452,3 +453,57 @@ def test_a_servers_request_threads_are_shared(runs: str) -> None:
     assert (one.kind.name, one.pool) == ("exhausted-pool", PoolKind.SERVER)
     assert one.detail == "the server's request threads: all 2 threads"
     assert found(OWN, [*STUCK, waits(160, "slow")], BLOCKED) == []
+
+
+# --- a pool that was given a library's function -----------------------------------------------------
+
+RUN = WORKER + stack("_WorkItem.run@lib/concurrent/futures/thread.py:58")
+GETS = RUN + stack("Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:327")
+REQUESTS = RUN + stack("get@site/requests/api.py:73 > readinto@lib/socket.py:720")
+CALLER = stack("job@/app/main.py:9 > Future.result@lib/concurrent/futures/_base.py:451")
+
+
+def blamed(
+    shown: Stack, *events: PoolEvent, callers: Sequence[Stack] = (), info: PoolInfo = DEFAULT
+) -> tuple[str, str | None]:
+    """Function and file that such a pool is blamed on."""
+    did = {tid: [(0.0, 2_000.0, shown, WAITS)] for tid in (11, 12)}
+    did |= {n: [(0.0, 2_000.0, caller, WAITS)] for n, caller in enumerate(callers, 1)}
+    (one,) = found(info, events, did, "futex 7")
+    (finding,) = findings.judge([one], {}, 2.0)
+    assert finding.blame is not None
+    return finding.blame.function, finding.blame.file
+
+
+@pytest.mark.parametrize("shown", [RUN, GETS, REQUESTS], ids=["C", "library", "package"])
+def test_who_waits_for_a_librarys_function_is_blamed(shown: Stack) -> None:
+    assert blamed(shown, *STUCK, callers=[CALLER, CALLER]) == ("job", "/app/main.py")
+
+
+def test_code_of_the_program_in_the_pool_comes_before_who_waits_for_it() -> None:
+    assert blamed(SLOW, *STUCK, callers=[CALLER, CALLER]) == ("slow", "/app/jobs.py")
+
+
+def test_a_function_in_c_is_blamed_by_the_name_of_the_work_item() -> None:
+    item = PoolWaits((("sleep", None),) * 2, ())
+    before = [*queue((100, 2, 0), (450, 3, 2), (900, 0, 5)), PoolEvent(at(160), POOL, waits=item)]
+    other = PoolWaits((("save", "/app/jobs.py:1"),), ())
+    then = [*before, PoolEvent(at(600), POOL, waits=other)]
+    assert blamed(RUN, *then) == ("sleep", None)
+    same = [*STUCK, PoolEvent(at(160), POOL, waits=item)]
+    assert blamed(RUN, *same) == ("sleep", None)
+    mixed = PoolWaits((("sleep", None), ("open", None)), ())
+    assert blamed(RUN, *STUCK, PoolEvent(at(160), POOL, waits=mixed)) == (C_CALLBACK, None)
+
+
+def test_a_package_that_nobody_is_seen_to_wait_for_is_blamed_itself() -> None:
+    item = PoolEvent(at(160), POOL, waits=PoolWaits((("get", None),), ()))
+    function, file = blamed(REQUESTS, *STUCK, item)
+    assert (function, str(file).endswith("requests/api.py")) == ("get", True)
+
+
+def test_what_starts_a_pools_work_is_never_blamed() -> None:
+    events = [*STUCK, waits(160, "handle")]
+    assert blamed(AT_CALL, *events, info=LIMITER) == (C_CALLBACK, None)
+    handler = RUN + stack("SyncToAsync.thread_handler@site/asgiref/sync.py:522")
+    assert blamed(handler, *events, info=DJANGO) == (C_CALLBACK, None)

@@ -26,6 +26,8 @@ _MACHINERY = {
     "/threading.py": {"_bootstrap", "_bootstrap_inner", "run"},
     "concurrent/futures/thread.py": {"_worker", "run"},
     "concurrent/futures/process.py": {"_process_worker"},
+    "anyio/_backends/_asyncio.py": {"run"},
+    "asgiref/sync.py": {"thread_handler"},
 }
 _COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 _LONG_POLL_NS = 200_000_000  # several samples at any rate but the lowest
@@ -168,11 +170,23 @@ def blamed(frames: Stack) -> Frame | None:
     if packages:
         outermost = package(packages[0].file)
         return [f for f in packages if package(f.file) == outermost][-1]
-    frameworks = [f for f in frames if origin(f.file) is Origin.FRAMEWORK]
+    frameworks = [f for f in frames if origin(f.file) is Origin.FRAMEWORK and not _is_machinery(f)]
     if frameworks:
         return frameworks[-1]
     library = [f for f in frames if not _is_machinery(f)]
     return library[0] if library else None
+
+
+def stand_in(frame: Frame | None, other: Frame | None) -> Frame | None:
+    """The other frame where the blamed one is none of the program's own, or may be none.
+
+    An installed package may be the program: only who waits for it in the program's code is before.
+    """
+    if other is None or (frame is not None and origin(frame.file) is Origin.USER):
+        return frame
+    if frame is None or origin(frame.file) is Origin.STDLIB:
+        return other
+    return other if other.file and origin(other.file) is Origin.USER else frame
 
 
 def shows_loop(stack: Stack) -> bool:

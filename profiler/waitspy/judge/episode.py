@@ -11,7 +11,7 @@ from waitspy.model.epolls import UnreadSocket
 from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
-from waitspy.model.stacks import Stack
+from waitspy.model.stacks import Frame, Stack
 
 ItemKind = Literal["task", "timer", "callback", "work-item", "connection"]
 
@@ -53,6 +53,7 @@ class Starvation:
     holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
     it, both for people. ``served`` counts what was served nevertheless, where that is known.
     ``pool`` is what starved if it is a pool, ``deadlock`` says that this pool waits for itself.
+    ``stand_in`` is to blame where the threads that starved it show no code of the program.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
 
@@ -74,6 +75,7 @@ class Starvation:
     deadlock: bool = False
     process: int = 0
     looked: bool = True
+    stand_in: Frame | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""

@@ -68,7 +68,8 @@ def _weigh(starvation: Starvation) -> _Blamed:
         length = activity.end_ns - activity.start_ns
         if not blame.holds_up(activity.stack, activity.wait):
             continue
-        frames[blame.blamed(blame.guilty_frames(activity, starvation.base))] += length
+        frame = blame.blamed(blame.guilty_frames(activity, starvation.base))
+        frames[blame.stand_in(frame, starvation.stand_in)] += length
         stacks[activity.stack] += length
         if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind.on_cpu:
             waits[activity.wait] += length
@@ -133,7 +134,7 @@ def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame,
             continue
         line = source_line(frame, sources)
         source = None if line is None else line.strip()
-        found.append(Blame(frame.function, frame.file, frame.line, share, source))
+        found.append(Blame(frame.function, frame.file or None, frame.line, share, source))
     return tuple(found)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import numpy as np
 
+from waitspy.judge import blame
 from waitspy.judge.classify import source_line
 from waitspy.judge.spans import Span
 from waitspy.judge.thread_time import cut
@@ -99,6 +101,23 @@ def awaited_by(done: Mapping[int, Activities], span: Span, but: AbstractSet[int]
         for activity in cut(mine, *span)
         if activity.end_ns - activity.start_ns >= half_ns and waits_for_batch(activity.stack)
     }
+
+
+def owner(done: Mapping[int, Activities], span: Span, but: AbstractSet[int]) -> Frame | None:
+    """The frame of the program that waited for work it has handed in, for the longest time."""
+    spent: Counter[Frame] = Counter()
+    for tid in sorted(awaited_by(done, span, but)):
+        for activity in cut(done[tid], *span):
+            frame = blame.blamed(activity.stack) if waits_for_batch(activity.stack) else None
+            if frame is not None and origin(frame.file) is Origin.USER:
+                spent[frame] += activity.end_ns - activity.start_ns
+    return spent.most_common(1)[0][0] if spent else None
+
+
+def named(name: str, where: str | None) -> Frame:
+    """A work item's function as a frame; one without a file is written in C."""
+    file, _, line = (where or "").rpartition(":")
+    return Frame(name, file, int(line) if line.isdecimal() else None)
 
 
 def function(stack: Stack) -> str | None:

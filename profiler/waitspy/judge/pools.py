@@ -23,11 +23,12 @@ from waitspy.judge.loop_service import longest_gap
 from waitspy.judge.spans import Span, grouped, union
 from waitspy.judge.thread_time import Composition, compose, cut, trim
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
-from waitspy.model.code_origin import base_name
+from waitspy.model.code_origin import Origin, base_name, origin
 from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
+from waitspy.model.stacks import Frame
 from waitspy.model.threads import NO_STATES
 from waitspy.model.waits import WaitKind
 
@@ -220,6 +221,7 @@ def _judge(
         served=_count(pool.counts, start_ns, end_ns),
         pool=pool.kind,
         deadlock=stuck,
+        stand_in=_stand_in(pool, waited, guilty, activities, gap),
     )
 
 
@@ -304,6 +306,31 @@ def _is_batch(
     spread = any(w.start_ns > at_once_ns for w in waited)
     awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
     return len(awaited) == 1 if unmoved else bool(awaited) or not spread
+
+
+def _stand_in(
+    pool: Pool,
+    waited: Sequence[Waiting],
+    guilty: Mapping[ThreadKey, Sequence[Activity]],
+    activities: Mapping[int, Activities],
+    gap: Span,
+) -> Frame | None:
+    """What to blame where the pool was given a library's function: who waits for it, or itself.
+
+    What its threads have taken is known by name if it had to wait before, else by what waits
+    behind it if that is all the same.
+    """
+    owner = pool_threads.owner(activities, gap, {key.tid for key in guilty})
+    if owner is not None:
+        return owner
+    n = bisect_right(pool.counts, gap[0], key=lambda count: count[0]) - 1
+    taken = pool.counts[n][2] if n >= 0 else 0
+    running = [pool.names[k] for k in range(taken - len(pool.tids), taken) if k in pool.names]
+    queued = [pool.names[k] for w in waited for k in _numbers(w) if k in pool.names]
+    known = running or (queued if len({name for name, _ in queued}) == 1 else [])
+    found = [pool_threads.named(*one) for one in known]
+    # A function of the program's own would be seen.
+    return next((f for f in found if not f.file or origin(f.file) is not Origin.USER), None)
 
 
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
