@@ -17,6 +17,7 @@ from tests.examples.build import (
     dump,
     ready,
     sock,
+    stack,
     states,
     unread,
     worker,
@@ -40,6 +41,7 @@ from waitspy.model.epolls import EpollEvent
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
 from waitspy.model.threads import NO_STATES, KernelState, KernelStates
 
 # --- composition ------------------------------------------------------------------------------------
@@ -308,6 +310,35 @@ def test_a_loop_that_itself_held_the_gil_in_the_dump_is_not_its_own_victim() -> 
     dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=1),)
     (found,) = starvations(gil(dumps=dumps))
     assert found.guilty == ()
+
+
+STARTS = HANDLER + stack(
+    "Thread.start@lib/threading.py:999 > Event.wait@lib/threading.py:655"
+    " > Condition.wait@lib/threading.py:355"
+)
+
+
+@pytest.mark.parametrize(
+    ("callback", "holder", "kind"),
+    [
+        (STARTS, 2, "gil-bound"),
+        (STARTS, None, "blocked-loop"),
+        (STARTS, 1, "blocked-loop"),
+        (HANDLER + STARTS[-2:], 2, "blocked-loop"),  # whoever sets it may wait for anything
+    ],
+    ids=["another thread has it", "nobody has it", "it has it itself", "no new thread"],
+)
+def test_a_thread_that_starts_waits_for_the_gil(
+    callback: Stack, holder: int | None, kind: str
+) -> None:
+    shown, kernel = one_callback(FUTEX, shown=callback)
+    shown[2] = [(0, END, HOLDER)]
+    kernel[2] = states((0, "run"))
+    dumps = (dump(1_100, {1: callback, 2: HOLDER}, gil_tid=holder),)
+    epolls = [OPEN, ready(1_010, 5), collected(1_600, 5)]
+    (found,) = starvations(worker(shown=shown, kernel=kernel, epolls=epolls, dumps=dumps))
+    assert told([found]) == [(kind, 1_010, 1_600)]
+    assert found.threads == (ThreadKey(100, 2 if kind == "gil-bound" else 1),)
 
 
 def test_who_wants_the_gil_wakes_to_ask_for_it() -> None:

@@ -207,6 +207,14 @@ def foreign_loop(stack: Stack) -> str | None:
     return None
 
 
+def starts_thread(stack: Stack) -> bool:
+    """Whether it waits for a new thread to begin: that needs nothing but the CPU and the GIL."""
+    return any(
+        frame.file.endswith("/threading.py") and base_name(frame.function) == "start"
+        for frame in stack[-3:]
+    )
+
+
 def in_callback(stack: Stack) -> bool:
     """Whether the stack is certainly inside a callback, so that its poll is not the loop's own.
 

@@ -193,7 +193,8 @@ def _judge_blocked(
     spent: Counter[Kind | None] = Counter()
     for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
         running = blame.in_loop(activity.stack, base, never_idle=ran)
-        if activity.wait.kind is WaitKind.GIL:
+        starts = blame.starts_thread(activity.stack) and _gil_holder(span, worker) is not None
+        if activity.wait.kind is WaitKind.GIL or starts:
             kind = GIL_BOUND
         elif not blame.holds_up(activity.stack, activity.wait):
             kind = None  # its thread polls another loop (its own polls are cut out): left behind
