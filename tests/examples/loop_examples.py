@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tests.examples.build import (
     ARCH,
@@ -47,7 +47,10 @@ HOLDER = THREAD + stack("Thread.run@lib/threading.py:1010 > crunch@/app/cpu.py:4
 
 
 def starvations(
-    record: WorkerRecord, min_stall_ms: float = 100, end_ms: float = END
+    record: WorkerRecord,
+    min_stall_ms: float = 100,
+    end_ms: float = END,
+    shared: Collection[int] = (),
 ) -> list[Starvation]:
     """Episodes of one worker, through the stages before them."""
     records = timeline.build(record, STACKS, at(end_ms))
@@ -58,7 +61,9 @@ def starvations(
         epfds = frozenset(loop.epfd for loop in own if loop.tid == one.tid)
         context = classify.Context(ARCH, SOURCES, epfds, record.runtime_span)
         named[one.tid] = classify.activities(one, context)
-    return list(loop_episodes.find(record, named, own, at(end_ms), round(min_stall_ms * MS)))
+    return list(
+        loop_episodes.find(record, named, own, at(end_ms), round(min_stall_ms * MS), set(shared))
+    )
 
 
 def told(found: Sequence[Starvation]) -> list[tuple[str, float, float]]:

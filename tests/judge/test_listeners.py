@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +57,11 @@ def process(
 
 
 def found(
-    *workers: WorkerRecord, wait: Wait = SLEEPS, shown: Stack = HANDLER, end: float = 3_000
+    *workers: WorkerRecord,
+    wait: Wait = SLEEPS,
+    shown: Stack = HANDLER,
+    end: float = 3_000,
+    watched: Collection[int] = (),
 ) -> list[Starvation]:
     done = {
         w.thread(tid): activities(activity(0, end, shown, wait))
@@ -66,7 +70,7 @@ def found(
     }
     return [
         starved
-        for listener in listeners.find(workers, ARCH)
+        for listener in listeners.find(workers, ARCH, set(watched))
         for starved in listeners.starvations(listener, workers, done, at(end), 100_000_000)
     ]
 
@@ -122,7 +126,18 @@ def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
 
 def test_a_listener_that_a_loop_watches_is_judged_with_the_loop() -> None:
     seen = [unread(200, 5, sock(INODE, kind="listener"))]
-    assert found(process(100, WAITING, BLOCKED, epolls=seen)) == []
+    record = process(100, WAITING, BLOCKED, epolls=seen)
+    assert found(record, watched=[INODE]) == []
+    assert len(found(record)) == 1  # behind an epoll that nobody serves it is nobody else's
+
+
+def test_a_listener_is_shared_by_processes_or_by_epolls() -> None:
+    first, second = process(100, WAITING, BLOCKED), process(101, listens(), BLOCKED)
+    assert listeners.shared([first]) == frozenset()
+    assert listeners.shared([first, second]) == {INODE}
+    seen = [unread(200, epfd, sock(INODE, kind="listener"), sock(501)) for epfd in (5, 6)]
+    assert listeners.shared([process(100, WAITING, BLOCKED, epolls=seen[:1])]) == frozenset()
+    assert listeners.shared([process(100, WAITING, BLOCKED, epolls=seen)]) == {INODE}
 
 
 def test_short_waits_and_running_acceptors_are_none() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.examples.build import (
+    ARCH,
     HANDLER,
     MAIN,
     MS,
@@ -14,6 +15,8 @@ from tests.examples.build import (
     POLL,
     THREAD,
     Shown,
+    activities,
+    activity,
     at,
     closed,
     collected,
@@ -37,11 +40,14 @@ from tests.examples.loop_examples import (
     starvations,
     told,
 )
-from waitspy.judge import blame
+from waitspy.judge import blame, loop_episodes, loops
+from waitspy.model.epolls import UnreadSocket
 from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
 from waitspy.model.processes import ThreadKey
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
 from waitspy.model.threads import KernelState
-from waitspy.model.waits import WaitKind
+from waitspy.model.waits import Wait, WaitKind
 
 # --- blocked and parked -----------------------------------------------------------------------------
 
@@ -387,3 +393,48 @@ def test_a_loop_in_c_that_was_never_seen_idle_is_running_where_its_object_says_s
             loops=(LoopEvent(at(0), 7, facts=facts),),
         )
         assert [found.kind.name for found in starvations(record)] == [told_kind]
+
+
+def selects(*sockets: UnreadSocket, base: Stack) -> WorkerRecord:
+    """A server whose thread has left its epoll, on which that waits."""
+    poll = base + stack("EpollSelector.select@lib/selectors.py:468")
+    drains = stack("<module>@/app/main.py:90 > drain@/app/main.py:77")
+    return worker(
+        shown={1: [(0, 500, poll), (500, 2_500, drains), (2_500, END, poll)]},
+        kernel={1: states((0, "epoll_wait 5"), (500, FUTEX), (2_500, "epoll_wait 5"))},
+        epolls=[OPEN, ready(700, 5), unread(710, 5, *sockets), collected(2_500, 5)],
+        oracles={"threads": "ok", "epoll": "ok", "asyncio": "not read"},
+    )
+
+
+def test_connections_that_others_accept_do_not_wait_for_one_epoll() -> None:
+    own = stack("<module>@/app/main.py:90 > serve@/app/main.py:70")
+    listener = sock(9, 3, kind="listener")
+    record = selects(listener, base=own)
+    assert [kind for kind, *_ in told(starvations(record))] == ["parked-loop"]
+    assert starvations(record, shared=[9]) == []
+    assert len(starvations(record, shared=[10])) == 1
+    request = selects(listener, sock(11), base=own)
+    assert len(starvations(request, shared=[9])) == 1
+
+
+def test_connections_that_wait_for_an_event_loop_are_judged_with_it() -> None:
+    record = selects(sock(9, 3, kind="listener"), base=POLL[:-1])
+    assert len(starvations(record, shared=[9])) == 1
+
+
+def test_a_listener_is_judged_with_the_loop_that_serves_it() -> None:
+    listener = sock(9, 3, kind="listener")
+    own = stack("<module>@/app/main.py:90 > serve@/app/main.py:70")
+    for base, shared, found in (
+        (own, set(), {9}),
+        (own, {9}, set()),
+        (POLL[:-1], {9}, {9}),
+    ):
+        record = selects(listener, base=base)
+        loop = loops.find(record, at(END), ARCH, set(), set())
+        poll = base + stack("EpollSelector.select@lib/selectors.py:468")
+        polls = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
+        done = {1: activities(activity(0, 500, poll, polls))}
+        assert loop_episodes.watched(record, done, loop, shared) == found
+        assert loop_episodes.watched(record, done, (), shared) == set()

@@ -43,6 +43,8 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     done: dict[ThreadKey, Activities] = {}
     names: dict[ThreadKey, str] = {}
     shared = _shared(recording.workers)
+    shared_listeners = listeners.shared(recording.workers)
+    watched: set[int] = set()
     known = classify.Names()
     loops_seen = 0
     shows_loop = cache(lambda stack: blame.shows_loop(recording.stacks[stack]))
@@ -54,7 +56,10 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
         mine = _activities(worker, records, own_loops, recording, known)
         loops_seen += sum(loop_episodes.is_watched(loop, worker, mine) for loop in own_loops)
-        starved += loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns)
+        starved += loop_episodes.find(
+            worker, mine, own_loops, info.end_ns, min_stall_ns, shared_listeners
+        )
+        watched |= loop_episodes.watched(worker, mine, own_loops, shared_listeners)
         own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns, recording.sources)
         for pool in own_pools:
             starved += pools.starvations(pool, worker, mine, min_stall_ns)
@@ -63,7 +68,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         done.update((worker.thread(tid), activities) for tid, activities in mine.items())
         names.update((worker.thread(record.tid), record.name) for record in records)
     pending += pending_work.of_listeners(recording.workers)
-    for listener in listeners.find(recording.workers, info.arch):
+    for listener in listeners.find(recording.workers, info.arch, watched):
         starved += listeners.starvations(
             listener, recording.workers, done, info.end_ns, min_stall_ns
         )

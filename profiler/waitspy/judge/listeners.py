@@ -2,7 +2,8 @@
 
 Who accepts is known from what a process holds: connections that came in by that socket, and from
 its siblings. The master of a pre-forking server holds the socket, but none of those. A listener
-that an event loop watches is judged with that loop.
+that an event loop watches is judged with that loop; one that several epolls or processes share,
+only where those are known to be event loops.
 """
 
 from __future__ import annotations
@@ -41,8 +42,31 @@ class Listener:
     counts: tuple[tuple[int, int], ...]
 
 
-def find(workers: Sequence[WorkerRecord], arch: str) -> list[Listener]:
-    """The listening sockets that threads of these workers are known to accept from."""
+def shared(workers: Sequence[WorkerRecord]) -> frozenset[int]:
+    """The listening sockets (by inode) of which several processes or epolls are known."""
+    users: dict[int, set[tuple[ThreadKey, int | None]]] = {}
+    for worker in workers:
+        for event in worker.listeners:
+            if event.name is not None:
+                users.setdefault(event.inode, set()).add((worker.thread(0), None))
+        for look in worker.epolls:
+            for one in look.unread or ():
+                if one.kind == "listener":
+                    users.setdefault(one.inode, set()).add((worker.thread(0), look.epfd))
+    return frozenset(
+        inode
+        for inode, known in users.items()
+        if len({key for key, _ in known}) > 1 or sum(epfd is not None for _, epfd in known) > 1
+    )
+
+
+def find(
+    workers: Sequence[WorkerRecord], arch: str, watched: AbstractSet[int] = frozenset()
+) -> list[Listener]:
+    """The listening sockets that threads of these workers are known to accept from.
+
+    ``watched`` are those (by inode) that are judged with an event loop.
+    """
     names: dict[int, str] = {}
     counts: dict[int, list[tuple[int, int]]] = {}
     holders: dict[int, dict[ThreadKey, WorkerRecord]] = {}
@@ -56,7 +80,6 @@ def find(workers: Sequence[WorkerRecord], arch: str) -> list[Listener]:
                 counts.setdefault(event.inode, []).append((event.at_ns, event.waiting))
             if event.accepted:
                 accepting.setdefault(event.inode, set()).add(worker.worker.pid)
-    watched = {s.inode for w in workers for e in w.epolls for s in e.unread or ()}
     found = []
     for inode, rows in counts.items():
         own = _accepting(holders.get(inode, {}).values(), accepting.get(inode, set()))

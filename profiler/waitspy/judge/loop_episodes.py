@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Literal
 
@@ -45,8 +46,12 @@ def find(
     own_loops: Sequence[Loop],
     end_ns: int,
     min_stall_ns: int,
+    shared: AbstractSet[int] = frozenset(),
 ) -> Iterator[Starvation]:
-    """Episodes of every loop of a worker, in no particular order, then the latent ones."""
+    """Episodes of every loop of a worker, in no particular order, then the latent ones.
+
+    ``shared`` are listening sockets (by inode) at which others may accept as well.
+    """
     starved: list[Starvation] = []
     bases: dict[int, Stack | None] = {}
     for loop in own_loops:
@@ -58,6 +63,8 @@ def find(
         known = _is_event_loop(loop, worker, base)
         for span in loops.pending(loop, worker, end_ns, min_stall_ns):
             if not known and not _has_clients(span):
+                continue
+            if not _is_proven(loop, base) and _waits_for_anyone(span, shared):
                 continue
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
@@ -79,16 +86,47 @@ def is_watched(loop: Loop, worker: WorkerRecord, activities: Mapping[int, Activi
     return bool(mine) and _is_event_loop(loop, worker, blame.base_stack(mine))
 
 
+def watched(
+    worker: WorkerRecord,
+    activities: Mapping[int, Activities],
+    own_loops: Sequence[Loop],
+    shared: AbstractSet[int],
+) -> set[int]:
+    """The listening sockets (by inode) that are judged with a loop of that worker.
+
+    An epoll that nobody was seen to serve is no loop: whose socket that is, is judged with the
+    socket, as is a shared one behind an epoll that may be no event loop's.
+    """
+    found: set[int] = set()
+    for loop in own_loops:
+        mine = {s.inode for e in worker.epolls if e.epfd == loop.epfd for s in e.unread or ()}
+        if mine & shared:
+            base = blame.base_stack(activities.get(loop.tid, NO_ACTIVITIES))
+            mine -= frozenset() if _is_proven(loop, base) else shared
+        found |= mine
+    return found
+
+
 def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool:
     """Whether that epoll is known to be an event loop's, rather than some client's own selector.
 
     Where loop objects cannot be read, every epoll that a Python thread serves counts as one.
     """
+    return _is_proven(loop, base) or worker.oracles.get("asyncio") != "ok"
+
+
+def _is_proven(loop: Loop, base: Stack | None) -> bool:
+    """Whether a loop object or the frames of a loop say that it is one."""
     if any(event.facts and event.facts.epfd == loop.epfd for event in loop.told):
         return True
-    if base is not None and blame.shows_loop(base):
-        return True
-    return worker.oracles.get("asyncio") != "ok"
+    return base is not None and blame.shows_loop(base)
+
+
+def _waits_for_anyone(span: Pending, shared: AbstractSet[int]) -> bool:
+    """Whether all that waits are connections that others may accept all along."""
+    sockets = [s for look in span.looks for s in look.sockets]
+    alone = [s for s in sockets if s.kind != "listener" or s.inode not in shared]
+    return bool(sockets) and not alone and not span.items
 
 
 def _has_clients(span: Pending) -> bool:
