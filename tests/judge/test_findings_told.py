@@ -83,3 +83,22 @@ def test_the_least_share_that_is_told() -> None:
     assert len(only(starvation(0, 500, *at_least)).blames) == 2
     less: list[Part] = [(0, 491, HANDLER, SLEEP), (491, 500, QUERY, SLEEP)]
     assert len(only(starvation(0, 500, *less)).blames) == 1
+
+
+def test_asyncio_is_advised_only_where_it_is_seen() -> None:
+    own = stack("<module>@/app/main.py:90 > serve@/app/main.py:70")
+    shown = (*own, *stack("answer@/app/main.py:20"))
+    one = starvation(0, 500, (0, 500, shown, SLEEP), base=own)
+    assert "asyncio" not in only(one).remedy
+    assert "asyncio.sleep" in only(replace(one, asyncio=True)).remedy
+    reactor = stack("<module>@/app/main.py:9 > mainLoop@site/twisted/internet/base.py:710")
+    twisted = starvation(0, 500, (0, 500, reactor + shown[-1:], SOCKET), base=reactor)
+    assert "deferToThread" in only(twisted).remedy
+
+
+def test_the_remedy_follows_the_frames_that_are_blamed() -> None:
+    exports = HANDLER + stack(
+        "SimpleSpanProcessor.on_end@site/opentelemetry/sdk/trace/export/__init__.py:119"
+        " > post@site/requests/api.py:115"
+    )
+    assert "BatchSpanProcessor" in only(starvation(0, 500, (0, 500, exports, SOCKET))).remedy

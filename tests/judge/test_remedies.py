@@ -7,12 +7,26 @@ from typing import Any
 
 import pytest
 
-from waitspy.judge.remedies import ROWS, Case, find
-from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, EXHAUSTED_POOL, GIL_BOUND, KINDS, Kind
+from waitspy.judge.remedies import OTHER, ROWS, Case, find
+from waitspy.model.kinds import (
+    ACCEPT_BACKLOG,
+    BLOCKED_LOOP,
+    BUSY_LOOP,
+    EXHAUSTED_POOL,
+    GIL_BOUND,
+    KINDS,
+    PARKED_LOOP,
+    Kind,
+)
 from waitspy.model.pools import PoolKind
 from waitspy.model.waits import Wait, WaitKind
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep")
+FRAMES = (
+    "opentelemetry/sdk/trace/export/__init__.py:SimpleSpanProcessor.on_end",
+    "httpx/_client.py:AsyncClient.__init__",
+    "ssl.py:SSLSocket.do_handshake",
+)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +77,8 @@ def test_every_row_can_be_told() -> None:
     calls = ("", "x.y", "requests.get", "cur.execute", "logging", "time.sleep")
     about: list[dict[str, Any]] = [
         *({"pool": pool} for pool in (None, *PoolKind)),
-        *({"library": library} for library in ("gevent", "trio")),
+        *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
+        *({"frames": (frame,)} for frame in FRAMES),
         {"pool": PoolKind.EXECUTOR, "deadlock": True},
     ]
     told = {
@@ -83,6 +98,7 @@ def test_every_row_can_be_told() -> None:
         (PoolKind.ASGIREF, "thread_sensitive=False"),
         (PoolKind.DEFAULT_EXECUTOR, "executor of their own"),
         (PoolKind.EXECUTOR, "max_workers"),
+        (PoolKind.SERVER, "--threads"),
     ],
 )
 def test_a_pool_gets_the_remedy_of_its_framework(pool: PoolKind, word: str) -> None:
@@ -99,7 +115,6 @@ def test_a_pool_is_not_known_by_what_its_code_is_called() -> None:
 def test_greenlets_and_trio_have_remedies_of_their_own() -> None:
     assert "monkey" in find(Case(BLOCKED_LOOP, SLEEP, library="gevent"))
     assert "trio.to_thread" in find(Case(BLOCKED_LOOP, SLEEP, library="trio"))
-    assert "asyncio.sleep" in find(Case(BLOCKED_LOOP, SLEEP, library="twisted"))
     assert "GIL" in find(Case(GIL_BOUND, SLEEP, library="gevent"))
 
 
@@ -117,3 +132,48 @@ def test_greenlets_wait_together_unless_it_is_for_a_file() -> None:
     for kind, said in ((WaitKind.FILE, "no monkey-patching"), (WaitKind.SOCKET, "monkey-patch be")):
         assert find(Case(BLOCKED_LOOP, Wait(kind), library="gevent")).startswith(said)
         assert not find(Case(BUSY_LOOP, Wait(kind), library="gevent")).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("library", "word"),
+    [("eventlet", "tpool.execute"), ("twisted", "deferToThread"), ("curio", "run_in_thread")],
+)
+def test_other_loops_have_threads_of_their_own(library: str, word: str) -> None:
+    for wait in (WaitKind.SOCKET, WaitKind.FILE, WaitKind.UNKNOWN):
+        assert word in find(Case(BLOCKED_LOOP, Wait(wait), library=library))
+    assert "deferLater" in find(Case(BLOCKED_LOOP, SLEEP, library="twisted"))
+
+
+@pytest.mark.parametrize("library", ["eventlet", "twisted", "gevent", "curio", "trio", OTHER])
+@pytest.mark.parametrize("kind", [BLOCKED_LOOP, PARKED_LOOP, BUSY_LOOP], ids=lambda kind: kind.name)
+def test_asyncio_is_advised_for_asyncio_alone(library: str, kind: Kind) -> None:
+    for wait in WaitKind:
+        case = Case(kind, Wait(wait, "requests.get"), "cur.execute(query)", library=library)
+        assert "asyncio" not in find(case)
+        assert "httpx" not in find(case)
+
+
+@pytest.mark.parametrize("pool", PoolKind)
+@pytest.mark.parametrize("wait", [WaitKind.LOCK, WaitKind.QUEUE, WaitKind.FUTURE])
+def test_more_threads_cure_no_lock_and_bring_no_result(pool: PoolKind, wait: WaitKind) -> None:
+    text = find(Case(EXHAUSTED_POOL, Wait(wait), pool=pool))
+    assert "would only" in text
+    assert "max_workers" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "frame", "word"),
+    [
+        (BLOCKED_LOOP, FRAMES[0], "BatchSpanProcessor"),
+        (BLOCKED_LOOP, "opentelemetry/sdk/trace/export/__init__.py:on_end", "BatchSpanProcessor"),
+        (BUSY_LOOP, FRAMES[1], "one httpx.AsyncClient for all"),
+        (BLOCKED_LOOP, "httpx/_config.py:create_ssl_context", "one httpx.AsyncClient for all"),
+        (ACCEPT_BACKLOG, FRAMES[2], "do_handshake_on_connect=False"),
+    ],
+)
+def test_a_library_that_is_known_for_it_has_a_remedy_of_its_own(
+    kind: Kind, frame: str, word: str
+) -> None:
+    wait = Wait(WaitKind.SOCKET, "sock.recv")
+    assert word in find(Case(kind, wait, frames=("app/views.py:handle", frame)))
+    assert word not in find(Case(kind, wait, frames=("app/views.py:handle", f"{frame}_more")))

@@ -196,6 +196,12 @@ def shows_loop(stack: Stack) -> bool:
     )
 
 
+def shows_asyncio(stack: Stack) -> bool:
+    """Whether a loop of asyncio, or of uvloop, runs in it."""
+    runner = _last_runner(stack)
+    return runner is not None and foreign_loop(stack[runner : runner + 1]) is None
+
+
 def foreign_loop(stack: Stack) -> str | None:
     """The library of a loop whose tasks and timers cannot be read: only its I/O is seen."""
     for frame in stack:

@@ -53,6 +53,7 @@ class Starvation:
     holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
     it, both for people. ``served`` counts what was served nevertheless, where that is known.
     ``pool`` is what starved if it is a pool, ``deadlock`` says that this pool waits for itself.
+    ``asyncio`` says that an object of asyncio's is known to be the loop.
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
@@ -76,6 +77,7 @@ class Starvation:
     process: int = 0
     looked: bool = True
     stand_in: Frame | None = None
+    asyncio: bool = False
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""

@@ -11,7 +11,7 @@ from waitspy.judge import victims as victims_of
 from waitspy.judge.classify import source_line
 from waitspy.judge.episode import Starvation
 from waitspy.model.clock import NS
-from waitspy.model.code_origin import package
+from waitspy.model.code_origin import package, short
 from waitspy.model.judged import Blame, Episode, Finding
 from waitspy.model.kinds import GIL_BOUND, Kind, Verdict
 from waitspy.model.recorded import SourceLines
@@ -92,15 +92,16 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
     lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
-    files = (frame.file for frame in blame.above(stack, first.base))
+    above = blame.above(stack, first.base)
     case = remedies.Case(
         kind=kind,
         wait=wait,
         line=blames[0].source if blames else None,
-        packages=frozenset(name for file in files if (name := package(file)) is not None),
-        library=blame.foreign_loop(first.base or ()) or blame.foreign_loop(stack),
+        packages=frozenset(name for f in above if (name := package(f.file)) is not None),
+        library=_library(first, stack),
         pool=first.pool,
         deadlock=first.deadlock,
+        frames=tuple(f"{short(frame.file)}:{frame.function}" for frame in above),
     )
     return Finding(
         kind=kind,
@@ -120,6 +121,15 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         remedy=remedies.find(case),
         detail=first.detail,
     )
+
+
+def _library(episode: Starvation, stack: Stack) -> str | None:
+    """Whose loop starved; None where asyncio's is seen."""
+    shown = (episode.base or (), stack)
+    foreign = next(filter(None, map(blame.foreign_loop, shown)), None)
+    if foreign is None and not episode.asyncio and not any(map(blame.shows_asyncio, shown)):
+        return remedies.OTHER
+    return foreign
 
 
 def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame, ...]:

@@ -117,9 +117,11 @@ def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool
 
 def _is_proven(loop: Loop, base: Stack | None) -> bool:
     """Whether a loop object or the frames of a loop say that it is one."""
-    if any(event.facts and event.facts.epfd == loop.epfd for event in loop.told):
-        return True
-    return base is not None and blame.shows_loop(base)
+    return _has_object(loop) or (base is not None and blame.shows_loop(base))
+
+
+def _has_object(loop: Loop) -> bool:
+    return any(event.facts and event.facts.epfd == loop.epfd for event in loop.told)
 
 
 def _waits_for_anyone(span: Pending, shared: AbstractSet[int]) -> bool:
@@ -363,4 +365,5 @@ def _make(
         looks=span.looks,
         evidence=("asyncio", *evidence) if span.items else evidence,
         items=span.items,
+        asyncio=_has_object(loop),
     )

@@ -30,8 +30,9 @@ class Case:
     """What a remedy is chosen by.
 
     ``line`` is the blamed source line where it is known, ``packages`` are those whose frames are in
-    the blamed stack. ``library`` is the loop's own where it is not asyncio, as in ``"gevent"``;
-    ``pool`` is what starved if it is a pool, ``deadlock`` says that it waits for itself.
+    the blamed stack, ``frames`` all that are in it, as ``file:function``. ``library`` is the loop's
+    own where it is not asyncio, as in ``"gevent"``, or ``OTHER`` where none is known; ``pool`` is
+    what starved if it is a pool, ``deadlock`` says that it waits for itself.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Case:
     library: str | None = None
     pool: PoolKind | None = None
     deadlock: bool = False
+    frames: tuple[str, ...] = ()
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -50,7 +52,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Fits when every given part does; ``code`` is searched in each piece of the case's code."""
+    """Fits when every given part does.
+
+    ``code`` is searched in each piece of the case's code, ``frames`` in each of its frames. With
+    ``asyncio`` it is for asyncio's loops alone.
+    """
 
     text: str
     kinds: frozenset[Kind] = frozenset()
@@ -59,6 +65,8 @@ class Remedy:
     pool: PoolKind | None = None
     deadlock: bool = False
     library: str | None = None
+    frames: re.Pattern[str] | None = None
+    asyncio: bool = False
 
     def fits(self, case: Case) -> bool:
         """Whether this is what to do."""
@@ -69,6 +77,8 @@ class Remedy:
             and self.pool in {None, case.pool}
             and self.deadlock <= case.deadlock
             and self.library in {None, case.library}
+            and (self.frames is None or any(map(self.frames.search, case.frames)))
+            and not (self.asyncio and case.library is not None)
         )
 
 
@@ -80,6 +90,8 @@ def _row(
     pool: PoolKind | None = None,
     deadlock: bool = False,
     library: str | None = None,
+    frames: str = "",
+    asyncio: bool = False,
 ) -> Remedy:
     return Remedy(
         text,
@@ -89,8 +101,13 @@ def _row(
         pool,
         deadlock,
         library,
+        re.compile(frames) if frames else None,
+        asyncio,
     )
 
+
+OTHER = "other"
+"""The library of a loop that is not known to be asyncio's nor any other's."""
 
 _TO_THREAD = "await asyncio.to_thread(…)"
 
@@ -100,6 +117,23 @@ ROWS: tuple[Remedy, ...] = (
     _row("monkey-patch before anything else is imported (gevent.monkey.patch_all), or move the "
          "call to gevent's thread pool (gevent.get_hub().threadpool.apply)", BLOCKED_LOOP,
          library="gevent"),
+    _row("no monkey-patching covers files: make the call in a native thread "
+         "(eventlet.tpool.execute)", BLOCKED_LOOP, waits="file", library="eventlet"),
+    _row("monkey-patch before anything else is imported (eventlet.monkey_patch), or make the call "
+         "in a native thread (eventlet.tpool.execute)", BLOCKED_LOOP, library="eventlet"),
+    _row("use twisted.internet.task.deferLater(reactor, …) instead", BLOCKED_LOOP, waits="sleep",
+         library="twisted"),
+    _row("make this call in a thread with twisted.internet.threads.deferToThread(…), or use "
+         "Twisted's own client (treq, adbapi …)", BLOCKED_LOOP, library="twisted"),
+    _row("move it off the loop with 'await curio.run_in_thread(…)', or use curio's own call",
+         BLOCKED_LOOP, library="curio"),
+    _row("export spans in the background: BatchSpanProcessor instead of SimpleSpanProcessor, which "
+         "sends each span in the code that ends it", BLOCKED_LOOP, EXHAUSTED_POOL, ACCEPT_BACKLOG,
+         frames=r"opentelemetry/sdk/trace/export/__init__\.py:\S*\bon_end$"),
+    _row("make one httpx.AsyncClient for all requests, instead of one a request: each new one "
+         "loads all certificates", BLOCKED_LOOP, BUSY_LOOP, OVERLOADED_LOOP,
+         frames=r"httpx/_config\.py:\S*create_ssl_context$|"
+                r"httpx/_client\.py:\S*AsyncClient\.__init__$"),
     _row("move it off the loop with 'await trio.to_thread.run_sync(…)', or use trio's own call",
          BLOCKED_LOOP, library="trio"),
     _row("the machine did not give this process the CPU: look for other busy processes, a CPU "
@@ -107,6 +141,11 @@ ROWS: tuple[Remedy, ...] = (
          "blame", NO_CPU),
     _row("never wait in a pool for work that is given to the same pool: call the function "
          "directly, or give the inner work an executor of its own", EXHAUSTED_POOL, deadlock=True),
+    _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "
+         "queue): more threads would only wait, too; hold it for shorter, or wait with a timeout",
+         EXHAUSTED_POOL, waits="lock queue"),
+    _row("its threads wait for results: a larger pool would only hold more of them; find what "
+         "does not set the result, and wait with a timeout", EXHAUSTED_POOL, waits="future"),
     _row("make this endpoint 'async def' with an asynchronous client, so that it needs no thread; "
          "else raise anyio.to_thread.current_default_thread_limiter().total_tokens at startup, or "
          "add workers", EXHAUSTED_POOL, pool=PoolKind.ANYIO),
@@ -118,12 +157,18 @@ ROWS: tuple[Remedy, ...] = (
          "the default one, need not wait behind them; or make it larger "
          "(loop.set_default_executor), or use an asynchronous client", EXHAUSTED_POOL,
          pool=PoolKind.DEFAULT_EXECUTOR),
+    _row("add threads (gunicorn --threads, max_workers of grpc.server) or workers, and put a "
+         "timeout on this call, so that one slow peer does not hold a thread", EXHAUSTED_POOL,
+         pool=PoolKind.SERVER),
     _row("give the pool more threads (max_workers), keep long calls in a pool of their own, or put "
          "a timeout on this call", EXHAUSTED_POOL),
     _row("more arrives than these threads can do: make the work shorter, add threads where it "
          "waits or processes where it computes, or refuse work early", OVERLOADED_POOL),
     _row("each callback is short, but there are too many: do less per message, spread the work "
          "over more processes, or refuse work early", OVERLOADED_LOOP),
+    _row("shake hands in the thread that serves the connection, not in the one that accepts: "
+         "wrap_socket(…, do_handshake_on_connect=False), then do_handshake() with a timeout",
+         ACCEPT_BACKLOG, frames=r"\bssl\.py:\S*do_handshake$"),
     _row("add workers or threads (gunicorn --workers, --threads), or use asynchronous workers; "
          "and put a timeout on this call, so that one slow peer does not hold a worker",
          ACCEPT_BACKLOG),
@@ -132,12 +177,18 @@ ROWS: tuple[Remedy, ...] = (
     _row("let the event loop itself wait for messages (asyncio.Queue with "
          "loop.call_soon_threadsafe), or wait with a short timeout and run the loop in between; "
          "else await everything that a task starts before the thread waits again",
-         PARKED_LOOP, waits="queue lock future socket file"),
+         PARKED_LOOP, waits="queue lock future socket file", asyncio=True),
     _row("do not leave the loop while its tasks are unfinished: await what a task has started, "
-         "or keep the loop running and do this wait in another thread", PARKED_LOOP),
+         "or keep the loop running and do this wait in another thread", PARKED_LOOP, asyncio=True),
+    _row("do not leave the loop while its clients wait: do this wait in another thread, or wait "
+         "with a short timeout and run the loop in between", PARKED_LOOP),
     _row(f"split the work into pieces with 'await asyncio.sleep(0)' between them, or move it to "
          f"a process (concurrent.futures.ProcessPoolExecutor with loop.run_in_executor); for C "
-         f"code that releases the GIL, {_TO_THREAD}", BUSY_LOOP),
+         f"code that releases the GIL, {_TO_THREAD}", BUSY_LOOP, asyncio=True),
+    _row("split the work into pieces and let the loop run between them, or move it to a process "
+         "(concurrent.futures.ProcessPoolExecutor)", BUSY_LOOP),
+    _row("do this wait in another thread, or without blocking: nothing of the loop is served until "
+         "it ends", BLOCKED_LOOP, library=OTHER),
     _row("use await asyncio.sleep(…) instead", waits="sleep"),
     _row(f"use an asynchronous client (httpx.AsyncClient, aiohttp), or {_TO_THREAD}",
          code=r"requests|urlopen|urllib|httpx"),
