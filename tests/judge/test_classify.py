@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -451,6 +452,24 @@ def test_a_hostile_line_does_no_harm(line: str) -> None:
 def test_any_text_as_source_is_survived(line: str) -> None:
     for one in calls(line):
         assert isinstance(one, str)
+
+
+@pytest.mark.parametrize(("failures", "found"), [(1, ["time.sleep"]), (100, [])])
+def test_a_parser_that_fails_in_itself_is_asked_once_more(
+    monkeypatch: pytest.MonkeyPatch, failures: int, found: list[str]
+) -> None:
+    left = [SystemError("AST constructor recursion depth mismatch")] * failures
+    parse = ast.parse
+
+    def ill(text: str) -> ast.Module:
+        if left:
+            raise left.pop()
+        return parse(text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ast, "parse", ill)
+        told = calls("time.sleep(1)")
+    assert told == found
 
 
 def test_source_line_is_none_where_it_was_not_read() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.examples.build import at
 from waitspy.judge.episode import Starvation
 from waitspy.model import kinds
-from waitspy.model.kinds import KINDS, VERDICTS, Kind, Verdict
+from waitspy.model.kinds import KINDS, NO_CPU, VERDICTS, Kind, Verdict
 
 
 def test_every_kind_is_in_the_table_once() -> None:
@@ -15,6 +15,12 @@ def test_every_kind_is_in_the_table_once() -> None:
     assert list(KINDS.values()) == defined
     assert len(KINDS) == len({kind.title for kind in defined}) == len(defined)
     assert all(name == kind.name for name, kind in KINDS.items())
+
+
+def test_what_befalls_loops_and_pools_is_said_of_both() -> None:
+    told = f"{NO_CPU.title}: {NO_CPU.meaning}"
+    assert "loop" not in told
+    assert "pool" not in told
 
 
 def test_every_verdict_is_that_of_a_kind() -> None:

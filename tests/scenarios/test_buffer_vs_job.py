@@ -394,6 +394,7 @@ def test_a_loop_that_runs_gets_its_response_in_time(bench: Callable[..., Bench],
     assert not served.hear("export")["timed_out"]
 
 
+@pytest.mark.alone
 def test_messages_arrive_while_others_are_handled(bench: Callable[..., Bench]) -> None:
     busy = bench("block", delay_s=0.3, timeout_s=5.0)
     for number in range(3):
@@ -484,6 +485,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, dict[
     return results
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["block", "thread"])
 def test_parked_workers_make_the_buffer_late_and_duplicate_rows(
     runs: dict[str, tuple[str, dict[str, Any]]], name: str
@@ -501,6 +503,7 @@ def test_parked_workers_make_the_buffer_late_and_duplicate_rows(
     assert f"{buffer['timeouts']}/14" in table
 
 
+@pytest.mark.alone
 def test_a_loop_that_waits_for_its_messages_makes_buffer_and_job_equal(
     runs: dict[str, tuple[str, dict[str, Any]]],
 ) -> None:
@@ -510,6 +513,7 @@ def test_a_loop_that_waits_for_its_messages_makes_buffer_and_job_equal(
     assert vias["buffer"]["p90_ms"] < 1.5 * vias["job"]["p90_ms"]
 
 
+@pytest.mark.alone
 def test_a_cap_bounds_the_lateness(runs: dict[str, tuple[str, dict[str, Any]]]) -> None:
     _, vias = runs["cap"]
     late_ms = vias["buffer"]["max_ms"] - vias["job"]["max_ms"]
@@ -518,6 +522,7 @@ def test_a_cap_bounds_the_lateness(runs: dict[str, tuple[str, dict[str, Any]]]) 
     assert vias["buffer"]["p90_ms"] > 1.2 * vias["job"]["p90_ms"]
 
 
+@pytest.mark.alone
 def test_rows_collected_in_a_buffer_are_all_exported_once(
     runs: dict[str, tuple[str, dict[str, Any]]],
 ) -> None:
@@ -527,6 +532,7 @@ def test_rows_collected_in_a_buffer_are_all_exported_once(
     assert vias["buffer"]["duplicates"] == 0
 
 
+@pytest.mark.alone
 def test_a_flush_that_no_traffic_wakes_is_noticed_in_the_end(
     runs: dict[str, tuple[str, dict[str, Any]]],
 ) -> None:
@@ -535,6 +541,7 @@ def test_a_flush_that_no_traffic_wakes_is_noticed_in_the_end(
     assert vias["job"]["timeouts"] == 0
 
 
+@pytest.mark.alone
 def test_with_fixed_gaps_latency_is_the_next_gap_after_the_delay(
     runs: dict[str, tuple[str, dict[str, Any]]],
 ) -> None:

@@ -218,18 +218,27 @@ def calls(line: str) -> list[str]:
         f"try:\n    pass\n{text}", text.rstrip(",("), f"{text}0)",
     )  # fmt: skip
     for attempt in attempts:
+        tree = _parsed(attempt)
+        if tree is not None:
+            return [
+                name
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Call) and (name := _dotted(node.func))
+            ]
+    return []
+
+
+def _parsed(text: str) -> ast.Module | None:
+    for _ in range(2):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # invalid escapes in the target's source
-                tree = ast.parse(attempt)
+                return ast.parse(text)
         except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return None
+        except SystemError:  # CPython 3.11 miscounts its own depth now and then (gh-106905)
             continue
-        return [
-            name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and (name := _dotted(node.func))
-        ]
-    return []
+    return None
 
 
 def _dotted(node: ast.expr) -> str | None:

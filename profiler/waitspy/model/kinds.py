@@ -54,7 +54,9 @@ GIL_BOUND = Kind(
     "another thread keeps the GIL that the loop's thread wants",
     on_cpu=True,
 )
-NO_CPU = Kind("no-cpu", "loop without CPU", "the loop's thread could run, but did not get the CPU")
+NO_CPU = Kind(
+    "no-cpu", "no CPU", "whoever should serve could run, or was stopped, and did not get the CPU"
+)
 EXHAUSTED_POOL = Kind(
     "exhausted-pool", "exhausted pool", "all its threads are blocked and its queue stands still"
 )
