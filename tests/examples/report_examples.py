@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from waitspy.model import kinds
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
+from waitspy.model.judged import Blame, Episode, Finding, OwedRequests, Report, Victim, WhatWaits
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
@@ -239,6 +239,17 @@ def blind() -> Report:
     return replace(healthy(), workers=(worker(4711, oracles=nothing), worker(4712, oracles={})))
 
 
+def owed() -> Report:
+    """Nothing starved, but somebody waits for an answer."""
+    ports = (
+        OwedRequests(8000, 12, 4.1, 14),
+        OwedRequests(8001, 0, None, 3),
+        OwedRequests(8002, most=0),
+        OwedRequests(8003, 0, None, 0),
+    )
+    return replace(healthy(), waiting=WhatWaits(ports))
+
+
 def latent_only() -> Report:
     return replace(healthy(), findings=(latent_block(),))
 
@@ -361,6 +372,7 @@ EXAMPLES: Mapping[str, Callable[[], Report]] = {
         healthy,
         half_blind,
         blind,
+        owed,
         latent_only,
         nothing_attached,
         several_blames,

@@ -18,6 +18,7 @@ from waitspy.judge import (
     merge,
     pending_work,
     pools,
+    requests,
     timeline,
     weights,
 )
@@ -25,7 +26,15 @@ from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
 from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Finding, PendingSeries, Profile, Report, Watched
+from waitspy.model.judged import (
+    Analysis,
+    Finding,
+    PendingSeries,
+    Profile,
+    Report,
+    Watched,
+    WhatWaits,
+)
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import Loss, Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
@@ -89,6 +98,11 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             cost=recording.cost,
             sources=_around(judged, recording.sources),
             watched=_watched(recording.workers, loops_seen),
+            waiting=WhatWaits(
+                requests.owed(
+                    recording.workers, info.end_ns, same_stall=stall_s == info.min_stall_s
+                )
+            ),
         ),
         tuple(threads),
         tuple(pending),

@@ -165,6 +165,28 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class OwedRequests:
+    """What was owed to the clients of one port at the end of the recording.
+
+    On ``count`` connections the client has spoken last, the longest ago for ``oldest_s``. At some
+    time ``most`` of them waited for --min-stall or longer. None is not known; ``oldest_s`` is None
+    as well where nothing is owed.
+    """
+
+    port: int
+    count: int | None = None
+    oldest_s: float | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WhatWaits:
+    """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port."""
+
+    requests: tuple[OwedRequests, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything a report says; ``sources`` are the lines around every blamed frame."""
 
@@ -175,6 +197,7 @@ class Report:
     cost: Cost
     sources: SourceLines = field(default_factory=dict)
     watched: Watched | None = None
+    waiting: WhatWaits = WhatWaits()
 
 
 @dataclass(frozen=True, slots=True)

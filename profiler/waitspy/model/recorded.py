@@ -10,6 +10,7 @@ from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.processes import ThreadKey, Worker
+from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
 
@@ -49,6 +50,7 @@ class WorkerRecord:
     loops: tuple[LoopEvent, ...] = ()
     pools: tuple[PoolEvent, ...] = ()
     listeners: tuple[ListenerEvent, ...] = ()
+    requests: tuple[RequestsEvent, ...] = ()
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 

@@ -27,6 +27,7 @@ class Watched:
     I/O waits uncollected on some epoll of the process, or that other work has begun to wait on a
     loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
     the one tick at which such a wait is old enough to look like the start of an episode.
+    ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
     """
@@ -41,6 +42,7 @@ class Watched:
     due: bool = False
     was_due: bool = False
     onset: bool = False
+    listening: frozenset[str] | None = None
     reader: Reader | str | None = None
 
     def begin_tick(self, *, ran: bool) -> None:

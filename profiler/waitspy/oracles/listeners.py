@@ -84,6 +84,7 @@ class BacklogOracle:
         except OSError as error:
             return f"/proc/PID/fd or its network tables: {error.strerror}"
         self._processes[watched.pid] = _WatchedListeners(namespace)
+        watched.listening = frozenset()
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ListenerRow]:
@@ -96,7 +97,7 @@ class BacklogOracle:
             if now_ns != namespace.at_ns and now_ns >= namespace.next_ns:
                 self._refresh(namespace, watched.pid, now_ns)
             if process.known != namespace.known and now_ns >= process.next_scan_ns:
-                yield from self._rescan(process, watched.pid, now_ns)
+                yield from self._rescan(process, watched, now_ns)
         except OSError:  # the process is ending
             return
         if namespace.at_ns != now_ns and not process.since_ns:
@@ -130,10 +131,12 @@ class BacklogOracle:
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
-    def _rescan(self, process: _WatchedListeners, pid: int, now_ns: int) -> Iterator[ListenerRow]:
+    def _rescan(
+        self, process: _WatchedListeners, watched: Watched, now_ns: int
+    ) -> Iterator[ListenerRow]:
         began_ns = time.thread_time_ns()
         listening = process.namespace.listening
-        held = {inode: fd for fd, inode in _sockets(pid).items() if inode in listening}
+        held = {inode: fd for fd, inode in _sockets(watched.pid).items() if inode in listening}
         process.next_scan_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
         process.known = process.namespace.known
         for inode in process.fds.keys() - held.keys():
@@ -143,6 +146,7 @@ class BacklogOracle:
         for inode in held.keys() - process.fds.keys():
             yield ListenerFound(now_ns, inode, listening[inode].name, held[inode])
         process.fds = held
+        watched.listening = frozenset(listening[inode].name for inode in held)
 
     def _waiting(
         self, process: _WatchedListeners, watched: Watched, found: Listening, now_ns: int

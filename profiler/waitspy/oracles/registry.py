@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from waitspy.model.clock import NS
 from waitspy.oracles import Oracle
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
 from waitspy.oracles.onset import onset_ns
 from waitspy.oracles.pools import PoolsOracle
+from waitspy.oracles.requests import RequestsOracle
 from waitspy.oracles.threads import ThreadsOracle
 
 
@@ -20,4 +22,5 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         LoopsOracle(onset),
         PoolsOracle(onset),
         BacklogOracle(onset),
+        RequestsOracle(int(min_stall_s * NS)),
     )

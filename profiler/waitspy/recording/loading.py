@@ -198,6 +198,7 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     loops = _within(loops, from_ns, until_ns)
     pools = streams.pools(pid, expected=oracles.get("pools") == "ok")
     listeners = streams.listeners(pid, expected=oracles.get("backlog") == "ok")
+    requests = streams.requests(pid, expected=oracles.get("requests") == "ok")
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
@@ -220,6 +221,7 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
         loops=loops,
         pools=_within(pools, from_ns, until_ns),
         listeners=_within(listeners, from_ns, until_ns),
+        requests=_within(requests, from_ns, until_ns),
     )
 
 

@@ -12,9 +12,19 @@ from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.recorded import Loss
+from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
-from waitspy.recording import chrometrace, dumps, epolls, listeners, loops, pools, threads
+from waitspy.recording import (
+    chrometrace,
+    dumps,
+    epolls,
+    listeners,
+    loops,
+    pools,
+    requests,
+    threads,
+)
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
 
@@ -90,6 +100,11 @@ class Streams:
         """What waited in a worker's listening sockets."""
         rows = self._rows("backlog", pid, listeners.READER, expected=expected)
         return tuple(map(listeners.event, rows))
+
+    def requests(self, pid: int, *, expected: bool) -> tuple[RequestsEvent, ...]:
+        """What was owed on the ports that a worker tells of."""
+        rows = self._rows("requests", pid, requests.READER, expected=expected)
+        return tuple(map(requests.event, rows))
 
     def dumps(self, pid: int) -> tuple[Dump, ...]:
         """The single looks at a worker's stacks."""

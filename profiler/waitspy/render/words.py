@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Finding, Report, Victim
+from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
 from waitspy.model.recorded import Cost, RecordingInfo, WorkerRecord
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports.report_format import (
@@ -20,6 +20,7 @@ from waitspy.render.reports.report_format import (
     known_oracles,
     not_watched,
     nothing_to_watch,
+    owed_long,
     refused,
     severity,
     worst_share,
@@ -40,7 +41,10 @@ _VICTIMS = {
 _VICTIM_CLASSES = {kind: many for kind, (_, many) in _VICTIMS.items()} | {"io": "I/O"}
 
 
-_WATCHED_BY = {**PENDING_ORACLES, "threads": "thread states"}
+WAITING_TITLE = "what waits"
+_PORTS = 3  # told one by one in a sentence
+
+_WATCHED_BY = {**PENDING_ORACLES, "threads": "thread states", "requests": "what is owed to clients"}
 
 _WAITS = {
     WaitKind.SLEEP: "waits in a sleep",
@@ -209,6 +213,37 @@ def evidence_words(finding: Finding, recording: RecordingInfo, code: Code) -> st
     return "; ".join(filter(None, parts))
 
 
+# --- what waits --------------------------------------------------------------------------------
+
+
+def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
+    """As in "port 8000: 12 requests are owed an answer at the end, the oldest for 4.1 s; at one
+    time 14 were for 100 ms or more".
+    """
+    if owed.count is None:
+        head = "what is owed at the end is not known"
+    elif owed.oldest_s is None:
+        head = "nothing is owed at the end"
+    else:
+        verb, which = ("is", "") if owed.count == 1 else ("are", "the oldest ")
+        head = f"{plural(owed.count, 'request')} {verb} owed an answer at the end"
+        head = f"{head}, {which}for {duration(owed.oldest_s)}"
+    if owed.most:
+        verb = "was" if owed.most == 1 else "were"
+        late = f"for {duration(recording.min_stall_s)} or more"
+        head = f"{head}; at one time {owed.most} {verb} {late}"
+    return f"port {owed.port}: {head}"
+
+
+def waiting(report: Report) -> list[str]:
+    """Who waits for an answer at the end of the recording, or did before, a line for each port."""
+    return [
+        owed_words(owed, report.recording)
+        for owed in report.waiting.requests
+        if owed.count is None or owed.count or owed.most
+    ]
+
+
 # --- the whole report --------------------------------------------------------------------------
 
 
@@ -276,7 +311,7 @@ def verdict_sentence(report: Report) -> str:
     share of the time is the union of its episodes over the length of the recording; "up to" is
     said of several workers and gives that of the worst-off one. The longest stall is the longest
     episode: within it, something due was waiting at every instant. Without findings the sentence
-    claims only what could be watched, and says what could not.
+    claims only what could be watched, says what could not, and who waits all the same.
     """
     level = severity(report)
     if level in ("starving", "late"):
@@ -290,14 +325,32 @@ def verdict_sentence(report: Report) -> str:
         if nothing_to_watch(report):
             why = f"no event loop, thread pool or listening socket was found in {where}"
         sentence = f"starvation could not be judged: {why}"
+        if owed := owed_long(report):
+            sentence = f"{sentence}, and {_owed_clause(owed)}"
     else:
         length = duration(report.recording.duration_s)
-        head = f"no starvation seen: {plural(len(workers), 'worker')}, {length}"
+        head = "no starvation seen"
+        if owed := owed_long(report):
+            head = f"{head} in what was watched, but {_owed_clause(owed)}"
+        head = f"{head}: {plural(len(workers), 'worker')}, {length}"
         blind = _blind_clauses(workers, known_oracles(report))
         sentence = "; ".join((f"{head}, {_loops_clause(report)}", *_watched(report), *blind))
     latent = len(report.findings)
     more = [f"{latent} latent: {LATENT_MEANING}"] if latent else []
     return "; ".join((sentence, *more, *_gap_clauses(report)))
+
+
+def _owed_clause(owed: Sequence[OwedRequests]) -> str:
+    """As in "12 requests on port 8000 are owed an answer, the oldest for 4.1 s"."""
+    count = sum(one.count or 0 for one in owed)
+    ports = [str(one.port) for one in owed]
+    where = f"port {ports[0]}" if len(ports) == 1 else f"ports {join(ports)}"
+    if len(ports) > _PORTS:
+        where = f"{len(ports)} ports"
+    verb = "is" if count == 1 else "are"
+    oldest = duration(max(one.oldest_s or 0.0 for one in owed))
+    which = f"for {oldest}" if count == 1 else f"the oldest for {oldest}"
+    return f"{plural(count, 'request')} on {where} {verb} owed an answer, {which}"
 
 
 def _finding_sentence(report: Report, level: Severity) -> str:

@@ -144,9 +144,23 @@ def test_schema_lets_reports_grow_where_it_says_so() -> None:
     validator().validate(report)
 
 
+def test_what_is_owed_is_told_by_port_and_unknown_is_no_key() -> None:
+    assert report_object(report_examples.owed())["waiting"] == {
+        "requests": [
+            {"port": 8000, "count": 12, "oldest_s": 4.1, "most": 14},
+            {"port": 8001, "count": 0, "most": 3},
+            {"port": 8002, "most": 0},
+            {"port": 8003, "count": 0, "most": 0},
+        ]
+    }
+    assert report_object(report_examples.healthy())["waiting"] == {"requests": []}
+
+
 def test_shape_of_the_contract() -> None:
     report = report_object(report_examples.starving())
-    assert list(report) == ["schema", "recording", "workers", "losses", "findings", "cost"]
+    assert list(report) == [
+        "schema", "recording", "workers", "losses", "findings", "waiting", "cost"
+    ]  # fmt: skip
     assert report["recording"] == {
         "started_at": "2026-01-02T03:04:05+00:00",
         "monotonic_start_s": 86400.25,

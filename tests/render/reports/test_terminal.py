@@ -380,6 +380,8 @@ def test_cost_words_leave_out_what_is_not_known() -> None:
         "2 workers",
         "latent_only": "no starvation seen: 4 workers, 10 s, every loop was served within 100 ms; "
         "1 latent: a blocking call while nothing was due",
+        "owed": "no starvation seen in what was watched, but 12 requests on port 8000 are owed an "
+        "answer, the oldest for 4.1 s: 4 workers, 10 s, every loop was served within 100 ms",
         "nothing_attached": "nothing was watched: no Python worker was attached, so starvation is "
         "not ruled out",
         "unknown_blame": "1 of 4 workers left due work unserved for 17 % of the time; "

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any, ClassVar, TextIO
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report, Victim
+from waitspy.model.judged import Analysis, Blame, Episode, Finding, OwedRequests, Report, Victim
 from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
@@ -69,6 +69,7 @@ def report_object(report: Report) -> dict[str, Any]:
         "workers": [_worker(record) for record in report.workers],
         "losses": [_loss(loss) for loss in report.losses],
         "findings": [_finding(finding) for finding in report.findings],
+        "waiting": {"requests": [_owed(owed) for owed in report.waiting.requests]},
         "cost": _cost(report.cost),
     }
 
@@ -181,6 +182,16 @@ def _victim(victim: Victim) -> dict[str, Any]:
             "waited_s": victim.waited_s,
         }
     )
+
+
+def _owed(owed: OwedRequests) -> dict[str, Any]:
+    known = {
+        "port": owed.port,
+        "count": owed.count,
+        "oldest_s": owed.oldest_s,
+        "most": owed.most,
+    }
+    return _known(known)
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

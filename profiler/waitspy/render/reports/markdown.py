@@ -56,6 +56,10 @@ class MarkdownRenderer:
         if latent:
             yield [f"{self._heading} Latent: {words.LATENT_MEANING}"]
             yield [line for finding in latent for line in _latent(finding)]
+        lines = words.waiting(report)
+        if lines:
+            yield [f"{self._heading} {words.WAITING_TITLE.capitalize()}"]
+            yield [f"- {line}" for line in lines]
         yield [f"{self._heading} Processes"]
         yield from _workers(report)
         if report.findings:

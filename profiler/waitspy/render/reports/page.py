@@ -18,8 +18,8 @@ from waitspy.render.profiles import flame_looks
 from waitspy.render.profiles.svg import SvgRenderer
 from waitspy.render.reports import assets_of_pages, page_data
 from waitspy.render.reports.content_policy import hashes, policy
-from waitspy.render.reports.page_text import code, findings, losses, summary, workers
-from waitspy.render.reports.report_format import severity
+from waitspy.render.reports.page_text import code, findings, losses, summary, waiting, workers
+from waitspy.render.reports.report_format import severity, unexplained
 
 _STILL_FRAMES = 400  # of the picture that stands where no script runs
 
@@ -56,6 +56,7 @@ _SHELL = """<!doctype html>
 <h2 id="findings-title">Findings</h2>
 {findings}
 </section>
+{waiting}
 <section id="timeline" aria-labelledby="timeline-title">
 <h2 id="timeline-title">Timeline</h2>
 <div class="widget" data-widget="timeline"></div>
@@ -102,7 +103,7 @@ class HtmlRenderer:
         report = judged.report
         script, page_style = assets_of_pages.read("page.js"), assets_of_pages.read("page.css")
         flame_style = flame_looks.style()
-        level = severity(report)
+        level = "unknown" if unexplained(report) else severity(report)
         stream.write(
             _SHELL.format(
                 policy=policy(script=hashes([script]), style=hashes([flame_style, page_style])),
@@ -116,6 +117,7 @@ class HtmlRenderer:
                 recording=words.recording_words(report.recording, code),
                 summary=summary(report),
                 findings=findings(report),
+                waiting=waiting(report),
                 still=_still(judged),
                 workers=workers(report),
                 losses=losses(report),

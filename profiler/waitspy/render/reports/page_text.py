@@ -11,6 +11,7 @@ from waitspy.render.reports.report_format import (
     WORKER_COLUMNS,
     WORKER_NUMBERS,
     blamed_index,
+    unexplained,
     worker_cells,
 )
 
@@ -65,7 +66,10 @@ def _links(found: Sequence[Finding]) -> Iterator[str]:
 def findings(report: Report) -> str:
     """Every finding as an article, in the report's order."""
     if not report.findings:
-        return '<p class="quiet">Nothing to report: no wait was seen to keep due work waiting.</p>'
+        seen = "no wait was seen to keep due work waiting"
+        if unexplained(report):
+            return f'<p class="quiet">{seen.capitalize()}. Somebody waits all the same.</p>'
+        return f'<p class="quiet">Nothing to report: {seen}.</p>'
     return "".join(
         _finding(number, finding, report) for number, finding in enumerate(report.findings)
     )
@@ -188,6 +192,22 @@ def _stack(finding: Finding) -> str:
     return (
         f"<details><summary>The stack, {count}, root first</summary>"
         f'<ol class="stack">{frames}</ol></details>'
+    )
+
+
+# --- what waits --------------------------------------------------------------------------------
+
+
+def waiting(report: Report) -> str:
+    """Who waits for an answer, as a section of its own; "" when nobody does."""
+    lines = words.waiting(report)
+    if not lines:
+        return ""
+    entries = "".join(f"<li>{escape.xml(line)}</li>" for line in lines)
+    title = words.WAITING_TITLE.capitalize()
+    return (
+        '<section id="waiting" aria-labelledby="waiting-title">'
+        f'<h2 id="waiting-title">{title}</h2><ul class="notes">{entries}</ul></section>'
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Finding, Report
+from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Report
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 
@@ -20,6 +20,8 @@ PENDING_ORACLES: Mapping[str, str] = {
 }
 """What each oracle of pending work watches; without any of them nothing can be said of a worker."""
 
+
+_LONG_S = 1.0  # that an answer takes some time is usual
 
 WORKER_COLUMNS = ("pid", "role", "python", "framework", "threads", "rate", "samples", "missed")
 WORKER_NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
@@ -101,6 +103,20 @@ def severity(report: Report) -> Severity:
 def nothing_to_watch(report: Report) -> bool:
     """Whether there was no loop, pool or listener that could have starved: no all-clear."""
     return report.watched is not None and report.watched.nothing
+
+
+def owed_long(report: Report) -> tuple[OwedRequests, ...]:
+    """The ports on which somebody has waited for an answer for so long that it is no all-clear."""
+    return tuple(
+        owed
+        for owed in report.waiting.requests
+        if owed.oldest_s is not None and owed.oldest_s >= _LONG_S
+    )
+
+
+def unexplained(report: Report) -> bool:
+    """Whether somebody waits for an answer, and no finding says what for."""
+    return severity(report) not in {"starving", "late"} and bool(owed_long(report))
 
 
 def short_stack(finding: Finding, limit: int = 6) -> list[tuple[Frame, bool] | int]:

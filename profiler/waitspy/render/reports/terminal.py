@@ -25,6 +25,7 @@ from waitspy.render.reports.report_format import (
     severity,
     short_stack,
     source_line,
+    unexplained,
     worker_cells,
 )
 
@@ -105,7 +106,8 @@ def _item(*lines: Text) -> RenderableType:
 
 
 def _parts(report: Report) -> Iterator[RenderableType]:
-    yield _text(words.verdict_sentence(report), style=_STYLES[severity(report)])
+    level = "unknown" if unexplained(report) else severity(report)
+    yield _text(words.verdict_sentence(report), style=_STYLES[level])
     yield _text(words.recording_words(report.recording, _code), style="dim")
     if not report.findings:
         yield from _unseen(report)
@@ -115,6 +117,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield _heading(number, finding)
         yield Padding(_details(finding, report), (0, 0, 0, _INDENT))
     yield from _latent([finding for finding in report.findings if finding.verdict == "latent"])
+    if unexplained(report):
+        yield from _waiting(report)
     yield from _workers(report)
     if report.findings:
         yield from _unseen(report)
@@ -212,6 +216,13 @@ def _latent(findings: list[Finding]) -> Iterator[RenderableType]:
             _text(f"{text}, {words.where_words(finding)}"),
             _text(f"to do: {_prose(finding.remedy)}", style="green"),
         )
+
+
+def _waiting(report: Report) -> Iterator[RenderableType]:
+    yield Text()
+    yield Text(words.WAITING_TITLE, style="bold")
+    for line in words.waiting(report):
+        yield _item(_text(line))
 
 
 def _workers(report: Report) -> Iterator[RenderableType]:

@@ -1,0 +1,47 @@
+"""What is owed to clients: a number with an age for each port, and no finding.
+
+Why a client waits is not judged here: the server may wait for something itself, and a long poll is
+meant to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from waitspy.model.clock import NS
+from waitspy.model.judged import OwedRequests
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.requests import RequestsEvent
+
+
+def owed(
+    workers: Sequence[WorkerRecord], end_ns: int, *, same_stall: bool
+) -> tuple[OwedRequests, ...]:
+    """What was owed on each port at the end, sorted by port.
+
+    What was late was counted while it was recorded: ``same_stall`` says that --min-stall has not
+    changed since; else how many were late at once is not known.
+    """
+    ports = sorted({event.port for worker in workers for event in worker.requests})
+    return tuple(_port(port, workers, end_ns, same_stall=same_stall) for port in ports)
+
+
+def _port(
+    port: int, workers: Sequence[WorkerRecord], end_ns: int, *, same_stall: bool
+) -> OwedRequests:
+    late = [e.late for w in workers for e in w.requests if e.port == port and e.late is not None]
+    most = max(late) if late and same_stall else None
+    last = list(_last(port, workers, end_ns))
+    counts = [event.owed for event in last if event.owed is not None]
+    if not last or len(counts) < len(last):
+        return OwedRequests(port, most=most)
+    since_ns = [event.since_ns for event in last if event.since_ns is not None]
+    oldest_s = max(0, end_ns - min(since_ns)) / NS if since_ns else None
+    return OwedRequests(port, sum(counts), oldest_s, most)
+
+
+def _last(port: int, workers: Iterable[WorkerRecord], end_ns: int) -> Iterator[RequestsEvent]:
+    """What holds at the end: of every network namespace, one of those still there tells it."""
+    for worker in workers:
+        if worker.gone_ns is None or worker.gone_ns >= end_ns:
+            yield from [event for event in worker.requests if event.port == port][-1:]

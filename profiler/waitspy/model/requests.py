@@ -1,0 +1,20 @@
+"""What a server owed its clients, as recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RequestsEvent(msgspec.Struct, frozen=True, gc=False):
+    """A row about the connections that came in by one port.
+
+    On ``owed`` of them the client has spoken last, on ``late`` of these for --min-stall and more;
+    it did so at ``since_ns`` on the one that waits the longest, None where none does. ``owed`` is
+    None when it could not be seen. Only one of the processes that share a port says so.
+    """
+
+    at_ns: int
+    port: int
+    owed: int | None = None
+    late: int | None = None
+    since_ns: int | None = None

@@ -1,0 +1,180 @@
+"""The ``requests`` oracle: accepted connections whose client has spoken last.
+
+Whatever a server is written in, the kernel knows of each connection when something last came and
+went. A client that has sent something after the server's last byte waits for an answer. That is a
+number with an age, no fault: a long poll looks the same. One question for each port serves all
+workers of a network namespace, and one of them tells of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from waitspy.kernel import procfs
+from waitspy.kernel.sockdiag import Connection, SockDiag
+from waitspy.model.clock import NS
+from waitspy.oracles import Watched
+from waitspy.recording.requests import RequestRow
+from waitspy.recording.rows import RowType
+
+_LOOK_NS = NS // 4
+_SHARE = 0.01  # of one core at the most for the looks at one namespace
+_SAME_NS = 20_000_000  # the kernel tells ages by a coarse clock: so close, it is the same moment
+_MS = 1_000_000
+_ANY_PORT = 1  # to see whether the kernel answers; what came in there does not matter
+
+
+@dataclass(slots=True)
+class _Ports:
+    """The ports of the workers of one network namespace, and what was last told of each.
+
+    ``addresses`` are those that a port listens on, None for all of them. A port is kept when its
+    socket is closed: what has come in by it may still wait.
+    """
+
+    number: int
+    diag: SockDiag
+    workers: set[int] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    addresses: dict[int, set[str] | None] = field(default_factory=dict)
+    told: dict[int, RequestRow] = field(default_factory=dict)
+    teller: int | None = None
+    next_ns: int = 0
+
+
+class RequestsOracle:
+    """Counts what the listening ports of all workers owe; late is what waits ``min_stall_ns``."""
+
+    name: ClassVar[str] = "requests"
+    rows: ClassVar[RowType] = RequestRow
+
+    def __init__(self, min_stall_ns: int) -> None:
+        self._min_stall_ns = min_stall_ns
+        self._ports: dict[int, _Ports] = {}
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why the connections of that process cannot be seen."""
+        if watched.listening is None:
+            return "its listening sockets are not known"
+        try:
+            number = procfs.namespace(watched.pid, "net")
+            if number is None:
+                return "its network namespace is not known"
+            if number not in self._ports:
+                self._ports[number] = _Ports(number, _asked(watched.pid))
+        except ProcessLookupError:
+            return "the process is gone"
+        except OSError as error:
+            return f"sock_diag in its network namespace: {error.strerror or error}"
+        self._ports[number].workers.add(watched.pid)
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[RequestRow]:
+        """A row for each port on which more or less is owed than before, or for another time."""
+        ports = self._of(watched.pid)
+        if ports is None:
+            return
+        if watched.listening and not watched.listening <= ports.names:
+            _learn(ports, watched.listening - ports.names)
+        if ports.teller is None:
+            ports.teller = watched.pid
+        if ports.teller != watched.pid or now_ns < ports.next_ns:
+            return
+        began_ns = time.thread_time_ns()
+        for port in ports.addresses:
+            row = self._look(ports, port, now_ns)
+            before = ports.told.get(port)
+            if before is None or _differs(before, row):
+                ports.told[port] = row
+                yield row
+        spent_ns = time.thread_time_ns() - began_ns
+        ports.next_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
+
+    def detach(self, watched: Watched) -> None:
+        """Forgets that worker; another one tells everything anew if this one has told it."""
+        ports = self._of(watched.pid)
+        if ports is None:
+            return
+        ports.workers.discard(watched.pid)
+        if ports.teller == watched.pid:
+            ports.teller = None
+            ports.told.clear()
+        if not ports.workers:
+            del self._ports[ports.number]
+            ports.diag.close()
+
+    def _of(self, pid: int) -> _Ports | None:
+        return next((ports for ports in self._ports.values() if pid in ports.workers), None)
+
+    def _look(self, ports: _Ports, port: int, now_ns: int) -> RequestRow:
+        addresses = ports.addresses[port]
+        try:
+            found = ports.diag.accepted(port)
+        except (OSError, struct.error):
+            return RequestRow(now_ns, port, None, None, None)
+        if addresses is not None:
+            found = tuple(one for one in found if one.local in addresses)
+        owed = [(one.received_ago_ms, is_owed(one)) for one in found]
+        if any(owes is None for _, owes in owed):
+            return RequestRow(now_ns, port, None, None, None)
+        ages_ns = [age_ms * _MS for age_ms, owes in owed if owes]
+        late = sum(age_ns >= self._min_stall_ns for age_ns in ages_ns)
+        since_ns = max(0, now_ns - max(ages_ns)) if ages_ns else None
+        return RequestRow(now_ns, port, len(ages_ns), late, since_ns)
+
+
+def is_owed(connection: Connection) -> bool | None:
+    """Whether the client has spoken last; None where that cannot be known.
+
+    In one tick of the kernel's clock, a short answer and the next request look like a request and
+    its quick answer: then it is owed for sure only if nobody has read it.
+    """
+    if not connection.received_bytes:
+        return False
+    if connection.sent_bytes == 0:
+        return True
+    if connection.received_ago_ms != connection.sent_ago_ms:
+        return connection.received_ago_ms < connection.sent_ago_ms
+    if connection.unread_bytes:
+        return True
+    return None if connection.sent_bytes is None else False
+
+
+def _asked(pid: int) -> SockDiag:
+    """A SockDiag that has answered once; OSError where it does not."""
+    diag = SockDiag(pid)
+    try:
+        diag.accepted(_ANY_PORT)
+    except OSError:
+        diag.close()
+        raise
+    return diag
+
+
+def _learn(ports: _Ports, names: Iterable[str]) -> None:
+    """Adds the TCP sockets among these names."""
+    for name in names:
+        ports.names.add(name)
+        address, _, port = name.rpartition(":")
+        try:
+            ip = ipaddress.ip_address(address.strip("[]"))
+        except ValueError:  # the path of a unix socket
+            continue
+        known = ports.addresses.setdefault(int(port), set())
+        if ip.is_unspecified:
+            ports.addresses[int(port)] = None
+        elif known is not None:
+            known.add(str(ip))
+
+
+def _differs(before: RequestRow, row: RequestRow) -> bool:
+    if (before.owed, before.late) != (row.owed, row.late):
+        return True
+    if before.since_ns is None or row.since_ns is None:
+        return before.since_ns != row.since_ns
+    return abs(before.since_ns - row.since_ns) > _SAME_NS

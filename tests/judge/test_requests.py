@@ -1,0 +1,71 @@
+"""What is owed to clients at the end of a recording, by port."""
+
+from __future__ import annotations
+
+from tests.examples.build import at, recording, worker
+from waitspy.judge import analysis, requests
+from waitspy.model.judged import OwedRequests
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.requests import RequestsEvent
+
+
+def row(ms: float, owed: int, late: int, since_ms: float | None, port: int = 80) -> RequestsEvent:
+    since_ns = None if since_ms is None else at(since_ms)
+    return RequestsEvent(at(ms), port, owed, late, since_ns)
+
+
+def unknown(ms: float, port: int = 80) -> RequestsEvent:
+    return RequestsEvent(at(ms), port)
+
+
+def teller(*rows: RequestsEvent, pid: int = 100, gone_ms: float | None = None) -> WorkerRecord:
+    return worker(pid, requests=rows, gone_ns=None if gone_ms is None else at(gone_ms))
+
+
+def owed(*workers: WorkerRecord) -> tuple[OwedRequests, ...]:
+    return requests.owed(workers, at(10_000), same_stall=True)
+
+
+def test_the_last_row_holds_until_the_end_and_the_oldest_grows_older() -> None:
+    rows = (row(0, 0, 0, None), row(1_000, 9, 7, 500), row(2_000, 3, 2, 1_500))
+    assert owed(teller(*rows)) == (OwedRequests(80, 3, 8.5, 7),)
+
+
+def test_nothing_owed_is_a_zero_without_an_age() -> None:
+    assert owed(teller(row(0, 2, 1, 0), row(1_000, 0, 0, None))) == (OwedRequests(80, 0, None, 1),)
+
+
+def test_ports_are_told_apart_and_in_order() -> None:
+    rows = (row(0, 1, 0, 0, port=81), row(0, 2, 0, 5_000), row(9_000, 4, 0, 9_000, port=81))
+    assert owed(teller(*rows)) == (OwedRequests(80, 2, 5.0, 0), OwedRequests(81, 4, 1.0, 0))
+
+
+def test_what_could_not_be_seen_at_the_end_is_not_known() -> None:
+    assert owed(teller(row(0, 3, 2, 0), unknown(5_000))) == (OwedRequests(80, most=2),)
+    assert owed(teller(unknown(5_000))) == (OwedRequests(80),)
+    assert owed(teller(unknown(0), row(5_000, 1, 0, 5_000))) == (OwedRequests(80, 1, 5.0, 0),)
+
+
+def test_a_process_that_has_ended_tells_nothing_of_the_end() -> None:
+    gone = teller(row(0, 3, 2, 0), gone_ms=4_000)
+    assert owed(gone) == (OwedRequests(80, most=2),)
+    after = teller(row(4_010, 1, 1, 3_000), pid=101)
+    assert owed(gone, after) == (OwedRequests(80, 1, 7.0, 2),)
+
+
+def test_the_same_port_in_two_network_namespaces_is_added_up() -> None:
+    one, other = teller(row(0, 3, 1, 2_000)), teller(row(0, 2, 2, 1_000), pid=101)
+    assert owed(one, other) == (OwedRequests(80, 5, 9.0, 2),)
+    blind = teller(unknown(0), pid=102)
+    assert owed(one, blind) == (OwedRequests(80, most=1),)
+
+
+def test_without_the_oracle_there_is_no_port() -> None:
+    assert owed(worker()) == ()
+
+
+def test_the_report_tells_it_and_how_many_were_late_only_as_recorded() -> None:
+    recorded = recording(teller(row(0, 3, 2, 1_000)))
+    assert analysis.analyse(recorded).report.waiting.requests == (OwedRequests(80, 3, 9.0, 2),)
+    (other,) = analysis.analyse(recorded, 0.5).report.waiting.requests
+    assert other == OwedRequests(80, 3, 9.0)
