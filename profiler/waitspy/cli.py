@@ -12,6 +12,7 @@ from typing import IO, Any
 import click
 
 from waitspy import __version__
+from waitspy.commands import arguments
 from waitspy.commands.output import prepare_streams
 from waitspy.commands.registry import COMMANDS
 from waitspy.errors import WaitspyError
@@ -21,7 +22,7 @@ _INTERRUPTED = 130
 
 
 class _Failure(click.ClickException):
-    """One line of what, one line of what to do."""
+    """One line of what, then what to do: one line, and one more for each thing it lists."""
 
     def __init__(self, error: WaitspyError) -> None:
         super().__init__(str(error))
@@ -29,7 +30,8 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[str] | None = None) -> None:
         click.echo(f"waitspy: {escape.terminal(self.message)}", err=True, file=file)
-        click.echo(f"  try: {escape.terminal(self._hint)}", err=True, file=file)
+        for n, line in enumerate(self._hint.split("\n")):
+            click.echo(f"{'    ' if n else '  try: '}{escape.terminal(line)}", err=True, file=file)
 
 
 class _Group(click.Group):
@@ -52,7 +54,10 @@ class _Group(click.Group):
 
 
 @click.group(
-    cls=_Group, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_Group,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=arguments.examples("workers :8000", "record :8000 -d 10"),
 )
 @click.version_option(__version__, prog_name="waitspy")
 def main() -> None:

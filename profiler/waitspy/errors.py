@@ -1,4 +1,7 @@
-"""The errors a user can meet: one line of what happened, one line of what to do (``hint``)."""
+"""The errors a user can meet: one line of what happened, and what to do (``hint``).
+
+A hint is one line; where it lists what there is to choose from, one more for each thing.
+"""
 
 from __future__ import annotations
 

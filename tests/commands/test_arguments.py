@@ -44,3 +44,24 @@ def test_the_name_of_a_recording_is_safe_and_new(
         assert set(folder) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
     assert next(arguments.folder_names("\u202e")).startswith("waitspy-target-")
     assert len(next(arguments.folder_names("x" * 300))) < 80
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("5", 5.0), ("0.5", 0.5), ("5s", 5.0), ("2m", 120.0), ("200ms", 0.2), ("1.5h", 5400.0)],
+)
+def test_times_have_units(said: str, seconds: float) -> None:
+    assert arguments.Seconds().convert(said, None, None) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("said", ["5x", "s", "-1s", "1m30", "nan", "infs"])
+def test_what_is_no_time(said: str) -> None:
+    with pytest.raises(click.BadParameter):
+        arguments.Seconds(min=0).convert(said, None, None)
+
+
+def test_a_pid_may_be_an_option_but_not_besides_a_target() -> None:
+    assert "waitspy itself" in waitspy("workers", "-p", os.getpid()).stderr
+    for command in ("record", "workers", "doctor"):
+        assert "either a TARGET or -p PID" in waitspy(command, "-p", 1, ":8000").stderr
+    assert "give a TARGET" in waitspy("workers").stderr

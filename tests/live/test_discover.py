@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from unittest.mock import ANY
@@ -186,7 +188,7 @@ def test_hostile_command_lines_are_kept_and_shown_safely() -> None:
         assert worker.command.endswith(hostile)
         with pytest.raises(TargetError) as caught:
             discover.find("none-" + uuid.uuid4().hex)
-        assert caught.value.hint.isprintable()
+        assert all(line.isprintable() for line in caught.value.hint.split("\n"))
 
 
 # --- a port
@@ -211,6 +213,7 @@ def test_a_server_is_found_by_its_port(address: str) -> None:
     argv, ready = http_server(address)
     with started(argv, ready=ready) as (process, said):
         (worker,) = discover.find(f":{port_of(said)}")
+        assert discover.find(f"http://localhost:{port_of(said)}/") == (worker,)
         assert (worker.pid, worker.role) == (process.pid, "worker")
 
 
@@ -220,9 +223,44 @@ def test_nobody_listening_lists_who_listens_elsewhere() -> None:
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(TargetError, match="nobody listens") as caught:
             discover.find(f":{bound.getsockname()[1]}")
-        others = caught.value.hint.partition(" and ")[0]
+        others = caught.value.hint
         assert "Python servers that listen here" in others
         assert f":{port_of(said)} pid {process.pid} " in caught.value.hint or " more" in others
+
+
+REUSED = """
+import os, signal, socket, sys, time
+probe = socket.socket(); probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+probe.bind(("127.0.0.1", 0)); port = probe.getsockname()[1]
+def start(n):
+    pid = os.fork()
+    if pid:
+        return pid
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", port)); s.listen(); probe.close()
+    print("ready", port, os.getpid(), flush=True)
+    while True:
+        time.sleep(60)
+for n in range(2):
+    start(n)
+while True:
+    os.wait(); start(0)
+"""
+"""As Granian: the master has no listener, each of its workers has one, and it starts new ones."""
+
+
+def test_workers_with_listeners_of_their_own_have_a_master() -> None:
+    with started([sys.executable, "-c", REUSED], times=2) as (master, said):
+        _, port, pid = said.split()
+        tree = discover.open_tree(f"127.0.0.1:{port}")
+        assert [worker.role for worker in tree.workers] == ["master", "worker", "worker"]
+        assert tree.workers[0].pid == master.pid
+        os.kill(int(pid), signal.SIGKILL)
+        newborn = int(wait_for(master, "ready").split()[2])
+        deadline_s = time.monotonic() + 20
+        while newborn not in {worker.pid for worker in tree.scan()}:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
 
 
 def test_several_holders_of_one_port_are_all_taken() -> None:
@@ -389,8 +427,8 @@ def test_servers_with_different_parents_are_ambiguous() -> None:
         (below,) = procfs.children(shell.pid)
         with pytest.raises(TargetError, match="matches 2 servers") as caught:
             discover.find(marker)
-        assert f"pid {first.pid} (" in str(caught.value)
-        assert f"pid {below} (" in str(caught.value)
+        assert f"pid {first.pid} (" in caught.value.hint
+        assert f"pid {below} (" in caught.value.hint
         assert [worker.pid for worker in discover.find(str(below))] == [below]
 
 

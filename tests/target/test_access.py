@@ -66,18 +66,32 @@ def test_a_refusal_says_why_and_what_to_do(facts: Facts, why: str, remedy: str) 
     assert "\n" not in decided.why + decided.remedy
 
 
-def test_in_a_container_the_remedy_names_docker_and_kubernetes() -> None:
-    remedy = access.decide(replace(DENIED, target_uids=(0,), contained=True)).remedy
+@pytest.mark.parametrize(
+    ("kubernetes", "parts"),
+    [
+        (
+            False,
+            ("docker exec --user root", "docker run --cap-add SYS_PTRACE", "--pid=container:NAME"),
+        ),
+        (
+            True,
+            (
+                'securityContext.capabilities.add: ["SYS_PTRACE"]',
+                "shareProcessNamespace: true",
+                "kubectl debug --profile=general --target=",
+            ),
+        ),
+    ],
+)
+def test_in_a_container_the_remedy_is_that_of_its_kind(
+    kubernetes: bool, parts: tuple[str, ...]
+) -> None:
+    facts = replace(DENIED, target_uids=(0,), contained=True, kubernetes=kubernetes)
+    remedy = access.decide(facts).remedy
     assert remedy is not None
-    for part in (
-        "CAP_SYS_PTRACE",
-        "docker run --cap-add SYS_PTRACE",
-        "--pid=container:NAME",
-        'securityContext.capabilities.add: ["SYS_PTRACE"]',
-        "shareProcessNamespace: true",
-        "kubectl debug --profile=general --target=",
-    ):
-        assert part in remedy
+    assert "from the host, as root, nothing has to change" in remedy
+    assert all(part in remedy for part in ("CAP_SYS_PTRACE", *parts))
+    assert ("docker" in remedy) is not kubernetes
     assert "sudo" not in remedy
 
 

@@ -13,6 +13,8 @@ import click
 
 from waitspy.capture.budget import Budget
 from waitspy.model.kinds import KINDS
+from waitspy.render import escape
+from waitspy.target.tree import Tree
 
 
 class Number(click.FloatRange):
@@ -26,6 +28,49 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> str:
+    """``2m``, ``5s`` or ``200ms`` as the number of seconds; what has no unit is left as it is."""
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?(ms|s|m|h)", text.strip(), re.ASCII)
+    return text if found is None else str(float(found[1]) * _UNITS_S[found[2]])
+
+
+class Seconds(Number):
+    """A time within its bounds: seconds, or with a unit."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number of seconds, or click's usage error."""
+        return super().convert(seconds(value) if isinstance(value, str) else value, param, ctx)
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  waitspy {command}" for command in commands)
+
+
+def target_or_pid(ctx: click.Context, target: str | None, pid: int | None) -> str | None:
+    """The TARGET, also where it was given as ``-p PID``, as other tools want it."""
+    if pid is not None and target is not None:
+        raise click.UsageError("give either a TARGET or -p PID", ctx)
+    return str(pid) if pid is not None else target
+
+
+def tell_what_was_taken(target: str | None, tree: Tree) -> None:
+    """Says on standard error what a target was taken for, where it could have meant another."""
+    if target is not None and tree.taken_as is not None:
+        said = escape.terminal(target)
+        click.echo(f"waitspy: {said} is taken as {tree.taken_as}", err=True)
+
+
+pid_option = click.option(
+    "-p", "--pid", type=click.IntRange(min=1), metavar="PID", help="The same as TARGET PID."
+)
 
 
 class RecordCommand(click.Command):
@@ -52,15 +97,15 @@ def fail_on(
     del ctx, param
     limits = []
     for value in values:
-        kind, _, seconds = value.partition(":")
+        kind, _, after = value.partition(":")
         if kind not in (*KINDS, "any"):
             raise click.BadParameter(f"{kind!r} is no kind; kinds are {', '.join(KINDS)} and any")
         try:
-            limit = float(seconds) if seconds else 0.0
+            limit = float(seconds(after)) if after else 0.0
         except ValueError:
             limit = math.nan
         if not 0 <= limit < math.inf:
-            raise click.BadParameter(f"{seconds!r} is no number of seconds")
+            raise click.BadParameter(f"{after!r} is no number of seconds")
         limits.append((kind, limit))
     return limits
 

@@ -59,14 +59,17 @@ def _cells(worker: Worker) -> Iterator[Text]:
 
 
 def write_checks(checks: Sequence[Check], stream: TextIO) -> None:
-    """One line for each check, and below it what to change where it is not well."""
+    """One line for each check, and below it what to change where it is not well, said once."""
     console = _console(stream)
+    told: set[str] = set()
     for check in checks:
         line = Text(f"{check.status:8}", _STYLES[check.status])
         line.append(f"{check.name}: ", "bold").append(escape.terminal(check.found))
         console.print(line)
-        if check.remedy and check.status != "ok":
-            console.print(Text(f"        {escape.terminal(check.remedy)}"))
+        if check.remedy and check.status != "ok" and check.remedy not in told:
+            told.add(check.remedy)  # several checks can need the same thing
+            for part in check.remedy.split("\n"):
+                console.print(Text(f"        {escape.terminal(part)}"))
 
 
 def _console(stream: TextIO) -> Console:

@@ -22,6 +22,7 @@ from waitspy.judge import analysis
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.judged import Report
+from waitspy.model.kinds import KINDS
 from waitspy.oracles.onset import LEAST_MIN_STALL_S
 from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
@@ -34,14 +35,20 @@ from waitspy.target.discover import Tree
 _FAIL_ON_MET = 3
 
 
-@click.command(cls=arguments.RecordCommand)
+@click.command(
+    cls=arguments.RecordCommand,
+    epilog=arguments.examples(
+        "record :8000 -d 30s -o rec", "record --fail-on blocked-loop:0.5 -- python3 server.py"
+    ),
+)
 @click.argument("target", required=False)
+@arguments.pid_option
 @click.option(
     "-d",
     "--duration",
-    type=arguments.Number(min=0, min_open=True),
+    type=arguments.Seconds(min=0, min_open=True),
     metavar="SECONDS",
-    help="How long; 10 for a TARGET, until its end for a COMMAND.",
+    help="How long, as 5, 5s or 2m; 10 for a TARGET, until its end for a COMMAND.",
 )
 @click.option(
     "-r",
@@ -55,7 +62,7 @@ _FAIL_ON_MET = 3
 @click.option("-o", "--output", metavar="DIR", help="The recording [default: waitspy-TARGET-TIME].")
 @click.option(
     "--min-stall",
-    type=arguments.Number(LEAST_MIN_STALL_S, 60),
+    type=arguments.Seconds(LEAST_MIN_STALL_S, 60),
     default=0.1,
     metavar="SECONDS",
     show_default=True,
@@ -71,7 +78,9 @@ _FAIL_ON_MET = 3
     multiple=True,
     callback=arguments.fail_on,
     metavar="KIND[:SECONDS]",
-    help="Exit 3 if findings of that kind starved more than that; 'any' is a kind.",
+    help="Exit 3 if findings of that kind starved more than that. Kinds: any, "
+    + ", ".join(KINDS)
+    + ".",
 )
 @click.option(
     "--budget",
@@ -84,6 +93,7 @@ _FAIL_ON_MET = 3
 def record(
     ctx: click.Context,
     target: str | None,
+    pid: int | None,
     duration: float | None,
     rate: float,
     output: str | None,
@@ -92,11 +102,14 @@ def record(
     fail_on: list[tuple[str, float]],
     budget: Budget,
 ) -> None:
-    """Attach to TARGET (PID, :PORT or a name pattern), or run COMMAND after --, and report.
+    """Attach to TARGET, or run COMMAND after --, and report.
+
+    TARGET is a PID, a port or a URL, NAME.service, a container's id, or a part of the command line.
 
     Ctrl-C stops and keeps all. The recording can be reported on again, anywhere.
     """
     argv: tuple[str, ...] = ctx.obj or ()
+    target = arguments.target_or_pid(ctx, target, pid)
     if bool(argv) == (target is not None):
         raise click.UsageError("give either a TARGET, or -- and a COMMAND", ctx)
     # Arguments need not be UTF-8; what the recording says of them must be.
@@ -128,6 +141,7 @@ def record_and_report(
     tree = None
     if target is not None:
         tree = discover.open_tree(target)
+        arguments.tell_what_was_taken(target, tree)
         discover.require_attachable(tree.workers)
     started_ns = time.monotonic_ns()
     with Signals() as signals:

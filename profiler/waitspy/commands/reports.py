@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from waitspy.commands import browser
+from waitspy.commands import arguments, browser
 from waitspy.commands.output import opened, printing
 from waitspy.errors import RecordingError
 from waitspy.judge import analysis
@@ -16,10 +16,10 @@ from waitspy.render import FLAMEGRAPHS, REPORTS, escape
 from waitspy.render.profiles import speedscope_page
 
 
-@click.command()
+@click.command(epilog=arguments.examples("report rec", "report rec -f html -o report.html"))
 @click.argument("recording", type=click.Path(readable=False))
 @click.option(
-    "--format", "format_", type=click.Choice(list(REPORTS)), default="text", show_default=True
+    "-f", "--format", "format_", type=click.Choice(list(REPORTS)), default="text", show_default=True
 )
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
 def report(recording: str, format_: str, output: str | None) -> None:
@@ -34,7 +34,11 @@ def report(recording: str, format_: str, output: str | None) -> None:
         renderer.render(judged, data)
 
 
-@click.command()
+@click.command(
+    epilog=arguments.examples(
+        "flamegraph rec -o flame.svg", "flamegraph rec --weight starved -f speedscope -o rec.json"
+    )
+)
 @click.argument("recording", type=click.Path(readable=False))
 @click.option(
     "-f",
@@ -75,7 +79,7 @@ def flamegraph(
         renderer.render(profile, stream)
 
 
-@click.command()
+@click.command(epilog=arguments.examples("view rec", "view rec --no-open -o report.html"))
 @click.argument("recording", type=click.Path(readable=False))
 @click.option("--speedscope", is_flag=True, help="speedscope's viewer instead of the report page.")
 @click.option("-o", "--output", metavar="FILE", help="The page [default: in the RECORDING].")

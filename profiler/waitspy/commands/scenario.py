@@ -8,16 +8,21 @@ import sys
 import click
 
 from waitspy.capture.session import Options
+from waitspy.commands import arguments
 from waitspy.commands.record import record_and_report
 from waitspy_scenarios import SCENARIOS
 
 
-@click.group()
+@click.group(
+    epilog=arguments.examples("scenario list", "scenario run buffer-vs-job --profile -- --small")
+)
 def scenario() -> None:
     """Runnable servers with known truth."""
 
 
-@scenario.command("list")
+@scenario.command(
+    "list", epilog=arguments.examples("scenario list", "scenario list | grep fastapi")
+)
 def list_scenarios() -> None:
     """The scenarios and what they show."""
     for one in SCENARIOS.values():
@@ -25,7 +30,12 @@ def list_scenarios() -> None:
 
 
 @scenario.command(
-    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True}
+    "run",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
+    epilog=arguments.examples(
+        "scenario run buffer-vs-job --profile -o story -- --small --park block",
+        "scenario run buffer-vs-job --profile --healthy -- --small",
+    ),
 )
 @click.argument("name", type=click.Choice(list(SCENARIOS)))
 @click.option("--healthy", is_flag=True, help="The same without the harm: nothing to find.")
@@ -42,6 +52,8 @@ def run_scenario(
     options: tuple[str, ...],
 ) -> None:
     """Run scenario NAME with its own OPTIONS ('-- --help' lists them)."""
+    if healthy and any(option.partition("=")[0] == "--park" for option in options):
+        raise click.UsageError("--healthy is --park off: give only one of them", ctx)
     argv = SCENARIOS[name].command(*(["--healthy"] if healthy else []), *options)
     if not profile:
         sys.stdout.flush()

@@ -28,11 +28,15 @@ INITIAL_PID_NAMESPACE = 0xEFFF_FFFC
 
 YAMA = f"{procfs.PROC}/sys/kernel/yama/ptrace_scope"
 
-DOCKER = "docker run --cap-add SYS_PTRACE (from a second container also --pid=container:NAME)"
-KUBERNETES = (
-    'Kubernetes: securityContext.capabilities.add: ["SYS_PTRACE"] '
-    "(from a sidecar also shareProcessNamespace: true), or "
-    "kubectl debug --profile=general --target=CONTAINER (--profile=sysadmin if that is refused)"
+_HOST = "from the host, as root, nothing has to change: give the port or the host's PID"
+_DOCKER = (
+    "in the container docker exec --user root, where it was started with docker run --cap-add "
+    "SYS_PTRACE (beside it: --pid=container:NAME)"
+)
+_KUBERNETES = (
+    'in the pod securityContext.capabilities.add: ["SYS_PTRACE"] (in a sidecar also '
+    "shareProcessNamespace: true), or kubectl debug --profile=general --target=CONTAINER "
+    "(--profile=sysadmin if that is refused)"
 )
 
 
@@ -42,7 +46,8 @@ class Facts:
 
     ``uid`` is waitspy's effective user; ``target_uids`` the target's real, effective and saved
     ones; ``target_owner`` owns its /proc folder, and is root when the target is not dumpable.
-    ``yama`` is ptrace_scope, None without Yama. ``contained``: waitspy runs in a container.
+    ``yama`` is ptrace_scope, None without Yama. ``contained``: waitspy runs in a container,
+    ``kubernetes``: in one of a pod.
     """
 
     uid: int
@@ -54,6 +59,7 @@ class Facts:
     yama: int | None
     contained: bool
     probe: Probe
+    kubernetes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,11 @@ class Access:
 # --- pure ------------------------------------------------------------------------------------
 
 
-def grant(*, contained: bool) -> str:
-    """How to get CAP_SYS_PTRACE, here."""
+def grant(*, contained: bool, kubernetes: bool = False) -> str:
+    """How to get CAP_SYS_PTRACE, there."""
     if contained:
-        return f"grant CAP_SYS_PTRACE: {DOCKER}; {KUBERNETES}"
+        inside = _KUBERNETES if kubernetes else _DOCKER
+        return f"{_HOST}; or with CAP_SYS_PTRACE, {inside}"
     return "run waitspy with sudo, or as a user with CAP_SYS_PTRACE"
 
 
@@ -81,7 +88,8 @@ def decide(facts: Facts) -> Access:
         return Access(
             ok=False,
             why="a seccomp filter refuses process_vm_readv, which reads another process's memory",
-            remedy=grant(contained=True) + "; or a seccomp profile that allows process_vm_readv",
+            remedy=grant(contained=True, kubernetes=facts.kubernetes)
+            + "; or a seccomp profile that allows process_vm_readv",
         )
     if facts.probe == "files":
         return Access(
@@ -101,7 +109,7 @@ def decide(facts: Facts) -> Access:
 
 def _explain(facts: Facts) -> Access:
     """Why the kernel refused; the most certain reason first."""
-    allow = grant(contained=facts.contained)
+    allow = grant(contained=facts.contained, kubernetes=facts.kubernetes)
     if facts.yama == 3:
         return Access(
             ok=False,
@@ -179,6 +187,7 @@ def read_facts(pid: int) -> Facts:
         yama=read_yama(),
         contained=contained(),
         probe=probe(pid),
+        kubernetes=in_kubernetes(),
     )
 
 
@@ -201,8 +210,18 @@ def contained() -> bool:
         (inode is not None and inode != INITIAL_PID_NAMESPACE)
         or os.path.exists("/.dockerenv")
         or os.path.exists("/run/.containerenv")
-        or "KUBERNETES_SERVICE_HOST" in os.environ
+        or in_kubernetes()
     )
+
+
+def in_kubernetes() -> bool:
+    """Whether waitspy seems to run in a pod."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def grant_here() -> str:
+    """How to get CAP_SYS_PTRACE, where waitspy runs."""
+    return grant(contained=contained(), kubernetes=in_kubernetes())
 
 
 def probe(pid: int) -> Probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from waitspy.errors import SamplerError, WaitspyError
@@ -47,17 +47,27 @@ def _pyspy() -> Check:
 
 def _target(target: str) -> Iterator[Check]:
     try:
-        workers = discover.find(target)
+        tree = discover.open_tree(target)
     except WaitspyError as error:
         yield Check("target", "fail", str(error), error.hint)
         return
+    workers = tree.workers
     python = [worker for worker in workers if worker.why_not not in FOREIGN]
     attachable = [worker for worker in python if worker.why_not is None]
-    found = f"processes: {len(workers)}, Python: {len(python)}, attachable: {len(attachable)}"
+    taken = f"taken as {tree.taken_as}; " if tree.taken_as else ""
+    found = (
+        f"{taken}processes: {len(workers)}, Python: {len(python)}, attachable: {len(attachable)}"
+    )
     status: Status = "ok" if len(attachable) == len(python) else "warn" if attachable else "fail"
     yield Check("target", status, found, None if status == "ok" else "see each process below")
-    for worker in python:
+    for worker in attachable:
         yield safely(f"pid {worker.pid}", partial(_worker, worker))
+    refused: dict[tuple[str | None, str | None], list[Worker]] = {}
+    for worker in python:
+        if worker.why_not is not None:
+            refused.setdefault((worker.why_not, worker.remedy), []).append(worker)
+    for those in refused.values():
+        yield _refused(those)
     if attachable:
         serving = [worker for worker in attachable if worker.role == "worker"]
         yield _stacks((serving or attachable)[0].pid)
@@ -68,17 +78,22 @@ def _worker(worker: Worker) -> Check:
     parts: list[str] = [worker.role]
     if worker.python:
         parts += [f"CPython {worker.python}", worker.framework or "no framework known"]
-    if worker.why_not is not None:
-        found = f"{', '.join(parts)}: {worker.why_not} ({command})"
-        return Check(name, "fail", found, worker.remedy)
     try:
         parts += [_epolls(worker.pid), _network(worker.pid)]
     except PermissionError:
-        grant = access.grant(contained=access.contained())
+        grant = access.grant_here()
         return Check(name, "fail", f"{', '.join(parts)}: its descriptors are hidden", grant)
     except ProcessLookupError:
         return Check(name, "unknown", f"it has just ended ({command})")
     return Check(name, "ok", f"{', '.join(parts)} ({command})")
+
+
+def _refused(workers: Sequence[Worker]) -> Check:
+    """What keeps several processes from being attached, told once."""
+    first = workers[0]
+    name = f"pid{'s' if len(workers) > 1 else ''} {', '.join(str(one.pid) for one in workers)}"
+    found = f"{first.role}: {first.why_not} ({procfs.shown(first.command)})"
+    return Check(name, "fail", found, first.remedy)
 
 
 def _epolls(pid: int) -> str:

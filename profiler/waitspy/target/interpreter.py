@@ -269,6 +269,17 @@ def _initial(
 # --- the process -----------------------------------------------------------------------------
 
 
+def runs_python(pid: int, *, unsure: bool = True) -> bool:
+    """Whether it runs Python of any kind; ``unsure`` when this user may not see what it runs."""
+    try:
+        return identify(pid) is not None
+    except PermissionError:
+        stat = procfs.stats([pid]).get(pid)
+        return unsure and stat is not None and not stat.kernel_thread
+    except ProcessLookupError:
+        return False
+
+
 def identify(pid: int) -> Interpreter | None:
     """The interpreter that the process has mapped; None when it is no Python.
 

@@ -64,7 +64,7 @@ def _user() -> Check:
         "user",
         "warn",
         f"{who} without CAP_SYS_PTRACE: at most this user's own processes can be profiled",
-        access.grant(contained=access.contained()),
+        access.grant_here(),
     )
 
 
@@ -170,7 +170,7 @@ def _system_call(name: str, call: Callable[[], object], lost: str, newer: str) -
                 name,
                 "fail",
                 f"refused by a seccomp filter or security module: {lost}",
-                access.grant(contained=True),
+                access.grant(contained=True, kubernetes=access.in_kubernetes()),
             )
         return Check(name, "unknown", f"{error.strerror}: {lost}")
     return Check(name, "ok", "works")

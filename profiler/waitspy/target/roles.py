@@ -164,7 +164,7 @@ def assign(members: Iterable[Member]) -> Mapping[int, Part]:
         member = tree[pid]
         above = _above(member, tree, helpers)
         name = framework(member.argv) if member.python else None
-        if above is not None and member.python and _same_program(member, above):
+        if above is not None and member.python and same_program(member, above):
             inherited = parts[above.pid].framework
             if inherited in {None, PLAIN, MULTIPROCESSING}:
                 inherited = MULTIPROCESSING
@@ -206,7 +206,8 @@ def _born(member: Member) -> bool:
     return bool(_SPAWNED.search(code) or _FORKSERVER.search(code) or _TRACKER.search(code))
 
 
-def _same_program(member: Member, above: Member) -> bool:
+def same_program(member: Member, above: Member) -> bool:
+    """Whether a process is a fork of the one above, of multiprocessing, or the same server."""
     if _born(member):
         return True
     if member.image is not None and member.image == above.image:

@@ -49,8 +49,10 @@ class Tree:
     each thread (measured on Linux 6.18).
     """
 
-    def __init__(self, roots: Iterable[int]) -> None:
+    def __init__(self, roots: Iterable[int], taken_as: str | None = None) -> None:
         self.roots = tuple(dict.fromkeys(roots))
+        self.taken_as = taken_as
+        """What the target was taken for, where it could have meant something else."""
         self.workers: tuple[Worker, ...] = ()
         """What the last look saw."""
         self.executed: frozenset[int] = frozenset()
@@ -254,7 +256,7 @@ def _examine(
     except PermissionError:
         may = access.may_attach(stat.pid)
         entry.why_not = may.why or "this user may not see what it runs"
-        entry.remedy = may.remedy or access.grant(contained=access.contained())
+        entry.remedy = may.remedy or access.grant_here()
         return entry
     if entry.runs is None:
         entry.why_not, entry.remedy = NOT_PYTHON, "nothing to do: it has no Python stacks"
