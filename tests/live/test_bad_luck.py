@@ -38,6 +38,7 @@ from tests.live.session import (
     stack_seconds,
     still_works,
 )
+from waitspy.model.clock import NS
 from waitspy.model.recorded import Recording
 
 pytestmark = pytest.mark.ptrace
@@ -187,15 +188,23 @@ def test_an_interrupt_while_the_report_is_written(
 # --- killed ----------------------------------------------------------------------------------------
 
 
+def flushed_s(folder: Path) -> float:
+    """Until when the recording on disk is complete, from its start."""
+    told = meta(folder)
+    began_ns: int = told["clock"]["monotonic_ns"]
+    return float(told.get("flushed_ns", began_ns) - began_ns) / NS
+
+
 @pytest.mark.parametrize("options", [(), ("--blocking",)], ids=["nonblocking", "blocking"])
 def test_a_killed_waitspy_leaves_a_recording_and_a_running_target(
     tmp_path: Path, target: subprocess.Popen[str], options: tuple[str, ...]
 ) -> None:
     with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec", *options) as waitspy:
         sampled(tmp_path / "rec")
-        # What was seen so far is written down once a second.
-        stream = tmp_path / "rec" / "oracles" / "threads" / f"{target.pid}.jsonl"
-        wait_until(lambda: stream.stat().st_size > 1000, "nothing was written")
+        # What was seen so far is written down once a second; the first look writes at once.
+        wait_until(lambda: flushed_s(tmp_path / "rec") > 0.5, "nothing was written")
+        lasting(0.5)
+        killed_ns = time.monotonic_ns()
         waitspy.kill()
         waitspy.wait()
         no_spy_is_left(target.pid)
@@ -205,6 +214,10 @@ def test_a_killed_waitspy_leaves_a_recording_and_a_running_target(
     has_stacks(recording)
     assert recording.workers[0].states
     assert recording.info.duration_s > 0.5
+    assert killed_ns - recording.info.end_ns < 1.5 * NS
+    (worker,) = recording.workers
+    ends = [states[-1].at_ns for states in worker.states.values()]
+    assert max(ends) <= recording.info.end_ns < max(ends) + NS // 2  # the target never rests
     code, out, err = run(tmp_path, "report", "rec")
     assert (code, err) == (0, "")
     assert "waitspy was killed" in " ".join(out.split())

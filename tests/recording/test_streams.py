@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.examples.build import POLL, START_NS, Trace, at, frame
-from tests.examples.recording_examples import EPOLL, META, STREAMS, drop, load, whats, write
+from tests.examples.recording_examples import EPOLL, META, STREAMS, change, drop, load, whats, write
 from waitspy.errors import RecordingError
 from waitspy.judge import analysis
 from waitspy.model.recorded import Recording
@@ -118,6 +118,21 @@ def test_a_killed_capture_lasts_as_long_as_its_last_row(whole: Path) -> None:
     ):
         (whole / name).unlink()
         assert load(whole).info.end_ns == last_ns
+
+
+def test_a_killed_capture_knows_nothing_after_its_last_flush(whole: Path) -> None:
+    """A full buffer may have brought rows of one stream to the disk, and none of another."""
+    drop(whole, "end", "end_ns", "cost")
+    change(whole, flushed_ns=at(400))
+    recording = load(whole)
+    assert whats(recording) == {"everything after 0.4 s"}
+    (record,) = recording.workers
+    assert {tid: states[-1].at_ns for tid, states in record.states.items()} == {
+        7: at(200),
+        8: at(0),
+    }
+    assert record.epolls[-1].at_ns == at(400)
+    assert analysis.analyse(recording).report.recording.duration_s == pytest.approx(0.4)
 
 
 def test_a_killed_capture_without_any_data_still_loads(tmp_path: Path) -> None:

@@ -54,10 +54,11 @@ def _load(path: str) -> Recording:
         start_ns = _needed(clock, "monotonic_ns", int)
         streams = Streams(path, losses, cut=not meta.get("end"))
         gaps = tuple(sorted((int(a), int(b)) for a, b in meta.get("gaps", ())))
-        read = [_worker(meta, row, streams) for row in meta.get("workers", ())]
-        workers = tuple(settle(worker, gaps) for worker in _numbered(read))
-        # Rows are changes only: what was flushed last says until when nothing else happened.
+        # Rows are changes only: what was flushed last says until when nothing else happened. Some
+        # streams may go on after it, up to where a buffer was full.
         known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
+        read = [_worker(meta, row, streams, known_ns) for row in meta.get("workers", ())]
+        workers = tuple(settle(worker, gaps) for worker in _numbered(read))
         end_ns = known_ns or _last_ns(workers, start_ns)
         duration_s = max(0.0, (end_ns - start_ns) / NS)
         if not meta.get("end"):
@@ -156,7 +157,9 @@ def _loss(row: Mapping[str, Any]) -> Loss:
     return Loss(what, why, remedy, _maybe(row, "pid", int))
 
 
-def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -> WorkerRecord:
+def _worker(
+    meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams, end_ns: int | None
+) -> WorkerRecord:
     pid = _needed(row, "pid", int)
     role = _needed(row, "role", str)
     if role not in get_args(Role):
@@ -187,6 +190,7 @@ def _worker(meta: Mapping[str, Any], row: Mapping[str, Any], streams: Streams) -
     rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
     oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
+    until_ns = min(until_ns, end_ns or until_ns)
     states = {
         tid: mine
         for tid, found in streams.states(pid, expected=oracles.get("threads") == "ok").items()
