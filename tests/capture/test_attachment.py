@@ -101,7 +101,8 @@ def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
     assert "KeyError" in one.row["oracles"]["bad"]
     assert one.row["known_ns"] == 2
     (loss,) = one.losses
-    assert "oracle bad" in loss.what
+    assert loss.what == "oracle bad, and what it would have shown"
+    assert loss.pid == pid
     told = (path / "oracles" / "bad" / f"{pid}.jsonl").read_text().splitlines()
     # Rows of the look that failed are not kept: what they would have said together is not known.
     assert [json.loads(line) for line in told[1:-1]] == [[1]]
@@ -159,7 +160,8 @@ def test_an_oracle_that_fails_to_start_ends_alone_and_says_so(tmp_path: Path) ->
     assert one.row["oracles"] == {"bad": "it failed (KeyError: 'odd')", "good": "ok"}
     assert "known_ns" not in one.row  # it never told anything that now would be missing
     (loss,) = one.losses
-    assert "oracle bad" in loss.what
+    assert loss.what == "oracle bad, and what it would have shown"
+    assert loss.pid == pid
     assert (bad.detached, good.detached) == (1, 1)
     assert not (tmp_path / "rec" / "oracles" / "bad").exists()
     kept = (tmp_path / "rec" / "oracles" / "good" / f"{pid}.jsonl").read_text().splitlines()

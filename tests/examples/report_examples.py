@@ -267,7 +267,7 @@ def nothing_attached() -> Report:
         workers=(WorkerRecord(shell, int(START_S * NS)), WorkerRecord(refused, int(START_S * NS))),
         losses=(
             Loss(
-                f"pid 4711 ({refused.command})",
+                f"the whole process ({refused.command})",
                 "ptrace is not permitted",
                 "run as root, or grant CAP_SYS_PTRACE",
                 4711,

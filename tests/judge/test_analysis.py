@@ -147,7 +147,7 @@ def test_the_recordings_own_min_stall_holds_unless_another_is_asked_for() -> Non
 
 
 def test_what_was_lost_and_what_it_cost_is_passed_on() -> None:
-    loss = Loss("stacks of pid 100, segment 0", "cut short", "record again", 100)
+    loss = Loss("stacks, segment 0", "cut short", "record again", 100)
     given_ = replace(recording(blocked()), losses=(loss,), cost=Cost(0.3, 0.03, 40.0))
     report = analyse(given_).report
     assert (report.losses, report.cost) == ((loss,), Cost(0.3, 0.03, 40.0))

@@ -161,4 +161,6 @@ def said_well(err: str, *parts: str) -> None:
 
 
 def losses(recording: Recording) -> Sequence[str]:
-    return [f"{loss.what}: {loss.why}; {loss.remedy}" for loss in recording.losses]
+    return [
+        f"{loss.what} of pid {loss.pid}: {loss.why}; {loss.remedy}" for loss in recording.losses
+    ]

@@ -191,7 +191,7 @@ def test_what_was_written_before_the_disk_was_full_is_kept(folder: Path) -> None
     assert len(recording.workers[0].states[7]) > 100
     told = {loss.what: loss.why for loss in recording.losses}
     assert "the rest" in told
-    assert told["end of oracle threads of pid 7"] == "the file is cut short"
+    assert told["end of oracle threads"] == "the file is cut short"
 
 
 KILLED = """

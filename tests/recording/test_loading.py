@@ -134,7 +134,7 @@ def test_a_segment_file_is_looked_for_in_the_recording_only(tmp_path: Path) -> N
     (path / "meta.json").write_text(json.dumps(meta), "utf-8")
     recording = load(path)
     assert recording.workers[0].segments == ()
-    assert whats(recording) == {"stacks of pid 7, segment 0"}
+    assert whats(recording) == {"stacks, segment 0"}
 
 
 # --- refused ----------------------------------------------------------------------------------------

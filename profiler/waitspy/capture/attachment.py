@@ -180,7 +180,7 @@ class Attachment:
         why = f"it failed ({type(error).__name__}: {error})"
         self._let_go(oracle)
         self.row["oracles"][oracle.name] = why
-        what = f"oracle {oracle.name} of pid {self.pid}, and what it would have shown"
+        what = f"oracle {oracle.name}, and what it would have shown"
         self.losses.append(Loss(what, why, "please report this", self.pid))
         return why
 

@@ -324,7 +324,7 @@ class Capture:
         losses = self._losses + [loss for one in self._everyone for loss in one.losses]
         for worker, _ in self._skipped.values():
             why = worker.why_not or "it cannot be attached"
-            what = f"pid {worker.pid} ({worker.command})"
+            what = f"the whole process ({worker.command})"
             losses.append(Loss(what, why, worker.remedy or "", worker.pid))
         skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
         self._writer.meta["looks"] = self._looks

@@ -17,7 +17,10 @@ from waitspy.model.threads import Dump, KernelStates, Segment
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Something that could not be recorded: what, why, and what the user can do about it."""
+    """Something that could not be recorded: what, why, and what the user can do about it.
+
+    Where it is of one process, ``pid`` says so, and ``what`` does not.
+    """
 
     what: str
     why: str

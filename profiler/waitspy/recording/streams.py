@@ -52,7 +52,7 @@ class Streams:
     def segment(self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds) -> Segment | None:
         """What one sampler run wrote; None when that is nothing or cannot be read."""
         pid = int(row["pid"])
-        what = f"stacks of pid {pid}, segment {row['n']}"
+        what = f"stacks, segment {row['n']}"
         name = os.path.join(self._path, "stacks", os.path.basename(str(row["file"])))
         try:
             with open(name, "rb") as f:
@@ -113,7 +113,7 @@ class Streams:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            self._lost(f"dumps of pid {pid}", str(error.strerror), pid)
+            self._lost("dumps", str(error.strerror), pid)
             return ()
         lines = read(data, dumps.READER)
         self._damaged(lines.damaged + lines.torn, "dumps", pid)
@@ -139,7 +139,7 @@ class Streams:
         self, oracle: str, pid: int, reader: Reader, label: str = "", *, expected: bool
     ) -> list[Any]:
         """The rows of one stream, up to where it is torn."""
-        what = f"oracle {oracle} of pid {pid}"
+        what = f"oracle {oracle}"
         try:
             data = self._bytes("oracles", oracle, f"{pid}.jsonl")
         except FileNotFoundError:
@@ -163,7 +163,7 @@ class Streams:
 
     def _damaged(self, count: int, what: str, pid: int) -> None:
         if count:
-            self._lost(f"{count} of the {what} of pid {pid}", "they cannot be read", pid)
+            self._lost(f"{count} of the {what}", "they cannot be read", pid)
 
     def _lost(self, what: str, why: str, pid: int | None) -> None:
         self._losses.append(Loss(what, why, KEPT, pid))

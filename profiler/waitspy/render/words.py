@@ -298,7 +298,7 @@ def unseen(report: Report, code: Code) -> list[tuple[str, str]]:
             why = f"pid {worker.pid} was not attached: {code(worker.why_not or '')}"
             entries.append((why, code(worker.remedy or "")))
     for loss in report.losses:
-        whose = "" if loss.pid is None or f"pid {loss.pid}" in loss.what else f"pid {loss.pid}, "
+        whose = "" if loss.pid is None else f"pid {loss.pid}, "
         entries.append((f"{whose}{code(loss.what)}: {code(loss.why)}", code(loss.remedy)))
     return entries
 

@@ -224,10 +224,10 @@ class PySpySampler:
         self._retry_at_ns = now_ns + min(_SLOWEST_RETRY_NS, _RETRY_NS * 2**self._failures)
         remedy = "interrupt once, and give it the time to write" if self._killed else _WENT_ON
         if length_ns > _LASTED_NS:
-            what = f"{length_ns / NS:.1f} s of stacks of pid {self.pid}"
+            what = f"{length_ns / NS:.1f} s of stacks"
             status.losses.append(Loss(what, why, remedy, self.pid))
             return
-        what = f"stacks of pid {self.pid}"
+        what = "stacks"
         if why == _TOO_SHORT:
             remedy = "record for longer"
         elif not self._killed:
@@ -264,7 +264,7 @@ class PySpySampler:
             status.losses.append(self._untold)
         if self._failed_dumps:
             count, why = len(self._failed_dumps), self._failed_dumps[-1]
-            what = f"{count} single looks at the stacks of pid {self.pid}"
+            what = f"{count} single looks at the stacks"
             status.losses.append(Loss(what, why, _WENT_ON, self.pid))
         self._untold = None
         self._failed_dumps.clear()

@@ -407,6 +407,14 @@ def test_verdict_counts_a_starving_process_that_is_no_worker() -> None:
     assert words.verdict_sentence(report).startswith("1 of 5 processes starved timers")
 
 
+def test_a_loss_names_its_process_whatever_the_process_calls_itself() -> None:
+    loss = Loss("the whole process (notify pid 4711)", "no right to ptrace", "", 4711)
+    report = replace(report_examples.healthy(), losses=(loss,))
+    assert words.unseen(report, plain) == [
+        ("pid 4711, the whole process (notify pid 4711): no right to ptrace", "")
+    ]
+
+
 def test_verdict_of_silence_tells_what_is_missing() -> None:
     refused = worker(4715)
     refused = replace(refused, worker=replace(refused.worker, why_not="no right to ptrace"))
