@@ -73,7 +73,7 @@ class _Quiet:
 @pytest.fixture
 def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capture:
     monkeypatch.setattr(session, "make_oracles", lambda *_: (_Quiet(),))
-    monkeypatch.setattr(session, "PySpySampler", _NoStacks)
+    monkeypatch.setattr(session, "make_sampler", _NoStacks)
     monkeypatch.setattr(session, "_looking_first", contextlib.nullcontext)
     options = Options(target="here", output=str(tmp_path / "rec"), duration_s=0.2)
     return Capture(options, _Here([os.getpid()]))

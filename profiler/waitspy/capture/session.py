@@ -30,7 +30,7 @@ from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
 from waitspy.oracles.registry import make_oracles
 from waitspy.recording.folder import Writer
-from waitspy.samplers.pyspy import PySpySampler
+from waitspy.samplers.registry import make_sampler
 from waitspy.target import discover
 from waitspy.target.tree import Tree
 
@@ -234,7 +234,7 @@ class Capture:
     def _attach(self, key: tuple[int, int], worker: Worker, now_ns: int) -> None:
         folder = self._writer.file("stacks")
         before = [one for one in self._everyone if one.pid == worker.pid]  # it has called exec
-        sampler = PySpySampler(
+        sampler = make_sampler(
             worker.pid,
             folder,
             blocking=self._options.blocking,

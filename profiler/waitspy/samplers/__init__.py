@@ -1,4 +1,4 @@
-"""What produces stacks, behind one Protocol; py-spy is the first implementation."""
+"""What produces stacks, behind one Protocol; ``registry`` says which one a capture uses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class SamplerStatus:
 
 
 class Sampler(Protocol):
-    """Samples the stacks of one process into segments, from start to stop, without pausing it."""
+    """Samples the stacks of one process into segments, from start to stop, without pausing it.
+
+    A segment is a file of the kind that ``recording.chrometrace`` reads.
+    """
 
     segments: list[SegmentRow]
 
