@@ -5,21 +5,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from waitspy.judge.episode import Item, ItemKind, Look, Starvation
+from waitspy.judge.episode import Item, Look, Starvation
 from waitspy.model.clock import NS
 from waitspy.model.epolls import UnreadSocket
-from waitspy.model.judged import Victim
-
-_Kind = ItemKind | Literal["io"]
+from waitspy.model.judged import Victim, VictimKind
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """So many items of one name waited over a span; ``key`` tells which ones are the same."""
 
-    kind: _Kind
+    kind: VictimKind
     name: str
     where: str | None
     key: int | None
@@ -34,7 +31,7 @@ def of(episodes: Sequence[Starvation]) -> tuple[Victim, ...]:
     A look at the sockets holds until the next one, the first from the episode's start on. The
     accept queue that several workers share is counted once.
     """
-    pieces: dict[tuple[_Kind, str, str | None], list[_Piece]] = {}
+    pieces: dict[tuple[VictimKind, str, str | None], list[_Piece]] = {}
     for episode in episodes:
         for piece in _pieces(episode):
             pieces.setdefault((piece.kind, piece.name, piece.where), []).append(piece)

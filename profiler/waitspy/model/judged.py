@@ -22,6 +22,7 @@ WEIGHT_UNITS: Mapping[Weight, str] = {
 }
 
 
+VictimKind = Literal["task", "timer", "callback", "io", "work-item", "connection"]
 PendingKind = Literal["ready", "overdue", "unread", "queued", "backlog"]
 
 
@@ -73,7 +74,7 @@ class Blame:
 class Victim:
     """Items of one kind and name that waited: how many, and for how long together (seconds)."""
 
-    kind: Literal["task", "timer", "callback", "io", "work-item", "connection"]
+    kind: VictimKind
     name: str
     where: str | None
     count: int

@@ -11,13 +11,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, TextIO, get_args
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Episode, Finding, OwedRequests, Report, Victim
+from waitspy.model.judged import (
+    Analysis,
+    Blame,
+    Episode,
+    Finding,
+    OwedRequests,
+    Report,
+    Victim,
+    VictimKind,
+)
 from waitspy.model.kinds import KINDS, VERDICTS
+from waitspy.model.processes import Role
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
+from waitspy.model.waits import WaitKind
 from waitspy.render.escape import json_text
 
 SCHEMA_ID = "waitspy.report/1"
@@ -27,13 +38,20 @@ _DIGITS = 6  # of a second: clocks are read within a microsecond at best
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) that every report of this version satisfies.
 
-    The file lacks the kinds of findings and the verdicts that each can have; here they are.
+    The file lacks what the model lists: kinds of findings and the verdicts that each can have,
+    kinds of waits and of victims, roles.
     """
     text = resources.files("waitspy.render").joinpath("report.schema.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     finding = loaded["$defs"]["finding"]
-    finding["properties"]["kind"] = {"enum": list(KINDS)}
-    finding["properties"]["verdict"] = {"enum": list(VERDICTS)}
+    for part, key, values in (
+        ("finding", "kind", KINDS),
+        ("finding", "verdict", VERDICTS),
+        ("wait", "kind", WaitKind),
+        ("victim", "kind", get_args(VictimKind)),
+        ("worker", "role", get_args(Role)),
+    ):
+        loaded["$defs"][part]["properties"][key] = {"enum": [str(value) for value in values]}
     finding["allOf"] = [
         {
             "if": {"properties": {"kind": {"const": kind.name}}, "required": ["kind"]},
