@@ -257,3 +257,62 @@ def test_who_accepts_elsewhere_or_uses_the_descriptor_otherwise_does_not_accept_
 def test_a_blocking_call_of_a_framework_that_is_no_poll_holds_the_worker() -> None:
     server = stack("run@site/gunicorn/workers/sync.py:124 > wait@site/gunicorn/workers/sync.py:35")
     assert len(found(process(100, WAITING, BLOCKED), shown=server)) == 1
+
+
+def taken_each(step: float, until: float) -> list[tuple[float, int]]:
+    """A backlog from which one connection is taken every so often, and to which one comes then."""
+    times = [100 + n * step for n in range(int((until - 100) / step))]
+    return [row for at_ms in times for row in ((at_ms, 4), (at_ms + step / 2, 5))]
+
+
+def test_who_ran_whenever_a_connection_was_taken_accepts_and_not_a_parked_main_thread() -> None:
+    """Under load accept() never waits, so that no thread is seen in it."""
+    step, end = 300.0, 1_900.0
+    parked = states((0, "futex 0x7000"))
+    turns = [(100 + n * step, "clock_nanosleep 1") for n in range(7)]
+    record = worker(
+        kernel={
+            100: parked,
+            101: states((0, "run"), *turns, (end, "run"), (3_000, "run")),
+            102: states((0, "run"), (200, "clock_nanosleep 1"), (3_000, "run")),
+            103: states((0, "run"), (90, "gone")),
+        },
+        listeners=tuple(listens(*taken_each(step, end), (end, 0))),
+    )
+    starved = found(record)
+    assert {key for one in starved for key in one.threads} == {ThreadKey(100, 101)}
+    assert (ms(starved[0].start_ns), ms(starved[-1].end_ns)) == (100, end)
+
+
+def test_a_thread_beside_it_that_runs_does_not_excuse_the_main_thread() -> None:
+    """Two processes take turns: at each time, one main thread of them has run."""
+    many = [(n * 20.0, "clock_nanosleep 1") for n in range(150)]
+    takes = [(at_ms, "clock_nanosleep 1") for at_ms, n in taken_each(200, 1_900) if n == 4]
+    events = listens(*taken_each(200, 1_900))
+    first = process(100, events, states((0, "run"), *takes[::2]))
+    second = process(101, listens(), states((0, "run"), *takes[1::2]))
+    beside = {key: states(*many) for key in (200, 201)}
+    first = replace(first, states={**first.states, 200: beside[200]})
+    second = replace(second, states={**second.states, 201: beside[201]})
+    (listener,) = listeners.find([first, second], ARCH)
+    assert listener.acceptors == (ThreadKey(100, 100), ThreadKey(101, 101))
+
+
+def test_two_programs_of_one_pid_accept_one_after_the_other() -> None:
+    only = "connections to 127.0.0.1:80: its only worker blocked"
+    before = process(100, WAITING, BLOCKED, gone_ns=at(1_000))
+    rows = [ListenerEvent(at(1_000), INODE, name="127.0.0.1:80", fd=FD)]
+    rows += [ListenerEvent(at(when), INODE, waiting=n) for when, n in ((1_500, 3), (2_000, 0))]
+    rows.append(ListenerEvent(at(1_600), INODE, accepted=1))
+    after = process(100, rows, states((1_000, "clock_nanosleep 1")))
+    after = replace(after, attached_ns=at(1_000), process=1)
+    done = {
+        ThreadKey(100, 100): activities(activity(0, 1_000, HANDLER, SLEEPS)),
+        ThreadKey(100, 100, 1): activities(activity(1_000, 3_000, HANDLER, SLEEPS)),
+    }
+    (listener,) = listeners.find([before, after], ARCH)
+    seen = listeners.starvations(listener, [before, after], done, at(3_000), 100_000_000)
+    assert [(one.threads, ms(one.start_ns), ms(one.end_ns), one.detail) for one in seen] == [
+        ((ThreadKey(100, 100),), 100, 900, only),
+        ((ThreadKey(100, 100, 1),), 1_500, 2_000, only),
+    ]

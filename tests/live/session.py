@@ -17,6 +17,7 @@ import psutil
 from tests.live.running import ROOT, TARGETS, WAITSPY, stop_tree, wait_until
 from tests.live.started import started
 from waitspy.kernel import procfs
+from waitspy.model.clock import NS
 from waitspy.model.recorded import Recording
 from waitspy.recording import loading
 
@@ -89,6 +90,14 @@ def meta(folder: Path) -> dict[str, Any]:
         return {}
     assert isinstance(value, dict)
     return value
+
+
+def flushed_s(folder: Path) -> float:
+    """Until when the recording on disk is complete, from its start."""
+    told = meta(folder)
+    if "flushed_ns" not in told:
+        return 0.0
+    return float(told["flushed_ns"] - told["clock"]["monotonic_ns"]) / NS
 
 
 def sampled(folder: Path) -> None:

@@ -25,6 +25,7 @@ from tests.live.running import WAITSPY, wait_until
 from tests.live.session import (
     environment,
     finished,
+    flushed_s,
     load,
     losses,
     meta,
@@ -186,13 +187,6 @@ def test_an_interrupt_while_the_report_is_written(
 
 
 # --- killed ----------------------------------------------------------------------------------------
-
-
-def flushed_s(folder: Path) -> float:
-    """Until when the recording on disk is complete, from its start."""
-    told = meta(folder)
-    began_ns: int = told["clock"]["monotonic_ns"]
-    return float(told.get("flushed_ns", began_ns) - began_ns) / NS
 
 
 @pytest.mark.parametrize("options", [(), ("--blocking",)], ids=["nonblocking", "blocking"])

@@ -117,6 +117,18 @@ def test_segments_of_other_workers_are_not_mixed_in(tmp_path: Path) -> None:
     assert (nine.segments, nine.states, nine.epolls, nine.dumps) == ((), {}, (), ())
 
 
+def test_what_the_look_at_an_exec_has_seen_is_the_new_programs(tmp_path: Path) -> None:
+    path = write(tmp_path / "rec")
+    before, after = WORKER | {"gone_ns": at(800)}, WORKER | {"attached_ns": at(800)}
+    change(path, workers=[before, after])
+    one, two = load(path).workers
+    assert (one.process, two.process) == (0, 1)
+    assert [row.at_ns for row in one.states[7]] == [at(0), at(200)]
+    assert [row.at_ns for row in two.states[7]] == [at(800)]
+    assert [event.at_ns for event in one.epolls] == [at(0), at(300), at(400)]
+    assert [event.at_ns for event in two.epolls] == [at(800), at(950)]
+
+
 def test_pthread_ids_of_old_pythons_become_thread_ids(tmp_path: Path) -> None:
     path = write(tmp_path / "rec", {"native_ids": [[START_NS, 0x7F00, 7], [at(100), 0x7F08, 8]]})
     own = Trace(7).show(1_000, 0x7F00, "thread (0x7F00): MainThread", POLL)

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,11 +24,15 @@ from waitspy.judge.timeline import still_spans
 from waitspy.model import syscalls
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.code_origin import Origin, origin
+from waitspy.model.columns import Int64s, Mask, int64s
 from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
+from waitspy.model.threads import FOREVER_NS, NO_STATES
 from waitspy.model.waits import Wait, WaitKind
+
+_LOOKS_APART_NS = 60_000_000  # a thread may be looked at by so much sooner or later than a socket
 
 Done = Mapping[ThreadKey, Activities]
 """What each thread of the recording did."""
@@ -83,9 +88,10 @@ def find(
     found = []
     for inode, rows in counts.items():
         own = _accepting(holders.get(inode, {}).values(), accepting.get(inode, set()))
-        acceptors = tuple(key for worker in own for key in _acceptors(worker, inode, arch))
+        rows.sort()
+        acceptors = _acceptors(own, inode, rows, arch)
         if acceptors and inode not in watched:
-            found.append(Listener(names[inode], acceptors, tuple(sorted(rows))))
+            found.append(Listener(names[inode], acceptors, tuple(rows)))
     return found
 
 
@@ -95,18 +101,63 @@ def _accepting(holders: Collection[WorkerRecord], proven: AbstractSet[int]) -> l
     return [one for one in holders if one.worker.ppid in parents]
 
 
-def _acceptors(worker: WorkerRecord, inode: int, arch: str) -> Iterator[ThreadKey]:
-    """The threads seen in accept() on that socket, else the main thread."""
+def _acceptors(
+    workers: Sequence[WorkerRecord], inode: int, counts: Sequence[tuple[int, int]], arch: str
+) -> tuple[ThreadKey, ...]:
+    """The threads of these workers seen in accept() on that socket, else the main threads.
+
+    Where connections were accepted while all of them stood still, a main thread is none of them:
+    threads that ran then are.
+    """
     calls = list(syscalls.accepts(arch))
+    seen = {worker.thread(0): _seen_accepting(worker, inode, calls) for worker in workers}
+    taken_ns = int64s(at_ns for (_, before), (at_ns, count) in pairwise(counts) if count < before)
+    unexplained = np.full(len(taken_ns), True)
+    for worker in workers:
+        for tid in seen[worker.thread(0)] or [worker.worker.pid]:
+            unexplained &= _stood(worker, tid, taken_ns)
+    found: list[ThreadKey] = []
+    for worker in workers:
+        tids = seen[worker.thread(0)] or _running(worker, taken_ns, unexplained)
+        found += [worker.thread(tid) for tid in tids if tid in worker.states]
+    return tuple(found)
+
+
+def _seen_accepting(worker: WorkerRecord, inode: int, calls: Sequence[int]) -> list[int]:
     fds = list({e.fd for e in worker.listeners if e.inode == inode and e.fd is not None})
-    seen = [
+    return [
         tid
         for tid, states in worker.states.items()
         if np.any(np.isin(states.syscall, calls) & np.isin(states.arg0, fds))
     ]
-    for tid in seen or [worker.worker.pid]:
-        if tid in worker.states:
-            yield worker.thread(tid)
+
+
+def _running(worker: WorkerRecord, taken_ns: Int64s, unexplained: Mask) -> list[int]:
+    """The main thread, unless most of what was taken says that others accept: then those."""
+    gone_ns = FOREVER_NS if worker.gone_ns is None else worker.gone_ns
+    here = (taken_ns >= worker.attached_ns) & (taken_ns <= gone_ns)
+    taken_ns = taken_ns[here & unexplained]
+    if len(taken_ns) * 2 > np.count_nonzero(here):
+        ran = {tid: np.count_nonzero(~_stood(worker, tid, taken_ns)) for tid in worker.states}
+        most = max(ran.values(), default=0)
+        if most:
+            return [tid for tid, times in ran.items() if times == most]
+    return [worker.worker.pid]
+
+
+def _stood(worker: WorkerRecord, tid: int, at_ns: Int64s) -> Mask:
+    """At which of these times the thread did not run: it stood still there, or was not there."""
+    states = worker.states.get(tid, NO_STATES)
+    if not len(states):
+        return np.full(len(at_ns), True)
+    from_ns = max(worker.attached_ns, int(states.at_ns[0]))
+    ends = [gone for gone in (worker.gone_ns, states.gone_ns) if gone is not None]
+    away = (at_ns < from_ns) | (at_ns > min(ends, default=FOREVER_NS))
+    starts, ends_ns = states.still
+    if not len(starts):
+        return away
+    before = np.searchsorted(starts, at_ns - _LOOKS_APART_NS, "right") - 1
+    return away | ((before >= 0) & (ends_ns[before] >= at_ns + _LOOKS_APART_NS))
 
 
 def starvations(

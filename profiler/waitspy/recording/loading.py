@@ -190,7 +190,8 @@ def _worker(
     rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
     oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
-    until_ns = min(until_ns, end_ns or until_ns)
+    # What the look that finds it gone has seen is the next one's.
+    until_ns = min(until_ns - 1, end_ns or until_ns)
     states = {
         tid: mine
         for tid, found in streams.states(pid, expected=oracles.get("threads") == "ok").items()

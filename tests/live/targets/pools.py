@@ -80,6 +80,20 @@ def trickle():
         time.sleep(0.01)
 
 
+def one_thread():
+    """Two callers keep one thread busy with short calls that block, and never wait for long."""
+    pool = ThreadPoolExecutor(1)
+
+    def call():
+        while True:
+            pool.submit(time.sleep, 0.03).result()
+
+    for _ in range(2):
+        threading.Thread(target=call, daemon=True).start()
+    say()
+    threading.Event().wait()
+
+
 def deadlock():
     pool = ThreadPoolExecutor(2)
 
