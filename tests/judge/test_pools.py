@@ -2,80 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from tests.examples.build import activities, activity, at, ms, stack, states, worker
-from waitspy.judge import findings, pools
-from waitspy.judge.blame import C_CALLBACK
-from waitspy.judge.episode import Starvation
-from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
+from tests.examples.build import activities, activity, at, ms, stack, worker
+from tests.examples.pool_examples import (
+    ANYIO,
+    ANYIO_IDLE,
+    AT_CALL,
+    BATCH,
+    BLOCKED,
+    COMPUTES,
+    DEFAULT,
+    DJANGO,
+    ENDPOINT,
+    IDLE,
+    LIMITER,
+    OWN,
+    POOL,
+    RESULT,
+    SLEEPS,
+    SLOW,
+    STUCK,
+    WAITS,
+    WANTS_GIL,
+    WORKER,
+    found,
+    queue,
+    waits,
+)
+from waitspy.judge import pools
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.processes import ThreadKey
-from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.waits import Wait, WaitKind
-
-POOL = 7
-THREAD = stack("_bootstrap@lib/threading.py:1002 > run@lib/threading.py:982")
-WORKER = THREAD + stack("_worker@lib/concurrent/futures/thread.py:83")
-SLOW = WORKER + stack("_WorkItem.run@lib/concurrent/futures/thread.py:58 > slow@/app/jobs.py:5")
-RESULT = WORKER + stack(
-    "_WorkItem.run@lib/concurrent/futures/thread.py:58 > outer@/app/jobs.py:9"
-    " > Future.result@lib/concurrent/futures/_base.py:451"
-)
-BATCH = stack("<module>@/app/main.py:9 > wait@lib/concurrent/futures/_base.py:305")
-ANYIO = THREAD + stack("WorkerThread.run@site/anyio/_backends/_asyncio.py:986")
-AT_CALL = THREAD + stack("WorkerThread.run@site/anyio/_backends/_asyncio.py:1002")
-ENDPOINT = AT_CALL + stack("report@/app/views.py:12")
-ANYIO_IDLE = ANYIO + stack("Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:327")
-
-SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
-WAITS = Wait(WaitKind.FUTURE, "Future.result", "futex")
-IDLE = Wait(WaitKind.POOL_IDLE, "concurrent.futures worker", "futex")
-COMPUTES = Wait(WaitKind.ON_CPU)
-WANTS_GIL = Wait(WaitKind.GIL, None, "futex")
-
-DEFAULT = PoolInfo("executor", "asyncio", "default executor", 2, (11, 12))
-OWN = PoolInfo("executor", "crawl", None, 2, (11, 12))
-DJANGO = PoolInfo("executor", None, "asgiref thread-sensitive", 2, (11, 12))
-LIMITER = PoolInfo("limiter", None, None, 40, ())
-
-
-def queue(*counts: tuple[float, int, int]) -> list[PoolEvent]:
-    """Rows (milliseconds, queued, taken)."""
-    return [PoolEvent(at(when), POOL, queue=(n, taken)) for when, n, taken in counts]
-
-
-def waits(when: float, *names: str, on_itself: tuple[int, ...] = ()) -> PoolEvent:
-    first = tuple((name, f"/app/jobs.py:{n}") for n, name in enumerate(names))
-    return PoolEvent(at(when), POOL, waits=PoolWaits(first, on_itself))
-
-
-def found(
-    info: PoolInfo,
-    events: Sequence[PoolEvent],
-    did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]],
-    kernel: str | Sequence[tuple[float, str]] = "clock_nanosleep 1",
-    end: float = 2_000,
-) -> list[Starvation]:
-    """The episodes of one pool whose threads did that."""
-    rows = [(0.0, kernel), (2_000.0, kernel)] if isinstance(kernel, str) else kernel
-    record: WorkerRecord = worker(
-        kernel={tid: states(*rows) for tid in did},
-        pools=(PoolEvent(at(0), POOL, info=info), *sorted(events, key=lambda e: e.at_ns)),
-    )
-    done = {tid: activities(*(activity(*one) for one in parts)) for tid, parts in did.items()}
-    return [
-        starved
-        for pool in pools.find(record, done, at(end), 100_000_000)
-        for starved in pools.starvations(pool, record, done, 100_000_000)
-    ]
-
-
-BLOCKED = {tid: [(0, 2_000, SLOW, SLEEPS)] for tid in (11, 12)}
-STUCK = queue((100, 1, 0), (300, 3, 0), (900, 0, 3))
 
 
 def test_items_that_stand_still_behind_blocked_threads() -> None:
@@ -399,111 +360,3 @@ def test_each_pool_has_its_own_queue_and_what_waits_when_the_worker_ends_waited_
         assert (first.info, second.info) == (OWN, DEFAULT)
         assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in first.late] == [(2, 100, until)]
         assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in second.late] == [(1, 300, until)]
-
-
-# --- hangs ------------------------------------------------------------------------------------------
-
-HANG = [*queue((0, 7, 0)), waits(200, *["slow"] * 7)]
-
-
-def test_a_hang_that_is_older_than_the_recording_is_no_batch() -> None:
-    (one,) = found(OWN, HANG, BLOCKED)
-    assert (one.kind.name, ms(one.start_ns), ms(one.end_ns)) == ("exhausted-pool", 0, 2_000)
-    assert (one.waiting, one.served) == (7, 0)
-
-
-def test_a_hang_is_told_from_a_batch_by_its_length() -> None:
-    assert found(OWN, HANG, BLOCKED, end=1_990) == []
-    moves = [*queue((0, 7, 0), (1_000, 5, 2)), waits(200, *["slow"] * 7)]
-    assert found(OWN, moves, BLOCKED) == []
-
-
-def test_long_jobs_that_somebody_waits_for_are_no_hang() -> None:
-    for shown in (
-        BATCH,
-        stack("<module>@/app/main.py:9 > Future.result@lib/concurrent/futures/_base.py:451"),
-    ):
-        assert found(OWN, HANG, {**BLOCKED, 1: [(0, 2_000, shown, WAITS)]}) == []
-
-
-def test_callers_that_wait_for_one_job_each_are_no_owner_of_a_batch() -> None:
-    result = stack("call@/app/main.py:9 > Future.result@lib/concurrent/futures/_base.py:451")
-    callers = {tid: [(0, 2_000, result, WAITS)] for tid in (1, 2)}
-    assert [s.kind.name for s in found(OWN, HANG, {**BLOCKED, **callers})] == ["exhausted-pool"]
-
-
-def test_a_pool_that_computes_for_long_does_not_hang() -> None:
-    computing = {tid: [(0, 2_000, SLOW, COMPUTES)] for tid in (11, 12)}
-    assert found(OWN, HANG, computing, "run") == []
-
-
-@pytest.mark.parametrize(
-    "runs",
-    [
-        "ThreadWorker.handle@site/gunicorn/workers/gthread.py:297",
-        "_unary_response_in_pool@site/grpc/_server.py:620",
-    ],
-)
-def test_a_servers_request_threads_are_shared(runs: str) -> None:
-    request = WORKER + stack(
-        f"_WorkItem.run@lib/concurrent/futures/thread.py:58 > {runs} > slow@/app/jobs.py:5"
-    )
-    did = {tid: [(0, 2_000, request, SLEEPS)] for tid in (11, 12)}
-    (one,) = found(OWN, [*STUCK, waits(160, "slow")], did)
-    assert (one.kind.name, one.pool) == ("exhausted-pool", PoolKind.SERVER)
-    assert one.detail == "the server's request threads: all 2 threads"
-    assert found(OWN, [*STUCK, waits(160, "slow")], BLOCKED) == []
-
-
-# --- a pool that was given a library's function -----------------------------------------------------
-
-RUN = WORKER + stack("_WorkItem.run@lib/concurrent/futures/thread.py:58")
-GETS = RUN + stack("Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:327")
-REQUESTS = RUN + stack("get@site/requests/api.py:73 > readinto@lib/socket.py:720")
-CALLER = stack("job@/app/main.py:9 > Future.result@lib/concurrent/futures/_base.py:451")
-
-
-def blamed(
-    shown: Stack, *events: PoolEvent, callers: Sequence[Stack] = (), info: PoolInfo = DEFAULT
-) -> tuple[str, str | None]:
-    """Function and file that such a pool is blamed on."""
-    did = {tid: [(0.0, 2_000.0, shown, WAITS)] for tid in (11, 12)}
-    did |= {n: [(0.0, 2_000.0, caller, WAITS)] for n, caller in enumerate(callers, 1)}
-    (one,) = found(info, events, did, "futex 7")
-    (finding,) = findings.judge([one], {}, 2.0)
-    assert finding.blame is not None
-    return finding.blame.function, finding.blame.file
-
-
-@pytest.mark.parametrize("shown", [RUN, GETS, REQUESTS], ids=["C", "library", "package"])
-def test_who_waits_for_a_librarys_function_is_blamed(shown: Stack) -> None:
-    assert blamed(shown, *STUCK, callers=[CALLER, CALLER]) == ("job", "/app/main.py")
-
-
-def test_code_of_the_program_in_the_pool_comes_before_who_waits_for_it() -> None:
-    assert blamed(SLOW, *STUCK, callers=[CALLER, CALLER]) == ("slow", "/app/jobs.py")
-
-
-def test_a_function_in_c_is_blamed_by_the_name_of_the_work_item() -> None:
-    item = PoolWaits((("sleep", None),) * 2, ())
-    before = [*queue((100, 2, 0), (450, 3, 2), (900, 0, 5)), PoolEvent(at(160), POOL, waits=item)]
-    other = PoolWaits((("save", "/app/jobs.py:1"),), ())
-    then = [*before, PoolEvent(at(600), POOL, waits=other)]
-    assert blamed(RUN, *then) == ("sleep", None)
-    same = [*STUCK, PoolEvent(at(160), POOL, waits=item)]
-    assert blamed(RUN, *same) == ("sleep", None)
-    mixed = PoolWaits((("sleep", None), ("open", None)), ())
-    assert blamed(RUN, *STUCK, PoolEvent(at(160), POOL, waits=mixed)) == (C_CALLBACK, None)
-
-
-def test_a_package_that_nobody_is_seen_to_wait_for_is_blamed_itself() -> None:
-    item = PoolEvent(at(160), POOL, waits=PoolWaits((("get", None),), ()))
-    function, file = blamed(REQUESTS, *STUCK, item)
-    assert (function, str(file).endswith("requests/api.py")) == ("get", True)
-
-
-def test_what_starts_a_pools_work_is_never_blamed() -> None:
-    events = [*STUCK, waits(160, "handle")]
-    assert blamed(AT_CALL, *events, info=LIMITER) == (C_CALLBACK, None)
-    handler = RUN + stack("SyncToAsync.thread_handler@site/asgiref/sync.py:522")
-    assert blamed(handler, *events, info=DJANGO) == (C_CALLBACK, None)
