@@ -135,6 +135,23 @@ def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
     assert json.loads(line) == [2, {"4711": [["main", "/app/a.py", 1]]}, 4711]
 
 
+def test_the_main_thread_of_a_fork_may_go_by_the_pid_of_what_it_is_a_fork_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = os.getpid()
+    monkeypatch.setattr(native_ids, "inherited", lambda *_: {1: pid})
+    monkeypatch.setattr(native_ids, "differ", lambda *_: False)
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Dumping(), (_Threads(),), writer, 0)
+    one.tick(1)
+    one.step(2)
+    writer.close()
+    assert one.row["native_ids"] == [[0, 1, pid]]
+    (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
+    assert json.loads(line) == [2, {str(pid): [["main", "/app/a.py", 1]]}, pid]
+
+
 class _Broken(_Counting):
     """An oracle that fails while it starts."""
 
