@@ -113,6 +113,13 @@ class Attachment:
         if self._wants_dump:
             self._dump(now_ns)
 
+    def play(self, worker: Worker) -> None:
+        """Takes over the part that the process turns out to play: a master has no workers at first,
+        and stays one when they have ended.
+        """
+        if worker.role != "worker":
+            self.row["role"] = worker.role
+
     def step(self, now_ns: int) -> None:
         """Turns sampler segments over and keeps what came of them.
 
