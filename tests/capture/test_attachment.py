@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from tests.golden import record
 from waitspy.capture.attachment import Attachment
 from waitspy.judge import analysis
 from waitspy.model.clock import NS
-from waitspy.model.processes import Worker
+from waitspy.model.processes import Role, Worker
 from waitspy.model.stacks import Frame
 from waitspy.oracles import Watched
 from waitspy.recording import loading
@@ -134,6 +135,34 @@ def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
     assert one.row["native_ids"] == [[1, 1, 4711]]
     (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
     assert json.loads(line) == [2, {"4711": [["main", "/app/a.py", 1]]}, 4711]
+
+
+def test_the_main_thread_of_a_fork_may_go_by_the_pid_of_what_it_is_a_fork_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = os.getpid()
+    monkeypatch.setattr(native_ids, "inherited", lambda *_: {1: pid})
+    monkeypatch.setattr(native_ids, "differ", lambda *_: False)
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Dumping(), (_Threads(),), writer, 0)
+    one.tick(1)
+    one.step(2)
+    writer.close()
+    assert one.row["native_ids"] == [[0, 1, pid]]
+    (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
+    assert json.loads(line) == [2, {str(pid): [["main", "/app/a.py", 1]]}, pid]
+
+
+def test_a_master_is_known_once_it_has_workers_and_stays_one(tmp_path: Path) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    one = Attachment(worker, _Idle(), (), writer, 0)
+    roles: tuple[Role, ...] = ("worker", "master", "worker")
+    for role in roles:
+        one.play(replace(worker, role=role))
+    writer.close()
+    assert one.row["role"] == "master"
 
 
 class _Broken(_Counting):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from tests.commands.invoking import waitspy
+from waitspy_scenarios import SCENARIOS
 
 
 def test_scenarios_are_listed() -> None:
     result = waitspy("scenario", "list")
     assert result.exit_code == 0
-    assert "buffer-vs-job" in result.stdout
+    for scenario, line in zip(SCENARIOS.values(), result.stdout.splitlines(), strict=True):
+        assert line.split()[:3] == [scenario.name, str(scenario.takes_s), "s"]
+        assert scenario.takes_s > 0
 
 
 def test_a_contradiction_is_refused() -> None:

@@ -138,6 +138,18 @@ def test_pthread_ids_of_old_pythons_become_thread_ids(tmp_path: Path) -> None:
     assert [(t.tid, t.name) for t in segment.threads] == [(7, "MainThread"), (8, "pool")]
 
 
+def test_stacks_of_a_thread_that_is_nobodys_are_told_as_a_loss(tmp_path: Path) -> None:
+    path = write(tmp_path / "rec", {"oracles": WORKER["oracles"] | {"threads": "ok"}})
+    own = Trace(7).show(0, 1, "thread (4242): MainThread", POLL)
+    (path / "stacks/7-0.trace.json").write_text(own.end(1_500_000), "utf-8")
+    (loss,) = load(path).losses
+    assert "stacks of pid 7" in loss.what
+    assert "4242" in loss.why
+    own = Trace(7).show(0, 1, "thread (4242): MainThread", POLL)
+    (path / "stacks/7-0.trace.json").write_text(own.end(500_000), "utf-8")
+    assert load(path).losses == ()
+
+
 def test_a_segment_file_is_looked_for_in_the_recording_only(tmp_path: Path) -> None:
     path = write(tmp_path / "rec")
     meta = json.loads((path / "meta.json").read_text("utf-8"))

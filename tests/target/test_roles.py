@@ -206,3 +206,33 @@ def test_spawned_processes_without_their_parent() -> None:
         12: (WORKER, "multiprocessing"),
         13: (HELPER, "multiprocessing"),
     }
+
+
+def test_what_runs_a_scenario_is_a_helper() -> None:
+    package = "waitspy_scenarios.gil_hog"
+    assert parts(
+        python(10, 1, (PY, "-m", package, "--small")),
+        python(11, 10, (PY, "-m", f"{package}.app", "8000")),
+        python(12, 10, (PY, "-m", "waitspy_scenarios.x", "--pool", "thread")),
+        python(13, 10, (PY, "-m", "uvicorn", f"{package}.app:app")),
+    ) == {
+        10: (HELPER, "python"),
+        11: (WORKER, "python"),
+        12: (WORKER, "python"),
+        13: (WORKER, "uvicorn"),
+    }
+
+
+@pytest.mark.parametrize("option", ["--reload", "--workers=1"])
+def test_the_supervisor_of_uvicorn_is_a_master(option: str) -> None:
+    assert parts(
+        python(10, 1, (PY, "-m", "uvicorn", option, "app:app")),
+        python(11, 10, TRACKER),
+        python(12, 10, SPAWN),
+    ) == {10: (MASTER, "uvicorn"), 11: (HELPER, "uvicorn"), 12: (WORKER, "uvicorn")}
+
+
+def test_the_manager_of_sanic_is_a_master() -> None:
+    assert parts(
+        python(10, 1, (PY, "-m", "sanic", "app:app")), python(11, 10, SPAWN), python(12, 10, SPAWN)
+    ) == {10: (MASTER, "sanic"), 11: (WORKER, "sanic"), 12: (WORKER, "sanic")}

@@ -65,6 +65,11 @@ class Attachment:
         self._renamed = False
         with suppress(ProcessLookupError):  # the next scan closes it
             self._renamed = native_ids.differ(worker.pid, worker.python)
+        self._inherited: dict[int, int] = {}
+        with suppress(OSError):
+            self._inherited = native_ids.inherited(worker.pid, worker.python)
+        if self._inherited:
+            self.row["native_ids"] = [[now_ns, told, tid] for told, tid in self._inherited.items()]
         self._tids: dict[int, int] = {}
         self._named: set[int] = set()
         self._oracles: list[Oracle] = []
@@ -107,6 +112,13 @@ class Attachment:
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
         if self._wants_dump:
             self._dump(now_ns)
+
+    def play(self, worker: Worker) -> None:
+        """Takes over the part that the process turns out to play: a master has no workers at first,
+        and stays one when they have ended.
+        """
+        if worker.role != "worker":
+            self.row["role"] = worker.role
 
     def step(self, now_ns: int) -> None:
         """Turns sampler segments over and keeps what came of them.
@@ -224,8 +236,8 @@ class Attachment:
         if not self._gone:  # a sampler that ends with its process has lost nothing
             self.losses.extend(status.losses)
         for dump in status.dumps:
-            if self._renamed:
-                tids = {tid: tid for tid in self._watched.tids} | self._tids
+            if self._renamed or self._inherited:
+                tids = self._inherited | {tid: tid for tid in self._watched.tids} | self._tids
                 stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
                 dump = DumpRow(dump.at_ns, stacks, tids.get(dump.gil_tid or 0))  # noqa: PLW2901
             self._writer.append_dump(self.pid, dump)

@@ -214,6 +214,7 @@ class Capture:
             self._attached.pop(key).detach(now_ns, "became another program (exec)")
         for key, worker in found.items():
             if key in self._attached:
+                self._attached[key].play(worker)
                 continue
             if worker.why_not is None:
                 self._skipped.pop(key, None)  # it has become Python, or attachable, after all

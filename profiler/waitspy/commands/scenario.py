@@ -24,9 +24,9 @@ def scenario() -> None:
     "list", epilog=arguments.examples("scenario list", "scenario list | grep fastapi")
 )
 def list_scenarios() -> None:
-    """The scenarios and what they show."""
+    """The scenarios, how long each takes, and what they show."""
     for one in SCENARIOS.values():
-        click.echo(f"{one.name:26} {one.summary}")
+        click.echo(f"{one.name:26} {one.takes_s:3d} s  {one.summary}")
 
 
 @scenario.command(

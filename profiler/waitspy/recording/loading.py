@@ -24,6 +24,9 @@ from waitspy.recording.valid_json import read_json
 _T = TypeVar("_T")
 
 
+_NOBODYS_NS = NS
+
+
 def load(path: str) -> Recording:
     """The recording in that folder; one that was cut short loads with losses that say so.
 
@@ -59,6 +62,7 @@ def _load(path: str) -> Recording:
         known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
         read = [_worker(meta, row, streams, known_ns) for row in meta.get("workers", ())]
         workers = tuple(settle(worker, gaps) for worker in _numbered(read))
+        losses.extend(loss for worker in workers for loss in _nobodys(worker))
         end_ns = known_ns or _last_ns(workers, start_ns)
         duration_s = max(0.0, (end_ns - start_ns) / NS)
         if not meta.get("end"):
@@ -255,6 +259,24 @@ _R = TypeVar("_R", bound=_Timed)
 def _within(found: Iterable[_R], from_ns: int, until_ns: int) -> tuple[_R, ...]:
     """Those at or between two times."""
     return tuple(one for one in found if from_ns <= one.at_ns <= until_ns)
+
+
+def _nobodys(worker: WorkerRecord) -> Iterator[Loss]:
+    """Stacks under an id that is no thread of the process: nothing is known of who ran them."""
+    if worker.oracles.get("threads") != "ok":
+        return
+    seen_ns: dict[int, int] = {}
+    for segment in worker.segments:
+        for thread in segment.threads:
+            if thread.tid not in worker.states:
+                shown = thread.intervals
+                length_ns = int((shown.end_ns - shown.start_ns).sum())
+                seen_ns[thread.tid] = seen_ns.get(thread.tid, 0) + length_ns
+    for tid, length_ns in seen_ns.items():
+        if length_ns >= _NOBODYS_NS:  # whatever lives shorter may have ended between two looks
+            what = f"what {length_ns / NS:.1f} s of stacks of pid {worker.worker.pid} waited in"
+            why = f"its interpreter names a thread {tid} that the process does not have"
+            yield Loss(what, why, "record again once it has restarted", worker.worker.pid)
 
 
 def _rates(

@@ -54,6 +54,27 @@ def here(pid: int, version: str | None, runtime: int | None) -> dict[int, int]:
     return {pthread: tids[tid] for pthread, tid in _read(pid, runtime, tids).items()}
 
 
+def inherited(pid: int, version: str | None) -> dict[int, int]:
+    """The ids by which its main thread may go if its fork was not told to the interpreter, as in
+    uWSGI: those of the processes that it is a fork of, as they know themselves.
+
+    Raises:
+        OSError: no permission, or the process is gone.
+    """
+    if version is None or _by_pthread(version):
+        return {}  # a fork keeps its pthread id
+    image = procfs.read_stat(pid).image
+    own = procfs.inner_tids(pid)
+    found: dict[int, int] = {}
+    for above, stat in procfs.stats(procfs.ancestors(pid)).items():
+        if image is None or stat.image != image:
+            break
+        told = procfs.read_status(above).pids[-1]
+        if told not in own:
+            found[told] = pid
+    return found
+
+
 def _by_pthread(version: str | None) -> bool:
     return version is not None and ".".join(version.split(".")[:2]) in _BY_PTHREAD
 

@@ -64,6 +64,7 @@ class Runtime:
         pids = procfs.read_status(pid).pids
         self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
+        self._inherited = native_ids.inherited(pid, self.version)
 
     @property
     def inner_pid(self) -> int:
@@ -113,10 +114,10 @@ class Runtime:
     def outer_tid(self, tid: int) -> int | None:
         """The OS thread id as we see it, of a thread that knows itself by ``tid``."""
         if self._same_namespace:
-            return tid or None
+            return self._inherited.get(tid, tid) or None
         if tid not in self._outer_tids:
             self._outer_tids = procfs.inner_tids(self.pid)
-        return self._outer_tids.get(tid)
+        return self._outer_tids.get(tid, self._inherited.get(tid))
 
     def _layout(self, pair: tuple[int, int]) -> Layout:
         layout = layouts.of_version(pair)

@@ -5,6 +5,7 @@ Pure: takes what /proc says of the processes of one tree, gives role and framewo
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -77,6 +78,9 @@ _TITLES: tuple[tuple[re.Pattern[str], str, Role | None], ...] = (
 _TRACKER = re.compile(r"(?:resource|semaphore)_tracker import main|loky\.backend\.resource_tracker")
 _FORKSERVER = re.compile(r"\.forkserver import main")
 _SPAWNED = re.compile(r"\.spawn import spawn_main|loky\.backend\.popen_loky")
+
+_RUNNER = re.compile(r"waitspy_scenarios\.\w+")
+"""Modules that start and load a scenario's server; what serves has a module of its own below."""
 
 _WITH_VALUE = "WX"
 """Short options of the interpreter that take a value, besides -c and -m, which end them."""
@@ -151,10 +155,10 @@ def assign(members: Iterable[Member]) -> Mapping[int, Part]:
     """The part of every member, by pid.
 
     A *helper* serves no request: what is not Python, multiprocessing's trackers and fork
-    servers, the helpers of gunicorn, celery and uWSGI. A *master* has Python processes of its
-    own program below it, helpers in between not counted. Everything else is a *worker*. What a
-    server framework forks or spawns belongs to that framework; what plain Python forks or
-    spawns is called multiprocessing.
+    servers, the helpers of gunicorn, celery and uWSGI, what runs a scenario. A *master* has
+    Python processes of its own program below it, helpers in between not counted. Everything else
+    is a *worker*. What a server framework forks or spawns belongs to that framework; what plain
+    Python forks or spawns is called multiprocessing.
     """
     tree = {member.pid: member for member in members}
     helpers = {pid for pid, member in tree.items() if _helps(member, tree)}
@@ -186,13 +190,21 @@ def _helps(member: Member, tree: Mapping[int, Member]) -> bool:
     if any(role == "helper" and title.match(member.argv[0]) for title, _name, role in _TITLES):
         return True
     code = _code(member)
-    if _TRACKER.search(code):
+    if _TRACKER.search(code) or _runs_scenario(member.argv):
         return True
     if not _FORKSERVER.search(code):
         return False
     # The processes that a fork server forks keep its command line: they are no helpers.
     parent = tree.get(member.ppid)
     return parent is None or not _FORKSERVER.search(_code(parent))
+
+
+def _runs_scenario(argv: tuple[str, ...]) -> bool:
+    """As in ``python -m waitspy_scenarios.gil_hog``; not where it has the workers as threads."""
+    return "thread" not in argv and any(
+        option == "-m" and _RUNNER.fullmatch(module) is not None
+        for option, module in itertools.pairwise(argv)
+    )
 
 
 def _code(member: Member) -> str:
