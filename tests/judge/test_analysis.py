@@ -34,7 +34,7 @@ from tests.examples.build import (
 )
 from tests.examples.loop_examples import HOLDER, POOL, blocked
 from waitspy.judge.analysis import analyse, profile
-from waitspy.model.judged import Watched
+from waitspy.model.judged import Coverage
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.pools import PoolEvent, PoolInfo
 from waitspy.model.recorded import Cost, Loss, Recording, WorkerRecord
@@ -110,8 +110,8 @@ def test_the_report_counts_what_could_have_starved() -> None:
         replace(blocked(pid, share=pid), pools=pools, listeners=heard) for pid in (100, 200)
     )
     # Both hold the same listening socket; each has a pool of its own, at the same address.
-    assert analyse(recording(one, other)).report.watched == Watched(2, 2, 1)
-    assert analyse(recording(worker())).report.watched == Watched(0, 0, 0)
+    assert analyse(recording(one, other)).report.watched == Coverage(2, 2, 1)
+    assert analyse(recording(worker())).report.watched == Coverage(0, 0, 0)
 
 
 def test_an_epoll_that_was_inherited_over_a_fork_is_nobodys_loop() -> None:

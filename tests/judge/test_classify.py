@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -23,14 +21,12 @@ from tests.examples.build import (
     THREAD,
     at,
     frame,
-    intervals,
     stack,
     states,
 )
-from waitspy.judge.classify import Context, activities, calls, name_wait, source_line
-from waitspy.model.activities import Activity
+from waitspy.judge.classify import Context, calls, name_wait, source_line
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import KernelState, ThreadRecord
+from waitspy.model.threads import KernelState
 from waitspy.model.waits import Wait, WaitKind
 
 FETCH = frame("fetch@/app/client.py:41")
@@ -302,91 +298,14 @@ def test_without_kernel_state_frames_still_speak() -> None:
     assert name(own, None) == Wait(K.SOCKET, "selectors.select")
 
 
+def test_the_frames_of_a_poll_are_the_loops_step_and_the_selector_in_it() -> None:
+    assert name(POLL[-2:], None) == Wait(K.LOOP_POLL)
+    assert name(POLL[-1:], None) == Wait(K.SOCKET, "selectors.select")
+
+
 def test_without_kernel_state_a_line_that_may_be_running_is_not_called_a_wait() -> None:
     assert name(USER, None, "time.sleep(1)").kind is K.UNKNOWN
     assert name(USER, None, "total = compute(rows)").kind is K.UNKNOWN
-
-
-# --- activities -------------------------------------------------------------------------------------
-
-
-def acts(thread: ThreadRecord, epfds: tuple[int, ...] = (5,)) -> Sequence[Activity]:
-    return activities(thread, Context(ARCH, SOURCES, frozenset(epfds), RUNTIME_SPAN))
-
-
-def test_an_interval_is_split_where_the_kernel_state_changes_its_meaning() -> None:
-    rows = states((0, "epoll_wait 5"), (100, "run"), (102, "clock_nanosleep"), (400, "run"))
-    thread = ThreadRecord(1, 1, "", intervals((0, 100, POLL), (100, 405, HANDLER)), rows)
-    sleep = Wait(K.SLEEP, "time.sleep", "clock_nanosleep")
-    assert acts(thread) == (
-        Activity(at(0), at(100), POLL, Wait(K.LOOP_POLL, None, "epoll_wait")),
-        Activity(at(100), at(102), HANDLER, Wait(K.ON_CPU)),
-        Activity(at(102), at(400), HANDLER, sleep),
-        Activity(at(400), at(405), HANDLER, Wait(K.ON_CPU)),
-    )
-
-
-def test_states_that_mean_the_same_do_not_split() -> None:
-    rows = states((0, "futex 7"), (50, "futex 7"), (90, "futex 7"))
-    thread = ThreadRecord(1, 1, "", intervals((0, 200, PARKED)), rows)
-    assert acts(thread) == (
-        Activity(at(0), at(200), PARKED, Wait(K.QUEUE, "queue.Queue.get", "futex")),
-    )
-
-
-def test_time_before_the_first_state_is_named_from_the_stack() -> None:
-    thread = ThreadRecord(1, 1, "", intervals((0, 200, PARKED)), states((120, "futex 7")))
-    assert [(a.start_ns, a.end_ns, a.wait.syscall) for a in acts(thread)] == [
-        (at(0), at(120), None),
-        (at(120), at(200), "futex"),
-    ]
-
-
-def test_the_state_that_began_long_before_holds() -> None:
-    rows = states((0, "run"), (10, "futex 7"))
-    thread = ThreadRecord(1, 1, "", intervals((5_000, 6_000, PARKED)), rows)
-    (one,) = acts(thread)
-    assert one.wait.kind is K.QUEUE
-
-
-what = st.sampled_from(["run", "futex 7", "epoll_wait 5", "clock_nanosleep", "stop", "queue"])
-rows_ = st.lists(st.tuples(st.integers(1, 50), what), max_size=20)
-shown_ = st.lists(
-    st.tuples(st.integers(0, 20), st.integers(1, 80), st.sampled_from([POLL, HANDLER, PARKED, ()])),
-    max_size=12,
-)
-
-
-@given(rows_, shown_, st.integers(0, 100))
-def test_activities_cover_exactly_the_intervals(
-    kernel: list[tuple[int, str]], shown: list[tuple[int, int, Stack]], from_ms: int
-) -> None:
-    now, rows = from_ms, []
-    for gap, one in kernel:
-        now += gap
-        rows.append((now, one))
-    now, found = 0, []
-    for gap, length, one_stack in shown:
-        now += gap
-        found.append((now, now + length, one_stack))
-        now += length
-    thread = ThreadRecord(1, 1, "", intervals(*found), states(*rows))
-    got = acts(thread)
-    assert all(a.start_ns < a.end_ns for a in got)
-    assert all(a.end_ns <= b.start_ns for a, b in pairwise(got))
-    for interval in thread.intervals:
-        mine = [
-            (max(a.start_ns, interval.start_ns), min(a.end_ns, interval.end_ns), a.stack)
-            for a in got
-        ]
-        inside = [(a, b) for a, b, one_stack in mine if a < b and one_stack == interval.stack]
-        assert sum(b - a for a, b in inside) == interval.end_ns - interval.start_ns
-    assert sum(a.end_ns - a.start_ns for a in got) == sum(
-        i.end_ns - i.start_ns for i in thread.intervals
-    )
-    assert not any(
-        a.end_ns == b.start_ns and (a.stack, a.wait) == (b.stack, b.wait) for a, b in pairwise(got)
-    )
 
 
 # --- source lines -----------------------------------------------------------------------------------

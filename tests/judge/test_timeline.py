@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ from tests.examples.build import (
     states,
     worker,
 )
-from waitspy.judge.timeline import build, state_at, still_spans
+from waitspy.judge.timeline import build, longest_still_ns, state_at, still_spans
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import (
@@ -170,6 +170,19 @@ def test_an_ended_thread_stands_nowhere() -> None:
     assert still_spans(states((0, "futex 7"), (40, "gone")), at(90)) == [(at(0), at(40))]
 
 
+@pytest.mark.parametrize(
+    ("span", "longest"), [((0, 1_000), 500), ((650, 1_000), 50), ((0, 201), 1), ((0, 200), 0)]
+)
+def test_the_longest_standstill_is_cut_to_the_span(span: tuple[int, int], longest: int) -> None:
+    rows = states((0, "run"), (200, "futex 7"), (700, "run"), (750, "futex 7"), (760, "run"))
+    assert longest_still_ns(rows, (at(span[0]), at(span[1]))) == longest * MS
+
+
+def test_who_never_stood_still_has_no_longest_standstill() -> None:
+    assert longest_still_ns(states((0, "run")), (at(0), at(100))) == 0
+    assert longest_still_ns(NO_STATES, (at(0), at(100))) == 0
+
+
 def test_state_at_is_the_one_in_force() -> None:
     rows = states((10, "run"), (20, "futex 7"))
     assert state_at(rows, at(9)) is None
@@ -233,6 +246,15 @@ def test_a_dump_that_may_have_been_read_after_the_span_proves_nothing() -> None:
     assert shown(record) == [(0, 1000, A)]
 
 
+@pytest.mark.parametrize(
+    ("at_ms", "proven"), [(100, False), (199.9, False), (200, True), (640, True), (640.1, False)]
+)
+def test_a_dump_proves_the_span_it_was_surely_read_in(at_ms: float, *, proven: bool) -> None:
+    (thread,) = build(worker(kernel={1: STOOD}, dumps=(dump(at_ms, {1: B}),)), STACKS, at(END))
+    assert [*thread.intervals] == ([Interval(at(200), at(700), B)] if proven else [])
+    assert thread.name == ""
+
+
 def test_a_dump_of_other_threads_only_is_no_evidence_for_this_one() -> None:
     record = worker(shown={1: [(0, 1000, A)]}, kernel={1: STOOD}, dumps=(dump(300, {2: B}),))
     assert shown(record) == [(0, 1000, A)]
@@ -256,6 +278,14 @@ def test_a_span_that_lasts_to_the_end_is_named_to_the_end() -> None:
     rows = states((0, "run"), (200, "epoll_wait 5"))
     record = segments(segment(0, 400, {1: [(0, 205, A), (205, 400, POLL)]}), kernel={1: rows})
     assert shown(record) == [(0, 200, A), (200, 1000, POLL)]
+
+
+@pytest.mark.parametrize(("until_ms", "settled"), [(209.9, False), (210, True)])
+def test_a_stack_that_lasts_a_whole_period_into_the_span_was_sampled_inside(
+    until_ms: float, *, settled: bool
+) -> None:
+    record = worker(shown={1: [(0, until_ms, A)]}, kernel={1: STOOD})
+    assert shown(record) == [(0, 700 if settled else 200, A)]
 
 
 # --- properties -----------------------------------------------------------------------------------
@@ -300,6 +330,58 @@ def test_intervals_never_overlap_and_stay_in_bounds(
         assert all(a.end_ns <= b.start_ns for a, b in pairwise(thread.intervals))
         joined: list[Interval] = list(thread.intervals)
         assert not any(a.end_ns == b.start_ns and a.stack == b.stack for a, b in pairwise(joined))
+
+
+TENS = st.integers(0, 12).map(lambda n: 10 * n)
+
+
+def spelled_out(
+    rows: list[Shown], kernel: KernelStates, dumps: list[tuple[int, Stack]]
+) -> list[Shown]:
+    """What is shown of a thread, millisecond by millisecond."""
+    spans = [(ms(a), ms(b)) for a, b in still_spans(kernel, at(END)) if b - a >= 30 * MS]
+    told: list[Stack | None] = [None] * END
+    for start, end, one in rows:
+        for n in range(int(start), min(END, int(end))):
+            told[n] = one
+    for start, end in spans:
+        lengths: dict[Stack, float] = {}
+        for a, b, one in rows:
+            length = min(b, end) - max(a, start)
+            if length > 0 and (a >= start or length >= ms(at(0) + PERIOD_NS)):
+                lengths[one] = lengths.get(one, 0) + length
+        proven = max(lengths, key=lambda one: lengths[one], default=None)
+        inside = (one for when, one in dumps if start <= when <= end - 60)
+        told[int(start) : int(end)] = [next(inside, proven)] * int(end - start)
+    found: list[Shown] = []
+    for one, same in groupby(range(END), key=lambda n: told[n]):
+        times = [*same]
+        if one is not None:
+            found.append((times[0], times[-1] + 1, one))
+    return found
+
+
+@given(
+    st.lists(st.tuples(TENS, TENS.filter(bool), st.sampled_from([A, B, C])), max_size=12),
+    st.lists(st.tuples(TENS.filter(bool), kinds), max_size=10),
+    st.lists(st.tuples(TENS, st.sampled_from([A, B, C])), max_size=2),
+)
+def test_settling_is_what_it_says_millisecond_by_millisecond(
+    steps_: list[tuple[int, int, Stack]],
+    rows: list[tuple[int, str]],
+    dumps: list[tuple[int, Stack]],
+) -> None:
+    kernel, now = [], 0
+    for gap, what in rows:
+        now += gap
+        kernel.append((now, what))
+    own, seen = states(*kernel), laid_out(steps_, 0)
+    record = segments(
+        segment(0, END, {1: seen}),
+        kernel={1: own},
+        dumps=tuple(dump(when, {1: one}) for when, one in dumps),
+    )
+    assert shown(record) == spelled_out(seen, own, dumps)
 
 
 @given(shows, st.integers(1, 500))

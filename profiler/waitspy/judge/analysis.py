@@ -28,11 +28,11 @@ from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
 from waitspy.model.judged import (
     Analysis,
+    Coverage,
     Finding,
     PendingSeries,
     Profile,
     Report,
-    Watched,
     WhatWaits,
 )
 from waitspy.model.processes import ThreadKey
@@ -110,11 +110,11 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     return replace(analysed, profile=profile(analysed))
 
 
-def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Watched:
+def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Coverage:
     """What there was to starve; pools and listeners count once, whoever shares them."""
     pools_seen = {(w.thread(0), e.pool) for w in workers for e in w.pools if e.info is not None}
     listeners_seen = {e.inode for w in workers for e in w.listeners if e.name is not None}
-    return Watched(loops_seen, len(pools_seen), len(listeners_seen))
+    return Coverage(loops_seen, len(pools_seen), len(listeners_seen))
 
 
 def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:

@@ -152,7 +152,7 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class Coverage:
     """How many things that can starve were seen, and looked at, in the recorded workers."""
 
     loops: int
@@ -197,7 +197,7 @@ class Report:
     findings: tuple[Finding, ...]
     cost: Cost
     sources: SourceLines = field(default_factory=dict)
-    watched: Watched | None = None
+    watched: Coverage | None = None
     waiting: WhatWaits = WhatWaits()
 
 

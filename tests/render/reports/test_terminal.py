@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, HOSTILE, LONG, ORACLES_OK, START_S, worker
-from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report, Watched
+from waitspy.model.judged import Analysis, Blame, Coverage, Episode, Finding, Report
 from waitspy.model.recorded import Cost, Loss
 from waitspy.model.stacks import Frame
 from waitspy.model.waits import Wait, WaitKind
@@ -431,16 +431,16 @@ def test_verdict_of_silence_tells_what_is_missing() -> None:
 
 def test_verdict_says_what_was_watched() -> None:
     quiet = report_examples.healthy()
-    seen = replace(quiet, watched=Watched(3, 2, 1), recording=replace(quiet.recording, looks=1402))
+    seen = replace(quiet, watched=Coverage(3, 2, 1), recording=replace(quiet.recording, looks=1402))
     said = words.verdict_sentence(seen)
     assert said.endswith("; watched 3 loops, 2 thread pools and 1 listener in 1,402 looks")
-    no_loop = words.verdict_sentence(replace(quiet, watched=Watched(0, 1, 0)))
+    no_loop = words.verdict_sentence(replace(quiet, watched=Coverage(0, 1, 0)))
     assert "every loop" not in no_loop
     assert no_loop.endswith("but no event loop was seen to run; watched 1 thread pool")
 
 
 def test_where_nothing_can_starve_there_is_no_all_clear() -> None:
-    empty = replace(report_examples.healthy(), watched=Watched(0, 0, 0))
+    empty = replace(report_examples.healthy(), watched=Coverage(0, 0, 0))
     assert words.verdict_sentence(empty) == (
         "starvation could not be judged: no event loop, thread pool or listening socket was found "
         "in any of 4 workers"

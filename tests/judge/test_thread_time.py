@@ -1,0 +1,73 @@
+"""How a thread spent a span: on the CPU, waiting for it, stopped or blocked."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples.build import HANDLER, MS, PARKED, activities, activity, at, states
+from waitspy.judge.thread_time import Composition, compose, cut, trim
+from waitspy.model.threads import KernelState, KernelStates
+from waitspy.model.waits import Wait, WaitKind
+
+SLEEP = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
+
+
+def composed(states_: KernelStates, start_ms: float, end_ms: float) -> tuple[float, ...]:
+    """Milliseconds on the CPU, in its queue, stopped and blocked."""
+    found = compose(states_, at(start_ms), at(end_ms))
+    return tuple(
+        n / MS for n in (found.ran_ns, found.queued_ns, found.stopped_ns, found.blocked_ns)
+    )
+
+
+def test_a_thread_that_got_no_cpu_at_any_look_waited_for_it_all_the_time() -> None:
+    # The kernel credits the delay only when the thread gets the CPU.
+    rows = [KernelState(at(t), "R", None, None, 7, 3) for t in (0, 10, 30, 60)]
+    assert composed(KernelStates.of(rows), 0, 100) == (0, 100, 0, 0)
+    assert composed(KernelStates.of(rows[:1]), 20, 50) == (0, 30, 0, 0)
+
+
+def test_a_thread_that_waits_for_a_page_is_blocked_and_not_in_the_queue() -> None:
+    rows = [KernelState(at(0), "D", None, None, 0, 0), KernelState(at(50), "S", 202, 7, 0, 40 * MS)]
+    assert composed(KernelStates.of(rows), 0, 80) == (0, 0, 0, 80)
+
+
+def test_two_looks_at_one_time_add_nothing() -> None:
+    rows = states((0, "futex 7"), (50, "run"), (50, "futex 7"), (90, "run"))
+    found = compose(rows, at(0), at(90))
+    assert found.ran_ns + found.kept_ns + found.blocked_ns == 90 * MS
+
+
+def test_what_was_not_credited_yet_counts_from_the_last_time_on_the_cpu() -> None:
+    rows = [
+        KernelState(at(0), "R", None, None, 0, 0),
+        KernelState(at(40), "R", None, None, 10 * MS, 5 * MS),
+        KernelState(at(60), "R", None, None, 10 * MS, 5 * MS),
+    ]
+    assert composed(KernelStates.of(rows), 0, 100) == (10, 65, 0, 25)
+
+
+def test_time_kept_is_both_kinds() -> None:
+    assert Composition(1, 20, 300, 4_000).kept_ns == 320
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, 300, [(0, 100, PARKED), (100, 300, HANDLER)]),
+        (40, 250, [(40, 100, PARKED), (100, 250, HANDLER)]),
+        (100, 300, [(100, 300, HANDLER)]),
+        (0, 100, [(0, 100, PARKED)]),
+        (300, 400, []),
+    ],
+)
+def test_activities_are_cut_at_the_bounds_and_those_that_only_touch_left_out(
+    start: float, end: float, expected: list[tuple[float, float, tuple[object, ...]]]
+) -> None:
+    rows = [activity(0, 100, PARKED, SLEEP), activity(100, 300, HANDLER, SLEEP)]
+    wanted = [(at(a), at(b), shown, SLEEP) for a, b, shown in expected]
+    for found in (
+        cut(activities(*rows), at(start), at(end)),
+        trim(rows, at(start), at(end)),
+    ):
+        assert [(a.start_ns, a.end_ns, a.stack, a.wait) for a in found] == wanted
