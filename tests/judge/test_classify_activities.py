@@ -132,9 +132,9 @@ def test_each_activity_is_named_as_its_stack_in_its_state_would_be(
     kernel: list[tuple[int, str]], shown: list[tuple[int, int, Stack]]
 ) -> None:
     now, rows = 0, []
-    for gap, one in kernel:
+    for gap, what in kernel:
         now += gap
-        rows.append((now, one))
+        rows.append((now, what))
     own = states(*rows)
     seen = [
         (start, end, one)
