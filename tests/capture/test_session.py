@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -109,3 +110,18 @@ def test_a_recording_in_which_nothing_goes_wrong(capture: Capture) -> None:
     meta = json.loads((Path(capture.path) / "meta.json").read_text())
     assert (meta["losses"], meta["tick_s"]) == ([], 0.01)
     assert [worker["oracles"] for worker in meta["workers"]] == [{"quiet": "ok"}]
+
+
+def test_no_look_pays_for_collecting_what_was_there_before(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+
+    def tick(_: _Quiet, watched: Watched, now_ns: int) -> Iterator[Row]:
+        frozen.append(gc.get_freeze_count())
+        return iter(())
+
+    monkeypatch.setattr(_Quiet, "tick", tick)
+    capture.run()
+    assert min(frozen) > 10_000
+    assert gc.get_freeze_count() == 0
