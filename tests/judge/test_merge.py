@@ -9,12 +9,12 @@ import pytest
 from tests.examples import build
 from tests.examples import profile_examples as examples
 from waitspy.judge.merge import merge
-from waitspy.model.activities import Activity, ThreadActivity
+from waitspy.model.activities import Activities, Activity, ThreadActivity
 from waitspy.model.clock import NS
 from waitspy.model.judged import Profile, WeightedStack
-from waitspy.model.stacks import Frame, Stack
+from waitspy.model.stacks import Frame, Stack, StackTable
 from waitspy.model.wait_frames import merged_stack, stack_key, wait_frame, wait_kind
-from waitspy.model.waits import Wait, WaitKind
+from waitspy.model.waits import Wait, WaitKind, WaitTable
 
 MAIN = Frame("main", "/srv/app.py", 10)
 WORK = Frame("work", "/srv/app.py", 20)
@@ -94,6 +94,28 @@ def test_pid_restricts_stacks_and_threads() -> None:
 def test_threads_are_passed_on_as_they_came() -> None:
     activity = Activity(0, NS, (MAIN, WORK), SLEEP, NS, NS)
     assert profile(thread(1, 1, activity)).threads[0].activities == (activity,)
+
+
+def test_what_it_is_a_profile_of_is_passed_on() -> None:
+    assert merge((), title="t", start_ns=3, end_ns=9) == Profile("t", 3, 9, (), ())
+
+
+def test_threads_that_had_one_id_after_another_are_in_their_order() -> None:
+    first = thread(1, 1, busy(0, NS, MAIN), name="c")
+    later = thread(1, 1, busy(5 * NS, 6 * NS, MAIN), name="a")
+    never = thread(1, 1, name="b")
+    assert profile(later, first, never).threads == (never, first, later)
+
+
+def test_stacks_of_different_tables_are_told_apart_whatever_their_numbers() -> None:
+    one, other = (
+        ThreadActivity(pid, 1, "", Activities.of([busy(0, NS, frame)], StackTable(), WaitTable()))
+        for pid, frame in ((1, MAIN), (2, WORK))
+    )
+    assert profile(one, other).merged == (
+        WeightedStack(bare(MAIN), 1.0),
+        WeightedStack(bare(WORK), 1.0),
+    )
 
 
 def test_order_of_the_input_does_not_matter() -> None:
