@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from rich.console import Console
+
 from waitspy.commands import listing
 from waitspy.model.processes import Worker
 from waitspy.target.machine import Check
@@ -48,6 +51,23 @@ def test_workers_are_one_line_each_and_refusals_are_explained_once() -> None:
     assert " no " in lines[2]
     assert "not Python" in lines[4]
     assert lines[5:] == ["2, 3 cannot be attached: no right to trace it", "  try: add the right"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_commands_are_cut_in_the_middle(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def console(stream: Any) -> Console:
+        return Console(file=stream, width=width, highlight=False)
+
+    monkeypatch.setattr(listing, "_console", console)
+    command = "/srv/shop/.venv/bin/python3 -m uvicorn " + "--option " * 20 + "shop.main:app"
+    paper = Paper()
+    one = Worker(4711, 1, "worker", command, 1, python="3.12.1", framework="uvicorn", threads=4)
+    listing.write_workers([one], paper)  # type: ignore[arg-type]
+    (line,) = (line for line in paper.text.splitlines() if "…" in line)
+    assert line.endswith("main:app")
+    assert "/srv" in line
+    assert all(len(line) <= width for line in paper.text.splitlines())
+    assert paper.text.splitlines()[0].split()[0] == "pid"
 
 
 def test_checks_say_what_to_change_only_where_it_is_not_well() -> None:

@@ -15,7 +15,10 @@ from waitspy.target.machine import Check
 from waitspy.target.tree import FOREIGN, KERNEL_THREAD, NOT_PYTHON, ZOMBIE
 
 _FILE_COLUMNS = 1000  # no line is cut or folded in a file
+_COLUMNS = ("pid", "parent", "role", "python", "threads", "framework", "attachable")
+_NARROW = {"pid", "role", "python", "attachable"}  # what a narrow terminal has room for
 _COMMAND_LIMIT = 300
+_COMMAND_LEAST = 24  # what is shorter tells nothing
 _FOREIGN = {NOT_PYTHON: "not Python", ZOMBIE: "zombie", KERNEL_THREAD: "kernel thread"}
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"}
 
@@ -23,21 +26,39 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"
 def write_workers(workers: Sequence[Worker], stream: TextIO) -> None:
     """One line for each process, then why some cannot be attached and what would help.
 
-    The lines are as wide as they need in a file, and cut at the edge of a terminal.
+    The lines are as wide as they need in a file; on a terminal commands are cut in the middle, and
+    stand below the table where it is too narrow.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("pid", "parent", "role", "python", "threads", "framework", "attachable"):
-        right = column in {"pid", "parent", "threads"}
-        table.add_column(column, justify="right" if right else "left", no_wrap=True)
-    table.add_column("command")
+    console = _console(stream)
+    rows = [list(_cells(worker)) for worker in workers]
+    widths = [max(len(name), *(row[n].cell_len for row in rows)) for n, name in enumerate(_COLUMNS)]
+    kept = [n for n, _ in enumerate(_COLUMNS)]
+    if sum(widths) + 2 * len(widths) > console.width:
+        kept = [n for n in kept if _COLUMNS[n] in _NARROW]
+    for n in kept:
+        right = _COLUMNS[n] in {"pid", "parent", "threads"}
+        table.add_column(_COLUMNS[n], justify="right" if right else "left", no_wrap=True)
+    room = min(_COMMAND_LIMIT, console.width - sum(widths[n] + 2 for n in kept))
+    beside = room >= _COMMAND_LEAST
+    if beside:
+        table.add_column("command", no_wrap=True)
     refused: dict[tuple[str, str | None], list[str]] = {}
-    for worker in workers:
-        table.add_row(*_cells(worker))
+    below = []
+    for worker, row in zip(workers, rows, strict=True):
+        command = escape.terminal(worker.command)
+        cells = [row[n] for n in kept]
+        if beside:
+            cells.append(Text(escape.shorten(command, room)))
+        else:
+            below.append(escape.shorten(f"{worker.pid}: {command}", console.width))
+        table.add_row(*cells)
         if worker.why_not is not None and worker.why_not not in FOREIGN:
             refused.setdefault((worker.why_not, worker.remedy), []).append(str(worker.pid))
-    console = _console(stream)
     with console.capture() as drawn:
         console.print(table)
+        for line in below:
+            console.print(Text(line, no_wrap=True))
         for (why, remedy), pids in refused.items():
             console.print(Text(escape.terminal(f"{', '.join(pids)} cannot be attached: {why}")))
             if remedy:
@@ -54,8 +75,6 @@ def _cells(worker: Worker) -> Iterator[Text]:
         "-" if worker.threads is None else worker.threads, worker.framework or "-", attachable,
     ):  # fmt: skip
         yield Text(escape.terminal(str(value)))
-    command = escape.shorten(escape.terminal(worker.command), _COMMAND_LIMIT)
-    yield Text(command, no_wrap=True, overflow="ellipsis")
 
 
 def write_checks(checks: Sequence[Check], stream: TextIO) -> None:

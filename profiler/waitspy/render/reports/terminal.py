@@ -35,6 +35,7 @@ _TEXT_LIMIT = (
 _PROSE_LIMIT = 2000  # of what waitspy itself says, with names of the target in it
 _LISTED = 5  # blames and victims shown one by one; the JSON report has them all
 _INDENT = 3
+_FILE_COLUMNS = 10_000
 # Stands for the space between a number and its unit while lines are folded. It is a noncharacter,
 # which escaped text never contains.
 _GLUE = "\ufdd0"
@@ -49,7 +50,8 @@ _STYLES: dict[Severity, str] = {
 
 
 class TerminalRenderer:
-    """The report as text of ``width`` columns, by default those of the terminal, else 80.
+    """The report as text of ``width`` columns, by default those of the terminal; in a file or a
+    pipe lines are as long as they need, so that paths stay whole.
 
     ``color`` None uses colours on terminals only and obeys NO_COLOR and FORCE_COLOR; True and
     False insist. What the stream's encoding lacks is written out, as Python would write it.
@@ -67,7 +69,7 @@ class TerminalRenderer:
         """Write the report; the stream is asked whether it is a terminal, and for its encoding."""
         console = Console(
             file=stream,
-            width=self._width,
+            width=self._width or (None if stream.isatty() else _FILE_COLUMNS),
             color_system={None: "auto", True: "standard", False: None}[self._color],
             force_terminal=self._color,
             force_jupyter=False,
