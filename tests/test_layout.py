@@ -16,6 +16,8 @@ import pytest
 
 from waitspy.commands.registry import COMMANDS as REGISTERED
 from waitspy.model.judged import WEIGHTS
+from waitspy.model.oracle_names import WATCHED
+from waitspy.oracles.registry import make_oracles
 from waitspy.render import FLAMEGRAPHS, REPORTS
 from waitspy_scenarios import SCENARIOS
 
@@ -220,6 +222,11 @@ def test_flamegraphs_are_registered_under_their_own_names() -> None:
 
 def test_a_format_is_either_a_report_or_a_flamegraph() -> None:
     assert not REPORTS.keys() & FLAMEGRAPHS.keys()
+
+
+def test_every_oracle_is_named_once() -> None:
+    names = [oracle.name for oracle in make_oracles(0.1)]
+    assert sorted(names) == sorted(WATCHED)
 
 
 def test_scenarios_are_registered_under_their_own_names() -> None:

@@ -17,6 +17,7 @@ from markdown_it.token import Token
 from docs import gallery
 from waitspy.cli import main
 from waitspy.model.kinds import KINDS, VERDICTS
+from waitspy.model.oracle_names import WATCHED
 from waitspy.model.waits import WaitKind
 from waitspy.render.reports.json_report import schema
 from waitspy.target.interpreter import NEWEST, OLDEST
@@ -192,6 +193,15 @@ def test_kinds_and_verdicts_are_those_of_the_reports() -> None:
     told = [(row[0], row[1]) for row in rows(texts["Kinds"])]
     assert told == [(f"`{kind.name}`", ", ".join(kind.verdicts)) for kind in KINDS.values()]
     assert [row[0].strip("`") for row in rows(texts["Verdicts"])] == list(VERDICTS)
+
+
+def test_every_oracle_is_documented_and_no_other() -> None:
+    table = rows(sections(DOCS / "how-it-works.md")["Side two: the victims"])
+    assert sorted(coded(row[0])[0] for row in table) == sorted(WATCHED)
+    told = [text for row in rows(sections(READING)["Not seen"]) for text in coded(row[0])]
+    assert {text for text in told if " (oracle " in text} == {
+        f"{what} (oracle {name})" for name, what in WATCHED.items()
+    }
 
 
 def test_the_readme_tells_every_kind_and_no_other() -> None:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from waitspy.model import kinds
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, OwedRequests, Report, Victim, WhatWaits
+from waitspy.model.oracle_names import WATCHED
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 from waitspy.model.waits import Wait, WaitKind
 
 START_S = 86_400.25
-ORACLES_OK = dict.fromkeys(("threads", "epoll", "asyncio", "pools", "backlog"), "ok")
+ORACLES_OK = dict.fromkeys(WATCHED, "ok")
 HOSTILE = (
     "\x1b[31mred\x1b[0m<script>alert(1)</script>[bold]loud[/bold]|`code`\"'\n# head\r"
     "\u202eevil\u200b\x07\x9b2J @everyone #1 ![x](http://evil.example/) \ud800 :boom: ]]>"

@@ -35,6 +35,7 @@ from waitspy.model.judged import (
     Report,
     WhatWaits,
 )
+from waitspy.model.oracle_names import ASYNCIO
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import Loss, Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
@@ -135,7 +136,7 @@ def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:
 
 def _told(worker: WorkerRecord, done: Mapping[ThreadKey, Activities]) -> WorkerRecord:
     """The worker with what the ``asyncio`` oracle cannot see of it: loops of another library."""
-    if worker.oracles.get("asyncio") != "ok" or any(event.facts for event in worker.loops):
+    if worker.oracles.get(ASYNCIO) != "ok" or any(event.facts for event in worker.loops):
         return worker
     own = (mine for key, mine in done.items() if key == worker.thread(key.tid))
     stacks = (mine.stacks[n] for mine in own for n in np.unique(mine.stack).tolist())
@@ -143,7 +144,7 @@ def _told(worker: WorkerRecord, done: Mapping[ThreadKey, Activities]) -> WorkerR
     if library is None:
         return worker
     why = f"its loop is {library}'s: of it only I/O is seen, not tasks, timers and timeouts"
-    return replace(worker, oracles={**worker.oracles, "asyncio": why})
+    return replace(worker, oracles={**worker.oracles, ASYNCIO: why})
 
 
 def profile(judged: Analysis, *, lines: bool = False, pid: int | None = None) -> Profile:

@@ -26,6 +26,7 @@ from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.code_origin import Origin, origin
 from waitspy.model.columns import Int64s, Mask, int64s
 from waitspy.model.kinds import ACCEPT_BACKLOG
+from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
@@ -201,7 +202,7 @@ def starvations(
                 end_ns=until_ns,
                 held_by=guilty,
                 base=None,
-                evidence=("backlog", "threads"),
+                evidence=(BACKLOG, THREADS),
                 items=tuple(_items(listener, start_ns, until_ns)),
                 detail=f"connections to {listener.name}: {many} blocked",
             )

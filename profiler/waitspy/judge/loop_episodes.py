@@ -32,6 +32,7 @@ from waitspy.model.kinds import (
     Kind,
     Verdict,
 )
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, THREADS
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import NO_STATES, KernelStates
@@ -112,7 +113,7 @@ def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool
 
     Where loop objects cannot be read, every epoll that a Python thread serves counts as one.
     """
-    return _is_proven(loop, base) or worker.oracles.get("asyncio") != "ok"
+    return _is_proven(loop, base) or worker.oracles.get(ASYNCIO) != "ok"
 
 
 def _is_proven(loop: Loop, base: Stack | None) -> bool:
@@ -251,7 +252,7 @@ def _judge_blocked(
         holder = _gil_holder(span, worker)
         shown = NO_ACTIVITIES if holder is None else activities.get(holder, NO_ACTIVITIES)
         found = cut(shown, span.start_ns, span.end_ns)
-        evidence = ("epoll", "threads") if holder is None else ("epoll", "threads", "dump")
+        evidence = (EPOLL, THREADS) if holder is None else (EPOLL, THREADS, "dump")
         yield _make(kind, span, found, None, tid=holder, evidence=evidence)
     elif kind is not None:
         yield _make(kind, span, guilty, base)
@@ -291,7 +292,7 @@ def _latent(
         ):
             span = Pending(loop, activity.start_ns, activity.end_ns, ())
             made = _make(
-                BLOCKED_LOOP, span, (activity,), base, evidence=("threads",), verdict="latent"
+                BLOCKED_LOOP, span, (activity,), base, evidence=(THREADS,), verdict="latent"
             )
             looked = loop.looks is None or loop.looks.any_for((span.start_ns, span.end_ns))
             yield replace(made, looked=looked)
@@ -324,12 +325,12 @@ def _overloaded(
         span = Pending(loop, start_ns, until_ns, (), items)
         spent = compose(worker.states.get(loop.tid, NO_STATES), start_ns, until_ns)
         if spent.kept_ns >= (until_ns - start_ns) * _HALF:
-            yield _make(NO_CPU, span, (), base, evidence=("threads",))
+            yield _make(NO_CPU, span, (), base, evidence=(THREADS,))
         elif _late_anyhow(items, worker.states.get(loop.tid, NO_STATES), min_stall_ns):
             done = cut(activities.get(loop.tid, NO_ACTIVITIES), start_ns, until_ns)
             guilty = [a for a in done if a.wait.kind is not WaitKind.LOOP_POLL]
             served = loop.counters.run_between(start_ns, until_ns)
-            made = _make(OVERLOADED_LOOP, span, guilty, base, evidence=("threads",))
+            made = _make(OVERLOADED_LOOP, span, guilty, base, evidence=(THREADS,))
             yield replace(made, served=served)
 
 
@@ -346,7 +347,7 @@ def _make(
     guilty: Sequence[Activity],
     base: Stack | None,
     *,
-    evidence: tuple[str, ...] = ("epoll", "threads"),
+    evidence: tuple[str, ...] = (EPOLL, THREADS),
     tid: int | None = None,
     verdict: Verdict | None = None,
 ) -> Starvation:
@@ -363,7 +364,7 @@ def _make(
         held_by={loop.thread(tid): tuple(guilty)} if guilty else {},
         base=base,
         looks=span.looks,
-        evidence=("asyncio", *evidence) if span.items else evidence,
+        evidence=(ASYNCIO, *evidence) if span.items else evidence,
         items=span.items,
         asyncio=_has_object(loop),
     )

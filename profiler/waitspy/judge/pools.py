@@ -25,6 +25,7 @@ from waitspy.judge.thread_time import Composition, compose, cut, trim
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.code_origin import Origin, base_name, origin
 from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
+from waitspy.model.oracle_names import POOLS, THREADS
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
@@ -215,7 +216,7 @@ def _judge(
         end_ns=end_ns,
         held_by=guilty if kind is not NO_CPU else {},
         base=None,
-        evidence=("pools", "threads"),
+        evidence=(POOLS, THREADS),
         items=tuple(_items(pool, waited)),
         detail=_detail(pool, len(guilty), stuck=stuck),
         served=_count(pool.counts, start_ns, end_ns),

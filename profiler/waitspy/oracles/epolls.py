@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from waitspy.kernel import descriptors, unread_sockets
 from waitspy.model.clock import NS
+from waitspy.model.oracle_names import EPOLL
 from waitspy.oracles import Watched
 from waitspy.recording.epolls import EpollClosed, EpollOpened, EpollReady, EpollRow, EpollUnread
 from waitspy.recording.rows import RowType
@@ -50,7 +51,7 @@ class _WatchedEpolls:
 class EpollOracle:
     """Watches the epoll descriptors of all workers; a wait of ``onset_ns`` is looked into."""
 
-    name: ClassVar[str] = "epoll"
+    name: ClassVar[str] = EPOLL
     rows: ClassVar[RowType] = EpollRow
 
     def __init__(self, onset_ns: int) -> None:

@@ -17,6 +17,7 @@ from typing import ClassVar
 from waitspy.kernel import nettable, procfs
 from waitspy.kernel.sockdiag import Listening, SockDiag
 from waitspy.model.clock import NS
+from waitspy.model.oracle_names import BACKLOG
 from waitspy.oracles import Watched
 from waitspy.recording.listeners import (
     ListenerAccepted,
@@ -60,7 +61,7 @@ class BacklogOracle:
     closer once something has waited for so long.
     """
 
-    name: ClassVar[str] = "backlog"
+    name: ClassVar[str] = BACKLOG
     rows: ClassVar[RowType] = ListenerRow
 
     def __init__(self, onset_ns: int) -> None:

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from waitspy.model.clock import NS
 from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
+from waitspy.model.oracle_names import ASYNCIO
 from waitspy.oracles import Watched
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
 from waitspy.recording.loops import LoopFound, LoopRow, LoopServed, LoopWaiting
@@ -62,7 +63,7 @@ class LoopsOracle:
     at.
     """
 
-    name: ClassVar[str] = "asyncio"
+    name: ClassVar[str] = ASYNCIO
     rows: ClassVar[RowType] = LoopRow
 
     def __init__(self, onset_ns: int) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from waitspy.model.clock import NS
+from waitspy.model.oracle_names import POOLS
 from waitspy.model.pools import PoolInfo, PoolWaits
 from waitspy.oracles import Watched
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
@@ -60,7 +61,7 @@ class PoolsOracle:
     ``onset_ns`` is looked at.
     """
 
-    name: ClassVar[str] = "pools"
+    name: ClassVar[str] = POOLS
     rows: ClassVar[RowType] = PoolRow
 
     def __init__(self, onset_ns: int) -> None:

@@ -18,6 +18,7 @@ from typing import ClassVar
 from waitspy.kernel import procfs
 from waitspy.kernel.sockdiag import Connection, SockDiag
 from waitspy.model.clock import NS
+from waitspy.model.oracle_names import REQUESTS
 from waitspy.oracles import Watched
 from waitspy.recording.requests import RequestRow
 from waitspy.recording.rows import RowType
@@ -50,7 +51,7 @@ class _Ports:
 class RequestsOracle:
     """Counts what the listening ports of all workers owe; late is what waits ``min_stall_ns``."""
 
-    name: ClassVar[str] = "requests"
+    name: ClassVar[str] = REQUESTS
     rows: ClassVar[RowType] = RequestRow
 
     def __init__(self, min_stall_ns: int) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from waitspy.model import syscalls
+from waitspy.model.oracle_names import THREADS
 from waitspy.oracles import Watched
 from waitspy.recording.rows import RowType
 from waitspy.recording.threads import ThreadRow
@@ -87,7 +88,7 @@ class _WatchedThreads:
 class ThreadsOracle:
     """Watches the threads of all workers; a thread that did not run costs one read."""
 
-    name: ClassVar[str] = "threads"
+    name: ClassVar[str] = THREADS
     rows: ClassVar[RowType] = ThreadRow
 
     def __init__(self) -> None:

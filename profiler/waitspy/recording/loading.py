@@ -6,18 +6,21 @@ import gc
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast, get_args
 
 from waitspy.errors import RecordingError
 from waitspy.model.clock import NS
+from waitspy.model.oracle_names import ASYNCIO, BACKLOG, EPOLL, POOLS, REQUESTS
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
+from waitspy.recording import epolls, listeners, loops, pools, requests
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
+from waitspy.recording.rows import Reader
 from waitspy.recording.streams import DAMAGED, KEPT, Streams
 from waitspy.recording.valid_json import read_json
 
@@ -25,6 +28,18 @@ _T = TypeVar("_T")
 
 
 _NOBODYS_NS = NS
+
+
+class _Timed(Protocol):
+    """Anything that has a time."""
+
+    @property
+    def at_ns(self) -> int:
+        """When."""
+        ...
+
+
+_R = TypeVar("_R", bound=_Timed)
 
 
 def load(path: str) -> Recording:
@@ -198,16 +213,18 @@ def _worker(
     until_ns = min(until_ns - 1, end_ns or until_ns)
     states = {
         tid: mine
-        for tid, found in streams.states(pid, expected=oracles.get("threads") == "ok").items()
+        for tid, found in streams.states(pid, oracles).items()
         if len(mine := found.between(from_ns, until_ns))
     }
-    epolls = streams.epolls(pid, expected=oracles.get("epoll") == "ok")
-    epolls = _within(epolls, from_ns, until_ns)
-    loops = streams.loops(pid, expected=oracles.get("asyncio") == "ok")
-    loops = _within(loops, from_ns, until_ns)
-    pools = streams.pools(pid, expected=oracles.get("pools") == "ok")
-    listeners = streams.listeners(pid, expected=oracles.get("backlog") == "ok")
-    requests = streams.requests(pid, expected=oracles.get("requests") == "ok")
+
+    def told(oracle: str, reader: Reader, event: Callable[[Any], _R]) -> tuple[_R, ...]:
+        return _within(streams.events(oracle, pid, reader, event, oracles), from_ns, until_ns)
+
+    epoll_events = told(EPOLL, epolls.READER, epolls.event)
+    loop_events = told(ASYNCIO, loops.READER, loops.event)
+    pool_events = told(POOLS, pools.READER, pools.event)
+    listener_events = told(BACKLOG, listeners.READER, listeners.event)
+    request_events = told(REQUESTS, requests.READER, requests.event)
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
@@ -226,11 +243,11 @@ def _worker(
         segments=segments,
         states=states,
         dumps=_within(streams.dumps(pid), from_ns, until_ns),
-        epolls=epolls,
-        loops=loops,
-        pools=_within(pools, from_ns, until_ns),
-        listeners=_within(listeners, from_ns, until_ns),
-        requests=_within(requests, from_ns, until_ns),
+        epolls=epoll_events,
+        loops=loop_events,
+        pools=pool_events,
+        listeners=listener_events,
+        requests=request_events,
     )
 
 
@@ -242,18 +259,6 @@ def _numbered(workers: Sequence[WorkerRecord]) -> Iterator[WorkerRecord]:
     for worker in workers:
         mine = times[worker.worker.pid]
         yield replace(worker, process=sorted(mine).index(worker.attached_ns))
-
-
-class _Timed(Protocol):
-    """Anything that has a time."""
-
-    @property
-    def at_ns(self) -> int:
-        """When."""
-        ...
-
-
-_R = TypeVar("_R", bound=_Timed)
 
 
 def _within(found: Iterable[_R], from_ns: int, until_ns: int) -> tuple[_R, ...]:

@@ -1,35 +1,24 @@
-"""The streams of a recording folder become values: stacks, kernel states, epolls, sources."""
+"""The streams of a recording folder become values: stacks, what each oracle told, sources."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from waitspy.model.clock import NS
-from waitspy.model.epolls import EpollEvent
-from waitspy.model.listeners import ListenerEvent
-from waitspy.model.loops import LoopEvent
-from waitspy.model.pools import PoolEvent
+from waitspy.model.oracle_names import THREADS
 from waitspy.model.recorded import Loss
-from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
-from waitspy.recording import (
-    chrometrace,
-    dumps,
-    epolls,
-    listeners,
-    loops,
-    pools,
-    requests,
-    threads,
-)
+from waitspy.recording import chrometrace, dumps, threads
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
 
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape than the expected one raises."""
+
+_E = TypeVar("_E")
 
 KEPT = "what was recorded before is reported"
 
@@ -38,7 +27,7 @@ class Streams:
     """Reads the files beside meta.json; what is missing or broken goes to ``losses``.
 
     ``cut``: the whole recording was cut short, so that streams without an end are no news.
-    ``expected``: the worker's row says that this stream was started.
+    ``oracles`` is what the worker's row says of each of them: "ok" where its stream was started.
     """
 
     def __init__(self, path: str, losses: list[Loss], *, cut: bool) -> None:
@@ -76,35 +65,20 @@ class Streams:
             self._lost(what, "the file is cut short", pid)
         return segment
 
-    def states(self, pid: int, *, expected: bool) -> dict[int, KernelStates]:
+    def states(self, pid: int, oracles: Mapping[str, str]) -> dict[int, KernelStates]:
         """The kernel states of a worker's threads, by thread id."""
-        what = "kernel states"
-        return threads.states(self._rows("threads", pid, threads.READER, what, expected=expected))
+        return threads.states(self._rows(THREADS, pid, threads.READER, oracles, "kernel states"))
 
-    def epolls(self, pid: int, *, expected: bool) -> tuple[EpollEvent, ...]:
-        """The changes of a worker's epoll descriptors."""
-        rows = self._rows("epoll", pid, epolls.READER, expected=expected)
-        return tuple(map(epolls.event, rows))
-
-    def loops(self, pid: int, *, expected: bool) -> tuple[LoopEvent, ...]:
-        """What a worker's event loops said of themselves."""
-        rows = self._rows("asyncio", pid, loops.READER, expected=expected)
-        return tuple(map(loops.event, rows))
-
-    def pools(self, pid: int, *, expected: bool) -> tuple[PoolEvent, ...]:
-        """What waited in a worker's thread pools."""
-        rows = self._rows("pools", pid, pools.READER, expected=expected)
-        return tuple(map(pools.event, rows))
-
-    def listeners(self, pid: int, *, expected: bool) -> tuple[ListenerEvent, ...]:
-        """What waited in a worker's listening sockets."""
-        rows = self._rows("backlog", pid, listeners.READER, expected=expected)
-        return tuple(map(listeners.event, rows))
-
-    def requests(self, pid: int, *, expected: bool) -> tuple[RequestsEvent, ...]:
-        """What was owed on the ports that a worker tells of."""
-        rows = self._rows("requests", pid, requests.READER, expected=expected)
-        return tuple(map(requests.event, rows))
+    def events(
+        self,
+        oracle: str,
+        pid: int,
+        reader: Reader,
+        event: Callable[[Any], _E],
+        oracles: Mapping[str, str],
+    ) -> tuple[_E, ...]:
+        """What an oracle told of a worker, as values."""
+        return tuple(map(event, self._rows(oracle, pid, reader, oracles)))
 
     def dumps(self, pid: int) -> tuple[Dump, ...]:
         """The single looks at a worker's stacks."""
@@ -136,14 +110,14 @@ class Streams:
             return {}
 
     def _rows(
-        self, oracle: str, pid: int, reader: Reader, label: str = "", *, expected: bool
+        self, oracle: str, pid: int, reader: Reader, oracles: Mapping[str, str], label: str = ""
     ) -> list[Any]:
         """The rows of one stream, up to where it is torn."""
         what = f"oracle {oracle}"
         try:
             data = self._bytes("oracles", oracle, f"{pid}.jsonl")
         except FileNotFoundError:
-            if expected and not self._cut:
+            if oracles.get(oracle) == "ok" and not self._cut:
                 self._lost(what, "its file is missing", pid)
             return []
         except OSError as error:

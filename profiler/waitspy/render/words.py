@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING, WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo, WorkerRecord
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports.report_format import (
-    PENDING_ORACLES,
     Severity,
     counted,
     known_oracles,
@@ -43,8 +43,6 @@ _VICTIM_CLASSES = {kind: many for kind, (_, many) in _VICTIMS.items()} | {"io": 
 
 WAITING_TITLE = "what waits"
 _PORTS = 3  # told one by one in a sentence
-
-_WATCHED_BY = {**PENDING_ORACLES, "threads": "thread states", "requests": "what is owed to clients"}
 
 _WAITS = {
     WaitKind.SLEEP: "waits in a sleep",
@@ -286,8 +284,8 @@ def unseen(report: Report, code: Code) -> list[tuple[str, str]]:
     """What could not be seen and why, each with its remedy or ""; oracles first, then losses."""
     entries: list[tuple[str, str]] = []
     for names, why, pids in not_watched(report):
-        whats = join([_WATCHED_BY.get(name) or f"oracle {code(name)}" for name in names])
-        known = [name for name in names if name in _WATCHED_BY]
+        whats = join([WATCHED.get(name) or f"oracle {code(name)}" for name in names])
+        known = [name for name in names if name in WATCHED]
         oracles = f" (oracle{'s' if len(known) > 1 else ''} {', '.join(known)})" if known else ""
         entries.append(
             (f"pid{'s' * (len(pids) > 1)} {numbers(pids)}, {whats}{oracles}: {code(why)}", "")
@@ -407,9 +405,9 @@ def _loops_clause(report: Report) -> str:
     if report.watched is not None and not report.watched.loops:
         return "but no event loop was seen to run"
     within = f"within {duration(report.recording.min_stall_s)}"
-    names = [name for name in ("asyncio", "epoll") if name in known_oracles(report)]
+    names = [name for name in (ASYNCIO, EPOLL) if name in known_oracles(report)]
     # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.
-    done = f"was served {within}" if "asyncio" in names else f"collected its I/O {within}"
+    done = f"was served {within}" if ASYNCIO in names else f"collected its I/O {within}"
     seen = [[record.oracles.get(name) == "ok" for name in names] for record in counted(report)]
     if all(all(oracles) for oracles in seen):
         return f"every loop {done}"
@@ -421,7 +419,7 @@ def _loops_clause(report: Report) -> str:
 def _blind_clauses(workers: Sequence[WorkerRecord], oracles: Sequence[str]) -> list[str]:
     blind: dict[tuple[int, ...], list[str]] = {}
     for name in oracles:
-        what = PENDING_ORACLES[name]
+        what = PENDING[name]
         pids = tuple(r.worker.pid for r in workers if r.oracles.get(name) != "ok")
         if pids:
             blind.setdefault(pids, []).append(what)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Report
+from waitspy.model.oracle_names import EPOLL, PENDING
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 
 Severity = Literal["starving", "late", "latent", "none", "unknown"]
-
-PENDING_ORACLES: Mapping[str, str] = {
-    "epoll": "I/O",
-    "asyncio": "asyncio work",
-    "pools": "thread pools",
-    "backlog": "accept queues",
-}
-"""What each oracle of pending work watches; without any of them nothing can be said of a worker."""
-
 
 _LONG_S = 1.0  # that an answer takes some time is usual
 
@@ -65,8 +57,8 @@ def refused(report: Report) -> tuple[WorkerRecord, ...]:
 
 def known_oracles(report: Report) -> list[str]:
     """The oracles of pending work that the waitspy which made the recording had."""
-    told = {name for record in report.workers for name in record.oracles} | {"epoll"}
-    return [name for name in PENDING_ORACLES if name in told]
+    told = {name for record in report.workers for name in record.oracles} | {EPOLL}
+    return [name for name in PENDING if name in told]
 
 
 def not_watched(report: Report) -> list[tuple[list[str], str, list[int]]]:
@@ -93,7 +85,7 @@ def severity(report: Report) -> Severity:
         if verdict in verdicts:
             return verdict
     blind = not any(
-        record.oracles.get(name) == "ok" for record in counted(report) for name in PENDING_ORACLES
+        record.oracles.get(name) == "ok" for record in counted(report) for name in PENDING
     )
     if blind or (nothing_to_watch(report) and not verdicts):
         return "unknown"

@@ -1,0 +1,27 @@
+"""Every oracle's name, once, and what it watches, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+THREADS = "threads"
+EPOLL = "epoll"
+ASYNCIO = "asyncio"
+POOLS = "pools"
+BACKLOG = "backlog"
+REQUESTS = "requests"
+
+PENDING: Mapping[str, str] = {
+    EPOLL: "I/O",
+    ASYNCIO: "asyncio work",
+    POOLS: "thread pools",
+    BACKLOG: "accept queues",
+}
+"""Oracles of pending work; without any of them nothing can be said of a worker."""
+
+WATCHED: Mapping[str, str] = {
+    **PENDING,
+    THREADS: "thread states",
+    REQUESTS: "what is owed to clients",
+}
+"""All oracles."""
