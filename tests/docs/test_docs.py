@@ -19,6 +19,7 @@ from waitspy.cli import main
 from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.waits import WaitKind
+from waitspy.render import FLAMEGRAPHS
 from waitspy.render.reports.json_report import schema
 from waitspy.target.interpreter import NEWEST, OLDEST
 from waitspy_scenarios import Expected
@@ -161,6 +162,13 @@ def test_every_option_is_documented_and_no_other(name: str) -> None:
 def test_only_commands_that_exist_are_documented() -> None:
     told = {title for title in sections(DOCS / "commands.md") if title.startswith("waitspy ")}
     assert told == set(COMMANDS)
+
+
+def test_every_format_of_profiles_is_explained_and_no_other() -> None:
+    told = [row[0] for row in rows(sections(DOCS / "commands.md")["waitspy flamegraph"])]
+    assert [cell for cell in told if not cell.startswith("`-")] == [
+        f"`{name}`" for name in FLAMEGRAPHS
+    ]
 
 
 # --- the report --------------------------------------------------------------------------------
