@@ -160,9 +160,10 @@ def stack_seconds(recording: Recording) -> float:
 
 
 def said_well(err: str, *parts: str) -> None:
-    """One line of what, one line of what to do; nothing else."""
+    """One line of what, one line of what to do with its list, if any; nothing else."""
     lines = err.splitlines()
-    assert len(lines) == 2, err
+    assert len(lines) >= 2, err
+    assert all(line.startswith("    ") for line in lines[2:]), err
     assert lines[0].startswith("waitspy: ")
     assert lines[1].startswith("  try: ")
     for part in parts:

@@ -373,7 +373,7 @@ def record_into(
         ('"$@" >&-', 0),
         ('"$@" 2>&-', 0),
         ('"$@" <&- >&- 2>&-', 0),
-        ('"$@" --fail-on any:99 | true', 0),
+        ('"$@" --fail-on any:99 2>&- | true', 0),
     ],
 )
 def test_a_closed_stdout_is_no_error(

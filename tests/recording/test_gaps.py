@@ -130,63 +130,37 @@ def test_a_loop_that_was_found_after_the_gap_is_not_in_it() -> None:
 # --- pools ------------------------------------------------------------------------------------
 
 
-def test_the_queue_of_a_pool_is_told_anew_after_the_gap() -> None:
-    record = settle(worker(kernel={1: RAN}, pools=(queue(50, 2, 5), queue(600, 0, 7))), [GAP])
-    gap = PoolEvent(at(100), POOL, unseen=True)
-    assert record.pools == (queue(50, 2, 5), gap, queue(400, 2, 5), queue(600, 0, 7))
+TAKEN = queue(400, 3, 6)
 
 
-def test_so_it_is_when_nothing_was_seen_of_it_afterwards() -> None:
-    record = settle(worker(kernel={1: RAN}, pools=(queue(50, 2, 5),)), [GAP])
-    gap = PoolEvent(at(100), POOL, unseen=True)
-    assert record.pools == (queue(50, 2, 5), gap, queue(400, 2, 5))
+@pytest.mark.parametrize("after_ms", [400, 440])
+def test_a_pool_from_which_items_were_taken_was_not_seen_meanwhile(after_ms: float) -> None:
+    after = queue(after_ms, 1, 7)
+    record = settle(worker(kernel={1: RAN}, pools=(queue(50, 2, 5), after)), [GAP])
+    assert record.pools == (queue(50, 2, 5), PoolEvent(at(100), POOL, unseen=True), after)
 
 
-def test_a_queue_that_was_told_at_the_first_look_is_not_told_twice() -> None:
-    pools = (queue(50, 2, 5), queue(50, 1, 0, 8), queue(400, 3, 6))
+@pytest.mark.parametrize("after", [queue(400, 4, 5), queue(600, 1, 7)])
+def test_a_pool_from_which_nothing_was_taken_kept_waiting(after: PoolEvent) -> None:
+    pools = (queue(50, 2, 5), after)
+    assert settle(worker(kernel={1: RAN}, pools=pools), [GAP]).pools == pools
+
+
+def test_each_pool_is_its_own() -> None:
+    pools = (queue(50, 2, 5), queue(50, 1, 0, 8), TAKEN, queue(400, 2, 0, 8))
     record = settle(worker(kernel={1: RAN}, pools=pools), [GAP])
-    assert [e for e in record.pools if e.queue and e.at_ns >= at(400)] == [
-        queue(400, 3, 6),
-        queue(400, 1, 0, 8),
-    ]
+    assert [e.pool for e in record.pools if e.unseen] == [POOL]
 
 
 def test_a_pool_of_a_process_that_stood_still_kept_its_queue() -> None:
-    pools = (queue(50, 2, 5), queue(600, 0, 7))
+    pools = (queue(50, 2, 5), TAKEN)
     assert settle(worker(kernel={1: STOOD}, pools=pools), [GAP]).pools == pools
 
 
-def test_any_thread_that_ran_may_have_put_something_in() -> None:
-    record = settle(worker(kernel={1: STOOD, 2: RAN}, pools=(queue(50, 2, 5),)), [GAP])
-    assert any(event.unseen for event in record.pools)
-
-
-def test_without_kernel_states_a_queue_may_have_moved() -> None:
-    record = settle(worker(pools=(queue(50, 2, 5),)), [GAP])
-    assert any(event.unseen for event in record.pools)
-
-
-@pytest.mark.parametrize("gone_ms", [60, 400])
-def test_a_pool_that_is_gone_is_not_told_anew(gone_ms: float) -> None:
-    gone = PoolEvent(at(gone_ms), POOL, gone=True)
-    record = settle(worker(kernel={1: RAN}, pools=(queue(50, 2, 5), gone)), [GAP])
-    assert [event for event in record.pools if event.queue] == [queue(50, 2, 5)]
-
-
-def test_a_queue_is_told_between_two_gaps_without_a_row_in_between() -> None:
-    rows = states((0, "run"), (400, "run"), (900, "run"))
-    record = settle(
-        worker(kernel={1: rows}, pools=(queue(50, 2, 5), queue(950, 0, 7))),
-        [GAP, (at(600), at(900))],
-    )
-    assert record.pools == (
-        queue(50, 2, 5),
-        PoolEvent(at(100), POOL, unseen=True),
-        queue(400, 2, 5),
-        PoolEvent(at(600), POOL, unseen=True),
-        queue(900, 2, 5),
-        queue(950, 0, 7),
-    )
+def test_any_thread_that_ran_may_have_taken_something() -> None:
+    for kernel in ({1: STOOD, 2: RAN}, {}):
+        record = settle(worker(kernel=kernel, pools=(queue(50, 2, 5), TAKEN)), [GAP])
+        assert any(event.unseen for event in record.pools)
 
 
 # --- properties -------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 Rows are changes only, so a row would seem to hold all through a gap. Where a thread may have run
 meanwhile, it gets a row that says that it was not looked at, and so do the loops that it may have
-served and the pools that it may have emptied. A thread whose time on the CPU is the same before and
-after did not run: what was known of it holds on.
+served. Pools have one where items were taken meanwhile. A thread whose time on the CPU is the same
+before and after did not run: what was known of it holds on.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,8 @@ from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import NOT_LOOKED, KernelStates
 
 Gap = tuple[int, int]
+
+_SOON_NS = 50_000_000  # a queue that is slow to read is not read at every look
 
 
 def settle(worker: WorkerRecord, gaps: Sequence[Gap]) -> WorkerRecord:
@@ -38,7 +41,7 @@ def settle(worker: WorkerRecord, gaps: Sequence[Gap]) -> WorkerRecord:
         worker,
         states=states,
         loops=tuple(_loops(worker.loops, ran, states)),
-        pools=tuple(_pools(worker.pools, ran, states)),
+        pools=tuple(_pools(worker.pools, [gap for gap in mine if ran[gap] or not states])),
         gaps=mine,
     )
 
@@ -90,33 +93,27 @@ def _unseen_loops(
             yield LoopEvent(gap[0], loop, unseen=True)
 
 
-def _pools(
-    events: Sequence[PoolEvent], ran: Mapping[Gap, set[int]], states: Mapping[int, KernelStates]
-) -> Iterable[PoolEvent]:
-    """The events with one at every gap in which anything may have been put in or taken.
+def _pools(events: Sequence[PoolEvent], gaps: Iterable[Gap]) -> Iterable[PoolEvent]:
+    """The events with one at every gap in which items were taken from that pool's queue.
 
-    The queue's length after a gap is told anew, as it may be the same as before.
+    Where as many were taken after it as before, those that waited have waited on.
     """
-    queues: dict[int, PoolEvent] = {}
-    edges = [edge for gap in ran if ran[gap] or not states for edge in gap]
-    inside = False
-
-    def cross(at_ns: int) -> Iterable[PoolEvent]:
-        for pool, last in queues.items():
-            if inside:
-                yield PoolEvent(at_ns, pool, unseen=True)
-            elif last.at_ns < at_ns:
-                yield PoolEvent(at_ns, pool, queue=last.queue)
-
+    queues: dict[int, list[tuple[int, int]]] = {}
     for event in events:
-        while edges and edges[0] < event.at_ns:
-            inside = not inside
-            yield from cross(edges.pop(0))
         if event.queue is not None:
-            queues[event.pool] = event
-        elif event.gone:
-            queues.pop(event.pool, None)
-        yield event
-    for edge_ns in edges:
-        inside = not inside
-        yield from cross(edge_ns)
+            queues.setdefault(event.pool, []).append((event.at_ns, event.queue[1]))
+    unseen = [
+        PoolEvent(start_ns, pool, unseen=True)
+        for start_ns, end_ns in gaps
+        for pool, rows in queues.items()
+        if _taken_within(rows, start_ns, end_ns)
+    ]
+    return sorted([*events, *unseen], key=lambda event: event.at_ns)
+
+
+def _taken_within(rows: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> bool:
+    """Whether a row soon after a gap says that more items were taken than the one before it."""
+    n = bisect_right(rows, start_ns, key=lambda row: row[0])
+    if not 0 < n < len(rows) or rows[n][0] > end_ns + _SOON_NS:
+        return False
+    return rows[n][1] != rows[n - 1][1]
