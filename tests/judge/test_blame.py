@@ -126,6 +126,7 @@ def test_trio_and_uvloops_run_are_running_loops() -> None:
         (POLL, True),
         (HANDLER, True),
         (TRIO_POLL, True),
+        (stack("EpollIOManager.get_events@site/trio/_core/_io_epoll.py:208"), True),
         (UVLOOP_BASE, True),
         (PARKED, False),
         (C_BASE, False),

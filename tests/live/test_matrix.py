@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests import pythons
 from tests.live.crew import check_crew
-from tests.live.running import TARGETS, read_report, record, said, starving, target, waitspy
+from tests.live.running import ROOT, TARGETS, read_report, record, said, starving, target, waitspy
 from tests.live.web import load, uvicorn
 from tests.remote.interpreters import Python, with_modules
 from waitspy_scenarios import SCENARIOS
@@ -49,11 +50,12 @@ def test_buffer_versus_job(tmp_path: Path) -> None:
         if sys.version_info[:2] != tuple(map(int, version.split(".")[:2])) >= (3, 11)
     }
     scenario = SCENARIOS["buffer-vs-job"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scenarios")}
     expected = scenario.truth["block"]
 
     def report(version: str) -> dict[str, Any]:
         command = [others[version], *scenario.command(*expected.options)[1:]]
-        done = waitspy("record", "-o", tmp_path / version, "--", *command)
+        done = waitspy("record", "-o", tmp_path / version, "--", *command, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return read_report(tmp_path / version)
 

@@ -20,6 +20,7 @@ C_CALLBACK = "a C callback"
 _RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
 _REACTOR = ("mainLoop", "twisted/internet/base.py")  # polls one frame above, as those do
 _ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
+_TRIO_POLLS = "/trio/_core/_io_"  # called by its run() itself, beside unrolled_run
 _OTHER_LOOPS = ("/gevent/", "/eventlet/hubs/", "/twisted/internet/", "/curio/")
 _MACHINERY = {
     "asyncio/events.py": {"_run"},
@@ -192,7 +193,7 @@ def stand_in(frame: Frame | None, other: Frame | None) -> Frame | None:
 def shows_loop(stack: Stack) -> bool:
     """Whether the frames of a running event loop are in the stack (loops in C have none)."""
     return _last_runner(stack) is not None or any(
-        library in frame.file for frame in stack for library in _OTHER_LOOPS
+        library in frame.file for frame in stack for library in (*_OTHER_LOOPS, _TRIO_POLLS)
     )
 
 
