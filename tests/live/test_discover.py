@@ -238,7 +238,7 @@ def start(n):
         return pid
     s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     s.bind(("127.0.0.1", port)); s.listen(); probe.close()
-    print("ready", port, os.getpid(), flush=True)
+    os.write(1, f"ready {port} {os.getpid()}\\n".encode())  # at once: both write to one pipe
     while True:
         time.sleep(60)
 for n in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import os
 import signal
@@ -17,6 +18,7 @@ from waitspy_scenarios.serving.stage import Stage, make_parser, run
 from waitspy_scenarios.serving.upstream import port_of
 
 NEEDS = Needs(modules=("celery", "redis"), commands=REDIS)
+TASKS = "waitspy_scenarios.celery_leftovers.tasks"
 
 
 async def play(stage: Stage) -> None:
@@ -31,7 +33,7 @@ async def play(stage: Stage) -> None:
                 "-m",
                 "celery",
                 "-A",
-                "waitspy_scenarios.celery_leftovers.tasks",
+                TASKS,
                 "worker",
             ),
             *("--pool", "prefork", "--concurrency", str(scenario.WORKERS)),
@@ -39,12 +41,12 @@ async def play(stage: Stage) -> None:
             ready=" ready.",
             env={"ORDERS_MAIL_PORT": str(port_of(listening))},
         )
-        from waitspy_scenarios.celery_leftovers.tasks import place_order  # noqa: PLC0415  (needs celery)
-
+        # Needs Celery and the broker's address; not in this loop, which is served meanwhile.
+        tasks = await asyncio.to_thread(importlib.import_module, TASKS)
         numbers = itertools.count(1)
 
         async def order() -> None:
-            send = place_order.delay
+            send = tasks.place_order.delay
             await asyncio.to_thread(send, next(numbers), await_mail=stage.options.healthy)
 
         clients = 0 if stage.options.idle else 1
