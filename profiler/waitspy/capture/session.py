@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from waitspy import __version__
@@ -355,7 +355,7 @@ class Capture:
         ]
 
     def _first_meta(self) -> dict[str, Any]:
-        wall = datetime.now(UTC)
+        wall = datetime.now().astimezone()  # the time that the machine's logs tell
         return {
             "clock": {"monotonic_ns": self._start_ns, "wall": wall.isoformat()},
             "host": {

@@ -19,7 +19,8 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 class Kind:
     """Why something starves.
 
-    ``title`` and ``meaning`` say it to people. ``verdicts`` are those that such a finding can
+    ``title`` and ``meaning`` say it to people; ``deed`` says what the blamed line did, and to whom:
+    ``{who}`` stands for the workers. ``verdicts`` are those that such a finding can
     have, the usual one first. ``on_cpu`` says that its threads compute rather than wait: the time
     on the CPU is what is told of them.
     """
@@ -27,6 +28,7 @@ class Kind:
     name: str
     title: str
     meaning: str
+    deed: str
     verdicts: tuple[Verdict, ...] = ("starving",)
     on_cpu: bool = False
 
@@ -40,33 +42,52 @@ BLOCKED_LOOP = Kind(
     "blocked-loop",
     "blocked loop",
     "a blocking call holds the running event loop",
+    "blocked {who}",
     verdicts=("starving", "latent"),
 )
 PARKED_LOOP = Kind(
-    "parked-loop", "parked loop", "work is due on a loop that its thread does not run"
+    "parked-loop",
+    "parked loop",
+    "work is due on a loop that its thread does not run",
+    "kept {who} away from due work",
 )
 BUSY_LOOP = Kind(
-    "busy-loop", "busy loop", "one callback keeps the loop's thread on the CPU", on_cpu=True
+    "busy-loop",
+    "busy loop",
+    "one callback keeps the loop's thread on the CPU",
+    "kept {who} busy",
+    on_cpu=True,
 )
 GIL_BOUND = Kind(
     "gil-bound",
     "GIL-bound loop",
     "another thread keeps the GIL that the loop's thread wants",
+    "kept the GIL from {who}",
     on_cpu=True,
 )
 NO_CPU = Kind(
-    "no-cpu", "no CPU", "whoever should serve could run, or was stopped, and did not get the CPU"
+    "no-cpu",
+    "no CPU",
+    "whoever should serve could run, or was stopped, and did not get the CPU",
+    "kept {who} off the CPU",
 )
 EXHAUSTED_POOL = Kind(
-    "exhausted-pool", "exhausted pool", "all its threads are blocked and its queue stands still"
+    "exhausted-pool",
+    "exhausted pool",
+    "all its threads are blocked, and work waits in its queue",
+    "held every thread of a pool in {who}",
 )
 ACCEPT_BACKLOG = Kind(
-    "accept-backlog", "accept backlog", "connections wait while all who could accept are blocked"
+    "accept-backlog",
+    "accept backlog",
+    "connections wait while all who could accept are blocked",
+    "kept {who} from accepting",
 )
 OVERLOADED_LOOP = Kind(
     "overloaded-loop",
     "overloaded loop",
     "it serves all along, but late: too much work",
+    "overloaded the loop of {who}",
     verdicts=("late",),
     on_cpu=True,
 )
@@ -74,6 +95,7 @@ OVERLOADED_POOL = Kind(
     "overloaded-pool",
     "overloaded pool",
     "it serves all along, but late: too much work",
+    "overloaded a pool of {who}",
     verdicts=("late",),
     on_cpu=True,
 )

@@ -1,28 +1,22 @@
 """How waitspy says things, so that every format for people says the same.
 
 The phrases are ASCII. Text that came from a target is passed through the function ``code`` that
-the format gives: it must escape, and may mark the text as code. The only sentence that contains no
-such text, and is safe as it is, is ``verdict_sentence``.
+the format gives: it must escape, and may mark the text as code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
-from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING, WATCHED
-from waitspy.model.recorded import Cost, RecordingInfo, WorkerRecord
+from waitspy.model.oracle_names import WATCHED
+from waitspy.model.recorded import Cost, RecordingInfo
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports.report_format import (
-    Severity,
-    counted,
-    known_oracles,
     not_watched,
-    nothing_to_watch,
-    owed_long,
     refused,
-    severity,
     worst_share,
 )
 
@@ -38,11 +32,8 @@ _VICTIMS = {
     "work-item": ("queued work item", "queued work items"),
     "connection": ("connection", "connections"),
 }
-_VICTIM_CLASSES = {kind: many for kind, (_, many) in _VICTIMS.items()} | {"io": "I/O"}
-
 
 WAITING_TITLE = "what waits"
-_PORTS = 3  # told one by one in a sentence
 
 _WAITS = {
     WaitKind.SLEEP: "waits in a sleep",
@@ -143,28 +134,33 @@ def no_blame_words(finding: Finding) -> str:
     return "not known: no stack was seen"
 
 
-def starved_words(finding: Finding) -> str:
-    """As in "15.2 s, 76 % of the recording, 4 times, longest 7.6 s"; if latent, the last two."""
+def starved_words(finding: Finding, recording: RecordingInfo) -> str:
+    """As in "15.2 s, 76 % of the recording, 4 times, longest 7.6 s"; if latent, the last two.
+
+    The seconds of several processes are added up; the share is that of the worst-off one, as the
+    report's first sentence tells it.
+    """
     times = {1: "once", 2: "twice"}.get(finding.occurrences, f"{finding.occurrences} times")
     longest = f", longest {duration(finding.longest_s)}"
     if finding.verdict == "latent":
         return f"{times}{longest}"
     once = finding.occurrences == 1  # then it is the longest, too
     many = len({episode.pid for episode in finding.episodes})
-    # the seconds of several processes are added up, which may make more than the recording
     total = f" over {many} processes" if many > 1 else ""
-    part = f"{share(finding.share / max(1, many))} of the recording{' each' if many > 1 else ''}"
-    return f"{duration(finding.starved_s)}{total}, {part}, {times}{'' if once else longest}"
+    worst = worst_share([finding], recording)
+    up_to = "up to " if many > 1 else ""
+    part = "" if worst is None else f", {up_to}{share(worst)} of the recording"
+    return f"{duration(finding.starved_s)}{total}{part}, {times}{'' if once else longest}"
 
 
-def victim_count(victim: Victim) -> str:
-    """As in "12 I/O events"."""
-    return plural(victim.count, *_VICTIMS[victim.kind])
+def kind_count(kind: str, count: int) -> str:
+    """As in "12 I/O events"; the kind is that of a victim."""
+    return plural(count, *_VICTIMS[kind])
 
 
 def victim_words(victim: Victim, code: Code) -> str:
     """As in "31 timers: tick (/srv/app/beat.py:17), waited 93 s together, 3 s on average"."""
-    text = victim_count(victim)
+    text = kind_count(victim.kind, victim.count)
     text += f": {code(victim.name)}" if victim.name else ", not named"
     if victim.where:
         text += f" ({code(victim.where)})"
@@ -256,12 +252,22 @@ def cost_words(cost: Cost) -> str:
 
 
 def recording_words(recording: RecordingInfo, code: Code) -> str:
-    """As in "recorded :8000 on web-1 from 2026-01-02T03:04:05+00:00 for 10 s at 100 Hz"."""
+    """As in "recorded :8000 on web-1 at 2026-01-02 03:04:05 UTC for 10 s, 100 Hz"; the time is
+    that of the machine.
+    """
     return (
-        f"recorded {code(recording.target)} on {code(recording.host)} from "
-        f"{code(recording.started_at)} for {duration(recording.duration_s)} "
-        f"at {recording.rate_hz:g} Hz"
+        f"recorded {code(recording.target)} on {code(recording.host)} at "
+        f"{code(_to_the_second(recording.started_at))} for {duration(recording.duration_s)}, "
+        f"{recording.rate_hz:g} Hz"
     )
+
+
+def _to_the_second(time: str) -> str:
+    try:
+        told = datetime.fromisoformat(time)
+    except ValueError:
+        return time
+    return f"{told:%Y-%m-%d %H:%M:%S} {told.tzname() or ''}".rstrip()
 
 
 def worker_notes(report: Report, code: Code) -> list[str]:
@@ -299,144 +305,3 @@ def unseen(report: Report, code: Code) -> list[tuple[str, str]]:
         whose = "" if loss.pid is None else f"pid {loss.pid}, "
         entries.append((f"{whose}{code(loss.what)}: {code(loss.why)}", code(loss.remedy)))
     return entries
-
-
-def verdict_sentence(report: Report) -> str:
-    """The report in one sentence, for example
-    "2 of 4 workers starved I/O and timers for up to 61 % of the time; longest stall 7.6 s".
-
-    Counted are the attached Python workers and whatever a finding names beside them. A worker's
-    share of the time is the union of its episodes over the length of the recording; "up to" is
-    said of several workers and gives that of the worst-off one. The longest stall is the longest
-    episode: within it, something due was waiting at every instant. Without findings the sentence
-    claims only what could be watched, says what could not, and who waits all the same.
-    """
-    level = severity(report)
-    if level in ("starving", "late"):
-        return _finding_sentence(report, level)
-    workers = counted(report)
-    if not workers:
-        return "nothing was watched: no Python worker was attached, so starvation is not ruled out"
-    if level == "unknown":
-        where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
-        why = f"pending work could not be seen on {where}"
-        if nothing_to_watch(report):
-            why = f"no event loop, thread pool or listening socket was found in {where}"
-        sentence = f"starvation could not be judged: {why}"
-        if owed := owed_long(report):
-            sentence = f"{sentence}, and {_owed_clause(owed)}"
-    else:
-        length = duration(report.recording.duration_s)
-        head = "no starvation seen"
-        if owed := owed_long(report):
-            head = f"{head} in what was watched, but {_owed_clause(owed)}"
-        head = f"{head}: {plural(len(workers), 'worker')}, {length}"
-        blind = _blind_clauses(workers, known_oracles(report))
-        sentence = "; ".join((f"{head}, {_loops_clause(report)}", *_watched(report), *blind))
-    latent = len(report.findings)
-    more = [f"{latent} latent: {LATENT_MEANING}"] if latent else []
-    return "; ".join((sentence, *more, *_gap_clauses(report)))
-
-
-def _owed_clause(owed: Sequence[OwedRequests]) -> str:
-    """As in "12 requests on port 8000 are owed an answer, the oldest for 4.1 s"."""
-    count = sum(one.count or 0 for one in owed)
-    ports = [str(one.port) for one in owed]
-    where = f"port {ports[0]}" if len(ports) == 1 else f"ports {join(ports)}"
-    if len(ports) > _PORTS:
-        where = f"{len(ports)} ports"
-    verb = "is" if count == 1 else "are"
-    oldest = duration(max(one.oldest_s or 0.0 for one in owed))
-    which = f"for {oldest}" if count == 1 else f"the oldest for {oldest}"
-    return f"{plural(count, 'request')} on {where} {verb} owed an answer, {which}"
-
-
-def _finding_sentence(report: Report, level: Severity) -> str:
-    findings = [finding for finding in report.findings if finding.verdict == level]
-    pids = {pid for finding in findings for pid in finding.pids}
-    records = {record.worker.pid: record for record in report.workers}
-    total = {record.worker.pid for record in counted(report)} | pids
-    plain = all(pid in records and records[pid].worker.role == "worker" for pid in total)
-    noun = "worker" if plain else "process"
-    many = "workers" if plain else "processes"
-    who = f"the only {noun}" if len(total) == 1 else f"{len(pids)} of {len(total)} {many}"
-    what = _starved_classes(findings)
-    if level == "late":
-        verb = f"served {what or 'their work'} late"
-    else:
-        verb = f"starved {what}" if what else "left due work unserved"
-    up_to = "up to " if len(pids) > 1 else ""
-    worst = worst_share(findings, report.recording)
-    when = "" if worst is None else f" for {up_to}{share(worst)} of the time"
-    longest = duration(max(finding.longest_s for finding in findings))
-    word = "stall" if level == "starving" else "stretch"
-    others = {"late": "late", "latent": "latent"} if level == "starving" else {"latent": "latent"}
-    counts = [
-        f"{sum(f.verdict == verdict for f in report.findings)} {name}"
-        for verdict, name in others.items()
-        if any(f.verdict == verdict for f in report.findings)
-    ]
-    more = [f"also {join(counts)}"] if counts else []
-    return "; ".join((f"{who} {verb}{when}", f"longest {word} {longest}", *more))
-
-
-def _starved_classes(findings: Iterable[Finding]) -> str:
-    waited: dict[str, float] = {}
-    for finding in findings:
-        for victim in finding.victims:
-            waited[victim.kind] = waited.get(victim.kind, 0.0) + victim.waited_s
-    kinds = sorted(waited, key=lambda kind: (-waited[kind], kind))
-    names = [_VICTIM_CLASSES[kind] for kind in kinds]
-    return join([*names[:2], "more"] if len(names) > 3 else names)
-
-
-def _watched(report: Report) -> list[str]:
-    """What there was that could have starved: an all-clear is worth as much as was looked at."""
-    seen = report.watched
-    if seen is None or seen.nothing:
-        return []
-    kinds = ((seen.loops, "loop"), (seen.pools, "thread pool"), (seen.listeners, "listener"))
-    found = join([plural(many, what) for many, what in kinds if many])
-    looks = report.recording.looks
-    return [f"watched {found}" + (f" in {looks:,} looks" if looks else "")]
-
-
-def _loops_clause(report: Report) -> str:
-    if report.watched is not None and not report.watched.loops:
-        return "but no event loop was seen to run"
-    within = f"within {duration(report.recording.min_stall_s)}"
-    names = [name for name in (ASYNCIO, EPOLL) if name in known_oracles(report)]
-    # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.
-    done = f"was served {within}" if ASYNCIO in names else f"collected its I/O {within}"
-    seen = [[record.oracles.get(name) == "ok" for name in names] for record in counted(report)]
-    if all(all(oracles) for oracles in seen):
-        return f"every loop {done}"
-    if any(any(oracles) for oracles in seen):
-        return f"every loop that could be watched {done}"
-    return "but no loop could be watched"
-
-
-def _blind_clauses(workers: Sequence[WorkerRecord], oracles: Sequence[str]) -> list[str]:
-    blind: dict[tuple[int, ...], list[str]] = {}
-    for name in oracles:
-        what = PENDING[name]
-        pids = tuple(r.worker.pid for r in workers if r.oracles.get(name) != "ok")
-        if pids:
-            blind.setdefault(pids, []).append(what)
-    size = len(workers)
-    return [
-        f"{join(whats)} could not be watched on "
-        + ("the only worker" if size == 1 else f"{len(pids)} of {size} workers")
-        for pids, whats in blind.items()
-    ]
-
-
-def _gap_clauses(report: Report) -> list[str]:
-    missing = {record.worker.pid for record in refused(report)}
-    losses = [loss for loss in report.losses if loss.pid not in missing]
-    clauses = []
-    if missing:
-        clauses.append(f"{plural(len(missing), 'process', 'processes')} could not be attached")
-    if losses:
-        clauses.append(f"{plural(len(losses), 'loss', 'losses')} of data")
-    return clauses

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, HOSTILE
 from waitspy.model.judged import Analysis, Report
-from waitspy.render import escape, words
+from waitspy.render import escape, verdicts
 from waitspy.render.reports.markdown import MarkdownRenderer
 from waitspy.render.reports.report_format import ReportRenderer
 
@@ -37,6 +37,10 @@ def written(report: Report) -> str:
     renderer: ReportRenderer = MarkdownRenderer()
     renderer.render(Analysis(report), stream)
     return stream.getvalue()
+
+
+def name_of(text: str) -> str:
+    return escape.code_span(escape.shorten(escape.terminal(text), verdicts.NAME_LIMIT))
 
 
 def parsed(text: str) -> list[Token]:
@@ -113,10 +117,10 @@ def test_text_is_printable_and_tables_are_even(name: str) -> None:
 def test_says_what_the_terminal_says() -> None:
     text = written(report_examples.starving())
     for part in (
-        "**3 of 4 workers starved timers, I/O and tasks for up to 76 % of the time; longest stall 7.6 s**",
-        "recorded `:8000` on `web-1` from `2026-01-02T03:04:05+00:00` for 10 s at 100 Hz",
+        "**`QuoteClient.fetch` (`client.py:41`) blocked 2 of 4 workers, up to 40 % of the time; ",
+        "recorded `:8000` on `web-1` at `2026-01-02 03:04:05 UTC` for 10 s, 100 Hz",
         "### 1. Starving, blocked loop: a blocking call holds the running event loop",
-        "- **starved**: 6.15 s over 2 processes, 31 % of the recording each, 3 times, longest 2.35 s",
+        "- **starved**: 6.15 s over 2 processes, up to 40 % of the recording, 3 times, longest 2.35 s",
         "- **wait**: waits in `time.sleep` (`clock_nanosleep`)",
         "- **blame**: `QuoteClient.fetch`, `/srv/quotes/app/client.py:41`\n  - `time.sleep(backoff)`",
         "- **remedy**: await asyncio.sleep(...) instead",
@@ -137,7 +141,7 @@ def test_says_what_the_terminal_says() -> None:
 def test_the_verdict_comes_first(name: str) -> None:
     report = EXAMPLES[name]()
     first = written(report).splitlines()[0]
-    assert first == f"**{escape.markdown(words.verdict_sentence(report))}**"
+    assert first == f"**{verdicts.sentence(report, name_of)}**"
 
 
 def test_without_findings_the_unseen_follows_the_verdict() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.examples import report_examples
 from waitspy.model.judged import Analysis, OwedRequests, Report, WhatWaits
-from waitspy.render import words
+from waitspy.render import verdicts, words
 from waitspy.render.reports.markdown import MarkdownRenderer
 from waitspy.render.reports.page import HtmlRenderer
 from waitspy.render.reports.report_format import ReportRenderer
@@ -62,7 +62,7 @@ def test_the_text_says_who_waits_where_nothing_starved() -> None:
 def test_a_finding_comes_first_in_text_and_sentence(make: Callable[[], Report]) -> None:
     report = replace(make(), waiting=report_examples.owed().waiting)
     assert "what waits" not in text(report)
-    assert "owed" not in words.verdict_sentence(report)
+    assert "owed" not in verdicts.sentence(report, str)
     assert LINES[0] in written(MarkdownRenderer(), report)
 
 
@@ -70,7 +70,7 @@ def test_a_finding_comes_first_in_text_and_sentence(make: Callable[[], Report]) 
 def test_what_is_answered_soon_is_usual(oldest_s: float, told: bool) -> None:
     report = with_requests(OwedRequests(80, 3, oldest_s, 3))
     assert ("what waits" in text(report)) is told
-    assert ("are owed an answer" in words.verdict_sentence(report)) is told
+    assert ("are owed an answer" in verdicts.sentence(report, str)) is told
     assert "### What waits" in written(MarkdownRenderer(), report)
 
 
@@ -107,6 +107,6 @@ def test_the_sentence_counts_the_ports_on_which_somebody_waits_long(
     owed: list[tuple[int, int, float]], said: str
 ) -> None:
     report = with_requests(*(OwedRequests(*one) for one in owed))
-    assert f", but {said}: 4 workers" in words.verdict_sentence(report)
+    assert f", but {said}: 4 workers" in verdicts.sentence(report, str)
     blind = replace(report, workers=report_examples.blind().workers)
-    assert words.verdict_sentence(blind).endswith(f", and {said}")
+    assert verdicts.sentence(blind, str).endswith(f", and {said}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, TextIO
 
 from waitspy.model.judged import Analysis, Finding, Report, Victim
-from waitspy.render import escape, words
+from waitspy.render import escape, verdicts, words
 from waitspy.render.reports.report_format import (
     WORKER_COLUMNS,
     WORKER_NUMBERS,
@@ -42,7 +42,7 @@ class MarkdownRenderer:
         stream.write("\n\n".join(blocks) + "\n")
 
     def _blocks(self, report: Report) -> Iterator[Sequence[str]]:
-        yield [f"**{escape.markdown(words.verdict_sentence(report))}**"]
+        yield [f"**{verdicts.sentence(report, _name)}**"]
         yield [words.recording_words(report.recording, _code)]
         if not report.findings:
             yield from self._unseen(report)
@@ -55,7 +55,7 @@ class MarkdownRenderer:
         latent = [finding for finding in report.findings if finding.verdict == "latent"]
         if latent:
             yield [f"{self._heading} Latent: {words.LATENT_MEANING}"]
-            yield [line for finding in latent for line in _latent(finding)]
+            yield [line for finding in latent for line in _latent(finding, report)]
         lines = words.waiting(report)
         if lines:
             yield [f"{self._heading} {words.WAITING_TITLE.capitalize()}"]
@@ -81,6 +81,10 @@ def _code(text: str) -> str:
     return escape.code_span(escape.shorten(escape.terminal(text) or "(empty)", _TEXT_LIMIT))
 
 
+def _name(text: str) -> str:
+    return escape.code_span(escape.shorten(escape.terminal(text) or "(empty)", verdicts.NAME_LIMIT))
+
+
 def _prose(text: str) -> str:
     # GitHub looks for mentions and references after Markdown is read, so that no backslash stops
     # it; it leaves code alone.
@@ -101,7 +105,7 @@ def _table(
 def _finding(finding: Finding, report: Report) -> Iterator[Sequence[str]]:
     label = "late" if finding.verdict == "late" else "starved"
     yield [
-        f"- **{label}**: {words.starved_words(finding)}",
+        f"- **{label}**: {words.starved_words(finding, report.recording)}",
         *([] if finding.detail is None else [f"- **what**: {_code(finding.detail)}"]),
         f"- **wait**: {words.wait_words(finding.wait, _code)}",
         *_blames(finding, report),
@@ -135,7 +139,7 @@ def _victims(victims: Sequence[Victim]) -> Iterator[Sequence[str]]:
     header = ("victims", "name", "where", "waited together", "on average")
     rows = [
         (
-            words.victim_count(victim),
+            words.kind_count(victim.kind, victim.count),
             _code(victim.name) if victim.name else "",
             _code(victim.where) if victim.where else "",
             words.duration(victim.waited_s),
@@ -162,14 +166,15 @@ def _stack(finding: Finding) -> list[str]:
     return [*lines, "```"]
 
 
-def _latent(finding: Finding) -> Iterator[str]:
+def _latent(finding: Finding, report: Report) -> Iterator[str]:
     blame = finding.blame
     if blame is None:
         yield f"- {words.no_blame_words(finding)}"
     else:
         yield f"- {words.blame_words(blame, _code, with_share=False)}"
     wait = words.wait_words(finding.wait, _code)
-    yield f"  - {wait}, {words.starved_words(finding)}, {words.where_words(finding)}"
+    amount = words.starved_words(finding, report.recording)
+    yield f"  - {wait}, {amount}, {words.where_words(finding)}"
     yield f"  - to do: {_prose(finding.remedy)}"
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar, TextIO
 
 from waitspy import __version__
 from waitspy.model.judged import Analysis, Report, Weight
-from waitspy.render import escape, words
+from waitspy.render import escape, verdicts, words
 from waitspy.render.profiles import flame_looks
 from waitspy.render.profiles.svg import SvgRenderer
 from waitspy.render.reports import assets_of_pages, page_data
@@ -113,7 +113,7 @@ class HtmlRenderer:
                 page_style=page_style,
                 paint=flame_looks.PAINT,
                 severity=level,
-                verdict=escape.xml(words.verdict_sentence(report)),
+                verdict=verdicts.sentence(report, code),
                 recording=words.recording_words(report.recording, code),
                 summary=summary(report),
                 findings=findings(report),
@@ -128,9 +128,13 @@ class HtmlRenderer:
         )
 
 
+def _name(text: str) -> str:
+    return escape.shorten(escape.terminal(text) or "(empty)", verdicts.NAME_LIMIT)
+
+
 def _title(report: Report) -> str:
     target = escape.shorten(escape.terminal(report.recording.target), 60)
-    return f"{words.verdict_sentence(report)} · {target} · waitspy"
+    return f"{verdicts.sentence(report, _name)} · {target} · waitspy"
 
 
 def _still(judged: Analysis) -> str:

@@ -93,7 +93,7 @@ def _finding(index: int, finding: Finding, report: Report) -> str:
         f'<header><h3><span class="badge {finding.verdict}">{finding.verdict}</span> '
         f"{escape.xml(finding.kind.title)}</h3>"
         f'<p class="meaning">{escape.xml(meaning)}</p>'
-        f'<p class="amount">{words.starved_words(finding)}</p>'
+        f'<p class="amount">{words.starved_words(finding, report.recording)}</p>'
         f'<a class="button follow" href="#timeline" data-finding="{index}">'
         f"Show in timeline and flamegraph</a></header>"
         f"<dl>{body}</dl></article>"
@@ -143,7 +143,7 @@ def _victims(victims: Sequence[Victim]) -> str:
     if not victims:
         return ""
     rows = "".join(
-        f"<tr><td>{words.victim_count(victim)}</td>"
+        f"<tr><td>{words.kind_count(victim.kind, victim.count)}</td>"
         f"<td>{code(victim.name) if victim.name else ''}"
         f"{f'<br>{code(victim.where)}' if victim.where else ''}</td>"
         f'<td class="number">{words.duration(victim.waited_s)}</td>'

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from waitspy.model import code_origin
 from waitspy.model.judged import Analysis, Finding, Report
-from waitspy.render import escape, words
+from waitspy.render import escape, verdicts, words
 from waitspy.render.reports.report_format import (
     WORKER_COLUMNS,
     WORKER_NUMBERS,
@@ -91,6 +91,10 @@ def _code(text: str) -> str:
     return escape.shorten(escape.terminal(text) or "(empty)", _TEXT_LIMIT)
 
 
+def _name(text: str) -> str:
+    return escape.shorten(escape.terminal(text) or "(empty)", verdicts.NAME_LIMIT)
+
+
 def _prose(text: str) -> str:
     return escape.shorten(escape.terminal(text), _PROSE_LIMIT)
 
@@ -109,7 +113,7 @@ def _item(*lines: Text) -> RenderableType:
 
 def _parts(report: Report) -> Iterator[RenderableType]:
     level = "unknown" if unexplained(report) else severity(report)
-    yield _text(words.verdict_sentence(report), style=_STYLES[level])
+    yield _text(verdicts.sentence(report, _name), style=_STYLES[level])
     yield _text(words.recording_words(report.recording, _code), style="dim")
     if not report.findings:
         yield from _unseen(report)
@@ -118,7 +122,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield Text()
         yield _heading(number, finding)
         yield Padding(_details(finding, report), (0, 0, 0, _INDENT))
-    yield from _latent([finding for finding in report.findings if finding.verdict == "latent"])
+    yield from _latent(report)
     if unexplained(report):
         yield from _waiting(report)
     yield from _workers(report)
@@ -147,7 +151,9 @@ def _grid() -> Table:
 def _details(finding: Finding, report: Report) -> Table:
     grid = _grid()
     label = "late" if finding.verdict == "late" else "starved"
-    grid.add_row(label, _text(words.starved_words(finding), style=_STYLES[finding.verdict]))
+    grid.add_row(
+        label, _text(words.starved_words(finding, report.recording), style=_STYLES[finding.verdict])
+    )
     if finding.detail is not None:
         grid.add_row("what", _text(_code(finding.detail)))
     grid.add_row("wait", _text(words.wait_words(finding.wait, _code)))
@@ -200,7 +206,8 @@ def _stack(finding: Finding) -> RenderableType:
     return lines
 
 
-def _latent(findings: list[Finding]) -> Iterator[RenderableType]:
+def _latent(report: Report) -> Iterator[RenderableType]:
+    findings = [finding for finding in report.findings if finding.verdict == "latent"]
     if not findings:
         return
     yield Text()
@@ -212,7 +219,8 @@ def _latent(findings: list[Finding]) -> Iterator[RenderableType]:
             if blame is None
             else words.blame_words(blame, _code, with_share=False)
         )
-        text = f"{words.wait_words(finding.wait, _code)}, {words.starved_words(finding)}"
+        amount = words.starved_words(finding, report.recording)
+        text = f"{words.wait_words(finding.wait, _code)}, {amount}"
         yield _item(
             Text(who, style="bold"),
             _text(f"{text}, {words.where_words(finding)}"),

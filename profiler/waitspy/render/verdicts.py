@@ -1,0 +1,198 @@
+"""The report in one sentence: its first line, and the title of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from waitspy.model.judged import Finding, OwedRequests, Report
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING
+from waitspy.model.recorded import WorkerRecord
+from waitspy.render.reports.report_format import (
+    Severity,
+    counted,
+    known_oracles,
+    nothing_to_watch,
+    owed_long,
+    refused,
+    severity,
+    worst_share,
+)
+from waitspy.render.words import (
+    LATENT_MEANING,
+    Code,
+    duration,
+    join,
+    kind_count,
+    place,
+    plural,
+    share,
+)
+
+NAME_LIMIT = 60
+"""Characters of a name in the sentence, which is to stay short."""
+
+_PORTS = 3  # told one by one
+_MOST_KINDS = 3  # of victims, told one by one
+_MAINLY = 0.5  # of a finding's time: what one blamed line answers for
+
+
+def sentence(report: Report, code: Code) -> str:
+    """What the report says first, for example "fetch (quotes.py:41) blocked 2 of 4 workers, up to
+    61 % of the time; 12 I/O events and 3 timers waited 1.9 s on average; longest stall 7.6 s".
+
+    That is the finding of the worst verdict whose victims waited the longest; others are counted.
+    Workers are the attached Python workers and whatever a finding names beside them. A worker's
+    share of the time is the union of its episodes over the length of the recording; "up to" is
+    said of several workers and gives that of the worst-off one. The longest stall is the longest
+    episode: within it, something due was waiting at every instant. Without findings the sentence
+    claims only what could be watched, says what could not, and who waits all the same.
+    """
+    level = severity(report)
+    if level in ("starving", "late"):
+        return _finding_sentence(report, level, code)
+    workers = counted(report)
+    if not workers:
+        return "nothing was watched: no Python worker was attached, so starvation is not ruled out"
+    if level == "unknown":
+        where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
+        why = f"pending work could not be seen on {where}"
+        if nothing_to_watch(report):
+            why = f"no event loop, thread pool or listening socket was found in {where}"
+        sentence = f"starvation could not be judged: {why}"
+        if owed := owed_long(report):
+            sentence = f"{sentence}, and {_owed_clause(owed)}"
+    else:
+        length = duration(report.recording.duration_s)
+        head = "no starvation seen"
+        if owed := owed_long(report):
+            head = f"{head} in what was watched, but {_owed_clause(owed)}"
+        head = f"{head}: {plural(len(workers), 'worker')}, {length}"
+        blind = _blind_clauses(workers, known_oracles(report))
+        sentence = "; ".join((f"{head}, {_loops_clause(report)}", *_watched(report), *blind))
+    latent = len(report.findings)
+    more = [f"{latent} latent: {LATENT_MEANING}"] if latent else []
+    return "; ".join((sentence, *more, *_gap_clauses(report)))
+
+
+def _owed_clause(owed: Sequence[OwedRequests]) -> str:
+    """As in "12 requests on port 8000 are owed an answer, the oldest for 4.1 s"."""
+    count = sum(one.count or 0 for one in owed)
+    ports = [str(one.port) for one in owed]
+    where = f"port {ports[0]}" if len(ports) == 1 else f"ports {join(ports)}"
+    if len(ports) > _PORTS:
+        where = f"{len(ports)} ports"
+    verb = "is" if count == 1 else "are"
+    oldest = duration(max(one.oldest_s or 0.0 for one in owed))
+    which = f"for {oldest}" if count == 1 else f"the oldest for {oldest}"
+    return f"{plural(count, 'request')} on {where} {verb} owed an answer, {which}"
+
+
+def _finding_sentence(report: Report, level: Severity, code: Code) -> str:
+    first = next(finding for finding in report.findings if finding.verdict == level)
+    worst = worst_share([first], report.recording)
+    up_to = "up to " if len({episode.pid for episode in first.episodes}) > 1 else ""
+    when = "" if worst is None else f", {up_to}{share(worst)} of the time"
+    word = "stall" if level == "starving" else "stretch"
+    clauses = [f"{_deed(report, first, code)}{when}", *_waited(first)]
+    clauses += [f"longest {word} {duration(first.longest_s)}", *_others(report, first)]
+    return "; ".join(clauses)
+
+
+def _deed(report: Report, finding: Finding, code: Code) -> str:
+    """As in "fetch (quotes.py:41) blocked 2 of 4 workers"."""
+    who = _who(report, finding)
+    blame = finding.blame
+    if blame is None:
+        return f"{finding.kind.title} in {who}, nobody to blame was seen"
+    file = None if blame.file is None else blame.file.rpartition("/")[2]
+    where = f" ({code(place(file, blame.line))})" if file else ""
+    more = "" if blame.share >= _MAINLY else " and other lines"
+    return f"{code(blame.function)}{where}{more} {finding.kind.deed.format(who=who)}"
+
+
+def _who(report: Report, finding: Finding) -> str:
+    """As in "2 of 4 workers", "all 3 workers" or "the only worker"."""
+    pids = set(finding.pids)
+    records = {record.worker.pid: record for record in report.workers}
+    total = {record.worker.pid for record in counted(report)} | pids
+    plain = all(pid in records and records[pid].worker.role == "worker" for pid in total)
+    noun, many = ("worker", "workers") if plain else ("process", "processes")
+    if len(total) == 1:
+        return f"the only {noun}"
+    return f"all {len(total)} {many}" if pids == total else f"{len(pids)} of {len(total)} {many}"
+
+
+def _waited(finding: Finding) -> list[str]:
+    """As in "12 I/O events and 3 timers waited 1.9 s on average"."""
+    counts: dict[str, int] = {}
+    for victim in sorted(finding.victims, key=lambda victim: -victim.waited_s):
+        counts[victim.kind] = counts.get(victim.kind, 0) + victim.count
+    total = sum(counts.values())
+    if not total:
+        return []
+    whom = join([kind_count(kind, count) for kind, count in counts.items()])
+    if len(counts) > _MOST_KINDS:
+        whom = plural(total, "item")
+    average = " on average" if total > 1 else ""
+    return [f"{whom} waited {duration(finding.victim_s / total)}{average}"]
+
+
+def _others(report: Report, first: Finding) -> list[str]:
+    told = [
+        f"{many} {'more ' * (verdict == first.verdict)}{verdict}"
+        for verdict in ("starving", "late", "latent")
+        if (many := sum(f.verdict == verdict and f is not first for f in report.findings))
+    ]
+    return [f"also {join(told)}"] if told else []
+
+
+def _watched(report: Report) -> list[str]:
+    """What there was that could have starved: an all-clear is worth as much as was looked at."""
+    seen = report.watched
+    if seen is None or seen.nothing:
+        return []
+    kinds = ((seen.loops, "loop"), (seen.pools, "thread pool"), (seen.listeners, "listener"))
+    found = join([plural(many, what) for many, what in kinds if many])
+    looks = report.recording.looks
+    return [f"watched {found}" + (f" in {looks:,} looks" if looks else "")]
+
+
+def _loops_clause(report: Report) -> str:
+    if report.watched is not None and not report.watched.loops:
+        return "but no event loop was seen to run"
+    within = f"within {duration(report.recording.min_stall_s)}"
+    names = [name for name in (ASYNCIO, EPOLL) if name in known_oracles(report)]
+    # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.
+    done = f"was served {within}" if ASYNCIO in names else f"collected its I/O {within}"
+    seen = [[record.oracles.get(name) == "ok" for name in names] for record in counted(report)]
+    if all(all(oracles) for oracles in seen):
+        return f"every loop {done}"
+    if any(any(oracles) for oracles in seen):
+        return f"every loop that could be watched {done}"
+    return "but no loop could be watched"
+
+
+def _blind_clauses(workers: Sequence[WorkerRecord], oracles: Sequence[str]) -> list[str]:
+    blind: dict[tuple[int, ...], list[str]] = {}
+    for name in oracles:
+        what = PENDING[name]
+        pids = tuple(r.worker.pid for r in workers if r.oracles.get(name) != "ok")
+        if pids:
+            blind.setdefault(pids, []).append(what)
+    size = len(workers)
+    return [
+        f"{join(whats)} could not be watched on "
+        + ("the only worker" if size == 1 else f"{len(pids)} of {size} workers")
+        for pids, whats in blind.items()
+    ]
+
+
+def _gap_clauses(report: Report) -> list[str]:
+    missing = {record.worker.pid for record in refused(report)}
+    losses = [loss for loss in report.losses if loss.pid not in missing]
+    clauses = []
+    if missing:
+        clauses.append(f"{plural(len(missing), 'process', 'processes')} could not be attached")
+    if losses:
+        clauses.append(f"{plural(len(losses), 'loss', 'losses')} of data")
+    return clauses
