@@ -61,7 +61,8 @@ mutants: .venv/dev
 # System packages: only what is missing, and only where apt can install it.
 system:
 	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm ip=iproute2 \
-		redis-server=redis-server pg_createcluster=postgresql
+		redis-server=redis-server pg_createcluster=postgresql \
+		uwsgi_python3=uwsgi-plugin-python3
 
 pythons: $(SITES)
 	timeout 120 tools/sid_pythons.sh .pythons $(RARE_PYTHONS)

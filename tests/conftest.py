@@ -8,7 +8,13 @@ from collections.abc import Generator
 
 import pytest
 
-from tests import pythons
+# As in waitspy.__main__: numpy's threads must not take the signals of a test.
+_MASK = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+import numpy as np  # noqa: E402, F401
+
+signal.pthread_sigmask(signal.SIG_SETMASK, _MASK)
+
+from tests import pythons  # noqa: E402
 
 # A shell that starts this in the background leaves signals ignored, and so would every child that
 # a test sends one to.

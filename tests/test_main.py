@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -20,3 +23,28 @@ def test_elsewhere_than_on_linux_it_says_so_and_ends(
     assert what.startswith("waitspy: ")
     assert system in what
     assert remedy == "  try: run it on Linux, beside the server"
+
+
+TELLS = """
+import atexit, os
+from waitspy.__main__ import main
+
+def tell():
+    for tid in os.listdir("/proc/self/task"):
+        for line in open(f"/proc/self/task/{tid}/status"):
+            if line.startswith("SigBlk:"):
+                print(line.split()[1])
+
+atexit.register(tell)
+main()
+"""
+
+
+def test_no_thread_of_a_library_takes_a_recording_s_signals() -> None:
+    """numpy starts one for each further CPU; the kernel gives a signal to whoever does not block it."""
+    argv = [sys.executable, "-c", TELLS, "--version"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split("\n")[1:-1]
+    masks = [int(mask, 16) for mask in said]
+    assert len(masks) > 1 or os.cpu_count() == 1
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        assert sum(not mask >> number - 1 & 1 for mask in masks) == 1, masks

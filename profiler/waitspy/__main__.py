@@ -16,8 +16,12 @@ def main() -> None:
         )
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    # numpy's threads start as it is imported. With signals blocked, as they inherit it: else one of
+    # them would now and then take a Ctrl-C that a recording is about to fetch, and cut it in half.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     from waitspy.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)
 
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     run(prog_name="waitspy")
 
 

@@ -60,8 +60,8 @@ def wait_for(process: subprocess.Popen[str], ready: str, times: int = 1) -> str:
     said = []
     for line in process.stdout:
         said.append(line)
-        times -= ready in line
-        if not times:
+        times -= line.count(ready)  # processes may mix their lines
+        if times <= 0:
             return line.strip()
     raise AssertionError(f"ended without saying {ready!r}: {''.join(said)}")
 

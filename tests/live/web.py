@@ -20,7 +20,7 @@ def gunicorn(loop: str) -> Iterator[int]:
     worker = (
         "uvicorn.workers.UvicornWorker" if loop == "uvloop" else "uvicorn.workers.UvicornH11Worker"
     )
-    port = _free_port()
+    port = free_port()
     argv = ["gunicorn", "-w", "4", "-k", worker, "-b", f"127.0.0.1:{port}", _APP]
     with _server(argv, "Application startup complete", times=4):
         yield port
@@ -29,7 +29,7 @@ def gunicorn(loop: str) -> Iterator[int]:
 @contextlib.contextmanager
 def uvicorn(python: Python | None = None) -> Iterator[tuple[int, int]]:
     """One uvicorn, on that interpreter instead of ours; gives its pid and port."""
-    port = _free_port()
+    port = free_port()
     argv = ["uvicorn", "--port", str(port), _APP]
     with _server(argv, "Uvicorn running", times=1, python=python) as pid:
         yield pid, port
@@ -60,14 +60,14 @@ def _server(
         while seen < times:
             line = process.stderr.readline()
             assert line, f"{argv[0]} ended"
-            seen += ready in line
+            seen += line.count(ready)
         yield process.pid
     finally:
         stop_tree(process.pid)
         process.communicate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port

@@ -169,8 +169,9 @@ ROWS: tuple[Remedy, ...] = (
     _row("shake hands in the thread that serves the connection, not in the one that accepts: "
          "wrap_socket(…, do_handshake_on_connect=False), then do_handshake() with a timeout",
          ACCEPT_BACKLOG, frames=r"\bssl\.py:\S*do_handshake$"),
-    _row("add workers or threads (gunicorn --workers, --threads), or use asynchronous workers; "
-         "and put a timeout on this call, so that one slow peer does not hold a worker",
+    _row("add workers or threads (gunicorn --workers, --threads; uWSGI --processes, --threads), or "
+         "use asynchronous workers; and put a timeout on this call, so that one slow peer does not "
+         "hold a worker",
          ACCEPT_BACKLOG),
     _row("another thread keeps the GIL: move its work to a process, or make it release the GIL",
          GIL_BOUND),

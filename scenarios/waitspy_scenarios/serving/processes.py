@@ -41,7 +41,7 @@ class Server:
         self.pid = process.pid
         self._process = process
         self._ready = ready
-        self._ready_lines = 0
+        self._said_ready = 0
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self.ended = asyncio.create_task(self._wait())
         self._reading = asyncio.create_task(self._read())
@@ -70,7 +70,7 @@ class Server:
         """
         try:
             async with asyncio.timeout(READY_WITHIN_S):
-                while (self._ready and self._ready_lines < times) or not await _accepts(port):
+                while (self._ready and self._said_ready < times) or not await _accepts(port):
                     if self.ended.done():
                         raise self.failure()
                     await asyncio.sleep(_LOOK_S)
@@ -99,7 +99,8 @@ class Server:
         async for line in self._process.stdout:
             text = line.decode(errors="replace").rstrip()
             self._last_lines.append(text)
-            self._ready_lines += bool(self._ready and self._ready in text)
+            if self._ready:  # two processes may write one line together
+                self._said_ready += text.count(self._ready)
 
     async def _wait(self) -> None:
         # process.wait() would also wait for whatever else holds the other end of its output.

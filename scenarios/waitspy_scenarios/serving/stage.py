@@ -62,7 +62,7 @@ class Stage:
     ) -> int:
         """Starts a server and gives its pid once it is ready.
 
-        It is ready when ``times`` lines of its output held ``ready``, and when it accepts
+        It is ready when its output held ``ready`` so many ``times``, and when it accepts
         connections on ``port``; either may be left out. A server that listens before its workers
         serve should be waited for by what it says: a connection made too early waits in its
         backlog.
