@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 from tests.live.running import TARGETS, wait_until
 from tests.remote.interpreters import HERE, Python, found, with_modules
 from tests.remote.started import started
+from waitspy.model import syscalls
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import LoopFacts, LoopSnapshot
 
-pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
+pytestmark = pytest.mark.ptrace
 
 LOOPS = TARGETS / "remote_loops.py"
 
@@ -33,6 +35,12 @@ def only_loop(reader: Reader) -> LoopFacts:
     loops = [loop for loop in reader.loops() if not loop.closed]
     assert len(loops) == 1, loops
     return loops[0]
+
+
+def polls(tid: int | None) -> bool:
+    """Whether a thread stands in epoll_wait, as the kernel says."""
+    number = Path(f"/proc/{tid}/syscall").read_text().split()[0]
+    return number.isdecimal() and int(number) in syscalls.epoll_waits()
 
 
 def sure_snapshot(reader: Reader, loop: LoopFacts) -> LoopSnapshot:
@@ -171,6 +179,7 @@ def test_served_callbacks_are_counted_exactly(python: Python, more: tuple[str, .
             before = after
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("python", "more"), BOTH)
 def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
     python: Python, more: tuple[str, ...]
@@ -195,6 +204,7 @@ def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
         assert delivered == 10
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("python", "more"), BOTH)
 def test_a_loop_at_full_speed_breaks_nothing(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "busy", *more) as process:
@@ -218,6 +228,7 @@ def test_a_loop_at_full_speed_breaks_nothing(python: Python, more: tuple[str, ..
         assert served > 300
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("python", "more"), BOTH)
 def test_between_bursts_every_snapshot_is_right(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "gentle", *more) as process:
@@ -229,7 +240,8 @@ def test_between_bursts_every_snapshot_is_right(python: Python, more: tuple[str,
             snapshot = reader.whole_snapshot(loop, tries=5, names=2)
             if snapshot is None:
                 continue
-            if snapshot.service == reader.service(loop):  # it stands in its own poll
+            # It stands in its own poll, and did so all the while: a busy machine may stop it anywhere.
+            if polls(loop.running_tid) and snapshot.service == reader.service(loop):
                 assert snapshot.ready == 0
                 right += 1
         assert right >= 5
@@ -249,6 +261,7 @@ def test_idle_loop(python: Python, more: tuple[str, ...]) -> None:
         assert snapshot.timers.next_due_s is not None
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("python", "more"), BOTH)
 def test_many_tasks_in_bounded_time(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "many", *more, "1000") as process:

@@ -16,14 +16,25 @@ pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
 _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
 
-_SLOW = {("buffer-vs-job", variant) for variant in ("cap", "high", "job")}
+_ALWAYS = {
+    "buffer-vs-job": {"block", "off"},
+    "fastapi-full-threads": {"harm", "healthy"},
+    "gunicorn-slow-upstream": {"sync", "gthread-healthy"},
+    "process-pool-pipeline": {"harm"},
+    "gil-hog": {"harm", "healthy"},
+    "django-row-lock": {"harm"},
+    "celery-leftovers": {"harm", "idle"},
+    "gevent-file-lock": {"harm"},
+    "tornado-upstream": {"healthy"},
+}
+"""One of each way to starve, and some that are well; the others are slow: ``make scenarios``."""
 
 VARIANTS = [
     pytest.param(
         name,
         variant,
         id=f"{name}:{variant}",
-        marks=[pytest.mark.slow] if (name, variant) in _SLOW else [],
+        marks=[] if variant in _ALWAYS.get(name, ()) else [pytest.mark.slow],
     )
     for name, scenario in SCENARIOS.items()
     for variant in scenario.truth
