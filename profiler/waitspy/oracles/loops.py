@@ -18,6 +18,7 @@ from waitspy.model.clock import NS
 from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
 from waitspy.model.oracle_names import ASYNCIO
 from waitspy.oracles import Watched
+from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
 from waitspy.recording.loops import LoopFound, LoopRow, LoopServed, LoopWaiting
 from waitspy.recording.rows import RowType
@@ -30,7 +31,7 @@ _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again
 _RESCAN_NS = NS // 2
 _SLEEPS = "_set_result_unless_cancelled"  # asyncio.futures of 3.8 to 3.15: what sleep waits for
 _TRIES = 3  # a look at a loop whose thread runs may be torn
-_SHARE = 0.01  # of one core at the most, for each of rescans and snapshots of one worker
+_SHARE = 0.01  # of one core, for each of rescans of one worker, and looks at and names of a loop
 
 
 @dataclass(slots=True)
@@ -47,6 +48,8 @@ class _Loop:
     late_since_ns: int = -1
     next_look_ns: int = 0
     next_names_ns: int = 0
+    for_looks: Allowance = field(default_factory=lambda: Allowance(_SHARE))
+    for_names: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     told: LoopInfo | None = None
 
 
@@ -159,7 +162,7 @@ def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[L
     began_ns = time.thread_time_ns()
     snapshot = reader.whole_snapshot(loop.facts, tries=_TRIES, tasks=False)
     spent_ns = time.thread_time_ns() - began_ns
-    soonest_ns = now_ns + int(spent_ns / _SHARE)
+    soonest_ns = loop.for_looks.spend(spent_ns, now_ns)
     if snapshot is None:  # it changed each time: try again soon
         loop.next_look_ns = soonest_ns
         return
@@ -173,7 +176,8 @@ def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[L
     if timers is not None and timers.overdue and now_ns >= loop.next_names_ns:
         began_ns = time.thread_time_ns()
         named = reader.whole_snapshot(loop.facts, tries=1)
-        loop.next_names_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
+        spent_ns = time.thread_time_ns() - began_ns
+        loop.next_names_ns = max(now_ns + _LOOK_NS, loop.for_names.spend(spent_ns, now_ns))
         if named is not None and named.timers is not None and named.timers.overdue:
             yield LoopWaiting(named.at_ns, loop.facts.address, _work(named, named=True))
 

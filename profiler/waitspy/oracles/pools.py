@@ -16,6 +16,7 @@ from waitspy.model.clock import NS
 from waitspy.model.oracle_names import POOLS
 from waitspy.model.pools import PoolInfo, PoolWaits
 from waitspy.oracles import Watched
+from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
 from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
 from waitspy.recording.rows import RowType
@@ -42,6 +43,8 @@ class _Queue:
     head_since_ns: int = 0
     next_read_ns: int = 0
     next_look_ns: int = 0
+    for_reads: Allowance = field(default_factory=lambda: Allowance(_SHARE))
+    for_looks: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     looked: bool = False
     unseen: bool = True
 
@@ -155,7 +158,7 @@ def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
     facts = queue.facts
     waiting = isinstance(facts, LimiterFacts)
     items = reader.waiting(facts) if isinstance(facts, LimiterFacts) else reader.queued(facts)
-    queue.next_read_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
+    queue.next_read_ns = queue.for_reads.spend(time.thread_time_ns() - began_ns, now_ns)
     if items is None or items == queue.items:
         return
     if items[:1] != queue.items[:1]:
@@ -190,7 +193,7 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
         stuck = reader.waiting_on_itself(found) if isinstance(found, PoolFacts) else ()
         waits = PoolWaits(tuple(_named(one) for one in found.first), tuple(sorted(stuck)))
     spent_ns = time.thread_time_ns() - began_ns
-    queue.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
+    queue.next_look_ns = max(now_ns + _LOOK_NS, queue.for_looks.spend(spent_ns, now_ns))
     if waits is not None:
         yield PoolStuck(now_ns, key, waits)
 

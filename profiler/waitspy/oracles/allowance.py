@@ -1,0 +1,27 @@
+"""How often an oracle may look, by what its looks cost: a share of one core, saved up a little."""
+
+from __future__ import annotations
+
+_SAVED_NS = 20_000_000
+
+
+class Allowance:
+    """CPU time that grows with time, up to what a few expensive looks take.
+
+    Without savings the first look at a process, which is its most expensive one, would leave none
+    for the next stall.
+    """
+
+    __slots__ = ("_left_ns", "_share", "_since_ns")
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._left_ns = float(_SAVED_NS)
+        self._since_ns: int | None = None
+
+    def spend(self, spent_ns: int, now_ns: int) -> int:
+        """Takes what a look at that time has cost; the time from which there may be another one."""
+        grown_ns = 0.0 if self._since_ns is None else (now_ns - self._since_ns) * self._share
+        self._left_ns = min(_SAVED_NS, self._left_ns + grown_ns) - spent_ns
+        self._since_ns = now_ns
+        return now_ns + int(max(0.0, -self._left_ns) / self._share)
