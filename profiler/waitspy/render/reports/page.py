@@ -12,7 +12,7 @@ import io
 from typing import ClassVar, TextIO
 
 from waitspy import __version__
-from waitspy.model.judged import Analysis, Report, Weight
+from waitspy.model.judged import Analysis, Report
 from waitspy.render import escape, words
 from waitspy.render.profiles import flame_looks
 from waitspy.render.profiles.svg import SvgRenderer
@@ -135,8 +135,8 @@ def _title(report: Report) -> str:
 
 def _still(judged: Analysis) -> str:
     profile = judged.profile
-    starved = any(one.starved_s > 0 for one in profile.merged)
-    weight: Weight = "starved" if starved else "wall"
     picture = io.StringIO()
-    SvgRenderer(weight, most_frames=_STILL_FRAMES, still=True).render(profile, picture)
+    SvgRenderer(profile.telling_weight, most_frames=_STILL_FRAMES, still=True).render(
+        profile, picture
+    )
     return picture.getvalue()
