@@ -18,12 +18,13 @@ class FlamegraphRenderer(Protocol):
 
     ``name`` is what the command line calls the format, ``extension`` the usual end of such a
     file's name, without its dot. ``binary`` says what the stream takes: bytes, or else text that
-    can be encoded as UTF-8.
+    can be encoded as UTF-8; ``weighed`` whether the weight changes what is written.
     """
 
     name: ClassVar[str]
     extension: ClassVar[str]
     binary: ClassVar[bool]
+    weighed: ClassVar[bool]
 
     def render(self, profile: Profile, stream: IO[Any]) -> None:
         """Write the whole profile; the stream stays open."""

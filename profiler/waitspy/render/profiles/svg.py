@@ -77,6 +77,7 @@ class SvgRenderer:
     name: ClassVar[str] = "svg"
     extension: ClassVar[str] = "svg"
     binary: ClassVar[bool] = False
+    weighed: ClassVar[bool] = True
 
     def __init__(
         self,
