@@ -235,6 +235,7 @@ def many_processes() -> Report:
                 framework="python",
             ),
             exit="killed by SIGKILL" if number == 7 else "exited",
+            gone_ns=int((START_S + 3) * NS),
             samples=None if number % 5 == 0 else 12,
             missed_samples=None if number % 5 == 0 else number % 2,
             rate_hz=None if number % 5 == 0 else 80.0,

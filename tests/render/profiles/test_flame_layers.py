@@ -28,6 +28,8 @@ def leaves(node: Node) -> list[Node]:
         ("/srv/venv/lib/python3.12/site-packages/six.py", "six.py"),
         ("/usr/lib/python3.12/asyncio/events.py", "asyncio"),
         ("/usr/lib/python3.12/threading.py", "threading"),
+        ("<frozen runpy>", "runpy"),
+        ("<frozen importlib._bootstrap_external>", "importlib"),
     ],
 )
 def test_a_layer_is_a_package_or_a_module(file: str, name: str) -> None:

@@ -6,13 +6,16 @@ import re
 from dataclasses import replace
 
 from tests.examples import report_examples
-from tests.examples.report_examples import many_processes, worker, workers
+from tests.examples.report_examples import START_S, many_processes, worker, workers
 from tests.render.reports.test_terminal import flat, plain, shown
+from waitspy.model.clock import NS
 from waitspy.model.judged import Report
 from waitspy.model.recorded import WorkerRecord
 from waitspy.render import words
 from waitspy.render.reports import page_text
 from waitspy.render.reports.process_table import cells, notes, process_table
+
+EARLY_NS = int((START_S + 3) * NS)
 
 
 def report(*records: WorkerRecord) -> Report:
@@ -57,10 +60,10 @@ def test_what_is_known_of_none_is_not_known() -> None:
 
 
 def test_two_that_ended_are_told_one_by_one_and_three_together() -> None:
-    ended = [replace(worker(pid), exit="exited") for pid in (5001, 5002, 5003)]
+    ended = [replace(worker(pid), exit="exited", gone_ns=EARLY_NS) for pid in (5001, 5002, 5003)]
     two = report(worker(4711), *ended[:2])
     assert [row[0] for row in rows(two)] == ["4711", "5001", "5002"]
-    assert notes(two, plain)[:2] == ["5001 ended: exited", "5002 ended: exited"]
+    assert notes(two, plain)[0] == "5001, 5002 ended: exited"
     three = report(worker(4711), *ended)
     assert [row[0] for row in rows(three)] == ["4711"]
     first, second = notes(three, plain)
@@ -80,8 +83,31 @@ def test_the_ended_are_one_line_that_says_what_was_not_seen_of_them() -> None:
     assert "5007 ended: killed by SIGKILL" in notes(many_processes(), plain)
 
 
+def test_what_ends_with_the_recording_is_not_one_of_the_ended() -> None:
+    end_ns = report_examples.recording_info().end_ns
+    late = [replace(worker(pid), exit="exited", gone_ns=end_ns - NS) for pid in range(5001, 5004)]
+    of = report(*late)
+    assert [row[0] for row in rows(of)] == ["5001", "5002", "5003"]
+    assert notes(of, plain)[0] == "5001, 5002, 5003 ended: exited"
+    young = [replace(record, attached_ns=end_ns - 2 * NS) for record in late]
+    assert "3 more ended" in notes(report(worker(4711), *young), plain)[0]
+    unknown = report(*(replace(record, gone_ns=None) for record in late))
+    assert [row[0] for row in rows(unknown)] == ["5001", "5002", "5003"]
+
+
+def test_whom_a_finding_names_has_a_row_even_if_it_has_ended() -> None:
+    gone = [replace(worker(pid), exit="exited", gone_ns=EARLY_NS) for pid in range(5001, 5009)]
+    finding = replace(report_examples.blocked_loop(), pids=(5002, 5003))
+    of = replace(report(*gone), findings=(finding,))
+    assert [row[0] for row in rows(of)] == ["5002", "5003"]
+    assert "6 more ended" in notes(of, plain)[1]
+    running = replace(report(*workers(*range(4711, 4719))), findings=(
+        replace(finding, pids=(4714,)),))  # fmt: skip
+    assert [row[0] for row in rows(running)] == ["4710", "4711 +6", "4714"]
+
+
 def test_a_process_that_only_waited_for_its_end_is_no_row_less() -> None:
-    gone = [replace(worker(pid), exit="exited") for pid in range(5000, 5004)]
+    gone = [replace(worker(pid), exit="exited", gone_ns=EARLY_NS) for pid in range(5000, 5004)]
     text = shown(report(*gone))
     assert "processes\n   4 more ended: exited" in text
     assert " pid " not in text

@@ -21,6 +21,8 @@ _NAMED = 3
 
 def layer(file: str) -> str:
     """What a library's frames are folded under: a package's name, or a library module's."""
+    if file.startswith("<frozen "):  # of the standard library, in the interpreter itself
+        return file[len("<frozen ") :].rstrip(">").split(".")[0]
     return code_origin.package(file) or code_origin.short(file).split("/")[0].removesuffix(".py")
 
 

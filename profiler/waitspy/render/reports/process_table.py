@@ -6,18 +6,18 @@ than together, and would push what matters off the screen. The JSON report has e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from waitspy.model.judged import Report
-from waitspy.model.recorded import WorkerRecord
+from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.render import words
 
 COLUMNS = ("pid", "role", "python", "framework", "threads", "rate", "samples", "missed")
 NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
 
 _ALIKE = 3  # running processes that are alike, and still have a row each
-_ENDED = 2  # processes that ended alike, and still have one
+_ENDED = 2  # processes that came and went alike, and still have one
 _PIDS = 3  # of those that have ended: nobody can look at them any more
 
 Code = Callable[[str], str]
@@ -26,30 +26,47 @@ Group = tuple[WorkerRecord, ...]
 
 @dataclass(frozen=True, slots=True)
 class ProcessTable:
-    """``rows`` are one process or many that are alike; ``ended`` are told in a line each."""
+    """``rows`` are one process, or many that are alike; ``ended`` came and went, alike, too."""
 
     rows: tuple[Group, ...]
     ended: tuple[Group, ...]
 
 
 def process_table(report: Report) -> ProcessTable:
-    """The processes in the order of the report, those that are alike at the place of the first."""
-    alike: dict[tuple[str | None, ...], list[WorkerRecord]] = {}
+    """The processes in the order of the report, those that are alike at the place of the first.
+
+    Whoever a finding names has a row, and does not share it with others.
+    """
+    named = {pid for finding in report.findings for pid in finding.pids}
+    alike: dict[tuple[bool, tuple[object, ...]], list[WorkerRecord]] = {}
     for record in report.workers:
         worker = record.worker
-        key = worker.role, worker.python, worker.framework, worker.why_not, record.exit
-        alike.setdefault(key, []).append(record)
+        told = worker.pid in named
+        short = not told and _came_and_went(record, report.recording)
+        key = worker.role, worker.python, worker.framework, worker.why_not, record.exit, told
+        alike.setdefault((short, key), []).append(record)
     rows: list[Group] = []
     ended: list[Group] = []
-    for group in map(tuple, alike.values()):
-        if group[0].exit is not None and len(group) > _ENDED:
-            ended.append(group)
-        elif len(group) > _ALIKE:
-            rows.append(group)
+    for (short, _), records in alike.items():
+        if short and len(records) > _ENDED:
+            ended.append(tuple(records))
+        elif len(records) > _ALIKE:
+            rows.append(tuple(records))
         else:
-            rows += [(record,) for record in group]
+            rows += [(record,) for record in records]
     order = {id(record): place for place, record in enumerate(report.workers)}
     return ProcessTable(tuple(sorted(rows, key=lambda group: order[id(group[0])])), tuple(ended))
+
+
+def _came_and_went(record: WorkerRecord, recording: RecordingInfo) -> bool:
+    """Whether it ended and was there for less than half of the recording.
+
+    What runs a COMMAND, and its workers, end as well, but with the recording.
+    """
+    if record.exit is None or record.gone_ns is None:
+        return False
+    length_ns = recording.end_ns - recording.monotonic_start_ns
+    return record.gone_ns - record.attached_ns < length_ns / 2
 
 
 def label(group: Group) -> str:
@@ -88,7 +105,12 @@ def _sum(counts: Sequence[int | None]) -> str:
 def notes(report: Report, code: Code) -> list[str]:
     """What stands below the table: what is not known of a row, how processes ended, commands."""
     table = process_table(report)
-    lines = [line for group in table.rows for line in _row_notes(group, code)]
+    lines = [_silent(group) for group in table.rows]
+    exits: dict[str, list[str]] = {}
+    for group in table.rows:
+        if group[0].exit is not None:
+            exits.setdefault(group[0].exit, []).append(label(group))
+    lines += [f"{', '.join(labels)} ended: {code(how)}" for how, labels in exits.items()]
     lines += [_ended(group, code) for group in table.ended]
     commands: dict[str, list[str]] = {}
     for group in table.rows:
@@ -96,15 +118,15 @@ def notes(report: Report, code: Code) -> list[str]:
     for command, labels in commands.items():
         all_of_several = len(commands) == 1 < len(labels) and not table.ended
         lines.append(f"command of {'all' if all_of_several else ', '.join(labels)}: {command}")
-    return lines
+    return [line for line in lines if line]
 
 
-def _row_notes(group: Group, code: Code) -> Iterator[str]:
+def _silent(group: Group) -> str:
+    """Of which of many processes nothing was sampled; "" where the row itself tells it."""
     silent = [record.worker.pid for record in group if record.samples is None]
     if 0 < len(silent) < len(group):
-        yield f"of {label(group)}, no stack was sampled of {words.numbers(silent)}"
-    if len(group) == 1 and group[0].exit is not None:
-        yield f"{label(group)} ended: {code(group[0].exit)}"
+        return f"of {label(group)}, no stack was sampled of {words.numbers(silent)}"
+    return ""
 
 
 def _ended(group: Group, code: Code) -> str:
