@@ -34,6 +34,9 @@ VALUES = ("waitspy.model", "waitspy.recording", "waitspy.errors")
 COMMANDS = ("waitspy.commands", "waitspy.cli", "waitspy.__main__")
 """They alone see both halves, print and exit."""
 
+LIBRARY = "waitspy.library"
+"""What a program gets of the pure half, and the commands with it: from the folder to the report."""
+
 COMPOSERS = ("waitspy.capture", *COMMANDS)
 """What may bring the parts of the live half together."""
 
@@ -101,7 +104,7 @@ def test_only_what_composes_sees_the_recording_being_made() -> None:
 def test_only_the_commands_see_both_halves() -> None:
     """What captures does not judge; what judges does not capture."""
     for name, path in MODULES.items():
-        if below(name, "waitspy") and not below(name, *COMMANDS, *PURE):
+        if below(name, "waitspy") and not below(name, *COMMANDS, *PURE, LIBRARY):
             assert not [i for i in imports(path) if below(i, *PURE)], name
 
 
@@ -138,6 +141,19 @@ def test_importing_the_pure_half_loads_nothing_live(half: str) -> None:
     assert loaded >= wanted
     assert not live(loaded)
     assert not {name for name in loaded if name.startswith(("click", "elftools", "psutil"))}
+
+
+def test_the_library_is_made_of_the_pure_half() -> None:
+    loaded = loaded_by(LIBRARY)
+    assert live(loaded) == {LIBRARY}
+    assert not {name for name in loaded if name.startswith(("click", "elftools", "psutil"))}
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    assert {name for name in loaded_by("waitspy") if below(name, "waitspy")} == {
+        *("waitspy", "waitspy.errors"),
+    }
+    assert not loaded_by("waitspy") & {"numpy", "msgspec", "rich", "click"}
 
 
 def test_importing_the_live_half_is_what_these_guards_catch() -> None:
@@ -218,6 +234,7 @@ def test_flamegraphs_are_registered_under_their_own_names() -> None:
             assert renderer.name == name
             assert re.fullmatch(r"[a-z][a-z0-9]*(\.[a-z0-9]+)*", renderer.extension)
             assert isinstance(renderer.binary, bool)
+            assert isinstance(renderer.weighed, bool)
 
 
 def test_a_format_is_either_a_report_or_a_flamegraph() -> None:

@@ -95,7 +95,7 @@ SCENARIOS: Mapping[str, Scenario] = {
             "buffer-vs-job",
             "idle workers park outside their loop and freeze the flushes left behind",
             "waitspy_scenarios.buffer_vs_job",
-            takes_s=260,
+            takes_s=37,
         ),
         Scenario(
             "fastapi-sync-call",

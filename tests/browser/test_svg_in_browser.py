@@ -29,12 +29,17 @@ Open = Callable[..., None]
 
 @pytest.fixture
 def show(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Open]:
-    """Opens a profile's SVG from disk, alone or inside a page; fails if the console complains."""
+    """Opens a profile's SVG from disk, alone or inside a page; fails if the console complains.
 
-    def opened(profile: Profile, weight: Weight = "wall", page: str = "{}") -> None:
+    It has all frames, unless libraries are to be folded.
+    """
+
+    def opened(
+        profile: Profile, weight: Weight = "wall", page: str = "{}", *, fold: bool = False
+    ) -> None:
         file = tmp_path / f"flame.{'svg' if page == '{}' else 'html'}"
         with (tmp_path / "flame.svg").open("w", encoding="utf-8") as stream:
-            SvgRenderer(weight).render(profile, stream)
+            SvgRenderer(weight, all_frames=not fold).render(profile, stream)
         if page != "{}":
             picture = (tmp_path / "flame.svg").read_text("utf-8")
             file.write_text(page.replace("{}", picture), "utf-8")
@@ -197,6 +202,22 @@ def test_nested_matches_are_counted_once_and_files_are_searched(
     assert text(browser, ".status").endswith(
         f" {found_share('wall', 'uvicorn'):.1f} % of wall time"
     )
+
+
+def test_folded_layers_are_found_by_every_name_and_zoom(
+    browser: webdriver.Chrome, show: Open
+) -> None:
+    show(examples.server(), fold=True)
+    assert "--all-frames" in text(browser, ".panel")
+    layers = "⋯ threading · bin · uvicorn …"
+    group = frame(browser, layers)
+    assert group.find_element(By.TAG_NAME, "text").text == layers
+    press(browser, "/")
+    press(browser, "starlette")
+    assert shown(browser, ".found") == [layers]
+    button(browser, "Clear").click()
+    click(frame(browser, "⋯ queue · threading"))
+    assert text(browser, ".trail").split("\n")[-1] == "⋯ queue · threading"
 
 
 def test_a_search_is_a_regular_expression_only_when_asked(

@@ -58,12 +58,52 @@ def test_one_worker_or_none(recording: Path) -> None:
     assert "its workers are 7" in other.stderr
 
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "title"),
+    [("parked", "starved", "Starved time of "), ("healthy", "wall", "Wall time of ")],
+)
+def test_the_weight_follows_what_was_found_and_is_said(name: str, weight: str, title: str) -> None:
+    for format_ in ("svg", "collapsed", "pprof"):
+        chosen = waitspy("flamegraph", GOLDEN / name, "-f", format_)
+        given = waitspy("flamegraph", GOLDEN / name, "-f", format_, "--weight", weight)
+        assert chosen.stdout_bytes == given.stdout_bytes
+        assert given.stderr == ""
+        assert chosen.stderr.startswith(f"waitspy: drawn by {weight} time, because ")
+        assert ("--weight wall" in chosen.stderr) == (weight == "starved")
+    picture = waitspy("flamegraph", GOLDEN / name).stdout_bytes
+    root = ET.fromstring(picture)
+    assert (root.findtext("{http://www.w3.org/2000/svg}title") or "").startswith(title)
+    assert f">{title}" in picture.decode().partition('class="heading"')[2]
+
+
+def test_no_weight_is_said_where_none_is_used() -> None:
+    shown = waitspy("flamegraph", GOLDEN / "parked", "-f", "perfetto")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+
+
+def test_library_frames_are_folded_in_the_picture_unless_all_are_wanted() -> None:
+    args = ("flamegraph", GOLDEN / "parked", "--weight", "wall")
+    folded, whole = waitspy(*args).stdout, waitspy(*args, "--all-frames").stdout
+    assert "_bootstrap_inner" not in folded
+    assert "⋯ threading" in folded
+    assert "_bootstrap_inner" in whole
+    assert "⋯" not in whole.partition('class="graph"')[2]
+    for format_ in ("collapsed", "speedscope"):
+        every = waitspy(*args, "-f", format_)
+        assert "_bootstrap_inner" in every.stdout
+        assert waitspy(*args, "-f", format_, "--all-frames").stdout == every.stdout
+
+
 class Binary:
     """A flamegraph format of bytes that are no text."""
 
     name: ClassVar[str] = "svg"
     extension: ClassVar[str] = "bin"
     binary: ClassVar[bool] = True
+    weighed: ClassVar[bool] = True
     data: ClassVar[bytes] = bytes(range(256))
 
     def __init__(self, weight: str) -> None:

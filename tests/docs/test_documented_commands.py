@@ -58,6 +58,8 @@ def _run_all(commands: list[str], port: int, folder: Path) -> None:
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (real, done.stdout, done.stderr)
+        if command.startswith("waitspy record"):  # an example that finds nothing shows nothing
+            assert "1. STARVING" in done.stdout, (real, done.stdout, done.stderr)
 
 
 @pytest.mark.ptrace

@@ -223,6 +223,38 @@ def healthy() -> Report:
     )
 
 
+def many_processes() -> Report:
+    """Forty workers, and thirty children that ended; of some of them nothing is known."""
+    children = (worker(pid) for pid in range(5000, 5030))
+    ended = [
+        replace(
+            child,
+            worker=replace(
+                child.worker,
+                command=f"python -c 'import time; time.sleep(0.5)' {number}",
+                framework="python",
+            ),
+            exit="killed by SIGKILL" if number == 7 else "exited",
+            gone_ns=int((START_S + 3) * NS),
+            samples=None if number % 5 == 0 else 12,
+            missed_samples=None if number % 5 == 0 else number % 2,
+            rate_hz=None if number % 5 == 0 else 80.0,
+        )
+        for number, child in enumerate(children)
+    ]
+    running = list(workers(*range(4711, 4751)))
+    running[2] = replace(running[2], rate_hz=12.0, samples=120, missed_samples=880)
+    running[3] = replace(running[3], rate_hz=None, samples=None, missed_samples=None)
+    return replace(
+        healthy(),
+        workers=(*running, *ended),
+        losses=tuple(
+            Loss("stacks", "it ended before py-spy had attached", "record for longer", pid)
+            for pid in range(5000, 5030, 5)
+        ),
+    )
+
+
 def half_blind() -> Report:
     """Nothing found, but the I/O of two workers could not be watched."""
     blind = ORACLES_OK | {"epoll": "pidfd_getfd: Operation not permitted"}
@@ -371,6 +403,7 @@ EXAMPLES: Mapping[str, Callable[[], Report]] = {
         mixed,
         late,
         healthy,
+        many_processes,
         half_blind,
         blind,
         owed,

@@ -62,7 +62,7 @@ def test_park_and_rate_are_parsed() -> None:
     assert parse_park("block") == Park("block")
     assert parse_park("off") == Park("off")
     assert parse_park("cap:0.5") == Park("cap", 0.5)
-    assert parse_rate("low") == Rate("low", 2.5)
+    assert parse_rate("low") == Rate("low", 1.0)
     assert parse_rate("high") == Rate("high", 0.02)
     assert parse_rate("0.7") == Rate("0.7", 0.7)
     assert parse_rate("every:0.7") == Rate("every:0.7", 0.7, fixed=True)
@@ -86,13 +86,21 @@ def test_park_survives_the_way_to_a_worker_process(park: str) -> None:
 
 
 def test_presets_give_way_to_options() -> None:
-    assert resolve({}).events == 100
+    assert resolve({}).events == 40
     assert resolve({"rate": "high"}).events == 3000
     full = resolve({"full": True})
     assert (full.delay_s, full.timeout_s, full.rate.gap_s, full.events) == (5.0, 30.0, 12.5, 80)
     assert resolve({"full": True, "delay": 2.0}).delay_s == 2.0
-    assert resolve({"full": True, "rate": "low"}).events == 100
+    assert resolve({"full": True, "rate": "low"}).events == 40
     assert resolve({"via": "job", "park": None}).vias == ("job",)
+
+
+def test_a_run_without_options_is_a_full_one_in_under_a_minute() -> None:
+    default, full = resolve({}), resolve({"full": True})
+    assert default.expected_s < 50
+    for name in ("delay_s", "timeout_s", "retry_s"):
+        own, whole = getattr(default, name), getattr(full, name)
+        assert own / default.rate.gap_s == pytest.approx(whole / full.rate.gap_s)
 
 
 @pytest.mark.parametrize(
@@ -626,7 +634,7 @@ def test_a_child_ends_by_itself_when_its_channel_closes() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--timeout", "1"), ("--park", "cap:0"), ("--full", "--small")]
+    "options", [("--timeout", "0.3"), ("--park", "cap:0"), ("--full", "--small")]
 )
 def test_bad_options_are_a_usage_error(options: tuple[str, ...]) -> None:
     run = start(*options)

@@ -6,14 +6,15 @@ import sys
 
 import click
 
+from waitspy import library
 from waitspy.commands import arguments, browser
 from waitspy.commands.output import opened, printing
-from waitspy.errors import RecordingError
-from waitspy.judge import analysis
 from waitspy.model.judged import WEIGHTS, Weight
-from waitspy.recording import loading
 from waitspy.render import FLAMEGRAPHS, REPORTS, escape
 from waitspy.render.profiles import speedscope_page
+from waitspy.render.profiles.flame import FlamegraphRenderer
+from waitspy.render.profiles.flame_looks import WEIGHT_NAMES
+from waitspy.render.profiles.svg import SvgRenderer
 
 
 @click.command(epilog=arguments.examples("report rec", "report rec -f html -o report.html"))
@@ -25,7 +26,7 @@ from waitspy.render.profiles import speedscope_page
 def report(recording: str, format_: str, output: str | None) -> None:
     """Judge a RECORDING and report."""
     renderer = REPORTS[format_]()
-    judged = analysis.analyse(loading.load(recording))
+    judged = library.load(recording).analysis
     if format_ == "text" and output is None:
         with printing() as stream:
             renderer.render(judged, stream)
@@ -48,35 +49,52 @@ def report(recording: str, format_: str, output: str | None) -> None:
     default="svg",
     show_default=True,
 )
-@click.option("--weight", type=click.Choice(WEIGHTS), default="wall", show_default=True)
+@click.option(
+    "--weight",
+    type=click.Choice(WEIGHTS),
+    help="What widths mean [default: starved, or wall where nothing starved].",
+)
 @click.option("--worker", type=int, metavar="PID", help="One worker only [default: all merged].")
 @click.option("--lines", is_flag=True, help="Keep lines of one function apart.")
+@click.option("--all-frames", is_flag=True, help="Draw each library frame in svg, too.")
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
 def flamegraph(
     recording: str,
     format_: str,
-    weight: Weight,
+    weight: Weight | None,
     worker: int | None,
     lines: bool,
+    all_frames: bool,
     output: str | None,
 ) -> None:
     """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds.
 
     firefox and perfetto, and speedscope after the merged profile, show each thread over time.
     """
-    renderer = FLAMEGRAPHS[format_](weight)
-    if renderer.binary and output is None and sys.stdout.isatty():
+    if FLAMEGRAPHS[format_]("wall").binary and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{format_} is not text: give a file with -o")
-    loaded = loading.load(recording)
-    pids = sorted({w.worker.pid for w in loaded.workers})
-    if worker is not None and worker not in pids:
-        raise RecordingError(
-            f"pid {worker} is not in this recording",
-            "its workers are " + ", ".join(map(str, pids)) if pids else "it has no workers",
-        )
-    profile = analysis.profile(analysis.analyse(loaded), lines=lines, pid=worker)
+    profile = library.load(recording).profile(lines=lines, pid=worker)
+    chosen = profile.telling_weight if weight is None else weight
+    renderer = _flamegraph(format_, chosen, all_frames=all_frames)
+    if weight is None and renderer.weighed:
+        _tell_weight(chosen)
     with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
+
+
+def _flamegraph(format_: str, weight: Weight, *, all_frames: bool) -> FlamegraphRenderer:
+    """Only pictures leave frames out; for the others there is nothing to add."""
+    if all_frames and format_ == SvgRenderer.name:
+        return SvgRenderer(weight, all_frames=True)
+    return FLAMEGRAPHS[format_](weight)
+
+
+def _tell_weight(chosen: Weight) -> None:
+    why = "nothing was starved"
+    if chosen == "starved":
+        why = "something was starved; --weight wall draws all time"
+    said = f"drawn by {WEIGHT_NAMES[chosen]}, because {why}"
+    click.echo(f"waitspy: {said}", err=True)
 
 
 @click.command(epilog=arguments.examples("view rec", "view rec --no-open -o report.html"))
@@ -86,14 +104,14 @@ def flamegraph(
 @click.option("--no-open", is_flag=True, help="Only write it.")
 def view(recording: str, speedscope: bool, output: str | None, no_open: bool) -> None:
     """Write the report page of a RECORDING, one file that needs nothing else, and open it."""
-    judged = analysis.analyse(loading.load(recording))
+    loaded = library.load(recording)
     name = "speedscope.html" if speedscope else "report.html"
     path = browser.place_for(name, recording) if output is None else output
     with opened(path) as stream:
         if speedscope:
-            speedscope_page.render(analysis.profile(judged), "wall", stream)
+            speedscope_page.render(loaded.profile(), "wall", stream)
         else:
-            REPORTS["html"]().render(judged, stream)
+            REPORTS["html"]().render(loaded.analysis, stream)
     with printing() as out:
         out.write(f"{escape.terminal(path)}\n")
     if not no_open:

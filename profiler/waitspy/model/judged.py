@@ -150,6 +150,11 @@ class Profile:
     findings: tuple[Finding, ...] = ()
     pending: tuple[PendingSeries, ...] = ()
 
+    @property
+    def telling_weight(self) -> Weight:
+        """The weight that shows what was found: starved time, or wall time where none was."""
+        return "starved" if any(one.starved_s > 0 for one in self.merged) else "wall"
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:

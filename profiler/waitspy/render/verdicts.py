@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from waitspy.model.judged import Finding, OwedRequests, Report
 from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING
 from waitspy.model.recorded import WorkerRecord
+from waitspy.render import escape
 from waitspy.render.reports.report_format import (
     Severity,
     counted,
@@ -28,12 +29,16 @@ from waitspy.render.words import (
     share,
 )
 
-NAME_LIMIT = 60
-"""Characters of a name in the sentence, which is to stay short."""
+_NAME_LIMIT = 60  # characters: the sentence is to stay short
 
 _PORTS = 3  # told one by one
 _MOST_KINDS = 3  # of victims, told one by one
 _MAINLY = 0.5  # of a finding's time: what one blamed line answers for
+
+
+def name(text: str) -> str:
+    """A text of the target as the sentence has it, before it is marked up."""
+    return escape.shorten(escape.terminal(text) or "(empty)", _NAME_LIMIT)
 
 
 def sentence(report: Report, code: Code) -> str:

@@ -270,22 +270,6 @@ def _to_the_second(time: str) -> str:
     return f"{told:%Y-%m-%d %H:%M:%S} {told.tzname() or ''}".rstrip()
 
 
-def worker_notes(report: Report, code: Code) -> list[str]:
-    """What stands below the table: how processes ended, and their commands, each told once."""
-    notes = [
-        f"{record.worker.pid} ended: {code(record.exit)}"
-        for record in report.workers
-        if record.exit is not None
-    ]
-    commands: dict[str, list[int]] = {}
-    for record in report.workers:
-        commands.setdefault(record.worker.command, []).append(record.worker.pid)
-    for command, pids in commands.items():
-        whose = "all" if len(commands) == 1 and len(pids) > 1 else numbers(pids)
-        notes.append(f"command of {whose}: {code(command)}")
-    return notes
-
-
 def unseen(report: Report, code: Code) -> list[tuple[str, str]]:
     """What could not be seen and why, each with its remedy or ""; oracles first, then losses."""
     entries: list[tuple[str, str]] = []
@@ -297,11 +281,20 @@ def unseen(report: Report, code: Code) -> list[tuple[str, str]]:
             (f"pid{'s' * (len(pids) > 1)} {numbers(pids)}, {whats}{oracles}: {code(why)}", "")
         )
     told = {loss.pid for loss in report.losses}
+    alike: dict[tuple[str | None, str, str], list[int | None]] = {}
     for worker in (record.worker for record in refused(report)):
         if worker.pid not in told:
-            why = f"pid {worker.pid} was not attached: {code(worker.why_not or '')}"
-            entries.append((why, code(worker.remedy or "")))
+            alike.setdefault((None, worker.why_not or "", worker.remedy or ""), []).append(
+                worker.pid
+            )
     for loss in report.losses:
-        whose = "" if loss.pid is None else f"pid {loss.pid}, "
-        entries.append((f"{whose}{code(loss.what)}: {code(loss.why)}", code(loss.remedy)))
+        alike.setdefault((loss.what, loss.why, loss.remedy), []).append(loss.pid)
+    for (what, why, remedy), who in alike.items():
+        told_of = [pid for pid in who if pid is not None]
+        whose = f"pid{'s' * (len(told_of) > 1)} {numbers(told_of)}"
+        if what is None:
+            entry = f"{whose} {'were' if len(told_of) > 1 else 'was'} not attached"
+        else:
+            entry = f"{whose}, {code(what)}" if told_of else code(what)
+        entries.append((f"{entry}: {code(why)}", code(remedy)))
     return entries

@@ -64,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--rate",
         metavar="low|high|SECONDS|every:SECONDS",
-        help="how events arrive: mean gap 2.5 s (100 events), 0.02 s (3000), that mean, that gap",
+        help="how events arrive: mean gap 1 s (40 events), 0.02 s (3000), that mean, that gap",
     )
     add("--workers", type=int, help="workers per via (2)")
-    add("--delay", type=float, metavar="SECONDS", help="what the endpoint takes (1)")
-    add("--timeout", type=float, metavar="SECONDS", help="how long a plugin waits for it (6)")
-    add("--retry", type=float, metavar="SECONDS", help="before the first retry (0.6)")
+    add("--delay", type=float, metavar="SECONDS", help="what the endpoint takes (0.4)")
+    add("--timeout", type=float, metavar="SECONDS", help="how long a plugin waits for it (2.4)")
+    add("--retry", type=float, metavar="SECONDS", help="before the first retry (0.24)")
     add("--events", type=int, help="how many are measured")
     add("--rows", type=int, help="how many the buffer collects before it flushes (1)")
     add("--seed", type=int, help="of the arrivals (1)")

@@ -40,7 +40,7 @@ def written(report: Report) -> str:
 
 
 def name_of(text: str) -> str:
-    return escape.code_span(escape.shorten(escape.terminal(text), verdicts.NAME_LIMIT))
+    return escape.code_span(verdicts.name(text))
 
 
 def parsed(text: str) -> list[Token]:

@@ -13,7 +13,7 @@ from waitspy.model.judged import Analysis, Blame, Episode, Finding, Report
 from waitspy.model.recorded import Cost, Loss
 from waitspy.model.stacks import Frame
 from waitspy.model.waits import Wait, WaitKind
-from waitspy.render import escape, verdicts, words
+from waitspy.render import verdicts, words
 from waitspy.render.reports.report_format import (
     ReportRenderer,
     blamed_index,
@@ -47,10 +47,6 @@ def flat(report: Report) -> str:
 
 def plain(text: str) -> str:
     return text
-
-
-def name_of(text: str) -> str:
-    return escape.shorten(escape.terminal(text), verdicts.NAME_LIMIT)
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -184,7 +180,7 @@ def test_starving_says_all_of_a_finding() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_verdict_is_the_first_line(name: str) -> None:
     report = EXAMPLES[name]()
-    assert shown(report, width=500).splitlines()[0] == verdicts.sentence(report, name_of)
+    assert shown(report, width=500).splitlines()[0] == verdicts.sentence(report, verdicts.name)
 
 
 def test_what_several_processes_share_starved_once() -> None:

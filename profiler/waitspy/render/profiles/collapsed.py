@@ -23,6 +23,7 @@ class CollapsedRenderer:
     name: ClassVar[str] = "collapsed"
     extension: ClassVar[str] = "folded"
     binary: ClassVar[bool] = False
+    weighed: ClassVar[bool] = True
 
     def __init__(self, weight: Weight = "wall") -> None:
         self._weight: Weight = weight

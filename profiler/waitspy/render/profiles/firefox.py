@@ -49,6 +49,7 @@ class FirefoxRenderer:
     name: ClassVar[str] = "firefox"
     extension: ClassVar[str] = "json.gz"
     binary: ClassVar[bool] = True
+    weighed: ClassVar[bool] = True
 
     def __init__(self, weight: Weight = "wall") -> None:
         self._weight: Weight = weight

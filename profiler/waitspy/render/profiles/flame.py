@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar, Protocol
 
 from waitspy.model.judged import Profile, Weight, WeightedStack
-from waitspy.model.stacks import Frame
+from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import stack_key, wait_kind
+from waitspy.render.profiles import flame_layers
+from waitspy.render.profiles.flame_layers import Folded
 
 
 class FlamegraphRenderer(Protocol):
@@ -16,12 +18,13 @@ class FlamegraphRenderer(Protocol):
 
     ``name`` is what the command line calls the format, ``extension`` the usual end of such a
     file's name, without its dot. ``binary`` says what the stream takes: bytes, or else text that
-    can be encoded as UTF-8.
+    can be encoded as UTF-8; ``weighed`` whether the weight changes what is written.
     """
 
     name: ClassVar[str]
     extension: ClassVar[str]
     binary: ClassVar[bool]
+    weighed: ClassVar[bool]
 
     def render(self, profile: Profile, stream: IO[Any]) -> None:
         """Write the whole profile; the stream stays open."""
@@ -51,7 +54,7 @@ class Weights:
 class Node:
     """A frame below its callers; ``total`` includes what is below it, ``own`` is its alone.
 
-    ``children`` are sorted by function, file and line.
+    ``children`` are sorted by function, file and line. ``folded`` says what ``LAYERS`` stands for.
     """
 
     frame: Frame
@@ -59,6 +62,7 @@ class Node:
     own: Weights
     # Not in repr, which would recurse as deep as the stack is.
     children: tuple[Node, ...] = field(repr=False)
+    folded: Folded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +83,48 @@ class _Open:
     frame: Frame
     own: Weights = field(default_factory=Weights)
     children: list[Node] = field(default_factory=list)
+    folded: Folded | None = None
 
     def closed(self) -> Node:
         total = self.own
         for child in self.children:
             total += child.total
-        return Node(self.frame, total, self.own, tuple(self.children))
+        return Node(self.frame, total, self.own, tuple(self.children), self.folded)
 
 
-def tree(merged: Sequence[WeightedStack]) -> Node:
-    """The stacks joined by their common roots, below the frame ``ROOT``; any depth."""
+def tree(merged: Sequence[WeightedStack], *, fold: bool = False) -> Node:
+    """The stacks joined by their common roots, below the frame ``ROOT``; any depth.
+
+    ``fold`` joins library frames that follow each other (see ``flame_layers``).
+    """
     path = [_Open(ROOT)]
-    for weighted in sorted(merged, key=lambda one: stack_key(one.stack)):
-        stack = weighted.stack
+    # Sorted before, too: stacks that fold to the same one name their layers in one order.
+    every = sorted(merged, key=lambda one: stack_key(one.stack))
+    drawn = [_drawn(weighted, fold=fold) for weighted in every]
+    for stack, runs, own in sorted(drawn, key=lambda one: stack_key(one[0])):
         shared = 0
         while shared < min(len(stack), len(path) - 1) and path[shared + 1].frame == stack[shared]:
             shared += 1
         _close(path, shared + 1)
         path.extend(_Open(frame) for frame in stack[shared:])
-        path[-1].own += Weights(weighted.wall_s, weighted.starved_s, weighted.victim_s)
+        for index, run in runs:
+            folded = path[index + 1].folded = path[index + 1].folded or Folded()
+            folded.add(run)
+        path[-1].own += own
     _close(path, 1)
     return path[0].closed()
+
+
+def _drawn(
+    weighted: WeightedStack, *, fold: bool
+) -> tuple[Stack, Sequence[tuple[int, Stack]], Weights]:
+    """The frames to draw, the runs behind them by index, and what the whole stack weighs."""
+    own = Weights(weighted.wall_s, weighted.starved_s, weighted.victim_s)
+    if not fold:
+        return weighted.stack, (), own
+    steps = list(flame_layers.steps(weighted.stack))
+    runs = [(index, run) for index, (_, run) in enumerate(steps) if run]
+    return tuple(frame for frame, _ in steps), runs, own
 
 
 def _close(path: list[_Open], length: int) -> None:

@@ -16,17 +16,27 @@ WEIGHT_NAMES: Mapping[Weight, str] = {
     "starved": "starved time",
     "victims": "victim time",
 }
-MUCH, SOME = 0.5, 0.1
-"""Shares of a box's time that change its look; the legend says them."""
+MUCH, SOME, LEAST = 0.5, 0.1, 0.01
+"""Shares of a box's time that change its look; the legend says them.
+
+Colour is read as area. What is orange of a box (all of it from ``MUCH`` on, a third in stripes from
+``SOME`` on, an eighth as a band from ``LEAST`` on) is about the share of its time that starved
+work. Of a hundredth, a pixel would be left of a box as wide as a label; and the widest boxes, polls
+and idle threads, starve something for a few milliseconds in every recording. They get no orange.
+Where boxes are as wide as the harm that they did, there is nothing to exaggerate: all are marked.
+"""
 
 LEGEND = (
     ("code0", "code"),
-    ("wait", "wait that harms nobody"),
+    ("layers", "library layers, folded"),
     ("path1", "code that starves work: under 10 % of its time"),
     ("path2", "under half"),
     ("path3", "half or more"),
-    ("busy", "code that starves work itself"),
-    ("harm", "wait that starves work"),
+    ("busy", "starves it itself"),
+    ("wait", "wait that starves nothing, or for under 1 % of its time"),
+    ("harm slight", "wait that starves work: under 10 %"),
+    ("harm part", "under half"),
+    ("harm", "half or more"),
 )
 """Class and meaning of every look of a box."""
 
@@ -49,6 +59,8 @@ patternTransform="rotate(-45)"><rect width="8" height="8" class="alarm"/>\
 <pattern id="waitspy-harm-part" width="10" height="10" patternUnits="userSpaceOnUse" \
 patternTransform="rotate(-45)"><rect width="10" height="10" class="calm"/>\
 <rect width="10" height="3" class="alarm"/></pattern>\
+<linearGradient id="waitspy-harm-slight" x2="0" y2="1"><stop offset=".87" class="s0"/>\
+<stop offset=".87" class="band"/></linearGradient>\
 </defs>"""
 
 

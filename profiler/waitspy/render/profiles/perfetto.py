@@ -58,6 +58,7 @@ class PerfettoRenderer:
     name: ClassVar[str] = "perfetto"
     extension: ClassVar[str] = "pftrace"
     binary: ClassVar[bool] = True
+    weighed: ClassVar[bool] = False
 
     def __init__(self, weight: Weight = "wall") -> None:
         del weight

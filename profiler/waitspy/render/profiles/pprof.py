@@ -61,6 +61,7 @@ class PprofRenderer:
     name: ClassVar[str] = "pprof"
     extension: ClassVar[str] = "pb.gz"
     binary: ClassVar[bool] = True
+    weighed: ClassVar[bool] = True
 
     def __init__(self, weight: Weight = "wall") -> None:
         self._weight: Weight = weight

@@ -52,6 +52,7 @@ class SpeedscopeRenderer:
     name: ClassVar[str] = "speedscope"
     extension: ClassVar[str] = "speedscope.json"
     binary: ClassVar[bool] = False
+    weighed: ClassVar[bool] = True
 
     def __init__(self, weight: Weight = "wall") -> None:
         self._weight: Weight = weight

@@ -14,12 +14,13 @@ from typing import IO, ClassVar
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import WEIGHTS, Profile, Weight
-from waitspy.model.stacks import Frame
 from waitspy.model.wait_frames import wait_kind
 from waitspy.model.waits import WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles.flame import ROOT, Node, Placed, Weights, placed, tree
+from waitspy.render.profiles.flame_layers import LAYERS
 from waitspy.render.profiles.flame_looks import (
+    LEAST,
     LEGEND,
     MUCH,
     PAINT,
@@ -62,29 +63,38 @@ class _Drawing:
     total: int
     left_out: int
     left_out_weight: float
+    folds: bool = False
 
 
 class SvgRenderer:
     """An icicle: the root on top, a box's width is its weight, callees below their callers.
 
     At most ``most_frames`` frames and ``_MOST_BYTES`` of them are drawn, the heaviest first; the
-    picture says how many were left out and what they weigh. ``still`` leaves the script out.
+    picture says how many were left out and what they weigh. Library frames that follow each other
+    are one box, unless ``all_frames``. ``still`` leaves the script out.
     """
 
     name: ClassVar[str] = "svg"
     extension: ClassVar[str] = "svg"
     binary: ClassVar[bool] = False
+    weighed: ClassVar[bool] = True
 
     def __init__(
-        self, weight: Weight = "wall", *, most_frames: int = _MOST_FRAMES, still: bool = False
+        self,
+        weight: Weight = "wall",
+        *,
+        all_frames: bool = False,
+        most_frames: int = _MOST_FRAMES,
+        still: bool = False,
     ) -> None:
         self._weight: Weight = weight
+        self._all_frames = all_frames
         self._most_frames = most_frames
         self._still = still
 
     def render(self, profile: Profile, stream: IO[str]) -> None:
         """Write the picture; without any of the weight it says that nothing was starved."""
-        root = tree(profile.merged)
+        root = tree(profile.merged, fold=not self._all_frames)
         drawing = self._drawing(root)
         head, top = self._head(profile, root, drawing)
         height = top + drawing.rows * _PITCH + _MARGIN
@@ -93,7 +103,7 @@ class SvgRenderer:
             f'viewBox="0 0 {_WIDTH} {height}" width="100%" data-span="{_SPAN}" '
             f'data-margin="{_MARGIN}" data-pitch="{_PITCH}" '
             f'data-weight="{WEIGHT_NAMES[self._weight]}">'
-            f"<title>{escape.xml(_title(profile))}</title><style>{_cdata(style())}</style>{PAINT}"
+            f"<title>{escape.xml(self._title(profile))}</title><style>{_cdata(style())}</style>{PAINT}"
             f'<rect class="paper" width="100%" height="100%"/>{head}'
             f'<g class="graph" transform="translate({_MARGIN} {top})">'
         )
@@ -111,10 +121,11 @@ class SvgRenderer:
         heaviest = sorted(
             range(len(every)), key=lambda index: (-every[index].width, every[index].depth, index)
         )
+        looks = _looks(every, LEAST if self._weight == "wall" else 0.0)
         drawn: dict[int, str] = {}
         size = 0
         for index in heaviest[: self._most_frames]:
-            line = _box(every[index], root.total, scale)
+            line = _box(every[index], looks[index], root.total, scale)
             size += len(line.encode())
             if size > _MOST_BYTES:
                 break
@@ -125,6 +136,7 @@ class SvgRenderer:
             len(every),
             len(every) - len(drawn),
             _weight_of_missing(every, drawn.keys()),
+            any(every[index].node.folded for index in drawn),
         )
 
     def _head(self, profile: Profile, root: Node, drawing: _Drawing) -> tuple[str, int]:
@@ -138,10 +150,12 @@ class SvgRenderer:
                 f"cover {_amount(drawing.left_out_weight, self._weight)}"
                 f"{_percent(drawing.left_out_weight, total)}"
             )
+        if drawing.folds:
+            notes.append(f"{LAYERS.function} are library frames, folded; --all-frames draws each")
         if drawing.markup and root.total.starved_s <= 0:
             notes.append("nothing was starved")
         # 17 px bold text advances by about 10 px a character.
-        parts = [_text("heading", 28, escape.shorten(_title(profile), _SPAN // 10))]
+        parts = [_text("heading", 28, escape.shorten(self._title(profile), _SPAN // 10))]
         y = 28
         for note in notes:
             y += 18 if y > 28 else 22
@@ -154,6 +168,10 @@ class SvgRenderer:
             below = y + 80
         return f'<g class="head">{"".join(parts)}</g>', below
 
+    def _title(self, profile: Profile) -> str:
+        title = f"{WEIGHT_NAMES[self._weight].capitalize()} of {escape.terminal(profile.title)}"
+        return escape.shorten(title, _TITLE_LIMIT)
+
     def _nothing(self, root: Node) -> str:
         if root.total.wall_s <= 0:
             return "Nothing was recorded."
@@ -161,10 +179,6 @@ class SvgRenderer:
             starved = _amount(root.total.starved_s, "starved")
             return f"{starved} were starved, but no victims were counted."
         return f"Nothing was starved in {_amount(root.total.wall_s, 'wall')} of threads' time."
-
-
-def _title(profile: Profile) -> str:
-    return escape.shorten(escape.terminal(profile.title), _TITLE_LIMIT)
 
 
 def _recorded(profile: Profile) -> str:
@@ -198,10 +212,10 @@ def _text(look: str, y: int, text: str) -> str:
     return f'<text class="{look}" x="{_MARGIN}" y="{y}">{escape.xml(text)}</text>'
 
 
-def _box(one: Placed, whole: Weights, scale: float) -> str:
+def _box(one: Placed, look: str, whole: Weights, scale: float) -> str:
     """One frame: a title for whoever hovers or listens, its box, and the label that fits."""
     left, width, y = one.left * scale, one.width * scale, one.depth * _PITCH
-    function, where, short = _names(one.node.frame)
+    function, where, short = _names(one.node)
     title = "\n".join(
         [
             function,
@@ -216,13 +230,17 @@ def _box(one: Placed, whole: Weights, scale: float) -> str:
     label = _label(function, short, width - 6)
     text = f'<text x="{_number(left + 3)}" y="{y + 13}">{escape.xml(label)}</text>' if label else ""
     return (
-        f'<g class="{_look(one.node)}"><title>{escape.xml(title)}</title>'
+        f'<g class="{look}"><title>{escape.xml(title)}</title>'
         f'<rect x="{_number(left)}" y="{y}" width="{_number(width)}" height="{_BOX}"/>{text}</g>'
     )
 
 
-def _names(frame: Frame) -> tuple[str, str, str]:
+def _names(node: Node) -> tuple[str, str, str]:
     """Function, the whole place and the short place of a frame, made safe but not escaped."""
+    frame = node.frame
+    if node.folded is not None:
+        name, layers = escape.terminal(node.folded.name()), escape.terminal(node.folded.where())
+        return escape.shorten(name, _FUNCTION_LIMIT), escape.shorten(layers, _FILE_LIMIT), ""
     function = escape.shorten(escape.terminal(frame.function) or "(no name)", _FUNCTION_LIMIT)
     if frame is ROOT:
         return function, "all threads together", ""
@@ -235,22 +253,49 @@ def _names(frame: Frame) -> tuple[str, str, str]:
     return function, where + line, f" ({base}{line})" if base else ""
 
 
-def _look(node: Node) -> str:
-    """The class that the style paints: what kind of frame it is and how much of it starves work."""
-    total, own = node.total, node.own
-    share = total.starved_s / total.wall_s if total.wall_s > 0 else float(total.starved_s > 0)
-    kind = wait_kind(node.frame)
-    if kind is not None and kind not in {WaitKind.ON_CPU, WaitKind.UNKNOWN}:
-        if total.starved_s <= 0:
-            return "wait"
-        return "harm" if share >= MUCH else "harm part"
-    if total.starved_s <= 0:
-        return f"code{shade(node.frame.file)}"
-    if own.starved_s >= total.starved_s * MUCH:
-        return "busy"
-    if share >= MUCH:
-        return "path3"
-    return "path2" if share >= SOME else "path1"
+def _looks(every: Sequence[Placed], least: float) -> list[str]:
+    """The class that the style paints, for each box: what it is and how much of it starves work.
+
+    Less than ``least`` of its time leaves a box unmarked, unless it leads to one that is marked.
+    """
+    looks = [""] * len(every)
+    marked: set[int] = set()  # depths at which a box after this one, below the same caller, is
+    for index in range(len(every) - 1, -1, -1):
+        node, depth = every[index].node, every[index].depth
+        leads = depth + 1 in marked
+        marked.discard(depth + 1)
+        if leads or (node.total.starved_s > 0 and _share(node) >= least):
+            marked.add(depth)
+            looks[index] = _marked(node)
+        else:
+            looks[index] = _plain(node)
+    return looks
+
+
+def _share(node: Node) -> float:
+    total = node.total
+    return total.starved_s / total.wall_s if total.wall_s > 0 else float(total.starved_s > 0)
+
+
+def _waits(node: Node) -> bool:
+    return wait_kind(node.frame) not in {None, WaitKind.ON_CPU, WaitKind.UNKNOWN}
+
+
+def _plain(node: Node) -> str:
+    if _waits(node):
+        return "wait"
+    return "layers" if node.folded is not None else f"code{shade(node.frame.file)}"
+
+
+def _marked(node: Node) -> str:
+    share = _share(node)
+    part = "" if share >= MUCH else " part" if share >= SOME else " slight"
+    if _waits(node):
+        return f"harm{part}"
+    if node.own.starved_s >= node.total.starved_s * MUCH and share >= SOME:
+        return f"busy{part}"
+    path = "path3" if share >= MUCH else "path2" if share >= SOME else "path1"
+    return path if node.folded is None else f"layers {path}"
 
 
 def _label(function: str, place: str, room: float) -> str:

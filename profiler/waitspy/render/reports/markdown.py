@@ -12,12 +12,10 @@ from typing import ClassVar, TextIO
 
 from waitspy.model.judged import Analysis, Finding, Report, Victim
 from waitspy.render import escape, verdicts, words
+from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
-    WORKER_COLUMNS,
-    WORKER_NUMBERS,
     short_stack,
     source_line,
-    worker_cells,
 )
 
 _TEXT_LIMIT = 300  # characters: longer than names and paths that are meant to be read
@@ -82,7 +80,7 @@ def _code(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    return escape.code_span(escape.shorten(escape.terminal(text) or "(empty)", verdicts.NAME_LIMIT))
+    return escape.code_span(verdicts.name(text))
 
 
 def _prose(text: str) -> str:
@@ -182,7 +180,8 @@ def _workers(report: Report) -> Iterator[Sequence[str]]:
     if not report.workers:
         yield ["none"]
         return
-    yield _table(
-        WORKER_COLUMNS, WORKER_NUMBERS, [worker_cells(each, _code) for each in report.workers]
-    )
-    yield [f"- {note}" for note in words.worker_notes(report, _code)]
+    rows = process_table.process_table(report).rows
+    if rows:
+        cells = [process_table.cells(group, _code) for group in rows]
+        yield _table(process_table.COLUMNS, process_table.NUMBERS, cells)
+    yield [f"- {note}" for note in process_table.notes(report, _code)]

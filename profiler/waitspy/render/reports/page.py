@@ -12,7 +12,7 @@ import io
 from typing import ClassVar, TextIO
 
 from waitspy import __version__
-from waitspy.model.judged import Analysis, Report, Weight
+from waitspy.model.judged import Analysis, Report
 from waitspy.render import escape, verdicts, words
 from waitspy.render.profiles import flame_looks
 from waitspy.render.profiles.svg import SvgRenderer
@@ -128,19 +128,15 @@ class HtmlRenderer:
         )
 
 
-def _name(text: str) -> str:
-    return escape.shorten(escape.terminal(text) or "(empty)", verdicts.NAME_LIMIT)
-
-
 def _title(report: Report) -> str:
     target = escape.shorten(escape.terminal(report.recording.target), 60)
-    return f"{verdicts.sentence(report, _name)} · {target} · waitspy"
+    return f"{verdicts.sentence(report, verdicts.name)} · {target} · waitspy"
 
 
 def _still(judged: Analysis) -> str:
     profile = judged.profile
-    starved = any(one.starved_s > 0 for one in profile.merged)
-    weight: Weight = "starved" if starved else "wall"
     picture = io.StringIO()
-    SvgRenderer(weight, most_frames=_STILL_FRAMES, still=True).render(profile, picture)
+    SvgRenderer(profile.telling_weight, most_frames=_STILL_FRAMES, still=True).render(
+        profile, picture
+    )
     return picture.getvalue()

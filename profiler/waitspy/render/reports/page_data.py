@@ -28,6 +28,7 @@ from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import wait_frame
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import escape
+from waitspy.render.profiles.flame_layers import layer
 from waitspy.render.profiles.flame_looks import MUCH, SOME, shade
 
 SCHEMA = "waitspy.page/1"
@@ -317,11 +318,6 @@ def _peak_and_last(span: list[tuple[int, int]]) -> list[tuple[int, int]]:
         return []
     peak = max(span, key=lambda point: point[1])
     return [peak] if peak == span[-1] else [peak, span[-1]]
-
-
-def layer(file: str) -> str:
-    """What a library's frames are folded under: a package's name, or a library module's."""
-    return code_origin.package(file) or code_origin.short(file).split("/")[0].removesuffix(".py")
 
 
 def _little_endian(column: array[Any]) -> bytes:

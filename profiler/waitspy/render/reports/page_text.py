@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
 from waitspy.render import escape, words
+from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
-    WORKER_COLUMNS,
-    WORKER_NUMBERS,
     blamed_index,
     unexplained,
-    worker_cells,
 )
 
 _SHOWN = 160  # characters of one text from the target; the rest is in its tooltip
@@ -218,32 +216,46 @@ def workers(report: Report) -> str:
     """The table of processes, and what is to be said of single ones."""
     if not report.workers:
         return '<p class="quiet">none</p>'
-    head = "".join(f"<th{_number(name)}>{name}</th>" for name in (*WORKER_COLUMNS, "oracles"))
+    table = process_table.process_table(report)
+    notes = "".join(f"<li>{note}</li>" for note in process_table.notes(report, code))
+    found = f"{_table(table.rows)}" if table.rows else ""
+    if len(table.rows) < len(report.workers):
+        every = _table([(record,) for record in report.workers])
+        found += f"<details><summary>All {len(report.workers)} processes</summary>{every}</details>"
+    return f'{found}<ul class="notes">{notes}</ul>'
+
+
+def _table(groups: Sequence[process_table.Group]) -> str:
+    columns = (*process_table.COLUMNS, "oracles")
+    head = "".join(f"<th{_number(name)}>{name}</th>" for name in columns)
     rows = "".join(
         "<tr>"
         + "".join(
             f"<td{_number(name)}>{cell}</td>"
-            for name, cell in zip(WORKER_COLUMNS, worker_cells(record, code), strict=True)
+            for name, cell in zip(
+                process_table.COLUMNS, process_table.cells(group, code), strict=True
+            )
         )
-        + f'<td class="oracles">{_oracles(record.oracles)}</td></tr>'
-        for record in report.workers
+        + f'<td class="oracles">{_oracles(group)}</td></tr>'
+        for group in groups
     )
-    notes = "".join(f"<li>{note}</li>" for note in words.worker_notes(report, code))
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-        f'</div><ul class="notes">{notes}</ul>'
+        "</div>"
     )
 
 
 def _number(name: str) -> str:
-    return ' class="number"' if name in WORKER_NUMBERS else ""
+    return ' class="number"' if name in process_table.NUMBERS else ""
 
 
-def _oracles(statuses: Mapping[str, str]) -> str:
+def _oracles(group: process_table.Group) -> str:
+    """What each oracle said of these processes, each answer once."""
+    said = dict.fromkeys(answer for record in group for answer in record.oracles.items())
     return " ".join(
         f'<span class="oracle {"ok" if status == "ok" else "off"}" '
         f'title="{_plain(status)}">{_plain(name)}</span>'
-        for name, status in statuses.items()
+        for name, status in said
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
@@ -14,9 +14,6 @@ from waitspy.model.stacks import Frame
 Severity = Literal["starving", "late", "latent", "none", "unknown"]
 
 _LONG_S = 1.0  # that an answer takes some time is usual
-
-WORKER_COLUMNS = ("pid", "role", "python", "framework", "threads", "rate", "samples", "missed")
-WORKER_NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
 
 
 class ReportRenderer(Protocol):
@@ -155,23 +152,6 @@ def source_line(report: Report, blame: Blame) -> str | None:
     if source is None and blame.file is not None and blame.line is not None:
         source = report.sources.get(blame.file, {}).get(blame.line)
     return source.strip() or None if source is not None else None
-
-
-def worker_cells(record: WorkerRecord, code: Callable[[str], str]) -> tuple[str, ...]:
-    """One row of the table with WORKER_COLUMNS; "?" is not known."""
-    worker = record.worker
-    known = (worker.threads, record.samples, record.missed_samples)
-    threads, samples, missed = ("?" if count is None else str(count) for count in known)
-    return (
-        str(worker.pid),
-        worker.role,
-        "none" if worker.python is None else code(worker.python),
-        "?" if worker.framework is None else code(worker.framework),
-        threads,
-        "?" if record.rate_hz is None else f"{record.rate_hz:.3g} Hz",
-        samples,
-        missed,
-    )
 
 
 def worst_share(findings: Iterable[Finding], recording: RecordingInfo) -> float | None:

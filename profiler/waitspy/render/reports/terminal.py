@@ -7,10 +7,10 @@ texts that are very long are shortened in their middle.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,15 +18,13 @@ from rich.text import Text
 from waitspy.model import code_origin
 from waitspy.model.judged import Analysis, Finding, Report
 from waitspy.render import escape, verdicts, words
+from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
-    WORKER_COLUMNS,
-    WORKER_NUMBERS,
     Severity,
     severity,
     short_stack,
     source_line,
     unexplained,
-    worker_cells,
 )
 
 _TEXT_LIMIT = (
@@ -91,10 +89,6 @@ def _code(text: str) -> str:
     return escape.shorten(escape.terminal(text) or "(empty)", _TEXT_LIMIT)
 
 
-def _name(text: str) -> str:
-    return escape.shorten(escape.terminal(text) or "(empty)", verdicts.NAME_LIMIT)
-
-
 def _prose(text: str) -> str:
     return escape.shorten(escape.terminal(text), _PROSE_LIMIT)
 
@@ -113,7 +107,7 @@ def _item(*lines: Text) -> RenderableType:
 
 def _parts(report: Report) -> Iterator[RenderableType]:
     level = "unknown" if unexplained(report) else severity(report)
-    yield _text(verdicts.sentence(report, _name), style=_STYLES[level])
+    yield _text(verdicts.sentence(report, verdicts.name), style=_STYLES[level])
     yield _text(words.recording_words(report.recording, _code), style="dim")
     if not report.findings:
         yield from _unseen(report)
@@ -241,15 +235,35 @@ def _workers(report: Report) -> Iterator[RenderableType]:
     if not report.workers:
         yield Padding(Text("none"), (0, 0, 0, _INDENT))
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in WORKER_COLUMNS:
-        right = name in WORKER_NUMBERS
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for record in report.workers:
-        table.add_row(*(_text(cell) for cell in worker_cells(record, _code)))
-    yield Padding(table, (0, 0, 0, _INDENT))
-    for line in words.worker_notes(report, _code):
+    rows = process_table.process_table(report).rows
+    if rows:
+        shown = [process_table.cells(group, _code) for group in rows]
+        yield Padding(_Processes(shown), (0, 0, 0, _INDENT))
+    for line in process_table.notes(report, _code):
         yield Padding(_text(line), (0, 0, 0, _INDENT))
+
+
+class _Processes:
+    """The table of processes, or a line for each row where the table does not fit."""
+
+    def __init__(self, rows: Sequence[Sequence[str]]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for name in process_table.COLUMNS:
+            right = name in process_table.NUMBERS
+            table.add_column(name, justify="right" if right else "left", overflow="fold")
+        for row in self._rows:
+            table.add_row(*map(_text, row))
+        if console.measure(table, options=options.update(width=_FILE_COLUMNS)).maximum <= (
+            options.max_width
+        ):
+            yield table
+            return
+        for row in self._rows:
+            cells = zip(process_table.COLUMNS, row, strict=True)
+            yield _text(", ".join(f"{name} {cell}" for name, cell in cells))
 
 
 def _unseen(report: Report) -> Iterator[RenderableType]:

@@ -27,7 +27,7 @@
     const lines = title.textContent.split("\n");
     const depth = Number(rect.getAttribute("y")) / pitch;
     while (path.length > depth) frames[path.pop()].end = frames.length;
-    const code = !/^(wait|harm)/.test(group.getAttribute("class"));
+    const code = !/^(wait|harm|layers)/.test(group.getAttribute("class"));
     const place = code && depth > 0 ? lines[1].slice(lines[1].lastIndexOf("/") + 1) : "";
     frames.push({
       group, rect, lines, depth,
@@ -177,7 +177,7 @@
     });
   }
 
-  function layOut() {
+  function layOut(again = false) {
     const width = Math.round(picture.getBoundingClientRect().width);
     if (!width) return;
     holder.setAttribute("x", String(margin));
@@ -189,6 +189,11 @@
     graph.setAttribute("transform", `translate(${margin} ${top})`);
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.setAttribute("height", String(height));
+    // The new height can bring a scroll bar, or take it away; then once more, and not to and fro.
+    if (!again && Math.round(picture.getBoundingClientRect().width) !== width) {
+      layOut(true);
+      return;
+    }
     if (width === drawnWidth || !frames.length) return;
     drawnWidth = width;
     draw();
@@ -380,8 +385,8 @@
     zoom(0);
   }
   layOut();
-  window.addEventListener("resize", layOut);
+  window.addEventListener("resize", () => layOut());
   // In a page the picture can change its width without the window. Not at once: the new height must
   // not be part of the observer's own round, which browsers report as an error.
-  if (!alone) new ResizeObserver(() => requestAnimationFrame(layOut)).observe(picture.parentElement);
+  if (!alone) new ResizeObserver(() => requestAnimationFrame(() => layOut())).observe(picture.parentElement);
 })();
