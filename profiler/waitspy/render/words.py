@@ -41,7 +41,6 @@ _VICTIMS = {
 _VICTIM_CLASSES = {kind: many for kind, (_, many) in _VICTIMS.items()} | {"io": "I/O"}
 
 
-WAITING_TITLE = "what waits"
 _PORTS = 3  # told one by one in a sentence
 
 _WAITS = {
@@ -211,7 +210,7 @@ def evidence_words(finding: Finding, recording: RecordingInfo, code: Code) -> st
     return "; ".join(filter(None, parts))
 
 
-# --- what waits --------------------------------------------------------------------------------
+# --- who is owed an answer ---------------------------------------------------------------------
 
 
 def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
@@ -231,15 +230,6 @@ def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
         late = f"for {duration(recording.min_stall_s)} or more"
         head = f"{head}; at one time {owed.most} {verb} {late}"
     return f"port {owed.port}: {head}"
-
-
-def waiting(report: Report) -> list[str]:
-    """Who waits for an answer at the end of the recording, or did before, a line for each port."""
-    return [
-        owed_words(owed, report.recording)
-        for owed in report.waiting.requests
-        if owed.count is None or owed.count or owed.most
-    ]
 
 
 # --- the whole report --------------------------------------------------------------------------

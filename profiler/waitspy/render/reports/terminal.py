@@ -17,14 +17,16 @@ from rich.text import Text
 
 from waitspy.model import code_origin
 from waitspy.model.judged import Analysis, Finding, Report
-from waitspy.render import escape, words
+from waitspy.render import escape, waiting_words, words
 from waitspy.render.reports.report_format import (
     WORKER_COLUMNS,
     WORKER_NUMBERS,
     Severity,
+    nobody_waits,
     severity,
     short_stack,
     source_line,
+    tells_waiting,
     unexplained,
     worker_cells,
 )
@@ -112,6 +114,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield _text(words.verdict_sentence(report), style=_STYLES[level])
     yield _text(words.recording_words(report.recording, _code), style="dim")
     if not report.findings:
+        if nobody_waits(report):
+            yield _text(waiting_words.HINT, style="dim")
         yield from _unseen(report)
     harmful = [finding for finding in report.findings if finding.verdict != "latent"]
     for number, finding in enumerate(harmful, 1):
@@ -119,7 +123,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield _heading(number, finding)
         yield Padding(_details(finding, report), (0, 0, 0, _INDENT))
     yield from _latent([finding for finding in report.findings if finding.verdict == "latent"])
-    if unexplained(report):
+    if tells_waiting(report):
         yield from _waiting(report)
     yield from _workers(report)
     if report.findings:
@@ -222,8 +226,8 @@ def _latent(findings: list[Finding]) -> Iterator[RenderableType]:
 
 def _waiting(report: Report) -> Iterator[RenderableType]:
     yield Text()
-    yield Text(words.WAITING_TITLE, style="bold")
-    for line in words.waiting(report):
+    yield Text(waiting_words.TITLE, style="bold")
+    for line in waiting_words.few_lines(report, _code):
         yield _item(_text(line))
 
 
