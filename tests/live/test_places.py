@@ -43,7 +43,9 @@ AWAITS = {
 
 
 class Looking:
-    """The oracle at one process, with a clock of its own."""
+    """The oracle at one process, with a clock of its own: looks far apart, so that none is left out
+    for what the one before has cost.
+    """
 
     def __init__(self, pid: int) -> None:
         self.oracle = PlacesOracle()
@@ -99,21 +101,21 @@ def test_every_task_is_found_at_its_line_with_what_it_awaits(python: Python) -> 
 def test_who_stays_is_told_from_who_has_moved_on(python: Python) -> None:
     with started(python, TASKS) as process:
         looking = Looking(process.pid)
-        looking.tick(2)
-        looking.tick(4)
+        looking.tick(20)
+        looking.tick(40)
         line = process.truth["lines"]["connection"]
-        one = looking.places(4)[line]
-        assert (one.count, one.longest_s, one.sure) == (3, 2.0, True)  # its loop ran nothing
-        assert [type(row) for row in looking.tick(6)] == [TasksSame]
-        assert [type(row) for row in looking.tick(8, ran=False)] == [TasksSame]
-        assert (looking.places(8)[line].longest_s, looking.places(8)[line].sure) == (6.0, True)
+        one = looking.places(40)[line]
+        assert (one.count, one.longest_s, one.sure) == (3, 20.0, True)  # its loop ran nothing
+        assert [type(row) for row in looking.tick(60)] == [TasksSame]
+        assert [type(row) for row in looking.tick(80, ran=False)] == [TasksSame]
+        assert (looking.places(80)[line].longest_s, looking.places(80)[line].sure) == (60.0, True)
         process.tell("\n")
         process.line()
-        looking.tick(10)
-        after = looking.places(10)
-        assert (after[line].count, after[line].longest_s, after[line].sure) == (2, 8.0, False)
+        looking.tick(100)
+        after = looking.places(100)
+        assert (after[line].count, after[line].longest_s, after[line].sure) == (2, 80.0, False)
         answer = after[process.truth["lines"]["answer"]]
-        assert (answer.count, answer.longest_s) == (3, 8.0)
+        assert (answer.count, answer.longest_s) == (3, 80.0)
         main = after[process.truth["lines"]["main"]]
         assert main.count == 1
         assert not main.sure  # it waits at the same line, but for another future

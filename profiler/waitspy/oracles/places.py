@@ -16,6 +16,7 @@ from typing import ClassVar
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import PLACES
 from waitspy.model.places import TaskGroup
+from waitspy.model.stacks import Stack
 from waitspy.oracles import Watched
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen
@@ -30,20 +31,21 @@ _LATER = 20  # the looks of a long recording are this part of it apart
 _LONGEST_NS = 10 * NS
 _AGAIN_NS = NS // 4
 _SHARE = 0.01  # of one core at the most, for the looks at one worker
-_CPU_NS = 12_000_000  # of one look: a longer one would keep the other oracles from theirs
+_CPU_NS = 15_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST_GROUPS = 32
 
 
 @dataclass(slots=True)
 class _LoopTasks:
     """What was last seen of one loop: which of its tasks wait, since which look each, and when it
-    was last seen to have run something.
+    was last seen to have run something. ``names`` are those of the places that were told.
     """
 
     waits: dict[int, tuple[StandingTask, int]] = field(default_factory=dict)
     service: Service | None = None
     ran_ns: int = 0
     told: TasksSeen | None = None
+    names: dict[tuple[int, ...], tuple[Stack, str | None]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class PlacesOracle:
         if isinstance(reader, str):
             return reader
         try:
-            reader.tasks_looks((), 0)
+            reader.imports_asyncio()
         except Unavailable as error:
             return str(error)
         except TRANSIENT:
@@ -153,10 +155,13 @@ def _groups(reader: Reader, loop: _LoopTasks, now_ns: int) -> Iterator[TaskGroup
     found: dict[tuple[int, ...], list[tuple[StandingTask, int]]] = {}
     for task, since_ns in loop.waits.values():
         found.setdefault(task.place, []).append((task, since_ns))
+    before, loop.names = loop.names, {}
     for group in sorted(found.values(), key=lambda group: _waited(group, now_ns))[-_MOST_GROUPS:]:
         task, since_ns = min(group, key=lambda one: one[1])
-        stack, future = reader.where(task)
         seen_ns = since_ns if since_ns < now_ns else None
+        # A task that has stayed has kept its code: no other one can have come to its address.
+        known = before.get(task.place) if seen_ns is not None else None
+        loop.names[task.place] = stack, future = known or reader.where(task)
         yield TaskGroup(stack, future, len(group), seen_ns, since_ns >= loop.ran_ns)
 
 

@@ -221,12 +221,18 @@ class Reader:
 
     # --- waiting tasks --------------------------------------------------------------------
 
+    def imports_asyncio(self) -> bool:
+        """Whether an interpreter has imported asyncio; Unavailable if that cannot be read."""
+        return bool(self._parts())
+
     def tasks_looks(self, known: Container[int], cpu_ns: int) -> tuple[TasksLook, ...]:
         """Where the tasks of every loop that has some wait; some of those ``known`` by address.
 
-        As many are looked at as this thread's CPU time ``cpu_ns`` allows, beside what it takes to
-        list them.
+        As many are looked at as this thread's CPU time ``cpu_ns`` allows, of which listing them is
+        a part, but a few at least.
         """
+        began_ns = time.thread_time_ns()
+        self._objects.forget()
         self._look_at_interpreters()
         loops: list[tuple[_Asyncio, LoopInMemory, list[Task]]] = []
         for part in self._parts():
@@ -239,8 +245,9 @@ class Reader:
                 if loop is not None:
                     loops.append((part, loop, tasks))
         found: list[TasksLook] = []
+        left_ns = began_ns + cpu_ns - time.thread_time_ns()
         for part, loop, tasks in loops:
-            until_ns = time.thread_time_ns() + cpu_ns // len(loops)
+            until_ns = time.thread_time_ns() + left_ns // len(loops)
             try:
                 found.append(part.places.look(loop, tasks, known, until_ns))
             except Unreadable:
