@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Container, Iterator, Sequence
 
+from waitspy.model.code_origin import base_name
 from waitspy.model.stacks import Frame, Stack
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.frames import DEEPEST, Frames, Suspended, is_coroutine, is_wrapper
@@ -191,16 +192,26 @@ def stack_of(frames: Frames, task: StandingTask) -> Stack:
     for coroutine, code, instruction in task.steps:
         try:
             frame = frames.code(code, instruction)
-            name = frames.qualname(coroutine) or frame.function
         except Unreadable:
             break
-        found.append(Frame(name, frame.file, frame.line))
+        found.append(Frame(_name(frames, coroutine, frame), frame.file, frame.line))
     if found:
         return tuple(found)
     try:  # a coroutine of a compiled module has a name at least
         return (Frame(frames.qualname(task.coroutine) or "?", ""),)
     except Unreadable:
         return ()
+
+
+def _name(frames: Frames, coroutine: int, frame: Frame) -> str:
+    """The qualified name of a function; up to 3.10 only its coroutine has it, which may be gone
+    meanwhile, and another one be at its address.
+    """
+    try:
+        name = frames.qualname(coroutine) or ""
+    except Unreadable:
+        return frame.function
+    return name if base_name(name) == base_name(frame.function) else frame.function
 
 
 def future_of(objects: Objects, task: StandingTask) -> str | None:
