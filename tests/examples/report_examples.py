@@ -7,7 +7,18 @@ from dataclasses import replace
 
 from waitspy.model import kinds
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding, OwedRequests, Report, Victim, WhatWaits
+from waitspy.model.judged import (
+    Blame,
+    Episode,
+    Finding,
+    OwedRequests,
+    Place,
+    Report,
+    TasksLooked,
+    Victim,
+    WhatWaits,
+    WorkerTime,
+)
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
@@ -283,6 +294,31 @@ def owed() -> Report:
     return replace(healthy(), waiting=WhatWaits(ports))
 
 
+def places() -> WhatWaits:
+    """Of a client's connections, none is given back; the rest of the tasks is idle."""
+    routes, consumer = "/srv/quotes/app/routes.py", "/srv/quotes/app/consumer.py"
+    acquire = "Semaphore.acquire (asyncio/locks.py:387)"
+    return WhatWaits(
+        requests=(OwedRequests(8000, 12, 4.1, 14),),
+        places=(
+            Place("task", "quote", routes, 27, acquire, "lock", 12, 4.1, True, (4711, 4712)),
+            Place("task", "post", routes, 40, "Future", "other", 1, 2.0, False, (4711,)),
+            Place("thread", "run", consumer, 88, "recv (recvfrom)", "other", 2, 9.8, True, (4712,)),
+            Place("task", "Cython", None, None, "Task", "other", 3, None, False, (4711,)),
+            Place("task", "main", routes, 3, "sleep (asyncio/tasks.py:665)", "idle", 40, 9.0, True,
+                  (4711,)),
+            Place("thread", "main", consumer, 3, "time.sleep", "idle", 1, 9.9, True, (4711,)),
+        ),
+        tasks=TasksLooked(5000, 812),
+        workers=(WorkerTime(4711, 0.31, 0.012), WorkerTime(4712, 0.02, None)),
+    )  # fmt: skip
+
+
+def waiting() -> Report:
+    """Nothing starved; who waits for an answer, and where, is known."""
+    return replace(healthy(), waiting=places())
+
+
 def latent_only() -> Report:
     return replace(healthy(), findings=(latent_block(),))
 
@@ -389,6 +425,9 @@ def hostile(text: str = HOSTILE) -> Report:
         findings=(finding, replace(finding, verdict="latent", occurrences=1)),
         cost=Cost(0.3, 0.03, 45.0),
         sources={text: {3: text}},
+        waiting=WhatWaits(
+            places=(Place("task", text, text, 3, text, "other", 2, 1.0, False, (4711,), text),)
+        ),
     )
 
 
@@ -407,6 +446,7 @@ EXAMPLES: Mapping[str, Callable[[], Report]] = {
         half_blind,
         blind,
         owed,
+        waiting,
         latent_only,
         nothing_attached,
         several_blames,

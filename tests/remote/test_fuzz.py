@@ -156,6 +156,13 @@ def test_a_process_read_with_errors(share: float) -> None:
                 with contextlib.suppress(Unreadable, Unavailable):
                     look()
                 assert time.monotonic() - began_s < PATIENCE_S
+            began_s = time.monotonic()
+            with contextlib.suppress(Unreadable, Unavailable):
+                for seen in reader.tasks_looks((), 10**12):
+                    assert len(seen.tasks) <= seen.looked <= seen.pending
+                    for task in seen.tasks:
+                        check_text(reader.where(task))
+            assert time.monotonic() - began_s < PATIENCE_S
             for loop in loops:
                 for names in (0, 50):
                     began_s = time.monotonic()

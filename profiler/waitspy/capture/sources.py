@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 
 from waitspy.kernel import calls
 from waitspy.model.recorded import Recording
+from waitspy.model.stacks import Frame
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGEST = 4 << 20
@@ -54,7 +57,7 @@ class Roots:
     def read(self, recording: Recording) -> dict[str, dict[int, str]]:
         """The lines that the frames of a recording name, and a few around them."""
         wanted: dict[str, set[int]] = {}
-        for frame in recording.stacks.frames:
+        for frame in chain(recording.stacks.frames, _of_tasks(recording)):
             if frame.line is not None and frame.file.endswith(".py"):
                 wanted.setdefault(frame.file, set()).add(frame.line)
         found: dict[str, dict[int, str]] = {}
@@ -78,6 +81,13 @@ class Roots:
                     raw = f.read(_LARGEST)
                     return raw.decode("utf-8", "replace").splitlines()
         return None
+
+
+def _of_tasks(recording: Recording) -> Iterator[Frame]:
+    for worker in recording.workers:
+        for look in worker.places:
+            for group in look.groups or ():
+                yield from group.stack
 
 
 def _pick(text: list[str], lines: set[int]) -> dict[int, str]:

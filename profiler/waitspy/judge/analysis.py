@@ -17,10 +17,12 @@ from waitspy.judge import (
     loops,
     merge,
     pending_work,
+    places,
     pools,
     requests,
     timeline,
     weights,
+    worker_time,
 )
 from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
@@ -99,16 +101,25 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             cost=recording.cost,
             sources=_around(judged, recording.sources),
             watched=_watched(recording.workers, loops_seen),
-            waiting=WhatWaits(
-                requests.owed(
-                    recording.workers, info.end_ns, same_stall=stall_s == info.min_stall_s
-                )
-            ),
+            waiting=_waiting(recording, done, same_stall=stall_s == info.min_stall_s),
         ),
         tuple(threads),
         tuple(pending),
     )
     return replace(analysed, profile=profile(analysed))
+
+
+def _waiting(
+    recording: Recording, done: Mapping[ThreadKey, Activities], *, same_stall: bool
+) -> WhatWaits:
+    """What waits at the end, blamed or not."""
+    workers, end_ns, sources = recording.workers, recording.info.end_ns, recording.sources
+    return WhatWaits(
+        requests.owed(workers, end_ns, same_stall=same_stall),
+        places.find(workers, done, sources, end_ns),
+        places.looked(workers, end_ns),
+        tuple(worker_time.of_workers(workers, done, end_ns)),
+    )
 
 
 def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Coverage:

@@ -23,6 +23,7 @@ WEIGHT_UNITS: Mapping[Weight, str] = {
 
 
 VictimKind = Literal["task", "timer", "callback", "io", "work-item", "connection"]
+PlaceWait = Literal["idle", "lock", "other"]
 PendingKind = Literal["ready", "overdue", "unread", "queued", "backlog"]
 
 
@@ -186,10 +187,59 @@ class OwedRequests:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A line at which tasks, or threads, wait, and what for in the end.
+
+    ``longest_s`` is how long
+    the one that is there the longest has been; None where that is not known. It is ``sure``, or
+    the task was there at every look, and may have been elsewhere in between. ``wait`` says whether
+    idle ones usually wait so, or they wait for a lock that another task holds.
+    """
+
+    what: Literal["task", "thread"]
+    function: str
+    file: str | None
+    line: int | None
+    awaits: str
+    wait: PlaceWait
+    count: int
+    longest_s: float | None
+    sure: bool
+    pids: tuple[int, ...]
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TasksLooked:
+    """How many tasks there were at the last looks, and how many of them were looked at."""
+
+    pending: int
+    looked: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTime:
+    """What a worker's threads did, all together, as shares of the time; None is not known.
+
+    ``cpu_share`` is on the CPU, ``gil_share`` waiting for the GIL.
+    """
+
+    pid: int
+    cpu_share: float | None
+    gil_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class WhatWaits:
-    """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port."""
+    """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port.
+
+    ``places`` are those of tasks and threads, idle ones last; None when not known.
+    """
 
     requests: tuple[OwedRequests, ...] = ()
+    places: tuple[Place, ...] | None = None
+    tasks: TasksLooked | None = None
+    workers: tuple[WorkerTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

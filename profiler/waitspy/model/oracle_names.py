@@ -10,6 +10,7 @@ ASYNCIO = "asyncio"
 POOLS = "pools"
 BACKLOG = "backlog"
 REQUESTS = "requests"
+PLACES = "places"
 
 PENDING: Mapping[str, str] = {
     EPOLL: "I/O",
@@ -23,5 +24,6 @@ WATCHED: Mapping[str, str] = {
     **PENDING,
     THREADS: "thread states",
     REQUESTS: "what is owed to clients",
+    PLACES: "where tasks wait",
 }
 """All oracles."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from waitspy.model.epolls import EpollEvent
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvent
+from waitspy.model.places import PlacesEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.processes import ThreadKey, Worker
 from waitspy.model.requests import RequestsEvent
@@ -54,6 +55,7 @@ class WorkerRecord:
     pools: tuple[PoolEvent, ...] = ()
     listeners: tuple[ListenerEvent, ...] = ()
     requests: tuple[RequestsEvent, ...] = ()
+    places: tuple[PlacesEvent, ...] = ()
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 

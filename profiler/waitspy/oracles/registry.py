@@ -8,6 +8,7 @@ from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
 from waitspy.oracles.onset import onset_ns
+from waitspy.oracles.places import PlacesOracle
 from waitspy.oracles.pools import PoolsOracle
 from waitspy.oracles.requests import RequestsOracle
 from waitspy.oracles.threads import ThreadsOracle
@@ -23,4 +24,5 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         PoolsOracle(onset),
         BacklogOracle(onset),
         RequestsOracle(int(min_stall_s * NS)),
+        PlacesOracle(),
     )

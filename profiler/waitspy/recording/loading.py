@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar, cast, get_args
 
 from waitspy.errors import RecordingError
 from waitspy.model.clock import NS
-from waitspy.model.oracle_names import ASYNCIO, BACKLOG, EPOLL, POOLS, REQUESTS
+from waitspy.model.oracle_names import ASYNCIO, BACKLOG, EPOLL, PLACES, POOLS, REQUESTS
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
-from waitspy.recording import epolls, listeners, loops, pools, requests
+from waitspy.recording import epolls, listeners, loops, places, pools, requests
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
 from waitspy.recording.rows import Reader
@@ -225,6 +225,7 @@ def _worker(
     pool_events = told(POOLS, pools.READER, pools.event)
     listener_events = told(BACKLOG, listeners.READER, listeners.event)
     request_events = told(REQUESTS, requests.READER, requests.event)
+    place_events = told(PLACES, places.READER, places.event)
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
@@ -248,6 +249,7 @@ def _worker(
         pools=pool_events,
         listeners=listener_events,
         requests=request_events,
+        places=place_events,
     )
 
 

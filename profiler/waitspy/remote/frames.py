@@ -11,7 +11,7 @@ from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
 from waitspy.remote.type_facts import TypeFacts
 
-_DEEPEST = 32
+DEEPEST = 32
 """Awaits of one coroutine that are followed."""
 
 _MOST_FRAMES = 256
@@ -34,6 +34,19 @@ class _Code(NamedTuple):
     first_line: int
     frame: Frame
     lines: bytes
+
+
+class Suspended(NamedTuple):
+    """Where a frame stands: its code, and the pointer or index that it holds.
+
+    What it awaits lies at ``slot`` on its stack (zero: nothing), ``deep`` says that there is more
+    below it. No code: the frame is gone.
+    """
+
+    code: int = 0
+    instruction: int = 0
+    slot: int = 0
+    deep: bool = False
 
 
 class Frames:
@@ -97,7 +110,7 @@ class Frames:
     def qualname(self, coroutine: int) -> str | None:
         """The qualified name of a coroutine; its type's name when it is of a compiled module."""
         kind = self.objects.type_of(coroutine)
-        if kind.name not in _OWN or kind.heap:
+        if not is_coroutine(kind):
             return kind.name
         name = self.objects.memory.word(coroutine + self.objects.layout.gen_qualname)
         return self.objects.text(name)
@@ -110,16 +123,16 @@ class Frames:
         found: list[Frame] = []
         seen: set[int] = set()
         address = coroutine
-        while address and address not in seen and len(seen) < _DEEPEST:
+        while address and address not in seen and len(seen) < DEEPEST:
             seen.add(address)
             try:
                 kind = self.objects.type_of(address)
-                if kind.name in _WRAPPERS and not kind.heap:
+                if is_wrapper(kind):
                     address = self.objects.memory.word(
                         address + self.objects.layout.awaitable_wrapped
                     )
                     continue
-                if kind.name not in _OWN or kind.heap:
+                if not is_coroutine(kind):
                     break
                 frame, address = self._suspended(address)
             except Unreadable:
@@ -132,61 +145,74 @@ class Frames:
         """Where a coroutine stands, and what it awaits (0: nothing)."""
         lay, memory = self.objects.layout, self.objects.memory
         name = self.objects.text(memory.word(address + lay.gen_qualname))
-        if lay.pair < (3, 11):
-            code, instruction, awaited = self._old_frame(address)
-        else:
-            code, instruction, awaited = self._frame(address)
-        if not code:
+        at = self._frame_of(address)
+        if not at.code:
             return None, 0
-        frame = self.code(code, instruction)
+        frame = self.code(at.code, at.instruction)
+        awaited = self.awaited(at, memory.read(at.slot - 8, 16)) if at.slot else 0
         return Frame(name, frame.file, frame.line), awaited
 
-    def _frame(self, address: int) -> tuple[int, int, int]:
-        """Code, instruction and what is awaited of a coroutine of 3.11 and newer."""
+    def _frame_of(self, address: int) -> Suspended:
         lay, memory = self.objects.layout, self.objects.memory
-        inside = address + lay.gen_frame
-        raw = memory.read(address, lay.gen_frame + lay.frame_locals)
-        state = word_at(raw, lay.gen_state, "b")
-        if state == lay.frame_cleared:
-            return 0, 0, 0
-        code = word_at(raw, lay.gen_frame + lay.frame_code) & ~3
-        instruction = word_at(raw, lay.gen_frame + lay.frame_instruction)
-        if not lay.frame_awaiting_first <= state <= lay.frame_awaiting_last:
-            return code, instruction, 0
-        if lay.pair >= (3, 14):
-            depth = (
-                word_at(raw, lay.gen_frame + lay.frame_stack_top) - inside - lay.frame_locals
-            ) // 8
-        else:
-            depth = word_at(raw, lay.gen_frame + lay.frame_stack_top, "i")
-        if not 0 < depth < 1 << 16:
-            return code, instruction, 0
-        # from 3.14 on, references on the stack carry tags in their two lowest bits; from 3.15 on
-        # an index, or nothing, lies on top of what is awaited
-        top = inside + lay.frame_locals + 8 * (depth - 1)
-        awaited = memory.word(top) & ~3
-        if lay.pair >= (3, 15) and depth > 1 and not awaited:
-            awaited = memory.word(top - 8) & ~3
-        return code, instruction, awaited
+        head = memory.read(address, self.head_size)
+        if lay.pair >= (3, 11):
+            return self.inside(address, head)
+        place = word_at(head, lay.gen_frame)
+        return self.outside(head, memory.read(place, lay.frame_locals)) if place else Suspended()
 
-    def _old_frame(self, address: int) -> tuple[int, int, int]:
-        """The same, of a coroutine of 3.8 to 3.10, whose frame is an object of its own."""
-        lay, memory = self.objects.layout, self.objects.memory
-        place = memory.word(address + lay.gen_frame)
-        if not place:
-            return 0, 0, 0
-        raw = memory.read(place, lay.frame_locals)
-        code = word_at(raw, lay.frame_code)
-        instruction = word_at(raw, lay.frame_instruction, "i")
+    @property
+    def head_size(self) -> int:
+        """Bytes of a coroutine that tell where it stands: its frame, or where that is (to 3.10)."""
+        lay = self.objects.layout
+        if lay.pair >= (3, 11):
+            return lay.gen_frame + lay.frame_locals
+        return max(lay.gen_frame + 8, lay.gen_running + 1)
+
+    def inside(self, address: int, head: bytes) -> Suspended:
+        """Where a coroutine of 3.11 and newer stands; its frame is a part of it."""
+        lay = self.objects.layout
+        inside = address + lay.gen_frame
+        state = word_at(head, lay.gen_state, "b")
+        if state == lay.frame_cleared:
+            return Suspended()
+        code = word_at(head, lay.gen_frame + lay.frame_code) & ~3
+        instruction = word_at(head, lay.gen_frame + lay.frame_instruction)
+        if not lay.frame_awaiting_first <= state <= lay.frame_awaiting_last:
+            return Suspended(code, instruction)
+        if lay.pair >= (3, 14):
+            top = word_at(head, lay.gen_frame + lay.frame_stack_top)
+            depth = (top - inside - lay.frame_locals) // 8
+        else:
+            depth = word_at(head, lay.gen_frame + lay.frame_stack_top, "i")
+        if not 0 < depth < 1 << 16:
+            return Suspended(code, instruction)
+        slot = inside + lay.frame_locals + 8 * (depth - 1)
+        return Suspended(code, instruction, slot, depth > 1)
+
+    def outside(self, head: bytes, frame: bytes) -> Suspended:
+        """The same up to 3.10, whose frame is an object of its own: its bytes are given, too."""
+        lay = self.objects.layout
+        code = word_at(frame, lay.frame_code)
+        instruction = word_at(frame, lay.frame_instruction, "i")
         top = 0
         if lay.pair == (3, 10):
-            state = word_at(raw, lay.frame_state, "b")
-            depth = word_at(raw, lay.frame_stack_top, "i")
+            state = word_at(frame, lay.frame_state, "b")
+            depth = word_at(frame, lay.frame_stack_top, "i")
             if lay.frame_awaiting_first <= state <= lay.frame_awaiting_last and 0 < depth < 1 << 16:
-                top = word_at(raw, lay.frame_value_stack) + 8 * depth
-        elif memory.read(address + lay.gen_running, 1) == b"\0" and instruction >= 0:
-            top = word_at(raw, lay.frame_stack_top)
-        return code, max(instruction, 0), memory.word(top - 8) if top else 0
+                top = word_at(frame, lay.frame_value_stack) + 8 * depth
+        elif head[lay.gen_running] == 0 and instruction >= 0:
+            top = word_at(frame, lay.frame_stack_top)
+        return Suspended(code, max(instruction, 0), top - 8 if top else 0)
+
+    def awaited(self, at: Suspended, words: bytes) -> int:
+        """What lies in a slot; the words are that one and the one below it."""
+        lay = self.objects.layout
+        # from 3.14 on, references on the stack carry tags in their two lowest bits; from 3.15 on
+        # an index, or nothing, lies on top of what is awaited
+        below, top = struct.unpack("<QQ", words)
+        if lay.pair >= (3, 15) and at.deep and not top & ~3:
+            return int(below) & ~3
+        return int(top) & ~3
 
     # --- threads --------------------------------------------------------------------------
 
@@ -242,3 +268,8 @@ class Frames:
 def is_coroutine(kind: TypeFacts) -> bool:
     """Whether it is one of CPython's own coroutine and generator types."""
     return kind.name in _OWN and not kind.heap
+
+
+def is_wrapper(kind: TypeFacts) -> bool:
+    """Whether it is one of CPython's own that pass on to another awaitable."""
+    return kind.name in _WRAPPERS and not kind.heap

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import TypeVar
 
 from waitspy.kernel import procfs
+from waitspy.model.stacks import Stack
 from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.callables import Callables
 from waitspy.remote.frames import Frames
@@ -21,10 +23,11 @@ from waitspy.remote.limiters import Limiters
 from waitspy.remote.loops import EventLoops, LoopInMemory, Running, owner_in_frames
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
 from waitspy.remote.objects import Objects
+from waitspy.remote.places import Places, future_of, stack_of
 from waitspy.remote.pools import Pools
 from waitspy.remote.runtime import Runtime, Thread
 from waitspy.remote.snapshots import Snapshots
-from waitspy.remote.tasks import Tasks, TaskSet
+from waitspy.remote.tasks import Task, Tasks, TaskSet
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import (
     LimiterFacts,
@@ -33,6 +36,8 @@ from waitspy.remote.values import (
     OwnerHow,
     PoolFacts,
     Service,
+    StandingTask,
+    TasksLook,
 )
 
 _T = TypeVar("_T")
@@ -55,6 +60,7 @@ class _Asyncio:
         timers = TimerReader(interp, anchors, self.tasks, callables)
         self.snapshots = Snapshots(self.loops, self.tasks, timers, callables)
         self.limiters = Limiters(interp, self.tasks)
+        self.places = Places(interp, self.loops, self.tasks, frames)
 
 
 class Reader:
@@ -212,6 +218,45 @@ class Reader:
                 if not os.path.exists(f"{procfs.PROC}/{self.pid}"):
                     raise
         return None
+
+    # --- waiting tasks --------------------------------------------------------------------
+
+    def imports_asyncio(self) -> bool:
+        """Whether an interpreter has imported asyncio; Unavailable if that cannot be read."""
+        return bool(self._parts())
+
+    def tasks_looks(self, known: Container[int], cpu_ns: int) -> tuple[TasksLook, ...]:
+        """Where the tasks of every loop that has some wait; some of those ``known`` by address.
+
+        As many are looked at as this thread's CPU time ``cpu_ns`` allows, of which listing them is
+        a part, but a few at least.
+        """
+        began_ns = time.thread_time_ns()
+        self._objects.forget()
+        self._look_at_interpreters()
+        loops: list[tuple[_Asyncio, LoopInMemory, list[Task]]] = []
+        for part in self._parts():
+            threads = self.runtime.threads(part.interp.address)
+            by_loop: dict[int, list[Task]] = {}
+            for task in self._tasks_of(part, threads).tasks:
+                by_loop.setdefault(task.loop, []).append(task)
+            for address, tasks in by_loop.items():
+                loop = self._loop_at(part, address)
+                if loop is not None:
+                    loops.append((part, loop, tasks))
+        found: list[TasksLook] = []
+        left_ns = began_ns + cpu_ns - time.thread_time_ns()
+        for part, loop, tasks in loops:
+            until_ns = time.thread_time_ns() + left_ns // len(loops)
+            try:
+                found.append(part.places.look(loop, tasks, known, until_ns))
+            except Unreadable:
+                found.append(TasksLook(loop.address, None, len(tasks), 0, ()))
+        return tuple(found)
+
+    def where(self, task: StandingTask) -> tuple[Stack, str | None]:
+        """The awaits of a task that waits, and the type of future that it waits for."""
+        return stack_of(self._frames, task), future_of(self._objects, task)
 
     # --- pools ----------------------------------------------------------------------------
 

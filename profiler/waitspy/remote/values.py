@@ -8,7 +8,7 @@ Addresses identify things as long as they live; they mean nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from waitspy.model.pools import PoolKind
 from waitspy.model.stacks import Frame, Stack
@@ -200,3 +200,41 @@ class LimiterFacts:
     waiting: int
     head: int | None
     first: tuple[TaskFacts, ...]
+
+
+class StandingTask(NamedTuple):
+    """A task that waits, by addresses; equal as long as it may stand in the same wait.
+
+    ``steps`` are its coroutines and those that they await, outermost first, each with its code and
+    the instruction it stands at; ``waiter`` is the future that it waits for. ``name`` tells it from
+    a later task at the same address.
+    """
+
+    task: int
+    coroutine: int
+    name: bytes
+    steps: tuple[tuple[int, int, int], ...]
+    waiter: int
+    waiter_type: int
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """The same for tasks that stand at the same lines and wait for the same type of future."""
+        if not self.steps:
+            return self.waiter_type, self.coroutine
+        return self.waiter_type, *(n for _, *step in self.steps for n in step)
+
+
+@dataclass(frozen=True, slots=True)
+class TasksLook:
+    """The tasks of one loop at one look: ``pending`` there were, ``looked`` of them were read.
+
+    ``tasks`` are those among them that wait; the others run or are about to. ``service`` is the
+    loop's ready queue; None when that is not known, or it was served meanwhile.
+    """
+
+    loop: int
+    service: Service | None
+    pending: int
+    looked: int
+    tasks: tuple[StandingTask, ...]

@@ -33,7 +33,6 @@ _VICTIMS = {
     "connection": ("connection", "connections"),
 }
 
-WAITING_TITLE = "what waits"
 
 _WAITS = {
     WaitKind.SLEEP: "waits in a sleep",
@@ -207,7 +206,7 @@ def evidence_words(finding: Finding, recording: RecordingInfo, code: Code) -> st
     return "; ".join(filter(None, parts))
 
 
-# --- what waits --------------------------------------------------------------------------------
+# --- who is owed an answer ---------------------------------------------------------------------
 
 
 def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
@@ -227,15 +226,6 @@ def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
         late = f"for {duration(recording.min_stall_s)} or more"
         head = f"{head}; at one time {owed.most} {verb} {late}"
     return f"port {owed.port}: {head}"
-
-
-def waiting(report: Report) -> list[str]:
-    """Who waits for an answer at the end of the recording, or did before, a line for each port."""
-    return [
-        owed_words(owed, report.recording)
-        for owed in report.waiting.requests
-        if owed.count is None or owed.count or owed.most
-    ]
 
 
 # --- the whole report --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, HOSTILE
-from waitspy.model.judged import Analysis
+from waitspy.model.judged import Analysis, WhatWaits
 from waitspy.model.kinds import KINDS
 from waitspy.model.recorded import Cost
 from waitspy.model.waits import WaitKind
@@ -154,6 +154,37 @@ def test_what_is_owed_is_told_by_port_and_unknown_is_no_key() -> None:
         ]
     }
     assert report_object(report_examples.healthy())["waiting"] == {"requests": []}
+
+
+def test_where_tasks_and_threads_wait_is_told_and_unknown_is_no_key() -> None:
+    waiting = report_object(report_examples.waiting())["waiting"]
+    assert waiting["places"][0] == {
+        "what": "task",
+        "function": "quote",
+        "file": "/srv/quotes/app/routes.py",
+        "line": 27,
+        "awaits": "Semaphore.acquire (asyncio/locks.py:387)",
+        "wait": "lock",
+        "count": 12,
+        "longest_s": 4.1,
+        "sure": True,
+        "pids": [4711, 4712],
+    }
+    assert waiting["places"][3] == {
+        "what": "task",
+        "function": "Cython",
+        "awaits": "Task",
+        "wait": "other",
+        "count": 3,
+        "pids": [4711],
+    }
+    assert waiting["tasks"] == {"pending": 5000, "looked": 812}
+    assert waiting["workers"] == [
+        {"pid": 4711, "cpu_share": 0.31, "gil_share": 0.012},
+        {"pid": 4712, "cpu_share": 0.02},
+    ]
+    none = replace(report_examples.healthy(), waiting=WhatWaits(places=()))
+    assert report_object(none)["waiting"] == {"requests": [], "places": []}
 
 
 def test_shape_of_the_contract() -> None:

@@ -1,21 +1,23 @@
-"""What waits for an answer, in the words of every format, and when it is no all-clear."""
+"""What waits for an answer and where, in the words of every format, and when it is no all-clear."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.examples import report_examples
-from waitspy.model.judged import Analysis, OwedRequests, Report, WhatWaits
-from waitspy.render import verdicts, words
+from waitspy.model.judged import Analysis, OwedRequests, Report, TasksLooked, WhatWaits
+from waitspy.render import verdicts, waiting_words
 from waitspy.render.reports.markdown import MarkdownRenderer
 from waitspy.render.reports.page import HtmlRenderer
 from waitspy.render.reports.report_format import ReportRenderer
 from waitspy.render.reports.terminal import TerminalRenderer
 
+HINT = waiting_words.HINT
 LINES = [
     (
         "port 8000: 12 requests are owed an answer at the end, the oldest for 4.1 s; "
@@ -41,14 +43,14 @@ def with_requests(*owed: OwedRequests, report: Report | None = None) -> Report:
 
 
 def test_each_port_on_which_something_waits_has_its_line() -> None:
-    assert words.waiting(report_examples.owed()) == LINES
-    assert words.waiting(with_requests(OwedRequests(80, 1, 2.0, 1))) == [
+    assert waiting_words.lines(report_examples.owed(), str) == LINES
+    assert waiting_words.lines(with_requests(OwedRequests(80, 1, 2.0, 1)), str) == [
         (
             "port 80: 1 request is owed an answer at the end, for 2 s; "
             "at one time 1 was for 100 ms or more"
         )
     ]
-    assert words.waiting(with_requests(OwedRequests(80, 0, None, 0))) == []
+    assert waiting_words.lines(with_requests(OwedRequests(80, 0, None, 0)), str) == [HINT]
 
 
 def test_the_text_says_who_waits_where_nothing_starved() -> None:
@@ -85,10 +87,123 @@ def test_it_does_not_look_like_an_all_clear() -> None:
     assert all(line in page for line in LINES)
 
 
-def test_a_page_without_anything_that_waits_has_no_such_part() -> None:
+def test_where_nobody_waits_every_format_says_how_to_see_more() -> None:
     page = written(HtmlRenderer(), report_examples.healthy())
-    assert 'id="waiting"' not in page
+    assert f'<ul class="notes"><li>{HINT}</li></ul>' in page
     assert "Nothing to report" in page
+    assert f"### What waits\n\n- {HINT}\n" in written(MarkdownRenderer(), report_examples.healthy())
+    assert f"\n{HINT}\n" in text(report_examples.healthy())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        report_examples.starving,
+        report_examples.late,
+        report_examples.latent_only,
+        report_examples.blind,
+        report_examples.waiting,
+        report_examples.nothing_attached,
+    ],
+)
+def test_else_there_is_no_such_hint(make: Callable[[], Report]) -> None:
+    assert HINT not in text(make())
+    assert HINT not in written(MarkdownRenderer(), make())
+
+
+def test_a_page_of_which_nothing_is_known_has_no_such_part() -> None:
+    assert 'id="waiting"' not in written(HtmlRenderer(), report_examples.starving())
+
+
+# --- places ------------------------------------------------------------------------------------
+
+PLACES = [
+    (
+        "12 tasks at quote, /srv/quotes/app/routes.py:27 await "
+        "Semaphore.acquire (asyncio/locks.py:387), the oldest for at least 4.1 s"
+    ),
+    "1 task at post, /srv/quotes/app/routes.py:40 awaits Future, there at every look for 2 s",
+    (
+        "2 threads at run, /srv/quotes/app/consumer.py:88 wait in recv (recvfrom), "
+        "the oldest for at least 9.8 s"
+    ),
+    "3 tasks at Cython await Task, for how long is not known",
+    (
+        "40 tasks at main, /srv/quotes/app/routes.py:3 await sleep (asyncio/tasks.py:665), "
+        "the oldest for at least 9 s; idle ones do so, too"
+    ),
+    (
+        "1 thread at main, /srv/quotes/app/consumer.py:3 waits in time.sleep, "
+        "for at least 9.9 s; idle ones do so, too"
+    ),
+]
+LOOKED = "812 of 5000 tasks were looked at"
+
+
+def test_every_place_is_told_where_there_is_room() -> None:
+    assert waiting_words.lines(report_examples.waiting(), str) == [
+        LINES[0],
+        *PLACES,
+        LOOKED,
+        "pid 4711: 31 % of one core; its threads waited for the GIL for 1.2 % of the time",
+        "pid 4712: 2 % of one core",
+    ]
+
+
+def test_the_text_has_six_lines_at_most_and_only_counts_idle_ones() -> None:
+    idle = "40 tasks and 1 thread where idle ones wait: for input, a queue or a timer"
+    workers = (
+        "pids 4711, 4712: CPU: up to 31 % of one core each; GIL: waited for up to 1.2 % of the time"
+    )
+    told = [LINES[0], *PLACES[:3], f"{idle}; {LOOKED}", workers]
+    assert waiting_words.few_lines(report_examples.waiting(), str) == told
+    expected = "\nwhat waits\n" + "".join(f"   - {line}\n" for line in told)
+    assert expected in text(report_examples.waiting())
+    ports = tuple(OwedRequests(80 + n, 1, 2.0, 1) for n in range(9))
+    many = replace(
+        report_examples.waiting(), waiting=replace(report_examples.places(), requests=ports)
+    )
+    few = waiting_words.few_lines(many, str)
+    assert (len(few), few[2], few[3]) == (6, "and 7 ports more", PLACES[0])
+
+
+def test_what_is_not_known_of_tasks_is_said() -> None:
+    known = replace(report_examples.places(), tasks=None)
+    report = replace(report_examples.healthy(), waiting=known)
+    assert "where tasks wait is not known" in waiting_words.lines(report, str)
+    assert any(
+        "where tasks wait is not known" in one for one in waiting_words.few_lines(report, str)
+    )
+    every = replace(report_examples.places(), tasks=TasksLooked(7, 7))
+    told = waiting_words.lines(replace(report, waiting=every), str)
+    assert not any("looked at" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, True),
+        ({"count": 9}, False),
+        ({"longest_s": 0.99}, False),
+        ({"longest_s": None}, False),
+        ({"wait": "idle"}, False),
+        ({"wait": "other"}, False),
+    ],
+)
+def test_many_tasks_that_wait_for_a_lock_are_told_though_nobody_is_owed_an_answer(
+    change: dict[str, Any], told: bool
+) -> None:
+    lock = replace(report_examples.places().places[0], count=10, longest_s=1.0)  # type: ignore[index]
+    waiting = WhatWaits(places=(replace(lock, **change),))
+    report = replace(report_examples.healthy(), waiting=waiting)
+    assert ("\nwhat waits\n" in text(report)) is told
+    assert (HINT in text(report)) is not told
+    assert verdicts.sentence(report, str).startswith("no starvation seen: ")
+    starving = replace(report_examples.starving(), waiting=waiting)
+    assert "what waits" not in text(starving)
+
+
+# --- the first line ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,13 @@ from waitspy.model.judged import (
     Episode,
     Finding,
     OwedRequests,
+    Place,
+    PlaceWait,
     Report,
     Victim,
     VictimKind,
+    WhatWaits,
+    WorkerTime,
 )
 from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.processes import Role
@@ -39,7 +43,7 @@ def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) that every report of this version satisfies.
 
     The file lacks what the model lists: kinds of findings and the verdicts that each can have,
-    kinds of waits and of victims, roles.
+    kinds of waits, of places and of victims, roles.
     """
     text = resources.files("waitspy.render").joinpath("report.schema.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
@@ -49,6 +53,7 @@ def schema() -> dict[str, Any]:
         ("finding", "verdict", VERDICTS),
         ("wait", "kind", WaitKind),
         ("victim", "kind", get_args(VictimKind)),
+        ("place", "wait", get_args(PlaceWait)),
         ("worker", "role", get_args(Role)),
     ):
         loaded["$defs"][part]["properties"][key] = {"enum": [str(value) for value in values]}
@@ -87,7 +92,7 @@ def report_object(report: Report) -> dict[str, Any]:
         "workers": [_worker(record) for record in report.workers],
         "losses": [_loss(loss) for loss in report.losses],
         "findings": [_finding(finding) for finding in report.findings],
-        "waiting": {"requests": [_owed(owed) for owed in report.waiting.requests]},
+        "waiting": _waiting(report.waiting),
         "cost": _cost(report.cost),
     }
 
@@ -200,6 +205,37 @@ def _victim(victim: Victim) -> dict[str, Any]:
             "waited_s": victim.waited_s,
         }
     )
+
+
+def _waiting(waiting: WhatWaits) -> dict[str, Any]:
+    found: dict[str, Any] = {"requests": [_owed(owed) for owed in waiting.requests]}
+    if waiting.places is not None:
+        found["places"] = [_place(place) for place in waiting.places]
+    if waiting.tasks is not None:
+        found["tasks"] = {"pending": waiting.tasks.pending, "looked": waiting.tasks.looked}
+    if waiting.workers:
+        found["workers"] = [_worker_time(one) for one in waiting.workers]
+    return found
+
+
+def _place(place: Place) -> dict[str, Any]:
+    known = {
+        "what": place.what,
+        "function": place.function,
+        "file": place.file,
+        "line": place.line,
+        "source": place.source,
+        "awaits": place.awaits,
+        "wait": place.wait,
+        "count": place.count,
+        "longest_s": place.longest_s,
+        "sure": None if place.longest_s is None else place.sure,
+    }
+    return {**_known(known), "pids": list(place.pids)}
+
+
+def _worker_time(one: WorkerTime) -> dict[str, Any]:
+    return _known({"pid": one.pid, "cpu_share": one.cpu_share, "gil_share": one.gil_share})
 
 
 def _owed(owed: OwedRequests) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, TextIO
 
 from waitspy.model.judged import Analysis, Finding, Report, Victim
-from waitspy.render import escape, verdicts, words
+from waitspy.render import escape, verdicts, waiting_words, words
 from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
     short_stack,
@@ -54,9 +54,9 @@ class MarkdownRenderer:
         if latent:
             yield [f"{self._heading} Latent: {words.LATENT_MEANING}"]
             yield [line for finding in latent for line in _latent(finding, report)]
-        lines = words.waiting(report)
+        lines = waiting_words.lines(report, _code)
         if lines:
-            yield [f"{self._heading} {words.WAITING_TITLE.capitalize()}"]
+            yield [f"{self._heading} {waiting_words.TITLE.capitalize()}"]
             yield [f"- {line}" for line in lines]
         yield [f"{self._heading} Processes"]
         yield from _workers(report)

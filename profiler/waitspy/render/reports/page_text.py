@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
-from waitspy.render import escape, words
+from waitspy.render import escape, waiting_words, words
 from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
     blamed_index,
@@ -197,12 +197,12 @@ def _stack(finding: Finding) -> str:
 
 
 def waiting(report: Report) -> str:
-    """Who waits for an answer, as a section of its own; "" when nobody does."""
-    lines = words.waiting(report)
+    """Who waits for an answer, and where tasks do, as a section; "" when nothing is known."""
+    lines = waiting_words.lines(report, code)
     if not lines:
         return ""
-    entries = "".join(f"<li>{escape.xml(line)}</li>" for line in lines)
-    title = words.WAITING_TITLE.capitalize()
+    entries = "".join(f"<li>{line}</li>" for line in lines)
+    title = waiting_words.TITLE.capitalize()
     return (
         '<section id="waiting" aria-labelledby="waiting-title">'
         f'<h2 id="waiting-title">{title}</h2><ul class="notes">{entries}</ul></section>'

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Report
+from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Place, Report
 from waitspy.model.oracle_names import EPOLL, PENDING
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
@@ -14,6 +14,7 @@ from waitspy.model.stacks import Frame
 Severity = Literal["starving", "late", "latent", "none", "unknown"]
 
 _LONG_S = 1.0  # that an answer takes some time is usual
+_MANY = 10  # tasks that wait for one lock; a few are what locks are for
 
 
 class ReportRenderer(Protocol):
@@ -106,6 +107,30 @@ def owed_long(report: Report) -> tuple[OwedRequests, ...]:
 def unexplained(report: Report) -> bool:
     """Whether somebody waits for an answer, and no finding says what for."""
     return severity(report) not in {"starving", "late"} and bool(owed_long(report))
+
+
+def crowded(report: Report) -> tuple[Place, ...]:
+    """Lines at which so many tasks wait for a lock, for so long, that it is worth a look."""
+    return tuple(
+        place
+        for place in report.waiting.places or ()
+        if place.wait == "lock"
+        and place.count >= _MANY
+        and place.longest_s is not None
+        and place.longest_s >= _LONG_S
+    )
+
+
+def tells_waiting(report: Report) -> bool:
+    """Whether a short report says what waits: somebody does, and no finding says what for."""
+    if severity(report) in {"starving", "late"}:
+        return False
+    return bool(owed_long(report) or crowded(report))
+
+
+def nobody_waits(report: Report) -> bool:
+    """Whether nothing was found, and nobody waits who might be served late."""
+    return severity(report) == "none" and not owed_long(report) and not crowded(report)
 
 
 def short_stack(finding: Finding, limit: int = 6) -> list[tuple[Frame, bool] | int]:

@@ -17,13 +17,15 @@ from rich.text import Text
 
 from waitspy.model import code_origin
 from waitspy.model.judged import Analysis, Finding, Report
-from waitspy.render import escape, verdicts, words
+from waitspy.render import escape, verdicts, waiting_words, words
 from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
     Severity,
+    nobody_waits,
     severity,
     short_stack,
     source_line,
+    tells_waiting,
     unexplained,
 )
 
@@ -110,6 +112,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield _text(verdicts.sentence(report, verdicts.name), style=_STYLES[level])
     yield _text(words.recording_words(report.recording, _code), style="dim")
     if not report.findings:
+        if nobody_waits(report):
+            yield _text(waiting_words.HINT, style="dim")
         yield from _unseen(report)
     harmful = [finding for finding in report.findings if finding.verdict != "latent"]
     for number, finding in enumerate(harmful, 1):
@@ -117,7 +121,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield _heading(number, finding)
         yield Padding(_details(finding, report), (0, 0, 0, _INDENT))
     yield from _latent(report)
-    if unexplained(report):
+    if tells_waiting(report):
         yield from _waiting(report)
     yield from _workers(report)
     if report.findings:
@@ -224,8 +228,8 @@ def _latent(report: Report) -> Iterator[RenderableType]:
 
 def _waiting(report: Report) -> Iterator[RenderableType]:
     yield Text()
-    yield Text(words.WAITING_TITLE, style="bold")
-    for line in words.waiting(report):
+    yield Text(waiting_words.TITLE, style="bold")
+    for line in waiting_words.few_lines(report, _code):
         yield _item(_text(line))
 
 

@@ -1,0 +1,170 @@
+"""The ``places`` oracle: where the tasks of every loop wait, and for how long they were seen there.
+
+No victims: a task may wait for good reasons. A few looks in a recording tell which of them stay
+where they are: the same task in the same coroutines, at the same instructions, waiting for a
+future at the same address. One that goes round quickly can look so, too, unless its loop has run
+nothing in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from waitspy.model.clock import NS
+from waitspy.model.oracle_names import PLACES
+from waitspy.model.places import TaskGroup
+from waitspy.model.stacks import Stack
+from waitspy.oracles import Watched
+from waitspy.oracles.reading import TRANSIENT, reader_of
+from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen
+from waitspy.recording.rows import RowType
+from waitspy.remote.memory import Unavailable
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import Service, StandingTask, TasksLook
+
+_FIRST_NS = NS // 5  # what every recording begins with is done by then
+_LOOK_NS = NS
+_LATER = 20  # the looks of a long recording are this part of it apart
+_LONGEST_NS = 10 * NS
+_AGAIN_NS = NS // 4
+_SHARE = 0.01  # of one core at the most, for the looks at one worker
+_CPU_NS = 15_000_000  # of one look: a longer one would keep the other oracles from theirs
+_MOST_GROUPS = 32
+
+
+@dataclass(slots=True)
+class _LoopTasks:
+    """What was last seen of one loop: which of its tasks wait, since which look each, and when it
+    was last seen to have run something. ``names`` are those of the places that were told.
+    """
+
+    waits: dict[int, tuple[StandingTask, int]] = field(default_factory=dict)
+    service: Service | None = None
+    ran_ns: int = 0
+    told: TasksSeen | None = None
+    names: dict[tuple[int, ...], tuple[Stack, str | None]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _WatchedTasks:
+    reader: Reader
+    loops: dict[int, _LoopTasks] = field(default_factory=dict)
+    began_ns: int = 0
+    next_ns: int = 0
+    unseen: bool = True
+
+    def again_ns(self, now_ns: int, spent_ns: int) -> int:
+        """When to look again after such a look."""
+        pause_ns = min(_LONGEST_NS, max(_LOOK_NS, (now_ns - self.began_ns) // _LATER))
+        return now_ns + max(pause_ns, int(spent_ns / _SHARE))
+
+
+class PlacesOracle:
+    """Lists where tasks wait, now and then, in every worker whose asyncio can be read."""
+
+    name: ClassVar[str] = PLACES
+    rows: ClassVar[RowType] = PlacesRow
+
+    def __init__(self) -> None:
+        self._processes: dict[int, _WatchedTasks] = {}
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why this interpreter cannot be read."""
+        reader = reader_of(watched)
+        if isinstance(reader, str):
+            return reader
+        try:
+            reader.imports_asyncio()
+        except Unavailable as error:
+            return str(error)
+        except TRANSIENT:
+            pass  # that it changes is no reason not to look later
+        except OSError as error:
+            return f"process_vm_readv: {error.strerror}"
+        self._processes[watched.pid] = _WatchedTasks(reader)
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[PlacesRow]:
+        """A row for each loop, when it is time for a look."""
+        process = self._processes.get(watched.pid)
+        if process is None:
+            return
+        if not process.began_ns:
+            process.began_ns, process.next_ns = now_ns, now_ns + _FIRST_NS
+        process.unseen |= watched.ran
+        if now_ns < process.next_ns:
+            return
+        if not process.unseen:  # nothing ran, so that all are where they were
+            process.next_ns = process.again_ns(now_ns, 0)
+            yield from (TasksSame(now_ns, loop) for loop in process.loops)
+            return
+        began_ns = time.thread_time_ns()
+        try:
+            yield from _look(process, now_ns)
+            process.unseen = False
+        except TRANSIENT:
+            spent_ns = time.thread_time_ns() - began_ns
+            process.next_ns = now_ns + max(_AGAIN_NS, int(spent_ns / _SHARE))
+        except (OSError, Unavailable):  # the process is ending, or has imported an unknown asyncio
+            process.loops.clear()
+            process.next_ns = now_ns + NS
+        else:
+            process.next_ns = process.again_ns(now_ns, time.thread_time_ns() - began_ns)
+
+    def detach(self, watched: Watched) -> None:
+        """Forgets that worker."""
+        self._processes.pop(watched.pid, None)
+
+
+def _look(process: _WatchedTasks, now_ns: int) -> Iterator[PlacesRow]:
+    known = {task for loop in process.loops.values() for task in loop.waits}
+    looks = {look.loop: look for look in process.reader.tasks_looks(known, _CPU_NS)}
+    for gone in process.loops.keys() - looks.keys():
+        del process.loops[gone]
+    for address, look in looks.items():
+        loop = process.loops.setdefault(address, _LoopTasks())
+        before = loop.waits
+        _note(loop, look, now_ns)
+        groups = tuple(_groups(process.reader, loop, now_ns))
+        row = TasksSeen(now_ns, address, look.pending, look.looked, groups)
+        same = before == loop.waits and loop.told is not None and _says(loop.told, row)
+        loop.told = row
+        yield TasksSame(now_ns, address) if same else row
+
+
+def _note(loop: _LoopTasks, look: TasksLook, now_ns: int) -> None:
+    if look.service is None or look.service != loop.service:
+        loop.ran_ns = now_ns
+    loop.service = look.service
+    before, loop.waits = loop.waits, {}
+    for task in look.tasks:
+        told, since_ns = before.get(task.task, (None, now_ns))
+        loop.waits[task.task] = task, since_ns if told == task else now_ns
+
+
+def _says(told: TasksSeen, row: TasksSeen) -> bool:
+    """Whether a row says nothing new."""
+    return (told.pending, told.looked, told.groups) == (row.pending, row.looked, row.groups)
+
+
+def _groups(reader: Reader, loop: _LoopTasks, now_ns: int) -> Iterator[TaskGroup]:
+    """The tasks that wait at the same place: the groups that have waited the most, together."""
+    found: dict[tuple[int, ...], list[tuple[StandingTask, int]]] = {}
+    for task, since_ns in loop.waits.values():
+        found.setdefault(task.place, []).append((task, since_ns))
+    before, loop.names = loop.names, {}
+    for group in sorted(found.values(), key=lambda group: _waited(group, now_ns))[-_MOST_GROUPS:]:
+        task, since_ns = min(group, key=lambda one: one[1])
+        seen_ns = since_ns if since_ns < now_ns else None
+        # A task that has stayed has kept its code: no other one can have come to its address.
+        known = before.get(task.place) if seen_ns is not None else None
+        loop.names[task.place] = stack, future = known or reader.where(task)
+        yield TaskGroup(stack, future, len(group), seen_ns, since_ns >= loop.ran_ns)
+
+
+def _waited(group: Iterable[tuple[StandingTask, int]], now_ns: int) -> tuple[int, int]:
+    ages_ns = [now_ns - since_ns for _, since_ns in group]
+    return sum(ages_ns), len(ages_ns)

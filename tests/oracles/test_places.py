@@ -1,0 +1,164 @@
+"""When the places oracle looks, and what it makes of what a reader says."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Container
+from typing import cast
+
+import pytest
+
+from tests.examples.build import process, stack
+from waitspy.model.clock import NS
+from waitspy.model.places import TaskGroup
+from waitspy.model.stacks import Stack
+from waitspy.oracles import Watched
+from waitspy.oracles.places import PlacesOracle
+from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen
+from waitspy.remote.memory import Torn, Unavailable
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import Service, StandingTask, TasksLook
+
+STACK = stack("get@/app/main.py:7")
+LOOP = 0xA0
+
+
+def task(address: int, *, line: int = 7, waiter: int = 1) -> StandingTask:
+    return StandingTask(address, 8, b"name", ((8, 80, line),), waiter, 99)
+
+
+def look(*tasks: StandingTask, served: int | None = 0, pending: int = 9) -> TasksLook:
+    service = None if served is None else Service(0, served)
+    return TasksLook(LOOP, service, pending, pending, tasks)
+
+
+class Scripted:
+    """A reader that says what it is told to, look by look."""
+
+    def __init__(self, *said: list[TasksLook] | Exception) -> None:
+        self.said = list(said)
+        self.known: list[Container[int]] = []
+        self.named = 0
+
+    def imports_asyncio(self) -> bool:
+        if isinstance(self.said[0], Unavailable):
+            raise self.said[0]
+        return True
+
+    def tasks_looks(self, known: Container[int], cpu_ns: int) -> tuple[TasksLook, ...]:
+        assert cpu_ns > 0
+        self.known.append(known)
+        said = self.said.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return tuple(said)
+
+    def where(self, task: StandingTask) -> tuple[Stack, str | None]:
+        assert task.waiter_type == 99
+        self.named += 1
+        return STACK, "Future"
+
+
+class Watching:
+    def __init__(self, *said: list[TasksLook] | Exception) -> None:
+        self.reader = Scripted(*said)
+        self.oracle = PlacesOracle()
+        self.watched = Watched(process(7), "/proc/7", reader=cast("Reader", self.reader))
+        self.state = self.oracle.attach(self.watched)
+        assert self.at(1) == []  # not at once
+
+    def at(self, seconds: float, *, ran: bool = True) -> list[PlacesRow]:
+        self.watched.begin_tick(ran=ran)
+        return list(self.oracle.tick(self.watched, round(seconds * NS)))
+
+
+def ns(seconds: float) -> int:
+    return round(seconds * NS)
+
+
+def seen(seconds: float, *groups: TaskGroup) -> TasksSeen:
+    return TasksSeen(ns(seconds), LOOP, 9, 9, groups)
+
+
+def group(count: int, since_s: float | None, *, still: bool = True) -> TaskGroup:
+    return TaskGroup(STACK, "Future", count, None if since_s is None else ns(since_s), still)
+
+
+def test_tasks_at_one_place_are_a_group_as_old_as_the_oldest() -> None:
+    watching = Watching([look(task(1), task(2))], [look(task(1), task(3))])
+    assert watching.at(10) == [seen(10, group(2, None))]
+    assert watching.at(20) == [seen(20, group(2, 10))]
+    assert watching.reader.known == [set(), {1, 2}]
+
+
+def test_another_instruction_or_future_is_another_wait() -> None:
+    watching = Watching([look(task(1))], [look(task(1, line=9))], [look(task(1, line=9, waiter=2))])
+    assert [watching.at(second) for second in (10, 20, 30)] == [
+        [seen(10, group(1, None))],
+        [seen(20, group(1, None))],
+        [seen(30, group(1, None))],
+    ]
+
+
+@pytest.mark.parametrize("served", [5, None])
+def test_only_a_loop_that_ran_nothing_proves_that_a_task_has_stayed(served: int | None) -> None:
+    watching = Watching([look(task(1))], [look(task(1), served=served)], [look(task(1), served=5)])
+    watching.at(10)
+    assert watching.at(20) == [seen(20, group(1, 10, still=False))]
+    assert watching.at(30) == [TasksSame(ns(30), LOOP)]
+
+
+def test_where_nothing_has_changed_or_run_a_short_row_says_so() -> None:
+    watching = Watching([look(task(1))], [look(task(1))], [look(task(1))])
+    watching.at(10)
+    watching.at(20)
+    assert watching.at(30) == [TasksSame(ns(30), LOOP)]
+    assert watching.at(40, ran=False) == [TasksSame(ns(40), LOOP)]  # the reader has no more to say
+    assert watching.reader.named == 1  # not again while a task stays there
+
+
+def test_a_look_that_is_torn_says_nothing_and_is_tried_again_soon() -> None:
+    watching = Watching([look(task(1))], Torn("it changes"), [look(task(1))])
+    watching.at(10)
+    assert watching.at(20) == []
+    assert watching.at(20.2) == []
+    assert watching.at(20.3) == [seen(20.3, group(1, 10))]
+
+
+def test_a_loop_that_could_not_be_looked_at_is_told_so() -> None:
+    watching = Watching([TasksLook(LOOP, None, 5, 0, ())])
+    assert watching.at(10) == [TasksSeen(ns(10), LOOP, 5, 0, ())]
+
+
+def test_the_places_where_most_is_waited_are_kept() -> None:
+    tasks = [task(n, line=n) for n in range(1, 50)]
+    more = [task(100 + n, line=7) for n in range(3)]
+    (row,) = Watching([look(*tasks, *more)]).at(10)
+    assert isinstance(row, TasksSeen)
+    assert len(row.groups) == 32
+    assert max(one.count for one in row.groups) == 4
+
+
+def test_looks_are_a_second_apart_and_rarer_in_a_long_recording() -> None:
+    watching = Watching(*([look()] for _ in range(9)))
+    assert len(watching.at(1.3)) == 1
+    assert watching.at(2.2) == []
+    assert len(watching.at(2.4)) == 1
+    assert len(watching.at(101)) == 1
+    assert watching.at(105.9) == []
+    assert len(watching.at(106.1)) == 1
+    assert len(watching.at(10_000)) == 1
+    assert watching.at(10_009.9) == []
+    assert len(watching.at(10_010.1)) == 1
+
+
+def test_a_process_that_ends_or_cannot_be_read_says_nothing() -> None:
+    watching = Watching([look(task(1))], OSError(errno.ESRCH, "gone"), [look(task(1))])
+    watching.at(10)
+    assert watching.at(20) == []
+    assert watching.at(30) == [seen(30, group(1, None))]
+    watching.oracle.detach(watching.watched)
+    assert watching.at(40) == []
+    assert Watching(Unavailable("its tasks are not those in C")).state == (
+        "its tasks are not those in C"
+    )
