@@ -9,23 +9,34 @@ import click
 from waitspy.commands import arguments, browser
 from waitspy.commands.output import opened, printing
 from waitspy.errors import RecordingError
-from waitspy.judge import analysis
-from waitspy.model.judged import WEIGHTS, Weight
+from waitspy.judge import analysis, redaction
+from waitspy.model.judged import WEIGHTS, Analysis, Weight
+from waitspy.model.recorded import Recording
 from waitspy.recording import loading
 from waitspy.render import FLAMEGRAPHS, REPORTS, escape
 from waitspy.render.profiles import speedscope_page
 
+_redact = click.option(
+    "--redact",
+    is_flag=True,
+    help="Hide command lines, hosts, users, addresses, paths outside the program and texts in its "
+    "source. Use it before you share.",
+)
 
-@click.command(epilog=arguments.examples("report rec", "report rec -f html -o report.html"))
+
+@click.command(
+    epilog=arguments.examples("report rec", "report rec --redact -f html -o report.html")
+)
 @click.argument("recording", type=click.Path(readable=False))
 @click.option(
     "-f", "--format", "format_", type=click.Choice(list(REPORTS)), default="text", show_default=True
 )
+@_redact
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
-def report(recording: str, format_: str, output: str | None) -> None:
+def report(recording: str, format_: str, output: str | None, *, redact: bool) -> None:
     """Judge a RECORDING and report."""
     renderer = REPORTS[format_]()
-    judged = analysis.analyse(loading.load(recording))
+    judged = _judged(loading.load(recording), redact=redact)
     if format_ == "text" and output is None:
         with printing() as stream:
             renderer.render(judged, stream)
@@ -51,6 +62,7 @@ def report(recording: str, format_: str, output: str | None) -> None:
 @click.option("--weight", type=click.Choice(WEIGHTS), default="wall", show_default=True)
 @click.option("--worker", type=int, metavar="PID", help="One worker only [default: all merged].")
 @click.option("--lines", is_flag=True, help="Keep lines of one function apart.")
+@_redact
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
 def flamegraph(
     recording: str,
@@ -59,6 +71,8 @@ def flamegraph(
     worker: int | None,
     lines: bool,
     output: str | None,
+    *,
+    redact: bool,
 ) -> None:
     """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds.
 
@@ -74,7 +88,7 @@ def flamegraph(
             f"pid {worker} is not in this recording",
             "its workers are " + ", ".join(map(str, pids)) if pids else "it has no workers",
         )
-    profile = analysis.profile(analysis.analyse(loaded), lines=lines, pid=worker)
+    profile = analysis.profile(_judged(loaded, redact=redact), lines=lines, pid=worker)
     with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
 
@@ -82,11 +96,14 @@ def flamegraph(
 @click.command(epilog=arguments.examples("view rec", "view rec --no-open -o report.html"))
 @click.argument("recording", type=click.Path(readable=False))
 @click.option("--speedscope", is_flag=True, help="speedscope's viewer instead of the report page.")
+@_redact
 @click.option("-o", "--output", metavar="FILE", help="The page [default: in the RECORDING].")
 @click.option("--no-open", is_flag=True, help="Only write it.")
-def view(recording: str, speedscope: bool, output: str | None, no_open: bool) -> None:
+def view(
+    recording: str, speedscope: bool, output: str | None, no_open: bool, *, redact: bool
+) -> None:
     """Write the report page of a RECORDING, one file that needs nothing else, and open it."""
-    judged = analysis.analyse(loading.load(recording))
+    judged = _judged(loading.load(recording), redact=redact)
     name = "speedscope.html" if speedscope else "report.html"
     path = browser.place_for(name, recording) if output is None else output
     with opened(path) as stream:
@@ -98,3 +115,9 @@ def view(recording: str, speedscope: bool, output: str | None, no_open: bool) ->
         out.write(f"{escape.terminal(path)}\n")
     if not no_open:
         browser.show(path)
+
+
+def _judged(loaded: Recording, *, redact: bool) -> Analysis:
+    """What all of these are made from, without what is private if that is asked for."""
+    judged = analysis.analyse(loaded)
+    return redaction.redacted(judged) if redact else judged

@@ -14,6 +14,7 @@ from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
 from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING, WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo, WorkerRecord
 from waitspy.model.waits import Wait, WaitKind
+from waitspy.render import sharing
 from waitspy.render.reports.report_format import (
     Severity,
     counted,
@@ -257,10 +258,11 @@ def cost_words(cost: Cost) -> str:
 
 def recording_words(recording: RecordingInfo, code: Code) -> str:
     """As in "recorded :8000 on web-1 from 2026-01-02T03:04:05+00:00 for 10 s at 100 Hz"."""
+    redacted = f"; {sharing.REDACTED}" if recording.redacted else ""
     return (
         f"recorded {code(recording.target)} on {code(recording.host)} from "
         f"{code(recording.started_at)} for {duration(recording.duration_s)} "
-        f"at {recording.rate_hz:g} Hz"
+        f"at {recording.rate_hz:g} Hz{redacted}"
     )
 
 
