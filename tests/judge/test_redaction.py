@@ -177,10 +177,21 @@ def test_a_path_that_is_not_the_programs_is_hidden() -> None:
         ("cannot open /etc/app/secret.conf: denied", "cannot open (hidden): denied"),
         ("see /usr/lib/python3.12/ssl.py.", "see lib/python3.12/ssl.py."),
         ("~bob/x ~/y a/b", "(hidden) (hidden) a/b"),
+        ("connections to accept on /run/two\nlines s.sock", "connections to accept on (hidden)"),
     ],
 )  # fmt: skip
 def test_texts(text: str, shown: str) -> None:
     assert privacy().text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "part", ["a-", "a.", "a@", "a:", "'", '"', "/", "~a", "A=", "1.", "(hidden)/x "]
+)
+def test_long_texts_take_no_long_time(part: str) -> None:
+    own = privacy("/srv/app/main.py")
+    text = part * 50_000  # minutes, if each place of it were tried anew to its end
+    assert own.text(text)
+    assert own.source(text) is None or own.source(text)
 
 
 def test_what_is_known_to_be_private_is_found_in_texts() -> None:

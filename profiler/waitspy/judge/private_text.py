@@ -25,8 +25,9 @@ _LEAST_WORD = 3  # characters; a shorter name would hit half of all words
 _LEAST_ARGUMENT = 6
 
 _HOME = re.compile(r"/(?:home|Users)/([^/\s:]+)")
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*")
+# No pattern may begin in the middle of what it repeats: texts can be long, and meant to be slow.
+_URL = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*")
 _HARMLESS = re.compile(r"/proc/(?:\d+/\w+|sys/[\w/]+)|/(?:dev|sys)/[\w/]+")
 _PATH = re.compile(r"(?<![\w.)/])(?:~[\w-]*)?/[^\s'\",;:()<>|]+")
 _MAYBE_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?")
@@ -38,13 +39,15 @@ _HOST = re.compile(
 _QUOTED = r"(?:\"[^\"]*\"|'[^']*'|\S+)"
 _VARIABLE = re.compile(rf"(?<![\w-])([A-Z][A-Z0-9_]{{2,}})=(?!=){_QUOTED}")
 _SECRET = re.compile(
-    r"\b([\w-]*(?:passw(?:or)?d|secret|token|api[_-]?key|credential|authorization)[\w-]*)"
+    r"(?<![\w-])([\w-]*(?:passw(?:or)?d|secret|token|api[_-]?key|credential|authorization)[\w-]*)"
     rf"(\s*[=:]\s*){_QUOTED}",
     re.IGNORECASE,
 )
 _UID = re.compile(r"\b(user) \d+")
 # Before a socket's name, which may be any path, with spaces in it.
-_SOCKET = re.compile(r"\b(connections (?:to accept on|to)|ready I/O on) ([@/].*?)(?=$|: )")
+_SOCKET = re.compile(
+    r"\b(connections (?:to accept on|to)|ready I/O on) ([@/].*?)(?=$|: )", re.DOTALL
+)
 
 _LITERAL = re.compile(r"""([A-Za-z]{0,2})(["'])((?:\\.|(?!\2).)*)\2""")
 
