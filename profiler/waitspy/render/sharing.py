@@ -10,6 +10,6 @@ REDACTED = (
 
 PRIVATE = (
     "Before you share this: it tells command lines, the host, addresses of peers, paths and lines "
-    "of source. Made with --redact, it hides them."
+    "of source. One made with --redact hides them."
 )
 """Of one that was not."""
