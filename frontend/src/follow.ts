@@ -31,6 +31,7 @@ export function show(episode: Episode, latent: boolean, recording: Recording, st
     pid: latent ? episode.pid : null,
     role: null,
     episode,
+    finding: episode.finding,
   });
 }
 

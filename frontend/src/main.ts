@@ -1,7 +1,9 @@
 import "./page.css";
+import { keepAddress } from "./address";
 import { FlamegraphView } from "./flamegraph";
 import { follow } from "./follow";
 import { unpack } from "./recording";
+import { offerCopies } from "./sharing";
 import { Store } from "./store";
 import { TimelineView } from "./timeline";
 
@@ -17,10 +19,13 @@ async function start(): Promise<void> {
     pid: null,
     role: null,
     episode: null,
+    finding: null,
   });
   new TimelineView(widget("timeline"), recording, store);
   new FlamegraphView(widget("flamegraph"), recording, store);
   follow(recording, store);
+  offerCopies(recording, store);
+  keepAddress(recording, store);
   document.documentElement.dataset["ready"] = "true";
 }
 

@@ -32,6 +32,8 @@ export interface Recording {
   threads: Thread[];
   pending: Pending[];
   findings: Finding[];
+  /** The whole report and each finding, to be copied. */
+  markdown: { report: string; findings: string[] };
   waits: Wait[];
   whatNode: Int32Array;
   whatWait: Int32Array;
@@ -55,6 +57,7 @@ interface Header {
   pending: [number, number | null, number, PendingKind][];
   findings: { kind: string; verdict: Verdict; blame: [number, number] | null; episodes: [number, number, number, number][] }[];
   waits: [string, number, number][];
+  markdown: { report: string; findings: string[] };
   strings: string[];
   columns: Record<string, ["i" | "d", number, number]>;
 }
@@ -109,6 +112,7 @@ function read(buffer: ArrayBuffer): Recording {
       blame: one.blame && { name: text(one.blame[0]), file: text(one.blame[1]) },
       episodes: one.episodes.map(([pid, tid, start, end], number) => ({ finding, number, pid, tid, start: start * unit, end: end * unit })),
     })),
+    markdown: header.markdown,
     waits,
     whatNode: ints("what_node"),
     whatWait,

@@ -13,6 +13,8 @@ export interface Choice {
   pid: number | null;
   role: Role | null;
   episode: Episode | null;
+  /** The number of the open finding: the one that the reader has followed last. */
+  finding: number | null;
 }
 
 export type Changed = ReadonlySet<keyof Choice>;

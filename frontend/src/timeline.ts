@@ -22,7 +22,8 @@ const LEGEND: [string, string][] = [
   ["harm", "starving: due work waits"],
   ["unknown", "not known"],
 ];
-const HINT = "Drag to select. Ctrl and the wheel zoom, Shift and the wheel move; so do + − ← → once the timeline has the focus; 0 shows all, n and p go through the episodes.";
+const HINT = "Drag to select. Ctrl and the wheel zoom, Shift and the wheel move, the wheel alone scrolls the lanes; so do + − ← → ↑ ↓ and Page up and down once the timeline has the focus; 0 shows all, n and p go through the episodes.";
+const OVERLAP = 40; // px that stay in sight when a page is turned
 const PENDING: Record<string, string> = {
   ready: "ready callbacks", overdue: "overdue timers", unread: "unread I/O", queued: "queued items", backlog: "connections to accept",
 };
@@ -30,7 +31,7 @@ const PENDING: Record<string, string> = {
 export class TimelineView implements Steered {
   private readonly lanes = element("div", {
     class: "lanes", tabindex: "0", role: "group",
-    "aria-label": "Timeline. Left and right move, plus and minus zoom, 0 shows all, n and p go to the next and previous episode, Escape ends a selection.",
+    "aria-label": "Timeline. Left and right move, up and down, Page up and Page down, Home and End scroll the lanes, plus and minus zoom, 0 shows all, n and p go to the next and previous episode, Escape ends a selection.",
   });
   private readonly inner = element("div", { class: "inner" });
   private readonly labels = element("div", { class: "labels" });
@@ -38,6 +39,13 @@ export class TimelineView implements Steered {
   private readonly axis = element("canvas", { class: "axis", "aria-hidden": "true" });
   private readonly status = element("p", { class: "status", role: "status" });
   private readonly zoomTo = button("Zoom to selection", () => this.zoomToSelection());
+  private readonly unfold = button("Unfold threads", () => this.unfoldAll());
+  private readonly sight = element("span", { class: "status lanes-in-sight", role: "status" });
+  private readonly pages = element(
+    "div", { class: "choice", role: "group", "aria-label": "Lanes" },
+    button("↑ Lanes", () => this.page(-1), { "aria-label": "Lanes above" }),
+    button("Lanes ↓", () => this.page(1), { "aria-label": "Lanes below" }),
+  );
   private readonly painter: Painter;
   private readonly overview: Overview;
   private readonly toggled = new Set<number>();
@@ -65,8 +73,9 @@ export class TimelineView implements Steered {
     );
     steps.hidden = !this.episodes.length;
     host.append(
-      element("div", { class: "tools" }, zooms, steps, this.zoomTo, this.status),
+      element("div", { class: "tools" }, zooms, steps, this.zoomTo, this.unfold, this.status),
       element("div", { class: "board" }, this.overview.element, element("div", { class: "axis-row" }, this.axis), this.lanes),
+      element("div", { class: "tools below" }, this.pages, this.sight),
       legend(recording),
     );
     this.paints = paintsOf(host);
@@ -131,6 +140,12 @@ export class TimelineView implements Steered {
     this.choose(this.episodes[index]);
   }
 
+  page(by: number): void {
+    const most = this.lanes.scrollHeight - this.lanes.clientHeight;
+    const step = Math.max(this.lanes.clientHeight - OVERLAP, OVERLAP);
+    this.lanes.scrollTop = Math.max(0, Math.min(this.lanes.scrollTop + by * step, most));
+  }
+
   choose(episode: Episode | undefined): void {
     if (episode) show(episode, this.recording.findings[episode.finding]!.verdict === "latent", this.recording, this.store);
   }
@@ -181,7 +196,21 @@ export class TimelineView implements Steered {
     const last = this.rows.at(-1);
     this.inner.style.height = `${last ? last.top + last.height + 4 : 40}px`;
     this.labels.replaceChildren(...this.rows.map((row) => this.label(row)));
+    const foldable = this.foldable();
+    this.unfold.hidden = !foldable.length;
+    this.unfold.textContent = foldable.every((pid) => this.toggled.has(pid)) ? "Fold threads" : "Unfold threads";
     this.draw();
+  }
+
+  private foldable(): number[] {
+    return this.rows.flatMap((row) => (row.kind === "worker" && row.foldable ? [row.pid] : []));
+  }
+
+  private unfoldAll(): void {
+    const pids = this.foldable();
+    if (pids.every((pid) => this.toggled.has(pid))) this.toggled.clear();
+    else for (const pid of pids) this.toggled.add(pid);
+    this.layOut();
   }
 
   private label(row: Row): HTMLElement {
@@ -249,9 +278,27 @@ export class TimelineView implements Steered {
     this.drawAxis(ticks, scale, selection);
     this.overview.draw();
     this.zoomTo.disabled = !selection;
+    this.sayLanesInSight();
     this.status.textContent = selection
       ? `Selected ${duration(selection.end - selection.start)}`
       : `Showing ${duration(view.end - view.start)} of ${duration(this.recording.length)}`;
+  }
+
+  private sayLanesInSight(): void {
+    const { scrollTop, clientHeight, scrollHeight } = this.lanes;
+    const lanes = this.rows.filter((row) => row.kind === "thread" || row.kind === "folded");
+    // A lane is in sight if its middle is.
+    const seen = lanes.flatMap(({ top, height }, index) => {
+      const middle = top + height / 2 - scrollTop;
+      return middle >= 0 && middle <= clientHeight ? [index + 1] : [];
+    });
+    this.pages.hidden = scrollHeight <= clientHeight;
+    this.sight.hidden = this.pages.hidden;
+    const text = seen.length ? `Lanes ${seen[0]} to ${seen.at(-1)} of ${lanes.length}` : `${lanes.length} lanes`;
+    if (this.sight.textContent !== text) this.sight.textContent = text;
+    const [above, below] = this.pages.querySelectorAll("button");
+    above!.disabled = scrollTop <= 0;
+    below!.disabled = scrollTop + clientHeight >= scrollHeight - 1;
   }
 
   private shade(context: CanvasRenderingContext2D, selection: Span, scale: Scale, height: number): void {

@@ -7,6 +7,7 @@ import { hideTooltip } from "./tooltip";
 const DRAGGED = 4; // px; less is a click
 const ZOOM_STEP = 0.7;
 const MOVE_STEP = 0.15;
+const LINE = 0.1;
 
 /** What can be done with a timeline. */
 export interface Steered {
@@ -16,6 +17,8 @@ export interface Steered {
   lookAtAll(): void;
   select(span: Span | null): void;
   step(by: 1 | -1): void;
+  /** Scrolls the lanes by that many heights of what is in sight. */
+  page(by: number): void;
   choose(episode: Episode): void;
   episodeAt(x: number, y: number): Episode | undefined;
   hover(x: number, y: number, clientX: number, clientY: number): void;
@@ -48,6 +51,12 @@ const KEYS: Record<string, (timeline: Steered) => void> = {
   "=": (timeline) => timeline.zoom(ZOOM_STEP),
   "-": (timeline) => timeline.zoom(1 / ZOOM_STEP),
   "0": (timeline) => timeline.lookAtAll(),
+  ArrowUp: (timeline) => timeline.page(-LINE),
+  ArrowDown: (timeline) => timeline.page(LINE),
+  PageUp: (timeline) => timeline.page(-1),
+  PageDown: (timeline) => timeline.page(1),
+  Home: (timeline) => timeline.page(-Infinity),
+  End: (timeline) => timeline.page(Infinity),
   n: (timeline) => timeline.step(1),
   p: (timeline) => timeline.step(-1),
   Escape: (timeline) => timeline.select(null),

@@ -10,7 +10,7 @@ import io
 import os
 
 from waitspy.errors import RecordingError
-from waitspy.judge import analysis
+from waitspy.judge import analysis, redaction
 from waitspy.model.judged import Analysis, Finding, Profile
 from waitspy.model.recorded import Loss, RecordingInfo, WorkerRecord
 from waitspy.recording import loading
@@ -84,12 +84,15 @@ class JudgedRecording:
         return text.getvalue()
 
 
-def load(path: str | os.PathLike[str], *, min_stall_s: float | None = None) -> JudgedRecording:
+def load(
+    path: str | os.PathLike[str], *, min_stall_s: float | None = None, redact: bool = False
+) -> JudgedRecording:
     """The recording in that folder, judged; shorter waits than ``min_stall_s`` are no findings.
 
-    By default that is what it was recorded with.
+    By default that is what it was recorded with. ``redact`` leaves out what is private.
 
     Raises:
         RecordingError: not a recording, a damaged one, or one of a schema that is not read.
     """
-    return JudgedRecording(analysis.analyse(loading.load(os.fspath(path)), min_stall_s))
+    judged = analysis.analyse(loading.load(os.fspath(path)), min_stall_s)
+    return JudgedRecording(redaction.redacted(judged) if redact else judged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +13,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.browser.driving import complaints, emulate, press
+from tests.browser.driving import Show, click, emulate, pixels, press, settle, status, text
 from tests.examples import page_examples, report_examples
 from waitspy.model.judged import Analysis
-from waitspy.render.reports.page import HtmlRenderer
 
 pytestmark = pytest.mark.browser
-
-Show = Callable[[Analysis], None]
-
-
-@pytest.fixture
-def show(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Show]:
-    """Opens an analysis's page from disk; fails if the console complains or anything is loaded."""
-    file = tmp_path / "report.html"
-
-    def opened(judged: Analysis) -> None:
-        with file.open("w", encoding="utf-8") as stream:
-            HtmlRenderer().render(judged, stream)
-        complaints(browser)
-        browser.get(file.as_uri())
-        WebDriverWait(browser, 30).until(
-            lambda b: b.execute_script("return document.documentElement.dataset.ready")
-        )
-        settle(browser)
-
-    browser.set_window_size(1280, 900)
-    emulate(browser, "light")
-    yield opened
-    loaded: list[str] = browser.execute_script(
-        "return performance.getEntriesByType('resource').map(e => e.name)"
-    )
-    assert loaded == []
-    complaints(browser)
-
-
-def settle(browser: webdriver.Chrome) -> None:
-    """Two frames later everything asked for is drawn."""
-    browser.execute_async_script(
-        "requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))"
-    )
-
-
-def text(browser: webdriver.Chrome, selector: str) -> str:
-    return browser.find_element(By.CSS_SELECTOR, selector).text
 
 
 def frames(browser: webdriver.Chrome) -> list[str]:
@@ -84,30 +44,11 @@ def width(browser: webdriver.Chrome, name: str) -> float:
     )
 
 
-def click(browser: webdriver.Chrome, selector: str) -> None:
-    element = browser.find_element(By.CSS_SELECTOR, selector)
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-    element.click()
-    settle(browser)
-
-
 def click_box(browser: webdriver.Chrome, name: str) -> None:
     browser.execute_script(
         "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", box(browser, name)
     )
     settle(browser)
-
-
-def pixels(browser: webdriver.Chrome, selector: str) -> str:
-    """The picture of a canvas."""
-    url: str = browser.execute_script(
-        "return document.querySelector(arguments[0]).toDataURL()", selector
-    )
-    return url
-
-
-def status(browser: webdriver.Chrome) -> str:
-    return text(browser, "#timeline .status")
 
 
 def weighed(browser: webdriver.Chrome) -> str:

@@ -10,6 +10,7 @@ import click.testing
 import pytest
 
 from tests.commands.invoking import waitspy
+from tests.examples.private_examples import opened
 from waitspy.commands import reports
 from waitspy.model.judged import WEIGHTS, Profile
 from waitspy.render import FLAMEGRAPHS, REPORTS
@@ -95,6 +96,36 @@ def test_library_frames_are_folded_in_the_picture_unless_all_are_wanted() -> Non
         every = waitspy(*args, "-f", format_)
         assert "_bootstrap_inner" in every.stdout
         assert waitspy(*args, "-f", format_, "--all-frames").stdout == every.stdout
+
+
+# --- redacted ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", [*REPORTS, *FLAMEGRAPHS])
+def test_redact_hides_what_the_recording_tells(recording: Path, format_: str) -> None:
+    command = ("report",) if format_ in REPORTS else ("flamegraph", "--weight", "wall")
+    plain, hidden = (
+        waitspy(*command, recording, "-f", format_, *options) for options in ((), ("--redact",))
+    )
+    assert (hidden.exit_code, hidden.stderr) == (0, "")
+    assert hidden.stdout_bytes != plain.stdout_bytes
+    text = opened(hidden.stdout_bytes)
+    for secret in ("owned", "web-1", "/app/"):
+        assert secret not in text
+    assert "owned" in opened(plain.stdout_bytes) or "/app/" in opened(plain.stdout_bytes)
+
+
+@pytest.mark.parametrize("viewer", [(), ("--speedscope",)])
+def test_the_pages_that_are_viewed_are_redacted_too(
+    recording: Path, tmp_path: Path, viewer: tuple[str, ...]
+) -> None:
+    page = tmp_path / "page.html"
+    done = waitspy("view", recording, "--redact", "--no-open", *viewer, "-o", page)
+    assert (done.exit_code, done.stderr) == (0, "")
+    text = opened(page.read_bytes())
+    assert "web-1" not in text
+    assert "/app/client.py" not in text
+    assert "redacted" in text
 
 
 class Binary:

@@ -16,17 +16,27 @@ from waitspy.render.profiles.flame import FlamegraphRenderer
 from waitspy.render.profiles.flame_looks import WEIGHT_NAMES
 from waitspy.render.profiles.svg import SvgRenderer
 
+_redact = click.option(
+    "--redact",
+    is_flag=True,
+    help="Hide command lines, hosts, users, addresses, paths outside the program and texts in its "
+    "source. Use it before you share.",
+)
 
-@click.command(epilog=arguments.examples("report rec", "report rec -f html -o report.html"))
+
+@click.command(
+    epilog=arguments.examples("report rec", "report rec --redact -f html -o report.html")
+)
 @click.argument("recording", type=click.Path(readable=False))
 @click.option(
     "-f", "--format", "format_", type=click.Choice(list(REPORTS)), default="text", show_default=True
 )
+@_redact
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
-def report(recording: str, format_: str, output: str | None) -> None:
+def report(recording: str, format_: str, output: str | None, *, redact: bool) -> None:
     """Judge a RECORDING and report."""
     renderer = REPORTS[format_]()
-    judged = library.load(recording).analysis
+    judged = library.load(recording, redact=redact).analysis
     if format_ == "text" and output is None:
         with printing() as stream:
             renderer.render(judged, stream)
@@ -57,6 +67,7 @@ def report(recording: str, format_: str, output: str | None) -> None:
 @click.option("--worker", type=int, metavar="PID", help="One worker only [default: all merged].")
 @click.option("--lines", is_flag=True, help="Keep lines of one function apart.")
 @click.option("--all-frames", is_flag=True, help="Draw each library frame in svg, too.")
+@_redact
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
 def flamegraph(
     recording: str,
@@ -66,6 +77,8 @@ def flamegraph(
     lines: bool,
     all_frames: bool,
     output: str | None,
+    *,
+    redact: bool,
 ) -> None:
     """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds.
 
@@ -73,13 +86,13 @@ def flamegraph(
     """
     if FLAMEGRAPHS[format_]("wall").binary and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{format_} is not text: give a file with -o")
-    profile = library.load(recording).profile(lines=lines, pid=worker)
+    profile = library.load(recording, redact=redact).profile(lines=lines, pid=worker)
     chosen = profile.telling_weight if weight is None else weight
     renderer = _flamegraph(format_, chosen, all_frames=all_frames)
-    if weight is None and renderer.weighed:
-        _tell_weight(chosen)
     with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
+    if weight is None and renderer.weighed:
+        _tell_weight(chosen)
 
 
 def _flamegraph(format_: str, weight: Weight, *, all_frames: bool) -> FlamegraphRenderer:
@@ -100,11 +113,14 @@ def _tell_weight(chosen: Weight) -> None:
 @click.command(epilog=arguments.examples("view rec", "view rec --no-open -o report.html"))
 @click.argument("recording", type=click.Path(readable=False))
 @click.option("--speedscope", is_flag=True, help="speedscope's viewer instead of the report page.")
+@_redact
 @click.option("-o", "--output", metavar="FILE", help="The page [default: in the RECORDING].")
 @click.option("--no-open", is_flag=True, help="Only write it.")
-def view(recording: str, speedscope: bool, output: str | None, no_open: bool) -> None:
+def view(
+    recording: str, speedscope: bool, output: str | None, no_open: bool, *, redact: bool
+) -> None:
     """Write the report page of a RECORDING, one file that needs nothing else, and open it."""
-    loaded = library.load(recording)
+    loaded = library.load(recording, redact=redact)
     name = "speedscope.html" if speedscope else "report.html"
     path = browser.place_for(name, recording) if output is None else output
     with opened(path) as stream:

@@ -166,7 +166,7 @@ def profile(judged: Analysis, *, lines: bool = False, pid: int | None = None) ->
     info = judged.report.recording
     merged = merge.merge(
         judged.threads,
-        title=f"{info.target} on {info.host}, {info.started_at}",
+        title=f"{info.target} on {info.host}, {info.started_at}{', redacted' * info.redacted}",
         start_ns=info.monotonic_start_ns,
         end_ns=info.end_ns,
         lines=lines,

@@ -69,7 +69,7 @@ class RecordingInfo:
     """What the report says of the recording itself.
 
     ``gaps`` are the spans (nanoseconds) in which the oracles did not look, ``looks`` is how often
-    they did.
+    they did. ``redacted`` says that what tells of persons, hosts and secrets was left out.
     """
 
     started_at: str
@@ -84,6 +84,7 @@ class RecordingInfo:
     tick_s: float = 0.01
     gaps: tuple[tuple[int, int], ...] = ()
     looks: int | None = None
+    redacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -83,3 +83,12 @@ class StackTable:
         for frame in stack:
             at = self.push(at, self.frame(frame.function, frame.file, frame.line))
         return at
+
+    def rewritten(self, change: Callable[[Frame], Frame]) -> tuple[StackTable, list[int]]:
+        """A table with changed frames, and what number each stack has in it; some become equal."""
+        done = StackTable()
+        frames = [done.frame(f.function, f.file, f.line) for f in map(change, self._frames)]
+        numbers = [0]
+        for below, top in zip(self.below[1:], self._tops[1:], strict=True):
+            numbers.append(done.push(numbers[below], frames[top]))
+        return done, numbers

@@ -14,6 +14,7 @@ from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo
 from waitspy.model.waits import Wait, WaitKind
+from waitspy.render import sharing
 from waitspy.render.reports.report_format import (
     not_watched,
     refused,
@@ -245,10 +246,11 @@ def recording_words(recording: RecordingInfo, code: Code) -> str:
     """As in "recorded :8000 on web-1 at 2026-01-02 03:04:05 UTC for 10 s, 100 Hz"; the time is
     that of the machine.
     """
+    redacted = f"; {sharing.REDACTED}" if recording.redacted else ""
     return (
         f"recorded {code(recording.target)} on {code(recording.host)} at "
         f"{code(_to_the_second(recording.started_at))} for {duration(recording.duration_s)}, "
-        f"{recording.rate_hz:g} Hz"
+        f"{recording.rate_hz:g} Hz{redacted}"
     )
 
 

@@ -173,3 +173,43 @@ def test_headings_start_where_asked() -> None:
     MarkdownRenderer(heading=2).render(Analysis(report_examples.healthy()), stream)
     assert "\n## Processes\n" in stream.getvalue()
     assert "none" in written(replace(report_examples.healthy(), workers=()))
+
+
+# --- one finding ------------------------------------------------------------------------------------
+
+
+def test_a_finding_of_its_own_says_what_was_recorded_and_all_that_the_report_says_of_it() -> None:
+    report = EXAMPLES["mixed"]()
+    whole = written(report)
+    for index, finding in enumerate(report.findings):
+        text = MarkdownRenderer().finding(report, index)
+        assert text.startswith(f"### {finding.verdict.capitalize()}, ")
+        assert "recorded `:8000` on `web-1`" in text
+        if finding.verdict != "latent":  # the report tells these in two lines
+            own = text.split("\n\n", 2)[2].strip()
+            assert own in whole
+    assert "- **latent**: twice, longest 310 ms" in text
+    assert "- **blame**: `QuoteClient.fetch`" in text
+
+
+def test_several_episodes_are_told_one_by_one() -> None:
+    report = EXAMPLES["starving"]()
+    text = MarkdownRenderer().finding(report, 0)
+    assert (
+        "- **episodes**: 1.7 s at 1.2 s, pid 4711, up to 34 waiting; "
+        "2.1 s at 3 s, pid 4712, up to 12 waiting; 2.35 s at 6.05 s, pid 4711" in text
+    )
+    assert "episodes" not in MarkdownRenderer().finding(report, 1)
+    many = replace(report.findings[0], episodes=report.findings[0].episodes * 4)
+    text = MarkdownRenderer().finding(replace(report, findings=(many,)), 0)
+    assert text.count(" at ") >= 10
+    assert "and 2 shorter ones" in text
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_a_finding_of_its_own_is_as_safe_as_the_report(trick: str) -> None:
+    report = report_examples.hostile(trick)
+    plain = report_examples.hostile("harmless")
+    for index in range(len(report.findings)):
+        text = MarkdownRenderer().finding(report, index)
+        assert shape(parsed(text)) == shape(parsed(MarkdownRenderer().finding(plain, index)))

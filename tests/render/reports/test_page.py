@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from tests.examples import page_examples, report_examples
 from waitspy.errors import AssetsMissing
 from waitspy.judge import analysis
-from waitspy.model.judged import Analysis
+from waitspy.model.judged import Analysis, Blame
 from waitspy.render.profiles import speedscope_page
 from waitspy.render.reports import page_data
 from waitspy.render.reports.page import HtmlRenderer
@@ -118,6 +119,51 @@ def test_a_finding_says_all_of_it() -> None:
         "await asyncio.sleep(...) instead", "up to 7 waiting", "The stack, 17 frames, root first",
     ):  # fmt: skip
         assert wanted in words, wanted
+
+
+def overview(judged: Analysis) -> list[str]:
+    """The entries of the overview, as words."""
+    part = page(judged).partition('<ol class="summary">')[2].partition("</ol>")[0]
+    return [" ".join(re.sub(r"<[^>]+>", " ", entry).split()) for entry in part.split("</li>")[:-1]]
+
+
+def test_the_overview_has_each_blamed_line_once_with_all_that_it_comes_to() -> None:
+    assert overview(EXAMPLES["mixed"]) == [
+        (
+            "starving latent blocked loop QuoteClient.fetch client.py:41 starved 6.15 s "
+            "latent: twice, longest 310 ms"
+        ),
+        "starving parked loop Consumer.run_forever consumer.py:63 starved 7.6 s",
+        "late overloaded pool resize images.py:14 served late for 1.1 s",
+    ]
+
+
+def test_kinds_that_share_a_line_are_told_apart_in_the_overview() -> None:
+    report = report_examples.starving()
+    first, second = report.findings
+    both = replace(report, findings=(first, replace(second, blames=first.blames)))
+    assert overview(Analysis(both)) == [
+        (
+            "starving blocked loop, parked loop QuoteClient.fetch client.py:41 "
+            "blocked loop, starved 6.15 s parked loop, starved 7.6 s"
+        )
+    ]
+
+
+def test_findings_without_a_line_stay_apart_in_the_overview() -> None:
+    finding = report_examples.unknown_blame().findings[0]
+    native = replace(finding, blames=(Blame("posix.fsync", None, None, 1.0),))
+    report = replace(report_examples.starving(), findings=(finding, finding, native, native))
+    assert overview(Analysis(report)) == [
+        "starving blocked loop not known starved 1.7 s",
+        "starving blocked loop not known starved 1.7 s",
+        "starving blocked loop posix.fsync starved 1.7 s",
+        "starving blocked loop posix.fsync starved 1.7 s",
+    ]
+
+
+def test_a_finding_says_what_it_was_that_starved() -> None:
+    assert "thread pool thumbnails: all 4 threads" in page(EXAMPLES["mixed"])
 
 
 def test_the_still_picture_is_the_flamegraph_without_its_script() -> None:

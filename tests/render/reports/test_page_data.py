@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +19,7 @@ from waitspy.model.judged import Analysis, PendingSeries, Profile
 from waitspy.model.stacks import Stack
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render.reports import page_data
+from waitspy.render.reports.markdown import MarkdownRenderer
 
 US = 1000
 
@@ -104,6 +106,15 @@ def test_findings_point_to_their_episodes_in_the_timeline() -> None:
     ]
     for got, want in zip(first["episodes"], wanted, strict=True):
         assert got == pytest.approx(want, abs=20)
+
+
+def test_it_carries_what_its_buttons_copy() -> None:
+    judged = page_examples.server()
+    told = page_examples.unpack(page_data.pack(judged)).header["markdown"]
+    renderer, whole = MarkdownRenderer(), io.StringIO()
+    renderer.render(judged, whole)
+    assert told["report"] == whole.getvalue()
+    assert told["findings"] == [renderer.finding(judged.report, n) for n in (0, 1)]
 
 
 def test_pending_work_keeps_its_steps() -> None:

@@ -117,6 +117,7 @@ def _recording(info: RecordingInfo) -> dict[str, Any]:
             "rate_hz": info.rate_hz,
             "target": info.target,
             "host": info.host,
+            "redacted": info.redacted or None,
         }
     )
 

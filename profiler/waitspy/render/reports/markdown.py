@@ -12,7 +12,7 @@ from typing import ClassVar, TextIO
 
 from waitspy.model.judged import Analysis, Finding, Report, Victim
 from waitspy.render import escape, verdicts, waiting_words, words
-from waitspy.render.reports import process_table
+from waitspy.render.reports import episodes_told, process_table
 from waitspy.render.reports.report_format import (
     short_stack,
     source_line,
@@ -38,6 +38,17 @@ class MarkdownRenderer:
         """Write the report; blocks are separated by one empty line."""
         blocks = ["\n".join(block) for block in self._blocks(analysis.report)]
         stream.write("\n\n".join(blocks) + "\n")
+
+    def finding(self, report: Report, index: int) -> str:
+        """One finding of a report on its own, with what was recorded."""
+        one = report.findings[index]
+        title = escape.markdown(f"{one.verdict.capitalize()}, {words.kind_words(one)}")
+        blocks = [
+            [f"{self._heading} {title}"],
+            [words.recording_words(report.recording, _code)],
+            *_finding(one, report),
+        ]
+        return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
     def _blocks(self, report: Report) -> Iterator[Sequence[str]]:
         yield [f"**{verdicts.sentence(report, _name)}**"]
@@ -101,7 +112,7 @@ def _table(
 
 
 def _finding(finding: Finding, report: Report) -> Iterator[Sequence[str]]:
-    label = "late" if finding.verdict == "late" else "starved"
+    label = "starved" if finding.verdict == "starving" else finding.verdict
     yield [
         f"- **{label}**: {words.starved_words(finding, report.recording)}",
         *([] if finding.detail is None else [f"- **what**: {_code(finding.detail)}"]),
@@ -109,12 +120,26 @@ def _finding(finding: Finding, report: Report) -> Iterator[Sequence[str]]:
         *_blames(finding, report),
         f"- **remedy**: {_prose(finding.remedy)}",
         f"- **evidence**: {words.evidence_words(finding, report.recording, _code)}",
+        *_episodes(finding, report),
         f"- **where**: {words.where_words(finding)}",
     ]
     if finding.victims:
         yield from _victims(finding.victims)
     if finding.stack:
         yield _stack(finding)
+
+
+def _episodes(finding: Finding, report: Report) -> Iterator[str]:
+    """The longest ones, where there are several: the evidence tells when a single one was."""
+    if len(finding.episodes) < 2:
+        return
+    shown = [
+        " ".join(episodes_told.told(finding.episodes[n], report.recording))
+        for n in episodes_told.longest(finding, _LISTED)
+    ]
+    rest = len(finding.episodes) - len(shown)
+    more = [f"and {rest} shorter ones"] if rest > 0 else []
+    yield f"- **episodes**: {'; '.join((*shown, *more))}"
 
 
 def _blames(finding: Finding, report: Report) -> list[str]:

@@ -13,7 +13,7 @@ from typing import ClassVar, TextIO
 
 from waitspy import __version__
 from waitspy.model.judged import Analysis, Report
-from waitspy.render import escape, verdicts, words
+from waitspy.render import escape, sharing, verdicts, words
 from waitspy.render.profiles import flame_looks
 from waitspy.render.profiles.svg import SvgRenderer
 from waitspy.render.reports import assets_of_pages, page_data
@@ -51,6 +51,7 @@ _SHELL = """<!doctype html>
 <h1>{verdict}</h1>
 <p>{recording}</p>
 {summary}
+<div class="share" data-copy="report">{private}</div>
 </section>
 <section id="findings" aria-labelledby="findings-title">
 <h2 id="findings-title">Findings</h2>
@@ -116,6 +117,7 @@ class HtmlRenderer:
                 verdict=verdicts.sentence(report, code),
                 recording=words.recording_words(report.recording, code),
                 summary=summary(report),
+                private=_private(report),
                 findings=findings(report),
                 waiting=waiting(report),
                 still=_still(judged),
@@ -131,6 +133,12 @@ class HtmlRenderer:
 def _title(report: Report) -> str:
     target = escape.shorten(escape.terminal(report.recording.target), 60)
     return f"{verdicts.sentence(report, verdicts.name)} · {target} · waitspy"
+
+
+def _private(report: Report) -> str:
+    if report.recording.redacted:
+        return ""  # that is said of the recording
+    return f'<p class="quiet hint">{escape.xml(sharing.PRIVATE)}</p>'
 
 
 def _still(judged: Analysis) -> str:

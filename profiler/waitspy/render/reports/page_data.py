@@ -13,6 +13,7 @@ whole spans, and over a thread is exact; only the order within a span is lost.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import sys
 from array import array
@@ -30,6 +31,7 @@ from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles.flame_layers import layer
 from waitspy.render.profiles.flame_looks import MUCH, SOME, shade
+from waitspy.render.reports.markdown import MarkdownRenderer
 
 SCHEMA = "waitspy.page/1"
 _MOST_ACTIVITIES = 400_000
@@ -91,6 +93,7 @@ class _Packing:
             "pending": self._pack_pending(),
             "findings": [self._finding(one) for one in self._analysis.report.findings],
             "waits": [self._wait(wait) for wait in self._waits.numbers],
+            "markdown": self._markdown(),
         }
         self._pack_tables()
         header["strings"] = list(self._strings.numbers)
@@ -196,6 +199,14 @@ class _Packing:
                 for e in finding.episodes
             ],
         }
+
+    def _markdown(self) -> dict[str, Any]:
+        """What the page's buttons copy: the whole report, and each finding."""
+        renderer, report = MarkdownRenderer(), self._analysis.report
+        whole = io.StringIO()
+        renderer.render(self._analysis, whole)
+        findings = [renderer.finding(report, n) for n in range(len(report.findings))]
+        return {"report": whole.getvalue(), "findings": findings}
 
     # --- tables ----------------------------------------------------------------------------------
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
 from waitspy.render import escape, waiting_words, words
-from waitspy.render.reports import process_table
+from waitspy.render.reports import episodes_told, process_table
 from waitspy.render.reports.report_format import (
     blamed_index,
     unexplained,
@@ -41,21 +40,50 @@ def _plain(text: str) -> str:
 
 
 def summary(report: Report) -> str:
-    """One line for each finding that links to it."""
+    """One entry for each blamed line, with what each of its findings comes to, and links to it."""
     if not report.findings:
         return ""
-    return f'<ol class="summary">{"".join(_links(report.findings))}</ol>'
+    lines: dict[object, list[tuple[int, Finding]]] = {}
+    for number, finding in enumerate(report.findings, 1):
+        blame = finding.blame
+        place = None if blame is None or blame.line is None else (blame.file, blame.line)
+        lines.setdefault(place or number, []).append((number, finding))
+    entries = "".join(_entry(found, report) for found in lines.values())
+    return f'<ol class="summary">{entries}</ol>'
 
 
-def _links(found: Sequence[Finding]) -> Iterator[str]:
-    for number, finding in enumerate(found, 1):
-        who = "not known" if finding.blame is None else code(finding.blame.function)
-        length = finding.longest_s if finding.verdict == "latent" else finding.starved_s
-        yield (
-            f'<li><a href="#finding-{number}"><span class="badge {finding.verdict}">'
-            f"{finding.verdict}</span> <b>{escape.xml(finding.kind.title)}</b> {who} "
-            f"<span>{words.duration(length)}</span></a></li>"
-        )
+def _entry(found: Sequence[tuple[int, Finding]], report: Report) -> str:
+    number, first = found[0]
+    verdicts = dict.fromkeys(finding.verdict for _, finding in found)
+    badges = " ".join(f'<span class="badge {one}">{one}</span>' for one in verdicts)
+    titles = list(dict.fromkeys(finding.kind.title for _, finding in found))
+    amounts = "".join(
+        f'<a href="#finding-{n}">{_amount(finding, report, named=len(titles) > 1)}</a>'
+        for n, finding in found
+    )
+    return (
+        f'<li><a href="#finding-{number}"><span>{badges}</span> '
+        f"<b>{escape.xml(', '.join(titles))}</b> {_who(first.blame)}</a>"
+        f'<span class="amounts">{amounts}</span></li>'
+    )
+
+
+def _who(blame: Blame | None) -> str:
+    if blame is None:
+        return "not known"
+    if blame.file is None:
+        return code(blame.function)
+    end = words.place(blame.file.rpartition("/")[2] or blame.file, blame.line)
+    return f'{code(blame.function)} <span class="quiet">{code(end)}</span>'
+
+
+def _amount(finding: Finding, report: Report, *, named: bool) -> str:
+    """What a finding comes to, with its unit: "starved 15.2 s", "latent: twice, longest 0.3 s"."""
+    kind = f"{escape.xml(finding.kind.title)}, " if named else ""
+    if finding.verdict == "latent":
+        return f"{kind}latent: {words.starved_words(finding, report.recording)}"
+    verb = "served late for" if finding.verdict == "late" else "starved"
+    return f"{kind}{verb} {words.duration(finding.starved_s)}"
 
 
 # --- findings ----------------------------------------------------------------------------------
@@ -76,6 +104,7 @@ def findings(report: Report) -> str:
 def _finding(index: int, finding: Finding, report: Report) -> str:
     number = index + 1
     rows = [
+        ("What", "" if finding.detail is None else f"<p>{code(finding.detail)}</p>"),
         ("Blame", _blames(finding, report)),
         ("Wait", f"<p>{words.wait_words(finding.wait, code)}</p>"),
         ("Victims", _victims(finding.victims)),
@@ -89,11 +118,13 @@ def _finding(index: int, finding: Finding, report: Report) -> str:
     return (
         f'<article class="finding {finding.verdict}" id="finding-{number}">'
         f'<header><h3><span class="badge {finding.verdict}">{finding.verdict}</span> '
-        f"{escape.xml(finding.kind.title)}</h3>"
+        f"{escape.xml(finding.kind.title)} "
+        f'<a class="anchor" href="#finding-{number}" aria-label="Link to this finding">#</a></h3>'
         f'<p class="meaning">{escape.xml(meaning)}</p>'
         f'<p class="amount">{words.starved_words(finding, report.recording)}</p>'
+        f'<div class="actions" data-copy="{index}">'
         f'<a class="button follow" href="#timeline" data-finding="{index}">'
-        f"Show in timeline and flamegraph</a></header>"
+        f"Show in timeline and flamegraph</a></div></header>"
         f"<dl>{body}</dl></article>"
     )
 
@@ -150,20 +181,18 @@ def _victims(victims: Sequence[Victim]) -> str:
     )
     rest = words.rest_words(victims[_LISTED:]) if len(victims) > _LISTED else ""
     return (
-        '<div class="scroll"><table><thead><tr><th>who waited</th><th>name</th>'
-        '<th class="number">together</th><th class="number">on average</th></tr></thead>'
+        '<div class="scroll"><table class="victims"><thead><tr><th>who waited</th><th>name</th>'
+        '<th class="number">waited together</th><th class="number">on average</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{f'<p>{rest}</p>' if rest else ''}"
     )
 
 
 def _episodes(index: int, finding: Finding, report: Report) -> str:
     """The longest episodes, in time order, each a link into the timeline."""
-    longest = sorted(range(len(finding.episodes)), key=lambda n: -finding.episodes[n].length_s)
-    shown = sorted(longest[:_LISTED], key=lambda n: finding.episodes[n].start_s)
-    origin_s = report.recording.monotonic_start_ns / NS
+    shown = episodes_told.longest(finding, _LISTED)
     links = "".join(
         f'<li><a class="chip follow" href="#timeline" data-finding="{index}" '
-        f'data-episode="{n}">{_episode(finding.episodes[n], origin_s)}</a></li>'
+        f'data-episode="{n}">{_episode(finding.episodes[n], report)}</a></li>'
         for n in shown
     )
     rest = len(finding.episodes) - len(shown)
@@ -171,10 +200,9 @@ def _episodes(index: int, finding: Finding, report: Report) -> str:
     return f'<ul class="chips">{links}{more}</ul>' if links else ""
 
 
-def _episode(episode: Episode, origin_s: float) -> str:
-    at = words.duration(max(0.0, episode.start_s - origin_s))
-    pending = "" if episode.pending_max is None else f", up to {episode.pending_max} waiting"
-    return f"<b>{words.duration(episode.length_s)}</b> at {at}, pid {episode.pid}{pending}"
+def _episode(episode: Episode, report: Report) -> str:
+    length, rest = episodes_told.told(episode, report.recording)
+    return f"<b>{length}</b> {rest}"
 
 
 def _stack(finding: Finding) -> str:

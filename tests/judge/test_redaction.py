@@ -1,0 +1,228 @@
+"""What is hidden of an analysis, what stays, and how single texts, paths and lines are rewritten."""
+
+from __future__ import annotations
+
+from io import BytesIO, TextIOWrapper
+
+import pytest
+
+from tests.examples import page_examples, private_examples, report_examples
+from tests.examples.private_examples import COMMAND, OWN, SECRETS, SITE, opened, private
+from waitspy.judge import analysis
+from waitspy.judge.private_text import Privacy
+from waitspy.judge.redaction import redacted
+from waitspy.model.judged import Analysis
+from waitspy.render import FLAMEGRAPHS, REPORTS
+
+FORMATS = (*REPORTS, *FLAMEGRAPHS)
+UNTITLED = {"collapsed", "pprof", "perfetto"}
+"""Formats that have no place for words of their own."""
+
+
+def written(judged: Analysis, format_: str) -> str:
+    stream = TextIOWrapper(BytesIO(), "utf-8", newline="")
+    if format_ in REPORTS:
+        REPORTS[format_]().render(judged, stream)
+    else:
+        graph = FLAMEGRAPHS[format_]("wall")
+        profile = analysis.profile(judged, lines=True)
+        graph.render(profile, stream.buffer if graph.binary else stream)
+    stream.flush()
+    assert isinstance(stream.buffer, BytesIO)
+    return opened(stream.buffer.getvalue())
+
+
+# --- formats ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_no_format_tells_a_secret(format_: str) -> None:
+    plain = written(private(), format_)
+    assert [secret for secret in SECRETS if secret in plain], "it would tell none anyway"
+    text = written(redacted(private()), format_)
+    assert [secret for secret in SECRETS if secret in text] == []
+    assert "retry" in text
+
+
+def test_each_secret_is_told_somewhere_when_it_is_not_hidden() -> None:
+    texts = "\n".join(written(private(), format_) for format_ in FORMATS)
+    assert [secret for secret in SECRETS if secret not in texts] == []
+
+
+@pytest.mark.parametrize("format_", [name for name in FORMATS if name not in UNTITLED])
+def test_a_redacted_file_says_so(format_: str) -> None:
+    assert "redacted" in written(redacted(private()), format_).lower()
+    assert "redacted:" not in written(private(), format_)
+
+
+@pytest.mark.parametrize("name", report_examples.EXAMPLES)
+def test_every_report_can_be_redacted(name: str) -> None:
+    judged = Analysis(report_examples.EXAMPLES[name]())
+    for format_ in REPORTS:
+        assert written(redacted(judged), format_)
+
+
+# --- values -----------------------------------------------------------------------------------------
+
+
+def test_numbers_stay_and_so_does_the_place_in_the_program() -> None:
+    before, after = private(), redacted(private())
+    old, new = before.report.findings[0], after.report.findings[0]
+    assert (new.starved_s, new.victim_s, new.pids) == (old.starved_s, old.victim_s, old.pids)
+    assert [frame.file for frame in new.stack] == [
+        "site-packages/uvicorn/main.py",
+        "lib/python3.12/asyncio/base_events.py",
+        "project/shop/cart.py",
+        "project/lib/http.py",
+    ]
+    assert [blame.file for blame in new.blames] == ["project/lib/http.py"]
+    assert [blame.source for blame in new.blames] == ['    time.sleep(wait("..."))']
+    assert after.report.sources == {"project/lib/http.py": {7: '    time.sleep(wait("..."))'}}
+    assert [victim.name for victim in new.victims] == [
+        "unread data from address-1:5432",
+        "unread data from [address-2]:5432",
+        "connections to accept on (hidden)",
+        "mail (hidden)",
+    ]
+    assert new.victims[3].where == "project/shop/mail.py:9"
+
+
+def test_a_plain_target_stays() -> None:
+    judged = Analysis(report_examples.starving())
+    info = redacted(judged).report.recording
+    assert (info.target, info.host, info.redacted) == (":8000", "(hidden)", True)
+    assert redacted(private()).report.recording.target == "(hidden)"
+
+
+def test_what_a_process_was_judged_by_goes() -> None:
+    for record in redacted(private()).report.workers:
+        assert not any(private_examples.raw_rows(record))
+        assert record.worker.command == "(hidden)"
+
+
+def test_the_merged_stacks_weigh_the_same() -> None:
+    before = page_examples.server()
+    after = redacted(before)
+    assert page_examples.merged_sums(after).keys() == {one.stack for one in after.profile.merged}
+    for weight in ("wall_s", "starved_s", "victim_s"):
+        sums = [sum(getattr(s, weight) for s in one.profile.merged) for one in (before, after)]
+        assert sums[0] == pytest.approx(sums[1])
+    times = [
+        [(a.start_ns, a.end_ns, a.wait.kind) for a in thread.activities]
+        for thread in before.threads
+    ]
+    assert times == [
+        [(a.start_ns, a.end_ns, a.wait.kind) for a in thread.activities] for thread in after.threads
+    ]
+
+
+def test_redacting_twice_changes_nothing_more() -> None:
+    once = redacted(page_examples.server())
+    assert redacted(once) == once
+
+
+# --- texts ------------------------------------------------------------------------------------------
+
+
+def privacy(*files: str, commands: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> Privacy:
+    return Privacy(files, commands, names)
+
+
+@pytest.mark.parametrize(
+    ("files", "short"),
+    [
+        (["/srv/app/main.py"], ["project/main.py"]),
+        (["/main.py"], ["project/main.py"]),
+        (["/srv/app/a/x.py", "/srv/app/b/y.py"], ["project/a/x.py", "project/b/y.py"]),
+        (["/home/bob/x/a.py", "/home/bob/x/b.py", "/home/bob/y/c.py"],
+         ["project/a.py", "project/b.py", "project-2/c.py"]),
+        (["/usr/local/bin/gunicorn", "/usr/src/app/m.py"], ["bin/gunicorn", "project/m.py"]),
+        (["/opt/site-packages/fastapi/routing.py"], ["site-packages/fastapi/routing.py"]),
+        (["/opt/dist-packages/x.py", "/usr/lib64/python3.12/ssl.py", "/z/python312.zip/a.py"],
+         ["dist-packages/x.py", "lib64/python3.12/ssl.py", "python312.zip/a.py"]),
+        (["<string>", "<frozen posixpath>", "app/x.py", "../bob/x.py", ""],
+         ["<string>", "<frozen posixpath>", "app/x.py", "x.py", ""]),
+        (["<template /home/bob/x.html>"], ["<template (hidden)>"]),
+    ],
+)  # fmt: skip
+def test_paths(files: list[str], short: list[str]) -> None:
+    own = privacy(*files)
+    assert [own.path(file) for file in files] == short
+
+
+def test_a_path_that_is_not_the_programs_is_hidden() -> None:
+    own = privacy("/srv/app/main.py")
+    assert own.path("/etc/vault/x.conf") == "(hidden)"
+    assert own.path("/srv/application/x.py") == "(hidden)/x.py"
+    assert own.place("/srv/app/lib/x.py:7") == "project/lib/x.py:7"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Task-7", "Task-7"),
+        ("await asyncio.sleep(...) instead, or asyncio.to_thread(...)",) * 2,
+        ("kernel.yama.ptrace_scope=0 in /proc/sys/kernel/yama/ptrace_scope",) * 2,
+        ("ready I/O on epoll descriptor 5", "ready I/O on epoll descriptor 5"),
+        ("Heartbeat.tick client.py:41 12:34:56",) * 2,
+        ("spurious timeout of read (a reply is already there)",) * 2,
+        ("from 127.0.0.1:80, [::1]:80 and 0.0.0.0:80",) * 2,
+        ("10.0.0.7:1 and 10.0.0.9:2 and 10.0.0.7:3", "address-1:1 and address-2:2 and address-1:3"),
+        ("[::ffff:10.0.0.7]:80 fe80::1%eth0", "[address-1]:80 address-2"),
+        ("db-1.acme.io:5432 cache.internal", "address-1:5432 address-2"),
+        ("GET https://bob:pw@acme.example/?token=1 now", "GET (hidden) now"),
+        ("it runs as user 1000, waitspy as user 0", "it runs as user (hidden), waitspy as user (hidden)"),
+        ("DSN='a b' LEVEL=3 x", "DSN=(hidden) LEVEL=(hidden) x"),
+        ('password: abc api-key = "d e"', "password: (hidden) api-key = (hidden)"),
+        ("cannot open /etc/app/secret.conf: denied", "cannot open (hidden): denied"),
+        ("see /usr/lib/python3.12/ssl.py.", "see lib/python3.12/ssl.py."),
+        ("~bob/x ~/y a/b", "(hidden) (hidden) a/b"),
+        ("connections to accept on /run/two\nlines s.sock", "connections to accept on (hidden)"),
+    ],
+)  # fmt: skip
+def test_texts(text: str, shown: str) -> None:
+    assert privacy().text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "part", ["a-", "a.", "a@", "a:", "'", '"', "/", "~a", "A=", "1.", "(hidden)/x "]
+)
+def test_long_texts_take_no_long_time(part: str) -> None:
+    own = privacy("/srv/app/main.py")
+    text = part * 50_000  # minutes, if each place of it were tried anew to its end
+    assert own.text(text)
+    assert own.source(text) is None or own.source(text)
+
+
+def test_what_is_known_to_be_private_is_found_in_texts() -> None:
+    own = privacy(
+        "/srv/my app/main.py",
+        commands=("/home/bob/x/python -m shop --key abc-123-xyz",),
+        names=("web-1",),
+    )
+    assert own.text("for bob on web-1, not bobsled: abc-123-xyz") == (
+        "for (hidden) on (hidden), not bobsled: (hidden)"
+    )
+    assert own.text("in /srv/my app/main.py") == "in project/main.py"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("    time.sleep(1)  # for bob", "    time.sleep(1)"),
+        ("get('a', \"b'c\")", 'get("...", "...")'),
+        (r"get('a\'b', x)", 'get("...", x)'),
+        ("get(f'{d['key']} s', x)", 'get(f"...", x)'),
+        ("get('#')  # don't", 'get("...")'),
+        ('x = """secret', None),
+        ("end of a text', x)", None),
+        ("print('a' \"open", None),
+    ],
+)
+def test_source_lines(line: str, shown: str | None) -> None:
+    assert privacy().source(line) == shown
+
+
+def test_the_command_of_the_example_is_of_the_kind_that_is_hidden() -> None:
+    assert SITE.startswith(OWN)
+    assert privacy(commands=(COMMAND,)).text(f"({COMMAND})") == "((hidden))"
