@@ -38,7 +38,18 @@ COMPOSERS = ("waitspy.capture", *COMMANDS)
 """What may bring the parts of the live half together."""
 
 SUBJECTS = frozenset(
-    {"threads", "epolls", "loops", "pools", "listeners", "requests", "waits", "reports", "registry"}
+    {
+        "code_origin",
+        "threads",
+        "epolls",
+        "loops",
+        "pools",
+        "listeners",
+        "requests",
+        "waits",
+        "reports",
+        "registry",
+    }
 )
 """What a file can be about in several stages; and a folder of siblings has its registry."""
 

@@ -13,11 +13,12 @@ from typing import Any, Protocol, TypeVar, cast, get_args
 
 from waitspy.errors import RecordingError
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import ASYNCIO, BACKLOG, EPOLL, POOLS, REQUESTS
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
-from waitspy.recording import epolls, listeners, loops, pools, requests
+from waitspy.recording import code_origin, epolls, listeners, loops, pools, requests
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
 from waitspy.recording.rows import Reader
@@ -70,7 +71,8 @@ def _load(path: str) -> Recording:
     try:
         clock, host = _needed(meta, "clock", dict), _needed(meta, "host", dict)
         start_ns = _needed(clock, "monotonic_ns", int)
-        streams = Streams(path, losses, cut=not meta.get("end"))
+        homes = Homes(code_origin.programs(meta.get("workers", ())))
+        streams = Streams(path, losses, cut=not meta.get("end"), homes=homes)
         gaps = tuple(sorted((int(a), int(b)) for a, b in meta.get("gaps", ())))
         # Rows are changes only: what was flushed last says until when nothing else happened. Some
         # streams may go on after it, up to where a buffer was full.
