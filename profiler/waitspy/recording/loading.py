@@ -21,6 +21,7 @@ from waitspy.model.threads import Segment
 from waitspy.recording import code_origin, epolls, listeners, loops, pools, requests
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
+from waitspy.recording.lives import bounded
 from waitspy.recording.rows import Reader
 from waitspy.recording.streams import DAMAGED, KEPT, Streams
 from waitspy.recording.valid_json import read_json
@@ -207,8 +208,6 @@ def _worker(
     ]
     ids = [(int(at), int(told), int(tid)) for at, told, tid in row.get("native_ids", ())]
     read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids))]
-    segments = tuple(segment for segment, _ in read)
-    rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
     oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
     # What the look that finds it gone has seen is the next one's.
@@ -218,6 +217,9 @@ def _worker(
         for tid, found in streams.states(pid, oracles).items()
         if len(mine := found.between(from_ns, until_ns))
     }
+
+    segments = bounded([segment for segment, _ in read], states)
+    rate_hz, samples, missed = _rates([*zip(segments, (row_ for _, row_ in read), strict=True)])
 
     def told(oracle: str, reader: Reader, event: Callable[[Any], _R]) -> tuple[_R, ...]:
         return _within(streams.events(oracle, pid, reader, event, oracles), from_ns, until_ns)
