@@ -42,6 +42,7 @@ COMPOSERS = ("waitspy.capture", *COMMANDS)
 
 SUBJECTS = frozenset(
     {
+        "code_origin",
         "threads",
         "epolls",
         "loops",

@@ -77,7 +77,7 @@ def write(path: Path, worker: dict[str, Any] | None = None, **more: Any) -> Path
     writer.meta["workers"] = [WORKER | (worker or {})]
     writer.meta["segments"] = [
         {"pid": 7, "n": 0, "file": "7-0.trace.json", "zero_ns": START_NS, "rate_hz": 100,
-         "end_ns": at(1_000), "samples": 190, "errors": 0}
+         "end_ns": at(1_000), "samples": 180, "errors": 0}
     ]  # fmt: skip
     writer.meta["losses"] = []
     writer.meta["end_ns"] = END_NS

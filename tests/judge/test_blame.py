@@ -22,8 +22,8 @@ from tests.examples.build import (
 from waitspy.judge import blame
 from waitspy.judge.blame import above, base_stack, blamed, in_loop, shows_loop
 from waitspy.model.activities import Activity
-from waitspy.model.code_origin import Origin, origin
-from waitspy.model.stacks import Frame, Stack
+from waitspy.model.code_origin import CodePath, Homes, Origin, Program
+from waitspy.model.stacks import Frame, Stack, StackTable
 from waitspy.model.waits import Wait, WaitKind
 
 POLLS = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
@@ -258,6 +258,95 @@ def test_a_parked_thread_that_waits_in_the_librarys_code_only_blames_the_wait() 
     assert blamed(above(waits, None)) == frame("Queue.get@lib/queue.py:171")
 
 
+# --- packed programs, and code without a file ------------------------------------------------------
+
+FROZEN = Homes([Program((CodePath("", "mixed", ("slow",)),), "dist/shop")])
+FROZEN_LOOP = stack(
+    "<module>@shop.py:30 > run@asyncio/runners.py:190 > Runner.run@asyncio/runners.py:118"
+    " > BaseEventLoop.run_forever@asyncio/base_events.py:641"
+)
+FROZEN_POLL = FROZEN_LOOP + stack(
+    "BaseEventLoop._run_once@asyncio/base_events.py:1948 > EpollSelector.select@selectors.py:468"
+)
+FROZEN_CALLBACK = FROZEN_LOOP + stack(
+    "BaseEventLoop._run_once@asyncio/base_events.py:1987 > Handle._run@asyncio/events.py:88"
+)
+
+
+def of(homes: Homes, shown: Stack) -> Stack:
+    """The stack as a recording of such a program has it."""
+    table = StackTable(homes)
+    return table[table.number(shown)]
+
+
+def names(shown: Stack) -> list[str]:
+    return [one.function for one in shown]
+
+
+def test_a_frozen_programs_loop_and_library_are_known_without_their_folders() -> None:
+    base = of(FROZEN, FROZEN_POLL)
+    waits = stack(
+        "order@shop.py:9 > fetch@slow/api.py:3 > get@queue.py:171 > wait@threading.py:359"
+    )
+    callback = of(FROZEN, FROZEN_CALLBACK + waits)
+    assert in_loop(callback, base)
+    assert shows_loop(base)
+    above_base = above(callback, base)
+    assert names(above_base) == ["Handle._run", "order", "fetch", "get", "wait"]
+    culprit = blamed(above_base)
+    assert culprit is not None
+    assert culprit.function == "order"
+    callback = of(FROZEN, FROZEN_CALLBACK + waits[1:])
+    culprit = blamed(above(callback, base))
+    assert culprit is not None
+    assert culprit.function == "fetch"
+
+
+def test_a_frozen_programs_thread_machinery_is_not_blamed() -> None:
+    thread = of(
+        FROZEN,
+        stack(
+            "Thread._bootstrap@threading.py:1030 > Thread._bootstrap_inner@threading.py:1073"
+            " > Thread.run@threading.py:1010 > _worker@concurrent/futures/thread.py:92"
+            " > _WorkItem.run@concurrent/futures/thread.py:58"
+        ),
+    )
+    assert blamed(thread) is None
+
+
+SCRIPT = Homes([Program((CodePath("/app", "program"),), "/app/main.py")])
+
+
+@pytest.mark.parametrize(
+    ("shown", "function"),
+    [
+        ("view@/app/views.py:3 > __init__@<attrs generated init app.A>:2", "view"),
+        ("view@/app/views.py:3 > __init__@<string>:2", "view"),
+        ("view@/app/views.py:3 > g@<made>:2 > convert@/app/a.py:7", "convert"),
+        ("load@site/pydantic/main.py:3 > f@<made>:2", "load"),
+        ("route@site/starlette/routing.py:3 > f@<made>:2 > g@<frozen os>:9", "route"),
+        ("f@<made>:2 > sleep@lib/queue.py:9", "f"),
+        ("import_@<frozen importlib._bootstrap>:2 > sleep@lib/queue.py:9", "sleep"),
+        ("import_@<frozen importlib._bootstrap>:2", "import_"),
+        ("view@/app/views.py:3 > f@<__array_function__ internals>:2", "view"),
+        ("f@<attrs generated init app.A>:2", "f"),
+    ],
+)
+def test_code_without_a_file_is_blamed_after_all_that_has_one(shown: str, function: str) -> None:
+    callback = of(SCRIPT, DISPATCH + stack(shown))
+    culprit = blamed(above(callback, POLL))
+    assert culprit is not None
+    assert culprit.function == function
+
+
+def test_the_program_itself_may_be_a_string() -> None:
+    command = Homes([Program(argv0="-c")])
+    shown = stack("f@<string>:2 > handle@lib/http/server.py:400 > do_GET@<string>:9")
+    culprit = blamed(above(of(command, DISPATCH + shown), POLL))
+    assert culprit is not None
+    assert culprit.function == "do_GET"
+
+
 # --- properties -----------------------------------------------------------------------------------
 
 frames_ = st.sampled_from(
@@ -274,7 +363,7 @@ def test_blame_is_a_frame_above_and_a_program_frame_if_there_is_one(
     assert shown[len(shown) - len(rest) :] == rest
     culprit = blamed(rest)
     assert culprit is None or culprit in rest
-    own = [f for f in rest if origin(f.file) is Origin.USER]
+    own = [f for f in rest if f.origin is Origin.USER]
     if own:
         assert culprit == own[-1]
 

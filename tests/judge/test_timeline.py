@@ -133,25 +133,6 @@ def test_a_still_span_that_is_known_to_end_later_ends_with_what_is_known() -> No
     assert still_spans(STOOD, at(100)) == []
 
 
-def test_an_exited_threads_last_stack_is_closed_at_its_kernel_end() -> None:
-    # py-spy keeps the stack of an exited thread open until the end of its trace.
-    record = worker(
-        shown={1: [(0, 1000, A)], 2: [(0, 1000, B)]},
-        kernel={1: states((0, "run"), (400, "gone"))},
-    )
-    assert shown(record, 1) == [(0, 400, A)]
-    assert shown(record, 2) == [(0, 1000, B)]
-
-
-def test_a_thread_that_started_after_the_first_ones_end_has_its_own_stacks() -> None:
-    record = worker(
-        shown={1: [(0, 1000, A)], 2: [(420, 1000, B)]},
-        kernel={1: states((0, "run"), (400, "gone")), 2: states((410, "run"))},
-    )
-    assert shown(record, 1) == [(0, 400, A)]
-    assert shown(record, 2) == [(420, 1000, B)]
-
-
 # --- kernel states --------------------------------------------------------------------------------
 
 
@@ -325,8 +306,7 @@ def test_intervals_never_overlap_and_stay_in_bounds(
         kernel.append((now + 1, "gone"))
     record = segments(*found, kernel={1: states(*kernel)})
     for thread in build(record, STACKS, at(END)):
-        last_ms = min(END, now + 1) if ended else END
-        assert all(i.start_ns < i.end_ns <= at(last_ms) for i in thread.intervals)
+        assert all(i.start_ns < i.end_ns <= at(END) for i in thread.intervals)
         assert all(a.end_ns <= b.start_ns for a, b in pairwise(thread.intervals))
         joined: list[Interval] = list(thread.intervals)
         assert not any(a.end_ns == b.start_ns and a.stack == b.stack for a, b in pairwise(joined))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waitspy.model.stacks import Frame, Stack, StackTable
+from waitspy.model.code_origin import CodePath, Homes, Origin, Program
+from waitspy.model.stacks import Frame, PlacedFrame, Stack, StackTable, placed
 
 FRAMES = st.builds(
     Frame, st.sampled_from("fg"), st.sampled_from(["/a.py", "/b.py"]), st.none() | st.integers(1, 2)
@@ -61,3 +62,40 @@ def test_a_stack_is_the_same_object_every_time() -> None:
     table = StackTable()
     number = table.number((Frame("f", "/a.py", 1), Frame("g", "/a.py", 2)))
     assert table[number] is table[number]
+
+
+# --- whose frames they are -----------------------------------------------------------------------
+
+HOMES = Homes([Program((CodePath("/deps", "mixed", ("slow",)),), "/app/main.py")])
+
+
+def origins(*files: str) -> list[Origin]:
+    table = StackTable(HOMES)
+    shown = table[table.number([Frame("f", file, 1) for file in files])]
+    assert [(f.function, f.file, f.line) for f in shown] == [("f", file, 1) for file in files]
+    return [frame.origin for frame in shown]
+
+
+def test_frames_know_whose_they_are() -> None:
+    assert origins("/app/main.py", "/deps/slow/a.py") == [Origin.USER, Origin.PACKAGE]
+
+
+def test_made_code_is_of_the_file_that_calls_it() -> None:
+    user, package, library = Origin.USER, Origin.PACKAGE, Origin.STDLIB
+    made = "<made>"
+    assert origins("/app/main.py", made) == [user, user]
+    assert origins("/app/main.py", "/deps/slow/a.py", made, made)[2:] == [package, package]
+    assert origins("/deps/slow/a.py", "/app/main.py", "<string>")[2:] == [user]
+    # What the library calls was given to it.
+    assert origins("/usr/lib/python3.12/threading.py", made) == [library, user]
+    assert origins(made) == [user]
+
+
+def test_a_frame_without_its_line_keeps_its_home() -> None:
+    frame = placed(Frame("f", "/deps/slow/a.py", 3), HOMES.of("/deps/slow/a.py"))
+    assert isinstance(frame, PlacedFrame)
+    assert frame.without_line().home == frame.home
+    assert frame.without_line().line is None
+    plain = Frame("f", "/app/main.py", 3)
+    assert placed(plain, HOMES.of("/app/main.py")) is plain
+    assert plain.without_line() == Frame("f", "/app/main.py")

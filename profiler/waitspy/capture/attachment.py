@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from waitspy.capture import budget
+from waitspy.capture import budget, code_origin
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import Homes, Program
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
 from waitspy.oracles import Oracle, Watched
+from waitspy.recording import code_origin as code_rows
 from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.remote import native_ids
+from waitspy.remote.reader import Reader
 from waitspy.samplers import Sampler, SamplerStatus
 from waitspy.samplers.child import cpu_clock
 from waitspy.target import interpreter
 
+_ASK_AT_NS = (0, NS // 2, 3 * NS, 15 * NS)  # programs add to sys.path while they start
 _DUMP_BELOW_HZ = 50.0
 _DUMP_EVERY_NS = NS // 2
 _RETRY_NS = NS // 2
@@ -75,6 +79,8 @@ class Attachment:
         self._oracles: list[Oracle] = []
         self._missing = list(oracles)
         self._attached_ns = self._tried_ns = now_ns
+        self._asks_ns = [now_ns + after_ns for after_ns in _ASK_AT_NS]
+        self._program = Program()
         try:
             self._attach()
         except OSError:
@@ -126,6 +132,9 @@ class Attachment:
         Raises:
             OSError: the disk failed.
         """
+        if self._asks_ns and now_ns >= self._asks_ns[0] and not self._gone:
+            del self._asks_ns[0]
+            self._ask_for_code()
         self._take(self.sampler.step(now_ns, self.rate_hz))
 
     def adjust(self, now_ns: int, asked_hz: float, share: float) -> None:
@@ -199,6 +208,17 @@ class Attachment:
     def _let_go(self, oracle: Oracle) -> None:
         with suppress(Exception):  # it may have failed half way; there is nothing else to do
             oracle.detach(self._watched)
+
+    def _ask_for_code(self) -> None:
+        """Notes where the interpreter says that its code is; what it said before holds on."""
+        reader = self._watched.reader
+        if not isinstance(reader, Reader):
+            return
+        with suppress(Exception):  # without it, paths tell whose code it is
+            program = code_origin.program(self.pid, reader.import_facts())
+            self._program = program.after(self._program)
+            self.row[code_rows.KEY] = code_rows.row(self._program)
+            reader.know(Homes([self._program]))
 
     def _dump(self, now_ns: int) -> None:
         """Takes the stacks at once where sampling is too slow, or somebody waits for the GIL."""

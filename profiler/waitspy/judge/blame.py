@@ -7,11 +7,12 @@ runner is a callback of the running loop; one that does not has left the loop pa
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
 from waitspy.model.activities import Activities, Activity
-from waitspy.model.code_origin import Origin, base_name, origin, package
+from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait, WaitKind
 
@@ -77,7 +78,7 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
         return never_idle
     if _last_runner(base) is not None:
         return False
-    if any(frame.file.endswith(_GREENLET_HUBS) for frame in base):
+    if any(frame.rooted.endswith(_GREENLET_HUBS) for frame in base):
         return True  # greenlets have stacks of their own; the hub is never below them
     return _loops_own(stack, base) is not None
 
@@ -90,7 +91,7 @@ def _loops_own(stack: Stack, base: Stack) -> int | None:
     handlers, so that their lines tell nothing; the function that they call to poll is not below.
     """
     own = len(base)
-    selects = own > 1 and base[-1].file.endswith("/selectors.py")
+    selects = own > 1 and base[-1].rooted.endswith("/selectors.py")
     if own > 1 and (selects or _library(base[-2]) == _library(base[-1]) is not None):
         own -= 1
     library = _library(base[own - 1]) if own else None
@@ -105,11 +106,10 @@ def _loops_own(stack: Stack, base: Stack) -> int | None:
 
 def _library(frame: Frame) -> str | None:
     """What a frame belongs to if that calls the program's code: a framework, a library's file."""
-    whose = origin(frame.file)
-    if whose is Origin.FRAMEWORK:
-        return package(frame.file)
-    starts_threads = frame.file.endswith("/threading.py")
-    return frame.file if whose is Origin.STDLIB and not starts_threads else None
+    if frame.origin is Origin.FRAMEWORK:
+        return frame.home.package
+    starts_threads = frame.rooted.endswith("/threading.py")
+    return frame.file if frame.origin is Origin.STDLIB and not starts_threads else None
 
 
 def _is_same_function(one: Frame, other: Frame) -> bool:
@@ -159,23 +159,31 @@ def blamed(frames: Stack) -> Frame | None:
     The deepest frame of the program itself, a comprehension as the function around it (they are
     inlined, or not, as the Python version has it). Where the program is an installed package: the
     deepest frame of the outermost package that is no framework. Else the framework's deepest
-    frame, else the outermost library function, which then is the callback.
+    frame, else the outermost library function, which then is the callback. Code that was made as
+    the program ran comes after all that has a file, unless it is the callback itself.
     """
-    own = [f for f in frames if origin(f.file) is Origin.USER]
+    own = [f for f in frames if f.origin is Origin.USER and not f.home.made]
     if own:
         n = len(own) - 1
         while n and _is_comprehension(own[n]) and own[n - 1].file == own[n].file:
             n -= 1
         return own[n]
-    packages = [f for f in frames if origin(f.file) is Origin.PACKAGE]
+    packages = _with_files(f for f in frames if f.origin is Origin.PACKAGE)
     if packages:
-        outermost = package(packages[0].file)
-        return [f for f in packages if package(f.file) == outermost][-1]
-    frameworks = [f for f in frames if origin(f.file) is Origin.FRAMEWORK and not _is_machinery(f)]
+        outermost = packages[0].home.package
+        return [f for f in packages if f.home.package == outermost][-1]
+    rest = [f for f in frames if not _is_machinery(f)]
+    frameworks = _with_files(f for f in rest if f.origin is Origin.FRAMEWORK)
     if frameworks:
         return frameworks[-1]
-    library = [f for f in frames if not _is_machinery(f)]
+    library = [f for f in rest if not f.file.startswith("<frozen ")] or rest
     return library[0] if library else None
+
+
+def _with_files(frames: Iterable[Frame]) -> list[Frame]:
+    """Those that have a file, where some do."""
+    found = list(frames)
+    return [f for f in found if not f.file.startswith("<")] or found
 
 
 def stand_in(frame: Frame | None, other: Frame | None) -> Frame | None:
@@ -183,17 +191,17 @@ def stand_in(frame: Frame | None, other: Frame | None) -> Frame | None:
 
     An installed package may be the program: only who waits for it in the program's code is before.
     """
-    if other is None or (frame is not None and origin(frame.file) is Origin.USER):
+    if other is None or (frame is not None and frame.origin is Origin.USER):
         return frame
-    if frame is None or origin(frame.file) is Origin.STDLIB:
+    if frame is None or frame.origin is Origin.STDLIB:
         return other
-    return other if other.file and origin(other.file) is Origin.USER else frame
+    return other if other.file and other.origin is Origin.USER else frame
 
 
 def shows_loop(stack: Stack) -> bool:
     """Whether the frames of a running event loop are in the stack (loops in C have none)."""
     return _last_runner(stack) is not None or any(
-        library in frame.file for frame in stack for library in (*_OTHER_LOOPS, _TRIO_POLLS)
+        library in frame.rooted for frame in stack for library in (*_OTHER_LOOPS, _TRIO_POLLS)
     )
 
 
@@ -206,10 +214,10 @@ def shows_asyncio(stack: Stack) -> bool:
 def foreign_loop(stack: Stack) -> str | None:
     """The library of a loop whose tasks and timers cannot be read: only its I/O is seen."""
     for frame in stack:
-        if "/trio/" in frame.file and base_name(frame.function) == "unrolled_run":
+        if "/trio/" in frame.rooted and base_name(frame.function) == "unrolled_run":
             return "trio"
         for library in _OTHER_LOOPS:
-            if library in frame.file:
+            if library in frame.rooted:
                 return library.strip("/").split("/")[0]
     return None
 
@@ -217,7 +225,7 @@ def foreign_loop(stack: Stack) -> str | None:
 def starts_thread(stack: Stack) -> bool:
     """Whether it waits for a new thread to begin: that needs nothing but the CPU and the GIL."""
     return any(
-        frame.file.endswith("/threading.py") and base_name(frame.function) == "start"
+        frame.rooted.endswith("/threading.py") and base_name(frame.function) == "start"
         for frame in stack[-3:]
     )
 
@@ -237,11 +245,12 @@ def in_callback(stack: Stack) -> bool:
 
 def _last_runner(stack: Stack, entries: tuple[str, ...] = _ENTRIES) -> int | None:
     for n in range(len(stack) - 1, -1, -1):
-        name, file = base_name(stack[n].function), stack[n].file
+        frame = stack[n]
+        name = base_name(frame.function)
         if (
-            (name in _RUNNERS and origin(file) is not Origin.USER)
-            or (name == "run" and file.endswith(entries))
-            or (name == _REACTOR[0] and file.endswith(_REACTOR[1]))
+            (name in _RUNNERS and frame.origin is not Origin.USER)
+            or (name == "run" and frame.file.endswith(entries))
+            or (name == _REACTOR[0] and frame.file.endswith(_REACTOR[1]))
         ):
             return n
     return None
@@ -254,4 +263,4 @@ def _is_comprehension(frame: Frame) -> bool:
 def _is_machinery(frame: Frame) -> bool:
     """Library frames between the loop and a callback, or between a thread and its function."""
     name = base_name(frame.function)
-    return any(frame.file.endswith(file) and name in names for file, names in _MACHINERY.items())
+    return any(frame.rooted.endswith(file) and name in names for file, names in _MACHINERY.items())

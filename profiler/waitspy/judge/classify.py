@@ -15,7 +15,7 @@ from waitspy.judge import blame, waits
 from waitspy.judge.spans import pieces, runs
 from waitspy.model import syscalls
 from waitspy.model.activities import Activities
-from waitspy.model.code_origin import Origin, base_name, origin
+from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.columns import Int64s
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack, StackTable
@@ -158,7 +158,7 @@ def _polls_by_frames(stack: Stack) -> bool:
 
 def _frame_row(stack: Stack) -> waits.FrameRow | None:
     start = len(stack)
-    while start > 0 and origin(stack[start - 1].file) is Origin.STDLIB:
+    while start > 0 and stack[start - 1].origin is Origin.STDLIB:
         start -= 1
     for n in range(start, len(stack)):
         row = _match(stack, n)
@@ -174,7 +174,7 @@ def _match(stack: Stack, n: int) -> waits.FrameRow | None:
     for row in waits.FRAMES:
         if (
             function in row.functions
-            and frame.file.endswith(row.file)
+            and frame.rooted.endswith(row.file)
             and not (row.leaf and inner is not None)
             and (not row.inner or inner in row.inner)
         ):

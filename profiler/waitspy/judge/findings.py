@@ -11,7 +11,6 @@ from waitspy.judge import victims as victims_of
 from waitspy.judge.classify import source_line
 from waitspy.judge.episode import Starvation
 from waitspy.model.clock import NS
-from waitspy.model.code_origin import package, short
 from waitspy.model.judged import Blame, Episode, Finding
 from waitspy.model.kinds import GIL_BOUND, Kind, Verdict
 from waitspy.model.recorded import SourceLines
@@ -97,11 +96,11 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         kind=kind,
         wait=wait,
         line=blames[0].source if blames else None,
-        packages=frozenset(name for f in above if (name := package(f.file)) is not None),
+        packages=frozenset(name for f in above if (name := f.home.package) is not None),
         library=_library(first, stack),
         pool=first.pool,
         deadlock=first.deadlock,
-        frames=tuple(f"{short(frame.file)}:{frame.function}" for frame in above),
+        frames=tuple(f"{frame.home.short}:{frame.function}" for frame in above),
     )
     return Finding(
         kind=kind,

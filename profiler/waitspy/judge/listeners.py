@@ -23,7 +23,7 @@ from waitspy.judge.thread_time import cut
 from waitspy.judge.timeline import still_spans
 from waitspy.model import syscalls
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
-from waitspy.model.code_origin import Origin, origin
+from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, Mask, int64s
 from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.oracle_names import BACKLOG, THREADS
@@ -228,7 +228,7 @@ def _may_accept(stack: Stack, wait: Wait) -> bool:
     if call in syscalls.ACCEPTS or wait.kind is WaitKind.LOOP_POLL:
         return True
     frame = blame.blamed(stack) if call in syscalls.POLLS else None
-    return frame is not None and origin(frame.file) in {Origin.FRAMEWORK, Origin.STDLIB}
+    return frame is not None and frame.origin in {Origin.FRAMEWORK, Origin.STDLIB}
 
 
 def _is_blocked(guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:

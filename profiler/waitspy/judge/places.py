@@ -16,7 +16,7 @@ from waitspy.judge import blame
 from waitspy.judge.classify import source_line
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
-from waitspy.model.code_origin import Origin, base_name, origin, short
+from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.columns import UNKNOWN
 from waitspy.model.judged import Place, PlaceWait, TasksLooked
 from waitspy.model.oracle_names import PLACES, THREADS
@@ -140,15 +140,15 @@ def _awaited(group: TaskGroup, frame: Frame) -> tuple[str, PlaceWait]:
         for one in below
         if one.file == last.file and not base_name(one.function).startswith("__")
     ]
-    called = run[0] if run and origin(last.file) is Origin.STDLIB else last
+    called = run[0] if run and last.origin is Origin.STDLIB else last
     line = "" if called.line is None else f":{called.line}"
-    return f"{called.function} ({short(called.file)}{line})", _usual(frame, called)
+    return f"{called.function} ({called.home.short}{line})", _usual(frame, called)
 
 
 def _usual(frame: Frame, called: Frame | None) -> PlaceWait:
     if called is not None and _is_one(called, _LOCKS):
         return "lock"
-    if origin(frame.file) in {Origin.FRAMEWORK, Origin.STDLIB}:
+    if frame.origin in {Origin.FRAMEWORK, Origin.STDLIB}:
         return "idle"  # a framework's own task: it waits for the next request
     return "idle" if called is not None and _is_one(called, _IDLE) else "other"
 
@@ -214,7 +214,7 @@ def _length_ns(activity: Activity) -> int:
 
 def _own(stack: Stack) -> Frame | None:
     frame = blame.blamed(stack)
-    return frame if frame is not None and origin(frame.file) is Origin.USER else None
+    return frame if frame is not None and frame.origin is Origin.USER else None
 
 
 def _called(wait: Wait) -> tuple[str, PlaceWait]:
@@ -252,12 +252,12 @@ def _place(what: Literal["task", "thread"], group: Sequence[_Seen], sources: Sou
         longest_s=None if longest_ns is None else longest_ns / NS,
         sure=sure,
         pids=tuple(sorted({one.pid for one in group})),
+        own=bool(first.frame.file) and first.frame.origin is Origin.USER,
     )
 
 
 def _order(place: Place) -> tuple[bool, bool, float, int, str, int, str]:
     """Idle places last; of the others those of the program first, where the most is waited."""
-    own = place.file is not None and origin(place.file) is Origin.USER
     waited_s = place.count * (place.longest_s or 0.0)
     where = (place.file or place.function, place.line or 0, place.awaits)
-    return place.wait == "idle", not own, -waited_s, -place.count, *where
+    return place.wait == "idle", not place.own, -waited_s, -place.count, *where

@@ -13,7 +13,7 @@ from waitspy.judge.classify import source_line
 from waitspy.judge.spans import Span
 from waitspy.judge.thread_time import cut
 from waitspy.model.activities import Activities, Activity
-from waitspy.model.code_origin import Origin, base_name, origin
+from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import WaitKind
@@ -71,13 +71,13 @@ def anyio_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
 
 def serves(mine: Activities) -> bool:
     """Whether a server gives the thread its requests, through an executor of its own."""
-    return any(frame.file.endswith(_SERVERS) for stack in _stacks(mine) for frame in stack)
+    return any(frame.rooted.endswith(_SERVERS) for stack in _stacks(mine) for frame in stack)
 
 
 def waits_for_future(mine: Activities, at_ns: int) -> bool:
     """Whether a thread waited for a future at that time."""
     return any(
-        frame.file.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
+        frame.rooted.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
         for activity in cut(mine, at_ns, at_ns + 1)
         for frame in activity.stack
     )
@@ -86,7 +86,7 @@ def waits_for_future(mine: Activities, at_ns: int) -> bool:
 def waits_for_batch(stack: Stack) -> bool:
     """Whether the thread waits for work that it has handed in."""
     return any(
-        frame.file.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
+        frame.rooted.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
         for frame in stack
     )
 
@@ -109,7 +109,7 @@ def owner(done: Mapping[int, Activities], span: Span, but: AbstractSet[int]) -> 
     for tid in sorted(awaited_by(done, span, but)):
         for activity in cut(done[tid], *span):
             frame = blame.blamed(activity.stack) if waits_for_batch(activity.stack) else None
-            if frame is not None and origin(frame.file) is Origin.USER:
+            if frame is not None and frame.origin is Origin.USER:
                 spent[frame] += activity.end_ns - activity.start_ns
     return spent.most_common(1)[0][0] if spent else None
 
@@ -122,7 +122,7 @@ def named(name: str, where: str | None) -> Frame:
 
 def function(stack: Stack) -> str | None:
     """The function that the pool's thread was given: the outermost one of the program."""
-    own = next((f for f in stack if origin(f.file) is Origin.USER), None)
+    own = next((f for f in stack if f.origin is Origin.USER and not f.home.made), None)
     return base_name(own.function) if own is not None else None
 
 
@@ -131,18 +131,18 @@ def _stacks(mine: Activities) -> Iterable[Stack]:
 
 
 def _gets(frame: Frame) -> bool:
-    return frame.file.endswith("/queue.py") and base_name(frame.function) == "get"
+    return frame.rooted.endswith("/queue.py") and base_name(frame.function) == "get"
 
 
 def _is_waiting(frame: Frame) -> bool:
-    return frame.file.endswith(("/queue.py", "/threading.py"))
+    return frame.rooted.endswith(("/queue.py", "/threading.py"))
 
 
 def _anyio_run(stack: Stack) -> int | None:
     """Where AnyIO's worker thread waits for work and does it; None in any other thread."""
     for n, frame in enumerate(stack):
-        if frame.file.endswith(_ANYIO) and base_name(frame.function) == "run":
+        if frame.rooted.endswith(_ANYIO) and base_name(frame.function) == "run":
             return n
-        if not frame.file.endswith("/threading.py"):
+        if not frame.rooted.endswith("/threading.py"):
             break
     return None

@@ -23,7 +23,7 @@ from waitspy.judge.loop_service import longest_gap
 from waitspy.judge.spans import Span, grouped, union
 from waitspy.judge.thread_time import Composition, compose, cut, trim
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
-from waitspy.model.code_origin import Origin, base_name, origin
+from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
 from waitspy.model.oracle_names import POOLS, THREADS
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
@@ -330,8 +330,10 @@ def _stand_in(
     queued = [pool.names[k] for w in waited for k in _numbers(w) if k in pool.names]
     known = running or (queued if len({name for name, _ in queued}) == 1 else [])
     found = [pool_threads.named(*one) for one in known]
+    stacks = next((mine.stacks for mine in activities.values()), None)
+    found = found if stacks is None else [stacks.placed(f) for f in found]
     # A function of the program's own would be seen.
-    return next((f for f in found if not f.file or origin(f.file) is not Origin.USER), None)
+    return next((f for f in found if not f.file or f.origin is not Origin.USER), None)
 
 
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from ipaddress import ip_address
 
-from waitspy.model import code_origin
-from waitspy.model.code_origin import Origin
+from waitspy.model.code_origin import Origin, home_by_path
 
 HIDDEN = "(hidden)"
 _PROJECT = "project"
@@ -81,7 +80,7 @@ class Privacy:
         return f"{self.path(file)}:{line}" if colon and line.isdecimal() else self.path(text)
 
     def _short(self, file: str) -> str:
-        if code_origin.origin(file) is not Origin.USER:
+        if home_by_path(file).origin is not Origin.USER:
             return _in_library(file)
         if not file.startswith("/"):
             if file.startswith("<"):
@@ -127,7 +126,7 @@ class Privacy:
         rest = path[len(kept) :]
         if _HARMLESS.fullmatch(kept):
             return path
-        return (self.path(kept) if code_origin.origin(kept) is not Origin.USER else HIDDEN) + rest
+        return (self.path(kept) if home_by_path(kept).origin is not Origin.USER else HIDDEN) + rest
 
     def _address(self, text: str) -> str:
         bare = text.rstrip(".:") if not text.endswith("::") else text
@@ -169,12 +168,12 @@ def _by_length(text: str) -> tuple[int, str]:
 
 
 def _is_own_path(file: str) -> bool:
-    return file.startswith("/") and code_origin.origin(file) is Origin.USER
+    return file.startswith("/") and home_by_path(file).origin is Origin.USER
 
 
 def _in_library(file: str) -> str:
-    """Its end from the folder on by which ``code_origin`` knows it: renderers ask that again."""
-    short = code_origin.short(file)
+    """Its end from the folder on by which its path is known: renderers ask that again."""
+    short = home_by_path(file).short
     head = file[: len(file) - len(short)].rstrip("/")
     folder = os.path.basename(head)
     above = os.path.basename(os.path.dirname(head))

@@ -11,13 +11,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from msgspec import structs
+
 from waitspy.judge import analysis
 from waitspy.judge.private_text import HIDDEN, Privacy
 from waitspy.model.activities import Activities, ThreadActivity
+from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, int64s
 from waitspy.model.judged import Analysis, Blame, Finding, Place, WhatWaits
 from waitspy.model.recorded import Loss, SourceLines, WorkerRecord
-from waitspy.model.stacks import Frame, Stack, StackTable
+from waitspy.model.stacks import Frame, Stack, StackTable, placed
 from waitspy.model.waits import Wait, WaitTable
 
 _PLAIN_TARGET = re.compile(r"(?:localhost)?:?\d+")
@@ -178,7 +181,9 @@ class _Redaction:
         return tuple(map(self._frame, stack))
 
     def _frame(self, frame: Frame) -> Frame:
-        return Frame(frame.function, self._privacy.path(frame.file), frame.line)
+        path, home = self._privacy.path(frame.file), frame.home
+        short = path if home.origin is Origin.USER else self._text(home.short)
+        return placed(Frame(frame.function, path, frame.line), structs.replace(home, short=short))
 
     def _wait(self, wait: Wait) -> Wait:
         return replace(wait, call=self._maybe(wait.call), syscall=self._maybe(wait.syscall))

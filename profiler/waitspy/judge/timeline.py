@@ -47,10 +47,8 @@ def build(worker: WorkerRecord, table: StackTable, end_ns: int) -> tuple[ThreadR
     found = []
     for tid in sorted(shown.keys() | dumps.keys()):
         states = worker.states.get(tid, NO_STATES)
-        # py-spy shows an exited thread's last stack until the end of its trace.
-        until_ns = stop_ns if states.gone_ns is None else min(stop_ns, states.gone_ns)
-        sampled = _Shown.joined(shown.get(tid, [])).until(until_ns)
-        settled = _settle(sampled, states, dumps.get(tid, []), tid, until_ns)
+        sampled = _Shown.joined(shown.get(tid, []))
+        settled = _settle(sampled, states, dumps.get(tid, []), tid, stop_ns)
         name = names.get(tid, "")
         found.append(ThreadRecord(worker.worker.pid, tid, name, Intervals(*settled, table), states))
     return tuple(found)

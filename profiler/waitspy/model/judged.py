@@ -190,10 +190,10 @@ class OwedRequests:
 class Place:
     """A line at which tasks, or threads, wait, and what for in the end.
 
-    ``longest_s`` is how long
-    the one that is there the longest has been; None where that is not known. It is ``sure``, or
-    the task was there at every look, and may have been elsewhere in between. ``wait`` says whether
-    idle ones usually wait so, or they wait for a lock that another task holds.
+    ``longest_s`` is how long the one that is there the longest has been; None where that is not
+    known. It is ``sure``, or the task was there at every look, and may have been elsewhere in
+    between. ``wait`` says whether idle ones usually wait so, or they wait for a lock that another
+    task holds; ``own`` whether it is the program's code.
     """
 
     what: Literal["task", "thread"]
@@ -207,6 +207,7 @@ class Place:
     sure: bool
     pids: tuple[int, ...]
     source: str | None = None
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)

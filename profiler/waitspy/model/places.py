@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+from msgspec import structs
 
 from waitspy.model.stacks import Frame
 
@@ -34,3 +37,10 @@ class PlacesEvent(msgspec.Struct, frozen=True, gc=False):
     pending: int = 0
     looked: int = 0
     groups: tuple[TaskGroup, ...] | None = None
+
+    def placed(self, place: Callable[[Frame], Frame]) -> PlacesEvent:
+        """The same with what ``place`` knows of whose the frames are."""
+        if self.groups is None:
+            return self
+        groups = (structs.replace(g, stack=tuple(map(place, g.stack))) for g in self.groups)
+        return structs.replace(self, groups=tuple(groups))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
+
+from waitspy.model.code_origin import Home, Homes, Origin, home_by_path
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -13,6 +15,40 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     function: str
     file: str
     line: int | None = None
+
+    @property
+    def home(self) -> Home:
+        """Whose code it is."""
+        return home_by_path(self.file)
+
+    @property
+    def origin(self) -> Origin:
+        """Where its code comes from."""
+        return self.home.origin
+
+    @property
+    def rooted(self) -> str:
+        """Its file, with a slash before all names: frozen programs have files without folders."""
+        return f"/{self.file}"
+
+    def without_line(self) -> Frame:
+        """The frame of the whole function."""
+        return Frame(self.function, self.file)
+
+
+class PlacedFrame(Frame, frozen=True, array_like=True, gc=False, kw_only=True):
+    """A frame whose file's path does not tell whose code it is; ``place`` does."""
+
+    place: Home
+
+    @property
+    def home(self) -> Home:
+        """Whose code it is."""
+        return self.place
+
+    def without_line(self) -> Frame:
+        """The frame of the whole function."""
+        return PlacedFrame(self.function, self.file, place=self.place)
 
 
 Stack = tuple[Frame, ...]
@@ -26,11 +62,15 @@ class StackTable:
     pops lead from number to number, and no stack is compared frame by frame. Numbers are never
     taken back. ``below`` is the stack without its topmost frame, by number; ``above`` is the other
     way round, by ``stack << 32 | frame``. They are for loops over millions of pushes and pops.
+
+    ``homes`` says whose the frames are. Code that was made as the program ran belongs to whoever
+    calls it, in each stack.
     """
 
-    __slots__ = ("_frame_numbers", "_frames", "_tops", "_whole", "above", "below")
+    __slots__ = ("_frame_numbers", "_frames", "_homes", "_tops", "_whole", "above", "below")
 
-    def __init__(self) -> None:
+    def __init__(self, homes: Homes | None = None) -> None:
+        self._homes = homes
         self._frames: list[Frame] = []
         self._frame_numbers: dict[tuple[str, str, int | None], int] = {}
         self._tops = [-1]
@@ -50,7 +90,10 @@ class StackTable:
             while at:
                 frames.append(self._frames[self._tops[at]])
                 at = self.below[at]
-            found = self._whole[number] = tuple(reversed(frames))
+            frames.reverse()
+            if any(frame.file.startswith("<") for frame in frames):
+                frames = list(_with_makers(frames))
+            found = self._whole[number] = tuple(frames)
         return found
 
     @property
@@ -64,8 +107,14 @@ class StackTable:
         number = self._frame_numbers.get(key)
         if number is None:
             number = self._frame_numbers[key] = len(self._frames)
-            self._frames.append(Frame(*key))
+            self._frames.append(self.placed(Frame(*key)))
         return number
+
+    def placed(self, frame: Frame) -> Frame:
+        """The same frame, with what is known of whose its file is."""
+        if self._homes is None:
+            return frame
+        return placed(frame, self._homes.of(frame.file))
 
     def push(self, number: int, frame: int) -> int:
         """The stack that has that frame on top of this one."""
@@ -87,8 +136,35 @@ class StackTable:
     def rewritten(self, change: Callable[[Frame], Frame]) -> tuple[StackTable, list[int]]:
         """A table with changed frames, and what number each stack has in it; some become equal."""
         done = StackTable()
-        frames = [done.frame(f.function, f.file, f.line) for f in map(change, self._frames)]
+        frames = []
+        for frame in map(change, self._frames):
+            frames.append(done.frame(frame.function, frame.file, frame.line))
+            done._frames[frames[-1]] = frame  # it may know whose it is
         numbers = [0]
         for below, top in zip(self.below[1:], self._tops[1:], strict=True):
             numbers.append(done.push(numbers[below], frames[top]))
         return done, numbers
+
+
+def placed(frame: Frame, home: Home) -> Frame:
+    """The frame with that home; the plain one where its path says the same."""
+    if home == home_by_path(frame.file):
+        return frame
+    return PlacedFrame(frame.function, frame.file, frame.line, place=home)
+
+
+def _with_makers(frames: Sequence[Frame]) -> Iterator[Frame]:
+    """The frames, root first: made code has the origin of the file that is nearest below it.
+
+    What the library calls is whatever it was given: that is left as it is.
+    """
+    maker: Home | None = None
+    for frame in frames:
+        home = frame.home
+        if not home.made:
+            maker = home
+            yield frame
+        elif maker is None or maker.origin in {Origin.USER, Origin.STDLIB}:
+            yield frame
+        else:
+            yield placed(frame, Home(maker.origin, maker.package, frame.file, made=True))

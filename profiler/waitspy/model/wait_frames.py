@@ -20,7 +20,7 @@ _KINDS = {kind.value: kind for kind in WaitKind}
 def merged_stack(stack: Stack, wait: Wait, *, lines: bool) -> Stack:
     """The stack, root first, with its wait frame; without ``lines`` every line is None."""
     if not lines:
-        stack = tuple(Frame(frame.function, frame.file) for frame in stack)
+        stack = tuple(frame.without_line() for frame in stack)
     if wait.kind in _NOT_A_WAIT and stack:
         return stack
     return (*stack, wait_frame(wait))

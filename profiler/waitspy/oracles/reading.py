@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waitspy.model.code_origin import Origin, origin
+from waitspy.model.code_origin import Origin
 from waitspy.oracles import Watched
 from waitspy.remote.memory import Torn, Unavailable, Unreadable
 from waitspy.remote.reader import Reader
@@ -39,6 +39,6 @@ def task_name(task: TaskFacts, otherwise: str) -> str:
 
 def task_place(task: TaskFacts) -> str | None:
     """``file:line`` where a task waits: its own code rather than the library that it has called."""
-    own = [f for f in task.stack if f.line is not None and origin(f.file) is Origin.USER]
+    own = [f for f in task.stack if f.line is not None and f.origin is Origin.USER]
     frame = own[-1] if own else task.where
     return f"{frame.file}:{frame.line}" if frame is not None else None

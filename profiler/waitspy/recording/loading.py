@@ -13,13 +13,15 @@ from typing import Any, Protocol, TypeVar, cast, get_args
 
 from waitspy.errors import RecordingError
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import ASYNCIO, BACKLOG, EPOLL, PLACES, POOLS, REQUESTS
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
-from waitspy.recording import epolls, listeners, loops, places, pools, requests
+from waitspy.recording import code_origin, epolls, listeners, loops, places, pools, requests
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
+from waitspy.recording.lives import bounded
 from waitspy.recording.rows import Reader
 from waitspy.recording.streams import DAMAGED, KEPT, Streams
 from waitspy.recording.valid_json import read_json
@@ -70,7 +72,8 @@ def _load(path: str) -> Recording:
     try:
         clock, host = _needed(meta, "clock", dict), _needed(meta, "host", dict)
         start_ns = _needed(clock, "monotonic_ns", int)
-        streams = Streams(path, losses, cut=not meta.get("end"))
+        homes = Homes(code_origin.programs(meta.get("workers", ())))
+        streams = Streams(path, losses, cut=not meta.get("end"), homes=homes)
         gaps = tuple(sorted((int(a), int(b)) for a, b in meta.get("gaps", ())))
         # Rows are changes only: what was flushed last says until when nothing else happened. Some
         # streams may go on after it, up to where a buffer was full.
@@ -205,8 +208,6 @@ def _worker(
     ]
     ids = [(int(at), int(told), int(tid)) for at, told, tid in row.get("native_ids", ())]
     read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids))]
-    segments = tuple(segment for segment, _ in read)
-    rate_hz, samples, missed = _rates(read)
     span = row.get("runtime_span")
     oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
     # What the look that finds it gone has seen is the next one's.
@@ -217,6 +218,9 @@ def _worker(
         if len(mine := found.between(from_ns, until_ns))
     }
 
+    segments = bounded([segment for segment, _ in read], states)
+    rate_hz, samples, missed = _rates([*zip(segments, (row_ for _, row_ in read), strict=True)])
+
     def told(oracle: str, reader: Reader, event: Callable[[Any], _R]) -> tuple[_R, ...]:
         return _within(streams.events(oracle, pid, reader, event, oracles), from_ns, until_ns)
 
@@ -225,7 +229,9 @@ def _worker(
     pool_events = told(POOLS, pools.READER, pools.event)
     listener_events = told(BACKLOG, listeners.READER, listeners.event)
     request_events = told(REQUESTS, requests.READER, requests.event)
-    place_events = told(PLACES, places.READER, places.event)
+    place_events = tuple(
+        look.placed(streams.stacks.placed) for look in told(PLACES, places.READER, places.event)
+    )
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):

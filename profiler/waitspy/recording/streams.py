@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import THREADS
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import StackTable
@@ -26,15 +27,18 @@ KEPT = "what was recorded before is reported"
 class Streams:
     """Reads the files beside meta.json; what is missing or broken goes to ``losses``.
 
-    ``cut``: the whole recording was cut short, so that streams without an end are no news.
-    ``oracles`` is what the worker's row says of each of them: "ok" where its stream was started.
+    ``homes`` says whose the stacks' frames are. ``cut``: the whole recording was cut short, so
+    that streams without an end are no news. ``oracles`` is what the worker's row says of each of
+    them: "ok" where its stream was started.
     """
 
-    def __init__(self, path: str, losses: list[Loss], *, cut: bool) -> None:
+    def __init__(
+        self, path: str, losses: list[Loss], *, cut: bool, homes: Homes | None = None
+    ) -> None:
         self._path = path
         self._losses = losses
         self._cut = cut
-        self.stacks = StackTable()
+        self.stacks = StackTable(homes)
         self.known_ns: dict[int, int] = {}
         """By pid: after this time a torn stream says nothing, although the capture went on."""
 

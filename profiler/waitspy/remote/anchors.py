@@ -18,7 +18,7 @@ from waitspy.remote.runtime import Runtime
 
 _WANTED = frozenset(
     {
-        "builtins", "sys", "types", "asyncio.tasks", "asyncio.events",
+        "builtins", "os", "sys", "types", "asyncio.tasks", "asyncio.events",
         "asyncio.base_events", "uvloop.loop", "concurrent.futures.thread", "anyio.lowlevel",
         "anyio._backends._asyncio", "asgiref.sync", "collections",
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from waitspy.model.stacks import Frame, Stack
+from waitspy.model.code_origin import Homes
+from waitspy.model.stacks import Frame, Stack, placed
 from waitspy.remote.line_tables import line_at
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
-from waitspy.remote.type_facts import TypeFacts
+from waitspy.remote.type_facts import LONGEST_PATH, TypeFacts
 
 DEEPEST = 32
 """Awaits of one coroutine that are followed."""
@@ -60,6 +61,15 @@ class Frames:
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
         self._codes: dict[int, _Code] = {}
+        self._homes = Homes()
+
+    def know(self, homes: Homes) -> None:
+        """Frames that are read from now on know whose they are."""
+        self._homes = homes
+        self._codes.clear()
+
+    def _placed(self, function: str, file: str, line: int | None) -> Frame:
+        return placed(Frame(function, file, line), self._homes.of(file))
 
     # --- code -----------------------------------------------------------------------------
 
@@ -77,7 +87,7 @@ class Frames:
         elif lay.pair == (3, 10):
             instruction *= 2
         line = line_at(lay.pair, known.lines, known.first_line, instruction)
-        return Frame(known.frame.function, known.frame.file, line)
+        return self._placed(known.frame.function, known.frame.file, line)
 
     def _code(self, address: int) -> _Code:
         lay = self.objects.layout
@@ -95,9 +105,9 @@ class Frames:
         if length > _LONGEST_TABLE:
             raise Torn("a line table of unlikely length")
         lines = self.objects.memory.read(table + lay.bytes_value, length) if length else b""
-        frame = Frame(
+        frame = self._placed(
             self.objects.text(word_at(raw, lay.code_qualname or lay.code_name)),
-            self.objects.text(word_at(raw, lay.code_file)),
+            self.objects.text(word_at(raw, lay.code_file), LONGEST_PATH),
             first if 0 < first < 1 << 24 else None,
         )
         if len(self._codes) >= _MOST_CODES:
@@ -150,7 +160,7 @@ class Frames:
             return None, 0
         frame = self.code(at.code, at.instruction)
         awaited = self.awaited(at, memory.read(at.slot - 8, 16)) if at.slot else 0
-        return Frame(name, frame.file, frame.line), awaited
+        return self._placed(name, frame.file, frame.line), awaited
 
     def _frame_of(self, address: int) -> Suspended:
         lay, memory = self.objects.layout, self.objects.memory

@@ -41,22 +41,22 @@ class Objects(Types):
 
     # --- text and numbers -----------------------------------------------------------------
 
-    def text(self, address: int) -> str:
-        """A str."""
+    def text(self, address: int, longest: int = LONGEST_TEXT) -> str:
+        """A str, cut at so many characters."""
         lay = self.layout
         if not self.type_of(address).flags & IS_STR:
             raise Torn("not a str")
         raw = self.memory.read(address, lay.str_ascii_size)
-        return self._text(address, raw)
+        return self._text(address, raw, longest)
 
-    def _text(self, address: int, raw: bytes) -> str:
+    def _text(self, address: int, raw: bytes, longest: int = LONGEST_TEXT) -> str:
         lay = self.layout
         length = word_at(raw, lay.str_length)
         kind, compact, plain = self._text_state(raw)
         if not compact or kind not in _CODECS:
             raise Torn("a str of unknown kind")
         at = address + (lay.str_ascii_size if plain else lay.str_compact_size)
-        size = min(length, LONGEST_TEXT) * kind
+        size = min(length, longest) * kind
         return self.memory.read(at, size).decode(_CODECS[kind], "replace") if size else ""
 
     def _text_state(self, raw: bytes) -> tuple[int, int, int]:

@@ -15,9 +15,11 @@ from collections.abc import Callable, Container, Iterator
 from typing import TypeVar
 
 from waitspy.kernel import procfs
+from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
 from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.callables import Callables
+from waitspy.remote.code_origin import import_facts
 from waitspy.remote.frames import Frames
 from waitspy.remote.limiters import Limiters
 from waitspy.remote.loops import EventLoops, LoopInMemory, Running, owner_in_frames
@@ -30,6 +32,7 @@ from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.tasks import Task, Tasks, TaskSet
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import (
+    ImportFacts,
     LimiterFacts,
     LoopFacts,
     LoopSnapshot,
@@ -319,6 +322,20 @@ class Reader:
             with contextlib.suppress(Unreadable):
                 found.append(part.loops.read(address))
         return found
+
+    # --- code -----------------------------------------------------------------------------
+
+    def import_facts(self) -> tuple[ImportFacts, ...]:
+        """Where each interpreter that has begun finds its modules."""
+        return self._again(self._all_import_facts)
+
+    def _all_import_facts(self) -> tuple[ImportFacts, ...]:
+        self._look_at_interpreters()
+        return tuple(import_facts(interp) for interp in self._interps.values())
+
+    def know(self, homes: Homes) -> None:
+        """Frames that are read from now on know whose they are."""
+        self._frames.know(homes)
 
     # --- interpreters ---------------------------------------------------------------------
 

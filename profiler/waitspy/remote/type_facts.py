@@ -11,6 +11,9 @@ from waitspy.remote.memory import Memory, Torn, Unreadable, word_at
 LONGEST_TEXT = 200
 """Characters of a text that are read; the rest is cut off."""
 
+LONGEST_PATH = 4096
+"""The same of a path: PATH_MAX of include/uapi/linux/limits.h."""
+
 # Include/object.h, the same in 3.8 to 3.15
 INLINE_VALUES, MANAGED_DICT, HEAP_TYPE = 1 << 2, 1 << 4, 1 << 9
 IS_INT, IS_LIST, IS_TUPLE, IS_STR, IS_DICT, IS_TYPE = (1 << bit for bit in (24, 25, 26, 28, 29, 31))

@@ -238,3 +238,20 @@ class TasksLook:
     pending: int
     looked: int
     tasks: tuple[StandingTask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFacts:
+    """Where one interpreter finds its modules; None: it does not say.
+
+    ``path`` is its sys.path, ``prefixes`` are those of its installation and environment.
+    ``library`` is the folder of its standard library. ``bundle`` is where a frozen program has put
+    its files; ``argv0`` is how its program was named.
+    """
+
+    path: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    library: str | None
+    frozen: bool
+    bundle: str | None
+    argv0: str | None

@@ -33,7 +33,7 @@ def leaves(node: Node) -> list[Node]:
     ],
 )
 def test_a_layer_is_a_package_or_a_module(file: str, name: str) -> None:
-    assert layer(file) == name
+    assert layer(Frame("f", file)) == name
 
 
 def test_two_library_frames_in_a_row_are_folded_and_one_is_not() -> None:

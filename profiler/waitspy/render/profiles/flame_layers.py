@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from waitspy.model import code_origin
+from waitspy.model.code_origin import Origin
 from waitspy.model.stacks import Frame, Stack
 
 LAYERS = Frame("⋯", "")
@@ -19,18 +19,21 @@ _FEWEST = 2  # one frame needs no more room than what would stand for it
 _NAMED = 3
 
 
-def layer(file: str) -> str:
+def layer(frame: Frame) -> str:
     """What a library's frames are folded under: a package's name, or a library module's."""
-    if file.startswith("<frozen "):  # of the standard library, in the interpreter itself
-        return file[len("<frozen ") :].rstrip(">").split(".")[0]
-    return code_origin.package(file) or code_origin.short(file).split("/")[0].removesuffix(".py")
+    home = frame.home
+    if home.package is not None:
+        return home.package
+    if home.short.startswith("<frozen "):  # of the standard library, in the interpreter itself
+        return home.short[len("<frozen ") :].rstrip(">").split(".")[0]
+    return home.short.split("/")[0].removesuffix(".py")
 
 
 def steps(stack: Stack) -> Iterator[tuple[Frame, Stack]]:
     """The frames to draw, root first; beside ``LAYERS``, the run that it stands for."""
     run: list[Frame] = []
     for frame in stack:
-        if code_origin.origin(frame.file) is not code_origin.Origin.USER:
+        if frame.origin is not Origin.USER:
             run.append(frame)
             continue
         yield from _drawn(run)
@@ -55,7 +58,7 @@ class Folded:
 
     def add(self, run: Stack) -> None:
         """Count one more run."""
-        self.layers.update(dict.fromkeys(layer(frame.file) for frame in run))
+        self.layers.update(dict.fromkeys(layer(frame) for frame in run))
         self.deepest = max(self.deepest, len(run))
 
     def name(self) -> str:

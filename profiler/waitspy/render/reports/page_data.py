@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from waitspy.model import code_origin
 from waitspy.model.activities import Activity, ThreadActivity
+from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Analysis, Finding, PendingKind, PendingSeries
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame, Stack
@@ -225,8 +225,8 @@ class _Packing:
                 self._text(frame.function),
                 self._text(frame.file),
                 -1 if frame.line is None else frame.line,
-                _ORIGINS.index(code_origin.origin(frame.file)),
-                self._text(layer(frame.file)),
+                _ORIGINS.index(frame.origin),
+                self._text(layer(frame)),
                 shade(frame.file),
             )
             for column, value in zip(columns, values, strict=True):
@@ -263,7 +263,7 @@ _KINDS_OF_LOOPS: frozenset[PendingKind] = frozenset({"ready", "overdue", "unread
 _ACTIVITY_COLUMNS = ("thread_rows", "gap", "length", "what")
 _PENDING_COLUMNS = ("pending_rows", "pending_time", "pending_count")
 _FRAME_COLUMNS = ("function", "file", "line", "origin", "layer", "shade")
-_ORIGINS = list(code_origin.Origin)
+_ORIGINS = list(Origin)
 
 
 def joined(activities: Sequence[Activity], grain_ns: int) -> list[Activity]:

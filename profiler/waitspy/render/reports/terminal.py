@@ -15,7 +15,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from waitspy.model import code_origin
 from waitspy.model.judged import Analysis, Finding, Report
 from waitspy.render import escape, verdicts, waiting_words, words
 from waitspy.render.reports import process_table
@@ -198,7 +197,7 @@ def _stack(finding: Finding) -> RenderableType:
             lines.add_row("", Text(f"... {words.plural(part, 'frame')}", style="dim"))
             continue
         frame, blamed = part
-        file = frame.file if blamed else code_origin.short(frame.file)
+        file = frame.file if blamed else frame.home.short
         text = f"{_code(frame.function)}, {_code(words.place(file, frame.line))}"
         lines.add_row(">" if blamed else "", Text(text, style="" if blamed else "dim"))
     return lines
