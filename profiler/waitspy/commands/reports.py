@@ -76,10 +76,10 @@ def flamegraph(
     profile = library.load(recording).profile(lines=lines, pid=worker)
     chosen = profile.telling_weight if weight is None else weight
     renderer = _flamegraph(format_, chosen, all_frames=all_frames)
-    if weight is None and renderer.weighed:
-        _tell_weight(chosen)
     with opened(output, binary=renderer.binary) as stream:
         renderer.render(profile, stream)
+    if weight is None and renderer.weighed:
+        _tell_weight(chosen)
 
 
 def _flamegraph(format_: str, weight: Weight, *, all_frames: bool) -> FlamegraphRenderer:
