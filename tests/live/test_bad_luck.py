@@ -401,7 +401,8 @@ def test_a_stdout_that_is_not_utf8(
     done = record_into(tmp_path, target, '"$@"', **more)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"command of {target.pid}" in done.stdout
-    for args in (("workers", target.pid), ("report", "rec"), ("flamegraph", "rec"), ("doctor",)):
+    drawn = ("flamegraph", "rec", "--weight", "wall")
+    for args in (("workers", target.pid), ("report", "rec"), ("doctor",), drawn):
         code, out, err = run(tmp_path, *args, env=environment(**more))
         assert (code, err) == (0, "")
         assert out
