@@ -50,11 +50,11 @@ def test_a_slow_call_keeps_all_workers_from_accepting(
     assert finding["blame"]["function"] == "ask_the_bank", said(report)
     assert finding["blame"]["line"] == 13, said(report)
     assert len(finding["pids"]) == _WORKERS
-    assert report["losses"] == []
+    assert [loss for loss in report["losses"] if loss.get("pid")] == []
 
 
 def test_workers_that_nobody_asks_are_silent(tmp_path: Path) -> None:
     with uwsgi() as (_, port):
         report = record(f":{port}", tmp_path / "rec", seconds=2.0)
     assert starving(report) == []
-    assert report["losses"] == []
+    assert [loss for loss in report["losses"] if loss.get("pid")] == []
