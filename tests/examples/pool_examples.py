@@ -43,9 +43,12 @@ def queue(*counts: tuple[float, int, int]) -> list[PoolEvent]:
     return [PoolEvent(at(when), POOL, queue=(n, taken)) for when, n, taken in counts]
 
 
-def waits(when: float, *names: str, on_itself: tuple[int, ...] = ()) -> PoolEvent:
+def waits(
+    when: float, *names: str, on_itself: tuple[int, ...] = (), awaited: tuple[str, ...] = ()
+) -> PoolEvent:
     first = tuple((name, f"/app/jobs.py:{n}") for n, name in enumerate(names))
-    return PoolEvent(at(when), POOL, waits=PoolWaits(first, on_itself))
+    places = tuple((name, "/app/views.py:9") for name in awaited)
+    return PoolEvent(at(when), POOL, waits=PoolWaits(first, on_itself, places))
 
 
 def found(

@@ -32,8 +32,8 @@ from tests.examples.pool_examples import (
     queue,
     waits,
 )
-from waitspy.judge import pools
-from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
+from waitspy.judge import findings, pools
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack
 from waitspy.model.waits import Wait, WaitKind
@@ -360,3 +360,29 @@ def test_each_pool_has_its_own_queue_and_what_waits_when_the_worker_ends_waited_
         assert (first.info, second.info) == (OWN, DEFAULT)
         assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in first.late] == [(2, 100, until)]
         assert [(w.count, ms(w.start_ns), ms(w.end_ns)) for w in second.late] == [(1, 300, until)]
+
+
+GET = WORKER + stack(
+    "_WorkItem.run@lib/concurrent/futures/thread.py:58 > Queue.get@lib/queue.py:171"
+    " > Condition.wait@lib/threading.py:327"
+)
+
+
+def blamed(event: PoolEvent, shown: Stack) -> str | None:
+    """The function that is blamed where two threads showed that stack."""
+    did = {tid: [(0.0, 2_000.0, shown, Wait(WaitKind.QUEUE, None, "futex"))] for tid in (11, 12)}
+    (one,) = found(DEFAULT, [*STUCK, event], did)
+    (finding,) = findings.judge([one], {}, 2.0)
+    return None if finding.blame is None else finding.blame.function
+
+
+def test_a_library_function_is_blamed_where_tasks_await_it() -> None:
+    told = waits(160, "len", awaited=("listen", "listen", "other"))
+    assert blamed(told, GET) == "listen"
+    assert blamed(told, SLOW) == "slow"
+
+
+def test_what_waits_is_not_taken_for_what_runs() -> None:
+    written_in_c = PoolEvent(at(160), POOL, waits=PoolWaits((("sleep", None),), ()))
+    assert blamed(written_in_c, WORKER) == "sleep"
+    assert blamed(written_in_c, GET) == "Queue.get"

@@ -88,3 +88,13 @@ def test_anyio_and_asgiref(python: Python) -> None:
 def test_no_limiter_without_anyio() -> None:
     with started(found()[-1], POOLS) as process:
         assert Reader(process.pid).limiters() == ()
+
+
+@pytest.mark.parametrize("python", PLAIN)
+def test_who_awaits_what_a_pool_does(python: Python) -> None:
+    with started(python, TARGETS / "awaited_pool.py") as process:
+        reader = Reader(process.pid)
+        (pool,) = by_prefix(reader).values()
+        assert pool.queued == 1
+        places = [(task.stack[0].function, task.stack[0].line) for task in reader.awaiting(pool)]
+        assert places == [("under_way", process.truth["line"])] * 2

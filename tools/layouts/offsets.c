@@ -193,7 +193,9 @@ int main(void)
     FIELD("member_offset", PyMemberDef, offset);
     VALUE("member_size", sizeof(PyMemberDef));
     FIELD("function_code", PyFunctionObject, func_code);
+    FIELD("function_closure", PyFunctionObject, func_closure);
     FIELD("function_qualname", PyFunctionObject, func_qualname);
+    FIELD("cell_content", PyCellObject, ob_ref);
     FIELD("method_function", PyMethodObject, im_func);
     FIELD("method_self", PyMethodObject, im_self);
     FIELD("builtin_def", PyCFunctionObject, m_ml);

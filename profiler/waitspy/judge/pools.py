@@ -11,12 +11,14 @@ sorts of requests in is judged in any case when it stands still.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from waitspy.judge import fifo, pool_threads
+from waitspy.judge import blame, fifo, pool_threads
 from waitspy.judge.episode import UNNAMED, Item, ItemKind, Starvation
 from waitspy.judge.fifo import Waiting
 from waitspy.judge.loop_service import longest_gap
@@ -46,8 +48,8 @@ class Pool:
     """One pool of a worker: who waited in its queue for long, and when items were taken.
 
     ``names`` are by the item's number in the queue's history, ``on_itself`` the threads that hold
-    the future of an item that only this pool can run, by the time of the look. ``idle``
-    is where AnyIO's threads wait for work.
+    the future of an item that only this pool can run, and ``awaited`` where tasks await what its
+    threads do, both by the time of the look. ``idle`` is where AnyIO's threads wait for work.
     """
 
     pid: int
@@ -59,6 +61,7 @@ class Pool:
     names: Names = field(default_factory=dict)
     on_itself: tuple[tuple[int, frozenset[int]], ...] = ()
     idle: pool_threads.Idle = frozenset()
+    awaited: tuple[tuple[int, tuple[Frame, ...]], ...] = ()
 
     @property
     def kind(self) -> PoolKind:
@@ -120,6 +123,11 @@ def find(
                     (e.at_ns, frozenset(e.waits.on_itself)) for e in events if e.waits is not None
                 ),
                 idle,
+                tuple(
+                    (e.at_ns, tuple(pool_threads.named(*one) for one in e.waits.awaited))
+                    for e in events
+                    if e.waits is not None
+                ),
             )
         )
     return found
@@ -321,19 +329,28 @@ def _stand_in(
     What its threads have taken is known by name if it had to wait before, else by what waits
     behind it if that is all the same.
     """
+    tasks = Counter(f for at_ns, told in pool.awaited if gap[0] <= at_ns <= gap[1] for f in told)
     owner = pool_threads.owner(activities, gap, {key.tid for key in guilty})
-    if owner is not None:
-        return owner
+    if owner is not None or tasks:
+        return owner or tasks.most_common(1)[0][0]
     n = bisect_right(pool.counts, gap[0], key=lambda count: count[0]) - 1
     taken = pool.counts[n][2] if n >= 0 else 0
     running = [pool.names[k] for k in range(taken - len(pool.tids), taken) if k in pool.names]
     queued = [pool.names[k] for w in waited for k in _numbers(w) if k in pool.names]
-    known = running or (queued if len({name for name, _ in queued}) == 1 else [])
+    names = {base_name(name) for name, _ in queued}
+    alike = len(names) == 1 and _may_run(names, guilty)
+    known = running or (queued if alike else [])
     found = [pool_threads.named(*one) for one in known]
     stacks = next((mine.stacks for mine in activities.values()), None)
     found = found if stacks is None else [stacks.placed(f) for f in found]
     # A function of the program's own would be seen.
     return next((f for f in found if not f.file or f.origin is not Origin.USER), None)
+
+
+def _may_run(names: AbstractSet[str], guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:
+    """Whether its threads may have been given these functions: what they show is no other one."""
+    shown = {blame.blamed(a.stack) for mine in guilty.values() for a in mine}
+    return any(frame is None or base_name(frame.function) in names for frame in shown)
 
 
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:

@@ -42,11 +42,13 @@ class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A look at a pool whose queue did not move: the first items as (name, ``file:line``).
 
-    ``on_itself`` are its threads that hold the future of an item which only this pool can run.
+    ``on_itself`` are its threads that hold the future of an item which only this pool can run;
+    ``awaited`` is where tasks of the program await what its threads do, one entry for each task.
     """
 
     first: tuple[tuple[str, str | None], ...]
     on_itself: tuple[int, ...]
+    awaited: tuple[tuple[str, str | None], ...] = ()
 
 
 class PoolEvent(msgspec.Struct, frozen=True, gc=False):

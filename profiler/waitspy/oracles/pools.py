@@ -17,7 +17,7 @@ from waitspy.model.oracle_names import POOLS
 from waitspy.model.pools import PoolInfo, PoolWaits
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
-from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
+from waitspy.oracles.reading import TRANSIENT, own_frame, reader_of, task_name, task_place
 from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
@@ -191,7 +191,9 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
     found = _find(reader, key, queue.facts)
     if found is not None and found.head == queue.items[0]:
         stuck = reader.waiting_on_itself(found) if isinstance(found, PoolFacts) else ()
-        waits = PoolWaits(tuple(_named(one) for one in found.first), tuple(sorted(stuck)))
+        waits = PoolWaits(
+            tuple(_named(one) for one in found.first), tuple(sorted(stuck)), _awaited(reader, found)
+        )
     spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = max(now_ns + _LOOK_NS, queue.for_looks.spend(spent_ns, now_ns))
     if waits is not None:
@@ -204,6 +206,15 @@ def _find(
     if isinstance(facts, LimiterFacts):
         return next((one for one in reader.limiters() if one.address == key), None)
     return next((one for one in reader.pools() if one.queue == key), None)
+
+
+def _awaited(reader: Reader, facts: PoolFacts | LimiterFacts) -> tuple[tuple[str, str | None], ...]:
+    try:
+        tasks = reader.awaiting(facts)
+    except TRANSIENT:
+        return ()  # what waits is known all the same
+    own = filter(None, map(own_frame, tasks))
+    return tuple((frame.function, f"{frame.file}:{frame.line}") for frame in own)
 
 
 def _named(one: Callback | TaskFacts) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from waitspy.model.code_origin import Origin
+from waitspy.model.stacks import Frame
 from waitspy.oracles import Watched
 from waitspy.remote.memory import Torn, Unavailable, Unreadable
 from waitspy.remote.reader import Reader
@@ -37,8 +38,13 @@ def task_name(task: TaskFacts, otherwise: str) -> str:
     return task.coroutine or task.name or otherwise
 
 
-def task_place(task: TaskFacts) -> str | None:
-    """``file:line`` where a task waits: its own code rather than the library that it has called."""
+def own_frame(task: TaskFacts) -> Frame | None:
+    """Where a task waits in its own code, rather than in the library that it has called."""
     own = [f for f in task.stack if f.line is not None and f.origin is Origin.USER]
-    frame = own[-1] if own else task.where
+    return own[-1] if own else None
+
+
+def task_place(task: TaskFacts) -> str | None:
+    """``file:line`` where a task waits: in its own code if it has some."""
+    frame = own_frame(task) or task.where
     return f"{frame.file}:{frame.line}" if frame is not None else None

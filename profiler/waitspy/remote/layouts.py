@@ -64,7 +64,9 @@ class Layout:
     member_offset: int
     member_size: int
     function_code: int
+    function_closure: int
     function_qualname: int
+    cell_content: int
     method_function: int
     method_self: int
     builtin_def: int

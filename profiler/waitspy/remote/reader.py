@@ -18,6 +18,7 @@ from waitspy.kernel import procfs
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
 from waitspy.remote.anchors import Anchors, InterpreterState
+from waitspy.remote.awaiting import Awaiting
 from waitspy.remote.callables import Callables
 from waitspy.remote.code_origin import import_facts
 from waitspy.remote.frames import Frames
@@ -40,6 +41,7 @@ from waitspy.remote.values import (
     PoolFacts,
     Service,
     StandingTask,
+    TaskFacts,
     TasksLook,
 )
 
@@ -48,6 +50,7 @@ _T = TypeVar("_T")
 _TRIES = 3
 """Attempts at what changes while it is read."""
 
+_MOST_AWAITING = 64
 _TASK_TRIES = 8
 """Attempts at the tasks of loops that run: on busy ones, several in ten fail."""
 
@@ -289,6 +292,18 @@ class Reader:
         """The threads of a pool that hold, in their frames, the future of an item of the pool."""
         pools = self._pools_of(pool)
         return pools.waiting_on_itself(pool, self.runtime.threads(pools.interp.address))
+
+    def awaiting(self, pool: PoolFacts | LimiterFacts) -> tuple[TaskFacts, ...]:
+        """The tasks that await what the threads of a pool are doing; AnyIO's may be any thread."""
+        part = self._asyncio.get(pool.interpreter)
+        if part is None:
+            return ()
+        threads = self.runtime.threads(part.interp.address)
+        kind = part.interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        found = Awaiting(Callables(self._objects, self._frames), kind)
+        mine = [t for t in threads if isinstance(pool, LimiterFacts) or t.tid in pool.tids]
+        tasks = found.tasks(mine, self._tasks_of(part, threads).tasks)
+        return tuple(part.tasks.facts(task) for task in tasks[:_MOST_AWAITING])
 
     def waiting(self, limiter: LimiterFacts) -> tuple[int, ...]:
         """The addresses of those that wait for a token, the first one first."""

@@ -1,0 +1,77 @@
+"""Which tasks await what the threads of a pool are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from waitspy.remote.callables import Callables
+from waitspy.remote.memory import Unreadable, word_at
+from waitspy.remote.runtime import Thread
+from waitspy.remote.tasks import Task
+
+_MOST_CALLBACKS = 64
+_MOST_CELLS = 64
+
+
+class Awaiting:
+    """Goes from the frames of threads to the futures that end their work.
+
+    AnyIO's threads hold the loop's own future. Those of an executor hold a work item: what
+    ``asyncio.wrap_future`` has added to its future, a function, holds the loop's one in a cell of
+    its closure (Lib/asyncio/futures.py, ``_chain_future``, the same from 3.8 to 3.15).
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(self, callables: Callables, work_item: int | None) -> None:
+        self.frames = callables.frames
+        self.objects = callables.objects
+        self.memory = callables.objects.memory
+        self._work_item = work_item
+
+    def tasks(self, threads: Iterable[Thread], pending: Iterable[Task]) -> list[Task]:
+        """Those of the pending tasks that wait for what is under way in one of these threads.
+
+        What a frame holds may be left over from a call that has returned; but no task waits for a
+        future that is done.
+        """
+        by_future = {task.waiter: task for task in pending if task.waiter}
+        found: dict[int, Task] = {}
+        for thread in threads if by_future else ():
+            held = self.frames.held(thread.address)
+            for word in (*held, *self._behind(held)):
+                if word in by_future:
+                    found[word] = by_future[word]
+        return list(found.values())
+
+    def _behind(self, words: list[int]) -> Iterator[int]:
+        """What lies in the cells of the functions that are called when a work item is done."""
+        if self._work_item is None:
+            return
+        lay = self.objects.layout
+        pieces = self.memory.many(words, lay.ob_type + 8)
+        for word, piece in zip(words, pieces, strict=True):
+            if piece is None or word_at(piece, lay.ob_type) != self._work_item:
+                continue
+            try:
+                future = self.objects.attributes(word, {"future"})["future"]
+                callbacks = self.objects.attributes(future, {"_done_callbacks"})["_done_callbacks"]
+                functions = self.objects.sequence(callbacks, _MOST_CALLBACKS)
+            except (Unreadable, KeyError):
+                continue
+            for function in functions:
+                yield from self._cells(function)
+
+    def _cells(self, function: int) -> Iterator[int]:
+        lay = self.objects.layout
+        try:
+            kind = self.objects.type_of(function)
+            if kind.name != "function" or kind.heap:
+                return
+            closure = self.memory.word(function + lay.function_closure)
+            for cell in self.objects.sequence(closure, _MOST_CELLS) if closure else ():
+                yield self.memory.word(cell + lay.cell_content)
+        except Unreadable:
+            return
