@@ -24,7 +24,7 @@ from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
 from waitspy.remote import native_ids
-from waitspy.samplers import SamplerStatus, SegmentRow
+from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
 
 
 class _Idle:
@@ -39,14 +39,20 @@ class _Idle:
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         return SamplerStatus()
 
-    def dump(self, now_ns: int) -> None:
+    def dump(self, now_ns: int) -> bool:
         self.dumped_ns.append(now_ns)
+        return True
+
+    def pause(self, now_ns: int) -> None: ...
 
     def stop(self, now_ns: int) -> None: ...
     def kill(self) -> None: ...
 
     def cpu_ns(self) -> int:
         return 0
+
+    def sampling(self) -> Sampling:
+        return Sampling()
 
     def rss_bytes(self) -> int:
         return 0
@@ -356,3 +362,26 @@ def test_the_threads_are_told_what_was_due_at_the_tick_before(tmp_path: Path) ->
     oracle = _Scripted((True, None), (False, None), (False, None))
     _ticked(oracle, 3, tmp_path)
     assert oracle.was_due == [False, True, False]
+
+
+class _Waits(_Scripted):
+    """As that; the onset comes at the third tick in which something is due."""
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        rows = super().tick(watched, now_ns)
+        watched.onset = self.was_due[-2:] == [True, True] and watched.due
+        return rows
+
+
+def test_a_stall_is_timed_from_its_onset_until_nothing_is_due(tmp_path: Path) -> None:
+    due = [True, False, True, True, True, True, False, True]
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    oracle = _Waits(*((one, None) for one in due))
+    one = Attachment(worker, _Idle(), (oracle,), writer, 0)
+    stalling = []
+    for n in range(len(due)):
+        one.tick((1000 + 10 * n) * 10**6)
+        stalling.append(one.stalling)
+    writer.close()
+    assert stalling == [False, False, False, False, True, True, False, False]

@@ -22,7 +22,7 @@ from waitspy.oracles import Watched
 from waitspy.recording import loading
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
-from waitspy.samplers import SamplerStatus, SegmentRow
+from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
 from waitspy.target.tree import Tree
 
 
@@ -45,12 +45,18 @@ class _NoStacks:
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         return SamplerStatus()
 
-    def dump(self, now_ns: int) -> None: ...
+    def dump(self, now_ns: int) -> bool:
+        return False
+
+    def pause(self, now_ns: int) -> None: ...
     def stop(self, now_ns: int) -> None: ...
     def kill(self) -> None: ...
 
     def cpu_ns(self) -> int:
         return 0
+
+    def sampling(self) -> Sampling:
+        return Sampling()
 
     def rss_bytes(self) -> int:
         return 0
@@ -75,7 +81,7 @@ class _Quiet:
 def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capture:
     monkeypatch.setattr(session, "make_oracles", lambda *_: (_Quiet(),))
     monkeypatch.setattr(session, "make_sampler", _NoStacks)
-    monkeypatch.setattr(session, "_looking_first", contextlib.nullcontext)
+    monkeypatch.setattr(session, "precedence", lambda: contextlib.nullcontext(lambda _: None))
     options = Options(target="here", output=str(tmp_path / "rec"), duration_s=0.2)
     return Capture(options, _Here([os.getpid()]))
 

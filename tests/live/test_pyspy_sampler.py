@@ -27,7 +27,7 @@ from waitspy.samplers.pyspy import PySpySampler
 
 pytestmark = pytest.mark.ptrace
 
-SEGMENT_NS, OVERLAP_NS = 2 * NS, 7 * NS // 10
+SEGMENT_NS = 13 * NS // 10
 _PATIENCE_S = 60
 
 
@@ -89,9 +89,7 @@ class Driver:
 @pytest.fixture
 def driver(target: subprocess.Popen[str], tmp_path: Path) -> Iterator[Driver]:
     (tmp_path / "stacks").mkdir()
-    sampler = PySpySampler(
-        target.pid, str(tmp_path / "stacks"), segment_ns=SEGMENT_NS, overlap_ns=OVERLAP_NS
-    )
+    sampler = PySpySampler(target.pid, str(tmp_path / "stacks"), segment_ns=SEGMENT_NS)
     driven = Driver(sampler, tmp_path)
     yield driven
     sampler.kill()

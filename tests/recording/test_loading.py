@@ -25,6 +25,7 @@ from tests.examples.recording_examples import (
 from waitspy.errors import RecordingError
 from waitspy.judge import analysis
 from waitspy.judge.merge import merge
+from waitspy.model.clock import NS
 from waitspy.model.epolls import EpollEvent, UnreadSocket
 from waitspy.model.judged import WEIGHTS
 from waitspy.model.recorded import Cost, Loss
@@ -86,6 +87,26 @@ def test_the_achieved_rate_is_per_thread(whole: Path) -> None:
     assert record.samples == 180
     assert record.rate_hz == pytest.approx(95, rel=0.02)
     assert record.missed_samples == pytest.approx(5, abs=2)
+
+
+def test_the_achieved_rate_counts_the_pauses_between_two_samplers(
+    whole: Path,
+) -> None:
+    def rate_hz(later_ns: int, samples: int) -> float | None:
+        meta = json.loads((whole / "meta.json").read_text("utf-8"))
+        (first,) = meta["segments"][:1]
+        later = {**first, "n": 1, "zero_ns": first["zero_ns"] + later_ns, "samples": samples}
+        later.pop("end_ns", None)
+        first.pop("end_ns", None)
+        meta["segments"] = [first, later]
+        meta["end_ns"] = later["zero_ns"] + 2 * NS
+        (whole / "meta.json").write_text(json.dumps(meta), "utf-8")
+        return load(whole).workers[0].rate_hz
+
+    # One of the two threads has ended by then.
+    assert rate_hz(3 * NS, 95) == pytest.approx(95 * 2 / 4, rel=0.02)
+    # While one relieves the other, both sample: that is no faster rate.
+    assert rate_hz(NS // 2, 133) == pytest.approx(95, rel=0.02)
 
 
 def test_what_is_unknown_stays_unknown(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.remote import native_ids
 from waitspy.remote.reader import Reader
-from waitspy.samplers import Sampler, SamplerStatus
+from waitspy.samplers import Sampler, SamplerStatus, Sampling
 from waitspy.samplers.child import cpu_clock
 from waitspy.target import interpreter
 
@@ -38,7 +38,10 @@ def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
 
 
 class Attachment:
-    """Everything that is recorded of one worker; ``row`` is its row in meta.json."""
+    """Everything that is recorded of one worker; ``row`` is its row in meta.json.
+
+    ``stalls`` counts how often something began to wait long, ``stalling`` is whether it still does.
+    """
 
     def __init__(
         self,
@@ -53,13 +56,15 @@ class Attachment:
         self.row = worker_row(worker, now_ns)
         self.losses: list[Loss] = []
         self.stalls = 0
+        self.stalling = False
         self.rate_hz = 1.0
         self._writer = writer
         self._watched = Watched(worker, f"/proc/{worker.pid}")
         self._clock = cpu_clock(worker.pid)
         self._cpu_ns = -1
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
-        self._measured: tuple[int, int] | None = None
+        self._measured = Sampling()
+        self._spent = budget.Recently()
         self._last_dump_ns = 0
         self._wants_dump = False
         self._gone = False
@@ -114,6 +119,7 @@ class Attachment:
         if self._watched.tids != self._named:
             self._name_threads(now_ns)
         self.stalls += self._watched.onset
+        self.stalling = self._watched.onset or (self.stalling and self._watched.due)
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
         if self._wants_dump:
@@ -137,18 +143,17 @@ class Attachment:
             self._ask_for_code()
         self._take(self.sampler.step(now_ns, self.rate_hz))
 
-    def adjust(self, now_ns: int, asked_hz: float, share: float) -> None:
+    def adjust(self, asked_hz: float, share: float) -> None:
         """Chooses the sampling rate by what a sample was seen to cost."""
-        cpu_ns = self.sampler.cpu_ns()
-        newest = self.sampler.segments[-1] if self.sampler.segments else None
-        before_cpu_ns, before_ns = self._measured or (cpu_ns, now_ns)
-        samples = (now_ns - before_ns) / NS * newest.rate_hz if newest else 0.0
-        if samples >= budget.ENOUGH:
-            cpu_s = (cpu_ns - before_cpu_ns) / NS
-            self._cost_s = budget.refine(self._cost_s, cpu_s, samples)
-        if self._measured is None or samples >= budget.ENOUGH:
-            self._measured = cpu_ns, now_ns
+        now, before = self.sampler.sampling(), self._measured
+        self._measured = now
+        cpu_s = (now.cpu_ns - before.cpu_ns) / NS
+        self._cost_s = budget.refine(self._cost_s, cpu_s, now.samples - before.samples)
         self.rate_hz = budget.rate_hz(asked_hz, self._cost_s, share)
+
+    def spent_ns(self, now_ns: int, within_ns: int) -> int:
+        """CPU time that its sampler has used lately."""
+        return self._spent.note(now_ns, self.sampler.cpu_ns(), within_ns)
 
     def detach(self, now_ns: int, exit_: str) -> None:
         """Closes a worker that has ended.
@@ -227,12 +232,13 @@ class Attachment:
             span[0] <= arg0 < span[1] for _, arg0 in self._watched.blocked.values()
         )
         every_ns = _GIL_DUMP_EVERY_NS if wants_gil else _DUMP_EVERY_NS
-        if (self.rate_hz < _DUMP_BELOW_HZ or wants_gil) and (
-            now_ns - self._last_dump_ns >= every_ns
+        if (
+            (self.rate_hz < _DUMP_BELOW_HZ or wants_gil)
+            and (now_ns - self._last_dump_ns >= every_ns)
+            and self.sampler.dump(now_ns)
         ):
             self._last_dump_ns = now_ns
             self._wants_dump = False
-            self.sampler.dump(now_ns)
 
     def _name_threads(self, now_ns: int) -> None:
         """Notes which OS thread is meant by each id that the sampler gives."""

@@ -3,19 +3,28 @@
 py-spy's cost per sample grows with the number of threads and the depth of their stacks. Measured
 with py-spy 0.4.3 (--nonblocking --idle) at 100 Hz: 2 to 5 % of a core with 1 thread, 16 % with 50
 shallow ones, all of it with 50 deep ones. So the first rate is a guess in between, and what was
-measured corrects it after seconds.
+measured corrects it. A rate is a hope, though: threads come and go. That the budget holds in each
+second is up to the ``Purse``.
+
+Pure: times and CPU times come in, so that a test needs no clock.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+
+from waitspy.model.clock import NS
 
 _SAMPLE_S = 0.0002
 _THREAD_SAMPLE_S = 0.00015
-ENOUGH = 20
-"""So many samples make a measurement."""
+_BELIEF = 8.0  # samples that what was believed before weighs as much as
+_SAMPLING = 0.7
+"""Of a share, what sampling at a steady pace may use: the rest is for starts and single looks."""
 
-_TRUST = 0.7  # of a new measurement against what was believed before
+_FULL = 0.8  # of the budget: when that is spent, somebody stops, which takes a moment itself
+_GRANT_LASTS_NS = 3 * NS // 10  # by then it has been spent, and is counted as such
+_LEAST_GRANTS = 2.5  # starts of a sampler that fit into what the window allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +45,59 @@ def sample_cost_s(threads: int) -> float:
 
 
 def rate_hz(asked_hz: float, cost_s: float, share: float) -> float:
-    """The fastest rate within the share; at least 1 Hz, at most what was asked for."""
-    return max(1.0, min(asked_hz, share / cost_s))
+    """The fastest rate that leaves room in the share; at least 1 Hz, at most what was asked for."""
+    return max(1.0, min(asked_hz, share * _SAMPLING / cost_s))
 
 
 def refine(believed_s: float, cpu_s: float, samples: float) -> float:
-    """The cost of a sample, corrected by a measurement; unchanged when there is too little."""
-    if samples < ENOUGH:
-        return believed_s
-    return believed_s * (1 - _TRUST) + cpu_s / samples * _TRUST
+    """The cost of a sample, corrected by a measurement: the more, the more samples that has."""
+    return (believed_s * _BELIEF + cpu_s) / (_BELIEF + samples)
+
+
+class Recently:
+    """How much of something that only grows has come in the time before its newest mark."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[int, int]] = deque()
+
+    def note(self, now_ns: int, total_ns: int, within_ns: int) -> int:
+        """Notes how much there is now; gives how much of it is younger than ``within_ns``."""
+        self._marks.append((now_ns, total_ns))
+        while len(self._marks) > 1 and self._marks[1][0] <= now_ns - within_ns:
+            self._marks.popleft()
+        return total_ns - self._marks[0][1]
+
+
+class Purse:
+    """What the samplers together may still use of the second that ends now.
+
+    What begins asks first, and waits where there is no room. Where a start alone costs more than a
+    second allows, the budget holds for as many seconds as pay for it.
+    """
+
+    def __init__(self, start_cost_ns: int) -> None:
+        self._start_cost_ns = start_cost_ns
+        self._grants: deque[tuple[int, int]] = deque()
+        self._now_ns = self._used_ns = self._allowed_ns = 0
+        self.window_ns = NS
+
+    def count(self, now_ns: int, used_ns: int, share: float) -> None:
+        """How much was used within ``window_ns`` until now; ``share`` of a core is allowed."""
+        self._now_ns, self._used_ns = now_ns, used_ns
+        self.window_ns = max(NS, int(_LEAST_GRANTS * self._start_cost_ns / share))
+        self._allowed_ns = int(share * self.window_ns)
+        while self._grants and self._grants[0][0] <= now_ns - _GRANT_LASTS_NS:
+            self._grants.popleft()
+
+    def may_spend(self, cpu_ns: int) -> bool:
+        """Whether there is room for so much more; it then counts as spent."""
+        granted_ns = sum(granted for _, granted in self._grants)
+        if self._used_ns + granted_ns + cpu_ns > self._allowed_ns:
+            return False
+        self._grants.append((self._now_ns, cpu_ns))
+        return True
+
+    @property
+    def empty(self) -> bool:
+        """So much is spent that somebody has to stop."""
+        return self._used_ns >= self._allowed_ns * _FULL

@@ -13,15 +13,16 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from waitspy import __version__
 from waitspy.capture.attachment import Attachment, worker_row
-from waitspy.capture.budget import Budget
+from waitspy.capture.budget import Budget, Purse
 from waitspy.capture.command import Command
+from waitspy.capture.precedence import precedence
 from waitspy.capture.signals import Signals
 from waitspy.capture.sources import Roots
 from waitspy.capture.ticks import Pace, Round
@@ -31,7 +32,7 @@ from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
 from waitspy.oracles.registry import make_oracles
 from waitspy.recording.folder import Writer
-from waitspy.samplers.registry import make_sampler
+from waitspy.samplers.registry import START_COST_NS, make_sampler
 from waitspy.target import discover
 from waitspy.target.tree import Tree
 
@@ -39,7 +40,6 @@ _TICK_HZ = 100.0  # of the oracles, at least; they are cheaper than stacks
 _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one scan
 _STEP_NS = 50_000_000
 _FLUSH_NS = NS
-_PRIORITY = -10
 _STOP_WITHIN_NS = 20 * NS
 
 
@@ -64,22 +64,6 @@ class Progress:
     workers: int
     looks: int
     stalls: int
-
-
-@contextmanager
-def _looking_first() -> Iterator[None]:
-    """Raises our priority, where allowed: on a busy machine late looks would show nothing.
-
-    The observer needs a few percent of a core at most; what it starts runs as before.
-    """
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, min(before, _PRIORITY))
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 @contextmanager
@@ -127,6 +111,7 @@ class Capture:
         self._peak_rss = 0
         self.disk_error: str | None = None
         tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
+        self._purse = Purse(START_COST_NS)
         self._pace = Pace(tick_ns, int(options.min_stall_s * NS))
         self._start_ns = time.monotonic_ns()
         self._start_cpu_ns = time.process_time_ns()
@@ -148,9 +133,9 @@ class Capture:
             PermissionMissing: that was so because of missing permissions.
             SamplerError: py-spy is missing.
         """
-        with Signals() as signals, _looking_first(), _collecting_little():
+        with Signals() as signals, precedence() as timing, _collecting_little():
             try:
-                at_once = self._begin() and self._loop(signals)
+                at_once = self._begin() and self._loop(signals, timing)
                 self._finish(signals, at_once=at_once)
             finally:
                 for one in self._everyone:
@@ -174,7 +159,7 @@ class Capture:
     def _disk_failed(self, error: OSError) -> None:
         self.disk_error = self.disk_error or error.strerror or str(error)
 
-    def _loop(self, signals: Signals) -> bool:
+    def _loop(self, signals: Signals, timing: Callable[[bool], None]) -> bool:
         """Ticks until the end; True when a second signal asked to end at once."""
         end_ns = None
         if self._options.duration_s is not None:
@@ -194,6 +179,7 @@ class Capture:
                 self._looks += 1
                 for one in self._attached.values():
                     one.tick(now_ns)
+                timing(any(one.stalling for one in self._attached.values()))
                 if steps.due(now_ns):
                     self._step(now_ns)
                 if flushes.due(now_ns):
@@ -255,18 +241,32 @@ class Capture:
             folder,
             blocking=self._options.blocking,
             first_segment=sum(len(one.sampler.segments) for one in before),
+            may_spend=self._purse.may_spend,
         )
         one = Attachment(worker, sampler, self._oracles, self._writer, now_ns)
         self._attached[key] = one
         self._everyone.append(one)
         self.roots.open(worker.pid)
-        one.adjust(now_ns, self._options.rate_hz, self._share())
+        one.adjust(self._options.rate_hz, self._share())
+        self._spend(now_ns)
         one.step(now_ns)
 
     def _share(self) -> float:
         return self._options.budget.share(len(self._attached))
 
+    def _spend(self, now_ns: int) -> None:
+        """Counts what the samplers have used lately; those that use too much pause."""
+        window_ns, share = self._purse.window_ns, self._share()
+        spent_ns = {one: one.spent_ns(now_ns, window_ns) for one in self._everyone}
+        self._purse.count(now_ns, sum(spent_ns.values()), share * max(1, len(self._attached)))
+        if self._purse.empty:
+            for one in self._attached.values():
+                if spent_ns[one] > share * window_ns:
+                    one.sampler.pause(now_ns)
+                    one.adjust(self._options.rate_hz, share)
+
     def _step(self, now_ns: int) -> None:
+        self._spend(now_ns)
         attached = set(self._attached.values())
         for one in self._everyone:
             if one in attached or not one.sampler.done:
@@ -278,7 +278,7 @@ class Capture:
     def _account(self, now_ns: int) -> None:
         """Once a second: rates by measured cost, memory, and everything known to disk."""
         for one in self._attached.values():
-            one.adjust(now_ns, self._options.rate_hz, self._share())
+            one.adjust(self._options.rate_hz, self._share())
         self._peak_rss = max(self._peak_rss, sum(one.sampler.rss_bytes() for one in self._everyone))
         self._pace.account(now_ns, time.process_time_ns())
         self._writer.flush()

@@ -295,9 +295,13 @@ def _nobodys(worker: WorkerRecord) -> Iterator[Loss]:
 def _rates(
     read: list[tuple[Segment, Mapping[str, Any]]],
 ) -> tuple[float | None, int | None, int | None]:
-    """Achieved rate, samples and missed samples of a worker; the sampler counts per thread."""
-    ticks = asked = length_s = 0.0
+    """Achieved rate, samples and missed samples of a worker; the sampler counts per thread.
+
+    The rate is that of the whole time from the first sample to the last one, pauses and all.
+    """
+    ticks = asked = 0.0
     samples = 0
+    covered: list[tuple[int, int]] = []
     for segment, row in read:
         span_ns = segment.end_ns - segment.start_ns
         shown = [thread.intervals for thread in segment.threads]
@@ -307,9 +311,13 @@ def _rates(
         samples += int(row["samples"])
         ticks += int(row["samples"]) * span_ns / seen_ns
         asked += span_ns / segment.period_ns
-        length_s += span_ns / NS
-    if length_s <= 0:
+        covered.append((segment.start_ns, segment.end_ns))
+    if not covered:
         return None, None, None
+    # Two samplers overlap for a moment where one relieves the other: that counts once.
+    own_ns = sum(end_ns - start_ns for start_ns, end_ns in covered)
+    length_ns = max(end_ns for _, end_ns in covered) - min(start_ns for start_ns, _ in covered)
+    length_s = max(own_ns, length_ns) / NS
     # The trace starts with its first sample and ends with its last: one tick too many.
     return min(ticks, asked) / length_s, samples, max(0, round(asked - ticks))
 

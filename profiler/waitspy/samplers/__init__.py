@@ -37,6 +37,14 @@ class SamplerStatus:
     dumps: list[DumpRow] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """CPU time that taking samples has used, without starts and ends, and how many were due."""
+
+    cpu_ns: int = 0
+    samples: float = 0.0
+
+
 class Sampler(Protocol):
     """Samples the stacks of one process into segments, from start to stop, without pausing it.
 
@@ -48,12 +56,19 @@ class Sampler(Protocol):
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         """Starts, rotates and reaps what is due; the rate holds from the next segment on.
 
-        A rate of less than half of the one in force, or of more than twice, is taken soon.
+        A rate of less than three quarters of the one in force, or of more than twice, is taken
+        soon.
         """
         ...
 
-    def dump(self, now_ns: int) -> None:
-        """Asks for one dump now; it comes with a later step. Ignored while one is under way."""
+    def dump(self, now_ns: int) -> bool:
+        """Asks for one dump now; it comes with a later step. False where that cannot be:
+        one is under way, or the budget has no room.
+        """
+        ...
+
+    def pause(self, now_ns: int) -> None:
+        """Ends what samples now, to save CPU time; it goes on by itself once there is room."""
         ...
 
     def stop(self, now_ns: int) -> None:
@@ -71,6 +86,10 @@ class Sampler(Protocol):
 
     def cpu_ns(self) -> int:
         """CPU time used so far by all that this sampler has started."""
+        ...
+
+    def sampling(self) -> Sampling:
+        """What sampling has cost so far."""
         ...
 
     def rss_bytes(self) -> int:

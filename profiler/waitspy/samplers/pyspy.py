@@ -1,9 +1,13 @@
-"""The py-spy sampler: overlapping ``py-spy record`` runs, and single ``py-spy dump``s.
+"""The py-spy sampler: ``py-spy record`` runs that relieve each other, and single ``py-spy dump``s.
 
-py-spy writes its trace only when it ends, so a worker is recorded in segments of at most
-``SEGMENT_NS``; the next one starts ``OVERLAP_NS`` before the last one ends. A run that fails is
-followed by another: a process that is only starting cannot be read yet, and whatever else kills a
-py-spy takes its own segment with it and no more.
+py-spy writes its trace only when it ends, so a worker is recorded in segments of about
+``SEGMENT_NS``; one ends once the next has its first sample. Where the budget has no room for two,
+it ends before, and there is a gap. A run that fails is followed by another: a process that is only
+starting cannot be read yet, and whatever else kills a py-spy takes its own segment with it and no
+more.
+
+A py-spy that did not get the CPU makes up for the samples that it missed, all at once. So to save
+CPU time it is not stopped for a while: its segment ends, and a later one has another rate.
 
 Clock. A trace counts microseconds from an ``Instant::now()`` (CLOCK_MONOTONIC) that py-spy 0.4.3
 takes when it makes its trace writer, before it attaches: 1 to 6 ms after exec, 2.5 ms in the
@@ -19,7 +23,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -27,23 +31,37 @@ from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import Frame, Stack
 from waitspy.recording.dumps import DumpRow
-from waitspy.samplers import SamplerStatus, SegmentRow
+from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
 from waitspy.samplers.child import Child
 from waitspy.samplers.pyspy_binary import find_pyspy
 
 SEGMENT_NS = 20 * NS
-OVERLAP_NS = 1_500_000_000
+START_COST_NS = 15_000_000
+"""CPU time that a py-spy uses before it can sample."""
+
 ZERO_NS = 2_500_000
+_DUMP_COST_NS = 15_000_000
+_FIRST_SAMPLE = 2  # periods after it can sample: the times between samples are random
+_FIRST_SAMPLE_NS = NS  # and so long at the most
+_WAITS_FOR_ROOM_NS = 2 * NS  # beyond its time, before a segment ends without a successor
+_WEIGH_EVERY_NS = NS // 2
+_TOO_LONG_BYTES = 2_000_000
+"""Grown by so much, a py-spy has so much to write at its end that it ends sooner: it writes all at
+once, for 5 to 10 ms a megabyte. Threads that start and end make it grow."""
+
+_TOO_FAST = 0.75  # of the rate in force: the first one is chosen before a sample was measured
 _TELL_AFTER = 5  # failures in a row that are a loss even though each was short
 _RETRY_NS = 100_000_000  # doubled with each failure
 _SLOWEST_RETRY_NS = 10 * NS
 _ENDED_NS = 300_000_000
+_WAITED_LONG_NS = NS // 2  # shorter pauses are what every change of segments under a budget has
 _LASTED_NS = NS  # a run that fails sooner has lost nothing worth telling
 _WRITE_WITHIN_NS = 15 * NS
 _DUMP_WITHIN_NS = 5 * NS
 _OUTLIVES_S = 60  # how long a run goes on that nobody ends: waitspy was killed as it started it
 _WROTE = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _WENT_ON = "sampling went on"
+_NO_SAMPLING = Sampling()
 _TOO_SHORT = "py-spy had not attached yet when the recording ended"
 
 
@@ -55,18 +73,50 @@ class _Run:
     child: Child
     log: IO[bytes]
     asked_at_ns: int | None = None
+    ready: tuple[int, int] | None = None
+    """When it was seen to be able to sample, and the CPU time used until then."""
+
+    sampling: Sampling = _NO_SAMPLING
+    weighed_ns: int = 0
+    ready_bytes: int | None = None
+    grown_bytes: int = 0
 
     def ask_to_end(self, now_ns: int) -> None:
         if self.asked_at_ns is None:
             self.asked_at_ns = now_ns
             self.child.signal(signal.SIGINT)
 
+    def look(self, now_ns: int) -> None:
+        """Notes when it is ready, and what its samples cost until it is asked to end.
+
+        py-spy 0.4 takes SIGINT over once it has attached.
+        """
+        if self.asked_at_ns is not None:
+            return
+        if self.ready is None:
+            if self.child.catches(signal.SIGINT):
+                self.ready = now_ns, self.child.cpu_ns()
+            return
+        ready_ns, cpu_ns = self.ready
+        samples = (now_ns - ready_ns) / NS * self.row.rate_hz
+        self.sampling = Sampling(self.child.cpu_ns() - cpu_ns, samples)
+        if now_ns - self.weighed_ns >= _WEIGH_EVERY_NS:
+            self.weighed_ns = now_ns
+            held_bytes = self.child.rss_bytes()
+            self.ready_bytes = self.ready_bytes or held_bytes
+            self.grown_bytes = held_bytes - self.ready_bytes
+
+    def has_sampled(self, now_ns: int) -> bool:
+        wait_ns = min(_FIRST_SAMPLE_NS, int(_FIRST_SAMPLE * NS / self.row.rate_hz))
+        return self.ready is not None and now_ns - self.ready[0] >= wait_ns
+
 
 class PySpySampler:
     """Samples one worker; see ``Sampler`` for the contract.
 
-    ``overlap_ns`` must be longer than py-spy takes to attach (40 to 60 ms, more on a busy
-    machine), and shorter than ``segment_ns``. ``first_segment`` is the number of the first one.
+    ``segment_ns`` must be longer than py-spy takes to attach (40 to 60 ms, more on a busy
+    machine). ``first_segment`` is the number of the first one. ``may_spend`` says whether there is
+    room in the budget for so many nanoseconds of CPU time, which then count as spent.
 
     Raises:
         SamplerError: there is no py-spy.
@@ -79,8 +129,8 @@ class PySpySampler:
         *,
         blocking: bool = False,
         segment_ns: int = SEGMENT_NS,
-        overlap_ns: int = OVERLAP_NS,
         first_segment: int = 0,
+        may_spend: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self.pid = pid
         self._first_segment = first_segment
@@ -89,7 +139,7 @@ class PySpySampler:
         self._folder = folder
         self._mode: Sequence[str] = () if blocking else ("--nonblocking",)
         self._segment_ns = segment_ns
-        self._overlap_ns = overlap_ns
+        self._may_spend = may_spend
         self._runs: list[_Run] = []
         self._dump: tuple[Child, IO[bytes], int] | None = None
         self._stopping = False
@@ -99,6 +149,9 @@ class PySpySampler:
         self._failed_dumps: list[str] = []
         self._retry_at_ns = 0
         self._spent_ns = 0
+        self._sampling = _NO_SAMPLING
+        self._waiting_since_ns: int | None = None
+        self._waited_ns = 0
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         """See ``Sampler.step``."""
@@ -110,30 +163,58 @@ class PySpySampler:
                 self._finish(run, code, now_ns, status)
             elif run.asked_at_ns is not None and now_ns - run.asked_at_ns > _WRITE_WITHIN_NS:
                 run.child.signal(signal.SIGKILL)
+            else:
+                run.look(now_ns)
         self._reap_dump(now_ns, status)
         if self._stopping:
             if not self._runs and self._dump is None:
                 self._tell_rest(status)
             return status
-        newest = self._runs[-1] if self._runs else None
-        age_ns = now_ns - newest.row.zero_ns if newest else 0
-        due = newest is None or age_ns > self._segment_ns - self._overlap_ns
-        if newest is not None:
-            # The first rate is chosen before the cost of a sample was measured.
-            too_fast = rate_hz < newest.row.rate_hz / 2 and age_ns > NS
-            too_slow = rate_hz > newest.row.rate_hz * 2 and age_ns > 2 * NS
-            due = due or too_fast or too_slow
-        if due and now_ns >= self._retry_at_ns:
-            self._start(now_ns, rate_hz, status)
-        for run in self._runs[:-1]:
-            if self._runs[-1].row.zero_ns + self._overlap_ns < now_ns:
-                run.ask_to_end(now_ns)
+        going_on = [run for run in self._runs if run.asked_at_ns is None]
+        if not going_on:
+            if now_ns >= self._retry_at_ns:
+                self._start_with_room(now_ns, rate_hz, status)
+        elif len(going_on) == 1:
+            self._relieve(going_on[0], now_ns, rate_hz, status)
+        elif going_on[-1].has_sampled(now_ns):
+            going_on[0].ask_to_end(now_ns)
         return status
 
-    def dump(self, now_ns: int) -> None:
-        """See ``Sampler.dump``."""
-        if self._dump is not None or self._stopping:
+    def _start_with_room(self, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
+        if self._waiting_since_ns is None:
+            self._waiting_since_ns = now_ns
+        if self._may_spend(START_COST_NS):
+            self._waited_ns += now_ns - self._waiting_since_ns
+            self._waiting_since_ns = None
+            self._start(now_ns, rate_hz, status)
+
+    def _relieve(self, run: _Run, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
+        """Starts a run's successor when it is time, or ends it where there is no room for both."""
+        age_ns = now_ns - run.row.zero_ns
+        too_fast = rate_hz < run.row.rate_hz * _TOO_FAST and age_ns > NS
+        too_slow = rate_hz > run.row.rate_hz * 2 and age_ns > 2 * NS
+        too_long = run.grown_bytes > _TOO_LONG_BYTES
+        late_ns = age_ns - self._segment_ns
+        due = too_fast or too_slow or too_long or late_ns > 0
+        if not due or now_ns < self._retry_at_ns:
             return
+        if self._may_spend(START_COST_NS):
+            self._start(now_ns, rate_hz, status)
+        elif run.ready is not None and (too_fast or too_long or late_ns > _WAITS_FOR_ROOM_NS):
+            run.ask_to_end(now_ns)
+
+    def pause(self, now_ns: int) -> None:
+        """See ``Sampler.pause``."""
+        for run in self._runs:
+            if (
+                run.ready is not None
+            ):  # else it would die of it, and have cost its start for nothing
+                run.ask_to_end(now_ns)
+
+    def dump(self, now_ns: int) -> bool:
+        """See ``Sampler.dump``."""
+        if self._dump is not None or self._stopping or not self._may_spend(_DUMP_COST_NS):
+            return False
         output = _scratch()
         argv = [self._binary, "dump", "--json", "--full-filenames", *self._mode]
         try:
@@ -141,11 +222,15 @@ class PySpySampler:
         except (OSError, subprocess.SubprocessError) as error:
             output.close()
             self._failed_dumps.append(_not_started(error))
-            return
+            return False
         self._dump = child, output, now_ns
+        return True
 
     def stop(self, now_ns: int) -> None:
         """See ``Sampler.stop``."""
+        if self._waiting_since_ns is not None:
+            self._waited_ns += now_ns - self._waiting_since_ns
+            self._waiting_since_ns = None
         self._stopping = True
         for run in self._runs:
             run.ask_to_end(now_ns)
@@ -159,13 +244,19 @@ class PySpySampler:
     @property
     def done(self) -> bool:
         """See ``Sampler.done``."""
-        told = not self._stopping or (self._untold is None and not self._failed_dumps)
+        untold = self._untold is not None or self._failed_dumps or self._waited_ns
+        told = not self._stopping or not untold
         return not self._runs and self._dump is None and told
 
     def cpu_ns(self) -> int:
         """See ``Sampler.cpu_ns``."""
         live = sum(run.child.cpu_ns() for run in self._runs)
         return self._spent_ns + live + (self._dump[0].cpu_ns() if self._dump else 0)
+
+    def sampling(self) -> Sampling:
+        """See ``Sampler.sampling``."""
+        every = (self._sampling, *(run.sampling for run in self._runs))
+        return Sampling(sum(one.cpu_ns for one in every), sum(one.samples for one in every))
 
     def rss_bytes(self) -> int:
         """See ``Sampler.rss_bytes``."""
@@ -183,7 +274,7 @@ class PySpySampler:
         ]  # fmt: skip
         log = _scratch()
         try:
-            child = Child(argv, log, log)
+            child = Child(argv, log, log, can_wait=True)
         except (OSError, subprocess.SubprocessError) as error:
             log.close()
             self._failed(_not_started(error), 0, now_ns, status)
@@ -196,6 +287,10 @@ class PySpySampler:
         row = run.row
         row.end_ns = now_ns
         self._spent_ns += run.child.cpu_ns()
+        self._sampling = Sampling(
+            self._sampling.cpu_ns + run.sampling.cpu_ns,
+            self._sampling.samples + run.sampling.samples,
+        )
         with run.log:
             run.log.seek(0)
             said = run.log.read().decode("utf-8", "replace")
@@ -266,8 +361,13 @@ class PySpySampler:
             count, why = len(self._failed_dumps), self._failed_dumps[-1]
             what = f"{count} single looks at the stacks"
             status.losses.append(Loss(what, why, _WENT_ON, self.pid))
+        if self._waited_ns >= _WAITED_LONG_NS:
+            what = f"{self._waited_ns / NS:.1f} s of stacks"
+            why = "sampling paused to stay within the CPU budget"
+            status.losses.append(Loss(what, why, "raise --budget, or lower --rate", self.pid))
         self._untold = None
         self._failed_dumps.clear()
+        self._waited_ns = 0
 
 
 def _scratch() -> IO[bytes]:
