@@ -86,7 +86,7 @@ def test_an_analysis_has_its_profile_and_the_names_of_its_threads() -> None:
     judged = analyse(recording(blocked()))
     assert judged.profile == profile(judged)
     assert judged.profile is not None
-    assert judged.profile.title == "100 on web-1, 2026-01-02T03:04:05+00:00"
+    assert judged.profile.title == "100 on web-1, 2026-01-02 03:04:05 UTC"
     assert (judged.profile.start_ns, judged.profile.end_ns) == (at(0), at(END))
     assert {one.name for one in judged.threads} == {f"thread-{one.tid}" for one in judged.threads}
 

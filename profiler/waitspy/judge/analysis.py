@@ -27,7 +27,7 @@ from waitspy.judge import (
 from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
 from waitspy.model.activities import Activities, ThreadActivity
-from waitspy.model.clock import NS
+from waitspy.model.clock import NS, to_the_second
 from waitspy.model.judged import (
     Analysis,
     Coverage,
@@ -166,7 +166,8 @@ def profile(judged: Analysis, *, lines: bool = False, pid: int | None = None) ->
     info = judged.report.recording
     merged = merge.merge(
         judged.threads,
-        title=f"{info.target} on {info.host}, {info.started_at}{', redacted' * info.redacted}",
+        title=f"{info.target} on {info.host}, {to_the_second(info.started_at)}"
+        + ", redacted" * info.redacted,
         start_ns=info.monotonic_start_ns,
         end_ns=info.end_ns,
         lines=lines,

@@ -7,9 +7,8 @@ the format gives: it must escape, and may mark the text as code.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
-from waitspy.model.clock import NS
+from waitspy.model.clock import NS, to_the_second
 from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo
@@ -249,17 +248,9 @@ def recording_words(recording: RecordingInfo, code: Code) -> str:
     redacted = f"; {sharing.REDACTED}" if recording.redacted else ""
     return (
         f"recorded {code(recording.target)} on {code(recording.host)} at "
-        f"{code(_to_the_second(recording.started_at))} for {duration(recording.duration_s)}, "
+        f"{code(to_the_second(recording.started_at))} for {duration(recording.duration_s)}, "
         f"{recording.rate_hz:g} Hz{redacted}"
     )
-
-
-def _to_the_second(time: str) -> str:
-    try:
-        told = datetime.fromisoformat(time)
-    except ValueError:
-        return time
-    return f"{told:%Y-%m-%d %H:%M:%S} {told.tzname() or ''}".rstrip()
 
 
 def unseen(report: Report, code: Code) -> list[tuple[str, str]]:
