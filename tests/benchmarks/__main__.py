@@ -1,4 +1,4 @@
-"""What waitspy costs: on idle servers of several shapes, for a look at many tasks, and to judge.
+"""What waitspy costs: idle servers, a look at many tasks, a server at its limit, and to judge.
 
 ``make bench``. Shares are of one core. The observer is waitspy itself (kernel state, epolls,
 loops, pools, sockets); the samplers are its py-spy processes, which back off to their budget.
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks import judging
+from tests.benchmarks import judging, saturated
 from tests.live.running import record, target
 from tests.pythons import found
 from waitspy.remote.reader import Reader
@@ -26,10 +26,12 @@ _LOOKS = 20
 
 
 def main() -> None:
-    """One line for each shape, one for each Python, then one for each large recording."""
+    """One line for each shape, Python, number of clients, and large recording."""
     idle_servers()
     print()
     looks()
+    print()
+    saturated.main()
     print()
     judging.main()
 

@@ -117,8 +117,14 @@ def test_there_is_room_for_what_fits_and_no_more() -> None:
 
 
 def test_somebody_has_to_stop_before_all_is_spent() -> None:
-    assert not purse(used_ms=75).empty
-    assert purse(used_ms=85).empty
+    assert not purse(used_ms=75).has_to_pause(75 * MS, 0.1)
+    assert purse(used_ms=95).has_to_pause(85 * MS, 0.1)
+
+
+def test_nobody_has_to_stop_for_what_starts_have_cost() -> None:
+    crowded = purse(used_ms=450, share=0.5)
+    assert not crowded.has_to_pause(10 * MS, 0.5 / 32)
+    assert crowded.has_to_pause(20 * MS, 0.5 / 32)
 
 
 def test_a_budget_that_no_start_fits_into_holds_over_the_seconds_that_pay_for_one() -> None:
@@ -126,7 +132,7 @@ def test_a_budget_that_no_start_fits_into_holds_over_the_seconds_that_pay_for_on
     assert one.window_ns == 10 * NS
     assert one.may_spend(40 * MS)
     one.count(2 * NS, 40 * MS, 0.01)
-    assert not one.empty
+    assert not one.has_to_pause(40 * MS, 0.01)
     assert purse(share=0.5).window_ns == NS
 
 

@@ -64,7 +64,7 @@ class Attachment:
         self._cpu_ns = -1
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
         self._measured = Sampling()
-        self._spent = budget.Recently()
+        self._sampled = budget.Recently()
         self._last_dump_ns = 0
         self._wants_dump = False
         self._gone = False
@@ -151,9 +151,9 @@ class Attachment:
         self._cost_s = budget.refine(self._cost_s, cpu_s, now.samples - before.samples)
         self.rate_hz = budget.rate_hz(asked_hz, self._cost_s, share)
 
-    def spent_ns(self, now_ns: int, within_ns: int) -> int:
-        """CPU time that its sampler has used lately."""
-        return self._spent.note(now_ns, self.sampler.cpu_ns(), within_ns)
+    def sampling_ns(self, now_ns: int, within_ns: int) -> int:
+        """CPU time that its samples have cost lately."""
+        return self._sampled.note(now_ns, self.sampler.sampling().cpu_ns, within_ns)
 
     def detach(self, now_ns: int, exit_: str) -> None:
         """Closes a worker that has ended.

@@ -23,6 +23,7 @@ _SAMPLING = 0.7
 """Of a share, what sampling at a steady pace may use: the rest is for starts and single looks."""
 
 _FULL = 0.8  # of the budget: when that is spent, somebody stops, which takes a moment itself
+_BLAMED = 0.8  # of a share, used for samples: more than the pace that was chosen
 _GRANT_LASTS_NS = 3 * NS // 10  # by then it has been spent, and is counted as such
 _LEAST_GRANTS = 2.5  # starts of a sampler that fit into what the window allows
 
@@ -97,7 +98,10 @@ class Purse:
         self._grants.append((self._now_ns, cpu_ns))
         return True
 
-    @property
-    def empty(self) -> bool:
-        """So much is spent that somebody has to stop."""
-        return self._used_ns >= self._allowed_ns * _FULL
+    def has_to_pause(self, sampling_ns: int, share: float) -> bool:
+        """Whether nearly all is spent, and who used so much of it for samples is to blame.
+
+        What starts have cost is no blame: it would be spent again.
+        """
+        nearly_all = self._used_ns >= self._allowed_ns * _FULL
+        return nearly_all and sampling_ns > share * self.window_ns * _BLAMED

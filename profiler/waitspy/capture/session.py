@@ -20,7 +20,7 @@ from typing import Any
 
 from waitspy import __version__
 from waitspy.capture.attachment import Attachment, worker_row
-from waitspy.capture.budget import Budget, Purse
+from waitspy.capture.budget import Budget, Purse, Recently
 from waitspy.capture.command import Command
 from waitspy.capture.precedence import precedence
 from waitspy.capture.signals import Signals
@@ -112,6 +112,7 @@ class Capture:
         self.disk_error: str | None = None
         tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
         self._purse = Purse(START_COST_NS)
+        self._spent = Recently()
         self._pace = Pace(tick_ns, int(options.min_stall_s * NS))
         self._start_ns = time.monotonic_ns()
         self._start_cpu_ns = time.process_time_ns()
@@ -257,13 +258,13 @@ class Capture:
     def _spend(self, now_ns: int) -> None:
         """Counts what the samplers have used lately; those that use too much pause."""
         window_ns, share = self._purse.window_ns, self._share()
-        spent_ns = {one: one.spent_ns(now_ns, window_ns) for one in self._everyone}
-        self._purse.count(now_ns, sum(spent_ns.values()), share * max(1, len(self._attached)))
-        if self._purse.empty:
-            for one in self._attached.values():
-                if spent_ns[one] > share * window_ns:
-                    one.sampler.pause(now_ns)
-                    one.adjust(self._options.rate_hz, share)
+        cpu_ns = sum(one.sampler.cpu_ns() for one in self._everyone)
+        spent_ns = self._spent.note(now_ns, cpu_ns, window_ns)
+        self._purse.count(now_ns, spent_ns, share * max(1, len(self._attached)))
+        for one in self._attached.values():
+            if self._purse.has_to_pause(one.sampling_ns(now_ns, window_ns), share):
+                one.sampler.pause(now_ns)
+                one.adjust(self._options.rate_hz, share)
 
     def _step(self, now_ns: int) -> None:
         self._spend(now_ns)
