@@ -347,3 +347,14 @@ def test_a_recording_without_some_of_its_files_loads(shared: Path, gone: set[str
         analysis.analyse(recording)
     finally:
         shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize("rate_hz", [1e-130, 0.0, -5.0, 1e300])
+def test_a_rate_that_no_sampler_has_is_a_loss(whole: Path, rate_hz: float) -> None:
+    name = whole / "meta.json"
+    meta = json.loads(name.read_text("utf-8"))
+    meta["segments"][0]["rate_hz"] = rate_hz
+    name.write_text(json.dumps(meta), "utf-8")
+    recording = load(whole)
+    assert any("cannot be read" in loss.why for loss in recording.losses)
+    analysis.analyse(recording)

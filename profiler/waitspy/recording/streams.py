@@ -19,6 +19,8 @@ from waitspy.recording.valid_json import read_json
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape than the expected one raises."""
 
+_RATES_HZ = (0.001, 1_000_000.0)  # of samples: no sampler goes on at a slower or faster one
+
 _E = TypeVar("_E")
 
 KEPT = "what was recorded before is reported"
@@ -54,7 +56,7 @@ class Streams:
                 raw,
                 self.stacks,
                 int(row["zero_ns"]),
-                int(NS / float(row["rate_hz"])),
+                _period_ns(float(row["rate_hz"])),
                 row.get("end_ns"),
                 native_ids,
             )
@@ -145,3 +147,9 @@ class Streams:
 
     def _lost(self, what: str, why: str, pid: int | None) -> None:
         self._losses.append(Loss(what, why, KEPT, pid))
+
+
+def _period_ns(rate_hz: float) -> int:
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+        raise ValueError(f"rate_hz is {rate_hz}")
+    return int(NS / rate_hz)
