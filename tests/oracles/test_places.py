@@ -162,3 +162,22 @@ def test_a_process_that_ends_or_cannot_be_read_says_nothing() -> None:
     assert Watching(Unavailable("its tasks are not those in C")).state == (
         "its tasks are not those in C"
     )
+
+
+def test_many_workers_take_turns() -> None:
+    """Looks at all of them in one tick would keep the other oracles from theirs."""
+    oracle = PlacesOracle()
+    reader = Scripted(*([look(task(1))] for _ in range(3)))
+    several = [
+        Watched(process(pid), f"/proc/{pid}", reader=cast("Reader", reader)) for pid in (7, 8, 9)
+    ]
+    for watched in several:
+        oracle.attach(watched)
+    turns: list[int] = []
+    for tick in range(100, 140):
+        for watched in several:
+            watched.begin_tick(ran=True)
+            if list(oracle.tick(watched, tick * NS // 100)):
+                turns.append(tick)
+    assert len(turns) == len(set(turns)) == 3
+    assert turns[-1] - turns[0] < 10

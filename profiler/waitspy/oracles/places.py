@@ -18,6 +18,7 @@ from waitspy.model.oracle_names import PLACES
 from waitspy.model.places import TaskGroup
 from waitspy.model.stacks import Stack
 from waitspy.oracles import Watched
+from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen
 from waitspy.recording.rows import RowType
@@ -31,6 +32,8 @@ _LATER = 20  # the looks of a long recording are this part of it apart
 _LONGEST_NS = 10 * NS
 _AGAIN_NS = NS // 4
 _SHARE = 0.01  # of one core at the most, for the looks at one worker
+_ALL_SHARE = 0.03  # and for those at all workers together
+_APART_NS = 20_000_000  # so that looks at many workers do not add up to a gap for other oracles
 _CPU_NS = 15_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST_GROUPS = 32
 
@@ -70,6 +73,8 @@ class PlacesOracle:
 
     def __init__(self) -> None:
         self._processes: dict[int, _WatchedTasks] = {}
+        self._for_all = Allowance(_ALL_SHARE)
+        self._next_ns = 0
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why this interpreter cannot be read."""
@@ -101,18 +106,25 @@ class PlacesOracle:
             process.next_ns = process.again_ns(now_ns, 0)
             yield from (TasksSame(now_ns, loop) for loop in process.loops)
             return
+        if now_ns < self._next_ns:
+            return  # it is another worker's turn
         began_ns = time.thread_time_ns()
         try:
             yield from _look(process, now_ns)
             process.unseen = False
         except TRANSIENT:
-            spent_ns = time.thread_time_ns() - began_ns
+            spent_ns = self._spend(began_ns, now_ns)
             process.next_ns = now_ns + max(_AGAIN_NS, int(spent_ns / _SHARE))
         except (OSError, Unavailable):  # the process is ending, or has imported an unknown asyncio
             process.loops.clear()
             process.next_ns = now_ns + NS
         else:
-            process.next_ns = process.again_ns(now_ns, time.thread_time_ns() - began_ns)
+            process.next_ns = process.again_ns(now_ns, self._spend(began_ns, now_ns))
+
+    def _spend(self, began_ns: int, now_ns: int) -> int:
+        spent_ns = time.thread_time_ns() - began_ns
+        self._next_ns = max(now_ns + _APART_NS, self._for_all.spend(spent_ns, now_ns))
+        return spent_ns
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
