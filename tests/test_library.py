@@ -39,7 +39,7 @@ def test_shorter_waits_are_no_findings_if_so_wanted() -> None:
     assert waitspy.load(PARKED, min_stall_s=30).findings == ()
 
 
-@pytest.mark.parametrize("name", set(REPORTS) - {"html"})
+@pytest.mark.parametrize("name", sorted(set(REPORTS) - {"html"}))
 def test_a_report_is_that_of_the_command(name: str) -> None:
     assert waitspy.load(PARKED).report(name) == run("report", PARKED, "-f", name).stdout
 
