@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.parsing import parse
 from waitspy.commands.registry import COMMANDS as REGISTERED
 from waitspy.model.judged import WEIGHTS
 from waitspy.model.oracle_names import WATCHED
@@ -80,7 +81,7 @@ def below(name: str, *folders: str) -> bool:
 
 def imports(path: Path) -> Iterator[str]:
     """Dotted names that a file imports anywhere in it, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,7 +130,7 @@ def test_only_the_commands_print_and_exit() -> None:
     for name, path in MODULES.items():
         if below(name, *COMMANDS) or not below(name, "waitspy"):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in {"print", "sys.exit", "exit", "os._exit"}, (name, called)
@@ -197,7 +198,7 @@ def test_no_two_classes_share_a_name() -> None:
     where: dict[str, list[str]] = {}
     for name, path in MODULES.items():
         if below(name, "waitspy"):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in ast.walk(parse(path)):
                 if isinstance(node, ast.ClassDef):
                     where.setdefault(node.name, []).append(name)
     assert {cls: names for cls, names in where.items() if len(names) > 1} == {}
@@ -296,5 +297,5 @@ def test_no_file_is_too_long(path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_says_what_it_is(name: str) -> None:
-    documented = ast.get_docstring(ast.parse(MODULES[name].read_text("utf-8")))
+    documented = ast.get_docstring(parse(MODULES[name]))
     assert documented

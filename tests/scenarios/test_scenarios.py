@@ -13,6 +13,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 import waitspy_scenarios
+from tests.parsing import parse
 from waitspy.model.judged import Victim
 from waitspy.model.kinds import KINDS
 from waitspy.model.waits import WaitKind
@@ -33,13 +34,6 @@ def qualified_names(node: ast.AST, prefix: str = "") -> Iterator[str]:
             yield from qualified_names(child, f"{prefix}{child.name}.")
         else:
             yield from qualified_names(child, prefix)
-
-
-def parsed(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except SystemError:  # CPython 3.11 miscounts its own depth now and then (gh-106905)
-        return ast.parse(text)
 
 
 def help_of(scenario: Scenario) -> str:
@@ -119,7 +113,7 @@ def wrong_blame(expected: Expected) -> list[str]:
         return [f"no file {expected.file}"]
     text = expected.path.read_text()
     wrong = []
-    if expected.function not in set(qualified_names(parsed(text))):
+    if expected.function not in set(qualified_names(parse(text))):
         wrong.append(f"no function {expected.function} in {expected.file}")
     if expected.source is not None and expected.source not in map(str.strip, text.splitlines()):
         wrong.append(f"no line {expected.source!r} in {expected.file}")
