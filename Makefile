@@ -10,7 +10,7 @@ ASSETS := profiler/waitspy/render/assets/made-from
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit lint bench accuracy mutants assets scenarios clean system pythons pictures gallery
+.PHONY: demo test unit slow lint bench accuracy mutants assets scenarios clean system pythons pictures gallery
 
 demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -39,6 +39,10 @@ unit: .venv/dev $(ASSETS) system
 # Every variant of every scenario, recorded under load and compared with its truth.
 scenarios: .venv/dev system
 	$(BIN)/python -m pytest tests/live/test_scenarios.py
+
+# What make test leaves out: Pythons between the oldest and the newest, where these take long.
+slow: .venv/dev system
+	$(BIN)/python -m pytest -m slow --ignore=tests/live/test_scenarios.py
 
 lint: .venv/dev $(ASSETS)
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 OLDEST, NEWEST = (3, 8), (3, 15)
 _ROOT = Path(__file__).parents[1]
 
@@ -38,6 +40,11 @@ def ends() -> dict[str, str]:
     """The oldest and the newest of them: for what differs little between versions."""
     versions = list(found())
     return {version: found()[version] for version in (*versions[:1], *versions[-1:])}
+
+
+def marks(version: str) -> list[pytest.MarkDecorator]:
+    """For what takes long and differs little: the versions in the middle are left to ``make slow``."""
+    return [] if version in ends() else [pytest.mark.slow]
 
 
 def _version(path: str) -> str | None:

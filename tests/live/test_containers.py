@@ -53,7 +53,9 @@ def contained(python: str, root: Path) -> Iterator[tuple[Target, int, Mapping[st
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("version", pythons.found())
+@pytest.mark.parametrize(
+    "version", [pytest.param(v, id=v, marks=pythons.marks(v)) for v in pythons.found()]
+)
 def test_a_container_is_seen_like_other_servers(version: str, tmp_path: Path) -> None:
     with contained(pythons.found()[version], tmp_path / "root") as (crew, lead, pids):
         report = check_crew(crew, tmp_path / "rec", pids, lead=lead, app=Path("/srv"))

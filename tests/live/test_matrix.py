@@ -21,7 +21,9 @@ pytestmark = pytest.mark.ptrace
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("version", pythons.found())
+@pytest.mark.parametrize(
+    "version", [pytest.param(v, id=v, marks=pythons.marks(v)) for v in pythons.found()]
+)
 def test_workers_with_different_stories(version: str, tmp_path: Path) -> None:
     with target([pythons.found()[version], TARGETS / "crew.py"]) as crew:
         pids = {name: ready["pid"] for name, ready in crew.ready.items()}

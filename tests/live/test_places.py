@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import pythons
 from tests.examples.build import process as made_up
 from tests.live.running import TARGETS, read_report, record, target, waitspy
 from tests.live.test_requests import SERVER, ask
@@ -23,7 +24,7 @@ from waitspy.oracles.places import PlacesOracle
 from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen, event
 from waitspy.remote.reader import Reader
 
-pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
+pytestmark = pytest.mark.ptrace
 
 TASKS = TARGETS / "waiting_tasks.py"
 LOOPS = TARGETS / "remote_loops.py"
@@ -157,7 +158,10 @@ def test_beside_a_busy_loop_only_what_is_whole_is_told(python: Python, mode: str
         assert anchors == process.truth["anchors"]
 
 
-@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    "python", [pytest.param(p, id=str(p), marks=pythons.marks(p.version)) for p in found()]
+)
 def test_a_report_names_the_line_at_which_clients_are_kept_waiting(
     python: Python, tmp_path: Path
 ) -> None:
@@ -181,6 +185,7 @@ def test_a_report_names_the_line_at_which_clients_are_kept_waiting(
     assert section.count("- ") <= 6
 
 
+@pytest.mark.alone
 def test_a_server_that_nobody_asks_has_nothing_to_say(tmp_path: Path) -> None:
     with target(SERVER) as server, contextlib.ExitStack() as stack:
         ask(server.ready["port"], b"hello\n", stack).recv(100)
@@ -192,6 +197,7 @@ def test_a_server_that_nobody_asks_has_nothing_to_say(tmp_path: Path) -> None:
     assert "record longer, or under load" in text
 
 
+@pytest.mark.alone
 def test_threads_that_stand_in_one_wait_are_told_with_it(tmp_path: Path) -> None:
     code = (
         "import json, threading\n"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import pythons
 from tests.live.running import TARGETS, wait_until
 from tests.remote.interpreters import HERE, Python, found, with_modules
 from tests.remote.started import started
@@ -27,6 +28,10 @@ BOTH = [
         pytest.param(python, ("uvloop",), id=f"{python}-uvloop")
         for python in with_modules("uvloop")
     ),
+]
+FEW = [
+    pytest.param(*each.values, id=each.id, marks=pythons.marks(str(each.values[0])))
+    for each in BOTH
 ]
 ASYNCIO = [pytest.param(python, id=str(python)) for python in found()]
 
@@ -180,7 +185,7 @@ def test_served_callbacks_are_counted_exactly(python: Python, more: tuple[str, .
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("python", "more"), BOTH)
+@pytest.mark.parametrize(("python", "more"), FEW)
 def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
     python: Python, more: tuple[str, ...]
 ) -> None:
@@ -204,7 +209,6 @@ def test_beside_a_loop_at_full_speed_every_snapshot_is_right(
         assert delivered == 10
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(("python", "more"), BOTH)
 def test_a_loop_at_full_speed_breaks_nothing(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "busy", *more) as process:
@@ -228,7 +232,6 @@ def test_a_loop_at_full_speed_breaks_nothing(python: Python, more: tuple[str, ..
         assert served > 300
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(("python", "more"), BOTH)
 def test_between_bursts_every_snapshot_is_right(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "gentle", *more) as process:
@@ -262,7 +265,7 @@ def test_idle_loop(python: Python, more: tuple[str, ...]) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("python", "more"), BOTH)
+@pytest.mark.parametrize(("python", "more"), FEW)
 def test_many_tasks_in_bounded_time(python: Python, more: tuple[str, ...]) -> None:
     with started(python, LOOPS, "many", *more, "1000") as process:
         truth = process.truth

@@ -79,11 +79,13 @@ def test_timers_that_are_served_are_silent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("python", "more"),
-    [(p, ()) for p in ENDS] + [(p, ("uvloop",)) for p in UVLOOP],
-    ids=[*map(str, ENDS), "uvloop"],
+    ("python", "more", "tasks"),
+    [
+        *(pytest.param(p, (), 0, id=f"{p}") for p in ENDS),
+        *(pytest.param(p, (), 3_000, id=f"{p}-many") for p in ENDS[-1:]),
+        *(pytest.param(p, ("uvloop",), 0, id=f"{p}-uvloop") for p in UVLOOP),
+    ],
 )
-@pytest.mark.parametrize("tasks", [0, 3_000])
 @pytest.mark.parametrize(
     ("mode", "kind"),
     [("blocked", "blocked-loop"), ("naps", "blocked-loop"), ("busy", "busy-loop")],
