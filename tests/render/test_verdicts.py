@@ -35,7 +35,7 @@ def plain(text: str) -> str:
         "blind": "starvation could not be judged: pending work could not be seen on any of "
         "2 workers",
         "latent_only": "no starvation seen: 4 workers, 10 s, every loop was served within 100 ms; "
-        "1 latent: a blocking call while nothing was due",
+        "1 latent: a blocking call while nothing was seen to be due",
         "owed": "no starvation seen in what was watched, but 12 requests on port 8000 are owed an "
         "answer, the oldest for 4.1 s: 4 workers, 10 s, every loop was served within 100 ms",
         "nothing_attached": "nothing was watched: no Python worker was attached, so starvation is "

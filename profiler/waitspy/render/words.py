@@ -22,7 +22,7 @@ from waitspy.render.reports.report_format import (
 
 Code = Callable[[str], str]
 
-LATENT_MEANING = "a blocking call while nothing was due"
+LATENT_MEANING = "a blocking call while nothing was seen to be due"
 
 _VICTIMS = {
     "task": ("task", "tasks"),

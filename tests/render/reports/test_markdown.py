@@ -165,7 +165,10 @@ def test_several_blames_are_a_list() -> None:
 def test_unknown_and_latent() -> None:
     assert "- **blame**: not known: no stack was seen\n" in written(report_examples.unknown_blame())
     text = written(report_examples.latent_only())
-    assert "### Latent: a blocking call while nothing was due\n\n- `QuoteClient.fetch`" in text
+    assert (
+        "### Latent: a blocking call while nothing was seen to be due\n\n- `QuoteClient.fetch`"
+        in text
+    )
 
 
 def test_headings_start_where_asked() -> None:

@@ -217,7 +217,7 @@ def test_unknown_is_said() -> None:
 def test_latent_findings_are_compact() -> None:
     text = flat(report_examples.latent_only())
     assert (
-        "LATENT a blocking call while nothing was due - QuoteClient.fetch, "
+        "LATENT a blocking call while nothing was seen to be due - QuoteClient.fetch, "
         "/srv/quotes/app/client.py:41 waits in time.sleep (clock_nanosleep), twice, "
         "longest 310 ms, pid 4711, main thread to do: await asyncio.sleep(...)"
     ) in text
