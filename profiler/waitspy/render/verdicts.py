@@ -16,7 +16,6 @@ from waitspy.render.reports.report_format import (
     owed_long,
     refused,
     severity,
-    worst_share,
 )
 from waitspy.render.words import (
     LATENT_MEANING,
@@ -26,7 +25,7 @@ from waitspy.render.words import (
     kind_count,
     place,
     plural,
-    share,
+    worst_words,
 )
 
 _NAME_LIMIT = 60  # characters: the sentence is to stay short
@@ -94,9 +93,8 @@ def _owed_clause(owed: Sequence[OwedRequests]) -> str:
 
 def _finding_sentence(report: Report, level: Severity, code: Code) -> str:
     first = next(finding for finding in report.findings if finding.verdict == level)
-    worst = worst_share([first], report.recording)
-    up_to = "up to " if len({episode.pid for episode in first.episodes}) > 1 else ""
-    when = "" if worst is None else f", {up_to}{share(worst)} of the time"
+    worst = worst_words(first, report.recording)
+    when = "" if worst is None else f", {worst} of the time"
     word = "stall" if level == "starving" else "stretch"
     clauses = [f"{_deed(report, first, code)}{when}", *_waited(first)]
     clauses += [f"longest {word} {duration(first.longest_s)}", *_others(report, first)]

@@ -133,6 +133,13 @@ def no_blame_words(finding: Finding) -> str:
     return "not known: no stack was seen"
 
 
+def worst_words(finding: Finding, recording: RecordingInfo) -> str | None:
+    """As in "up to 53 %", the share of the worst-off process; None when that is not known."""
+    worst = worst_share([finding], recording)
+    several = len({episode.pid for episode in finding.episodes}) > 1
+    return None if worst is None else f"{'up to ' * several}{share(worst)}"
+
+
 def starved_words(finding: Finding, recording: RecordingInfo) -> str:
     """As in "15.2 s, 76 % of the recording, 4 times, longest 7.6 s"; if latent, the last two.
 
@@ -146,9 +153,8 @@ def starved_words(finding: Finding, recording: RecordingInfo) -> str:
     once = finding.occurrences == 1  # then it is the longest, too
     many = len({episode.pid for episode in finding.episodes})
     total = f" over {many} processes" if many > 1 else ""
-    worst = worst_share([finding], recording)
-    up_to = "up to " if many > 1 else ""
-    part = "" if worst is None else f", {up_to}{share(worst)} of the recording"
+    worst = worst_words(finding, recording)
+    part = "" if worst is None else f", {worst} of the recording"
     return f"{duration(finding.starved_s)}{total}{part}, {times}{'' if once else longest}"
 
 
