@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from waitspy.remote.callables import Callables
-from waitspy.remote.memory import Unreadable, word_at
+from waitspy.remote.memory import Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.tasks import Task
 
@@ -50,13 +50,9 @@ class Awaiting:
         """What lies in the cells of the functions that are called when a work item is done."""
         if self._work_item is None:
             return
-        lay = self.objects.layout
-        pieces = self.memory.many(words, lay.ob_type + 8)
-        for word, piece in zip(words, pieces, strict=True):
-            if piece is None or word_at(piece, lay.ob_type) != self._work_item:
-                continue
+        for item in self.objects.of_type(words, self._work_item):
             try:
-                future = self.objects.attributes(word, {"future"})["future"]
+                future = self.objects.attributes(item, {"future"})["future"]
                 callbacks = self.objects.attributes(future, {"_done_callbacks"})["_done_callbacks"]
                 functions = self.objects.sequence(callbacks, _MOST_CALLBACKS)
             except (Unreadable, KeyError):

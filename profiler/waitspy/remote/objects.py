@@ -7,7 +7,7 @@ Everything read may be torn or made up: lengths are bounded, types are checked, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.type_facts import (
@@ -115,6 +115,16 @@ class Objects(Types):
         return magnitude * int(sign)
 
     # --- containers -----------------------------------------------------------------------
+
+    def of_type(self, words: Sequence[int], kind: int | None) -> list[int]:
+        """Those of the words that are the addresses of objects of just that type."""
+        at = self.layout.ob_type
+        pieces = self.memory.many(words, at + 8)
+        return [
+            word
+            for word, piece in zip(words, pieces, strict=True)
+            if piece is not None and word_at(piece, at) == kind
+        ]
 
     def sequence(self, address: int, limit: int = _MOST_ENTRIES) -> list[int]:
         """The addresses of the items of a list or tuple."""

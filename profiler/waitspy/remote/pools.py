@@ -76,7 +76,7 @@ class Pools:
         held = {thread.tid: self.callables.frames.held(thread.address) for thread in mine}
         queued = {self._future(item) for item in self.queued(pool.queue) or ()}
         begun = {
-            tid: {self._future(word) for word in self._of_type(words, item_type)}
+            tid: {self._future(word) for word in self.objects.of_type(words, item_type)}
             for tid, words in held.items()
         }
         found = set()
@@ -85,15 +85,6 @@ class Pools:
             if tid is not None and ((queued | others) - begun[tid] - {None}).intersection(words):
                 found.add(tid)
         return frozenset(found)
-
-    def _of_type(self, words: list[int], kind: int | None) -> list[int]:
-        lay = self.objects.layout
-        pieces = self.memory.many(words, lay.ob_type + 8)
-        return [
-            word
-            for word, piece in zip(words, pieces, strict=True)
-            if piece is not None and word_at(piece, lay.ob_type) == kind
-        ]
 
     def _future(self, item: int) -> int | None:
         try:

@@ -206,9 +206,8 @@ class PySpySampler:
     def pause(self, now_ns: int) -> None:
         """See ``Sampler.pause``."""
         for run in self._runs:
-            if (
-                run.ready is not None
-            ):  # else it would die of it, and have cost its start for nothing
+            # Before it is ready it would die of it, and have cost its start for nothing.
+            if run.ready is not None:
                 run.ask_to_end(now_ns)
 
     def dump(self, now_ns: int) -> bool:
