@@ -24,6 +24,8 @@ _SLOW = {
     "make lint",
     "make accuracy",
     "make assets",
+    "make scenarios",
+    "make slow",
 }  # what runs this test, and what contains it
 _INSTALLS = (".venv/", "python3 -m venv")
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))

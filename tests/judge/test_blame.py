@@ -74,6 +74,32 @@ def test_a_long_poll_shows_the_base_even_if_c_functions_show_it_for_longer() -> 
     assert base_stack(activities(activity(0, 100, C_BASE, POLLS), *seen[1:])) is None
 
 
+def test_the_runner_s_own_poll_is_the_base_although_samples_came_late() -> None:
+    """As on a machine without CPU to spare: each stack is seen until after the next call began."""
+    takes = PARKED[:-1] + stack("Condition.__exit__@lib/threading.py:303")
+    late = [
+        activity(0, 900, PARKED, SLEEPS),
+        activity(900, 980, PARKED, POLLS),
+        activity(980, 1000, POLL, POLLS),
+        activity(1000, 1040, POLL, SLEEPS),
+        activity(1040, 1041, takes, SLEEPS),
+        activity(1041, 1049, takes, POLLS),
+    ]
+    assert base_stack(activities(*late)) == POLL
+    calls_c = BASE + stack("Handle._run@lib/asyncio/events.py:84")
+    beside = [activity(0, 40, calls_c, POLLS), activity(40, 140, calls_c, SLEEPS)]
+    assert base_stack(activities(*beside)) is None  # one frame above too, but no poll
+
+
+def test_a_stack_seen_in_hardly_any_of_the_polls_is_not_the_base() -> None:
+    late = [
+        activity(0, 150, C_BASE, POLLS),
+        activity(150, 900, C_BASE, SLEEPS),
+        activity(900, 910, HANDLER, POLLS),
+    ]
+    assert base_stack(activities(*late)) is None
+
+
 # --- running or parked ----------------------------------------------------------------------------
 
 

@@ -33,16 +33,18 @@ _MACHINERY = {
 }
 _COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 _LONG_POLL_NS = 200_000_000  # several samples at any rate but the lowest
+_LEAST_POLLED = 0.1  # of what the thread polled: where samples come late, any stack has some of it
 _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 
 
 def base_stack(activities: Activities) -> Stack | None:
     """What the thread showed for the longest time while its loop polled; None if never seen.
 
-    A poll too short to be sampled falls into whatever stack stood around it. So only stacks
-    count that the thread showed mostly while it polled, or during a long poll: a C function that
-    a loop in C calls shows the stack of the poll as well. A poll that has ended shows the same
-    stack until the thread has the GIL.
+    A stack in which the loop's runner calls ``select`` is known to be one. Of others, a poll too
+    short to be sampled falls into whatever stack stood around it. So only those count that the
+    thread showed mostly while it polled, or during a long poll, and in more than a few of its
+    polls: a C function that a loop in C calls shows the stack of the poll as well. A poll that
+    has ended shows the same stack until the thread has the GIL.
     """
     stacks, waits, kind = activities.kinds()
     spent_ns = np.bincount(kind, activities.length_ns, len(stacks))
@@ -57,12 +59,19 @@ def base_stack(activities: Activities) -> Stack | None:
             before_ns, before_longest_ns = polled.get(stack, (0.0, 0.0))
             longest = max(before_longest_ns, longest_ns[n])
             polled[stack] = before_ns + spent_ns[n], longest
-    own = {
+    own = {s: length_ns for s, (length_ns, _) in polled.items() if _selects(activities.stacks[s])}
+    least_ns = _LEAST_POLLED * sum(length_ns for length_ns, _ in polled.values())
+    own = own or {
         stack: length_ns
         for stack, (length_ns, longest) in polled.items()
-        if length_ns * 2 >= shown[stack] or longest >= _LONG_POLL_NS
+        if length_ns >= least_ns and (length_ns * 2 >= shown[stack] or longest >= _LONG_POLL_NS)
     }
     return activities.stacks[max(own, key=lambda stack: own[stack])] if own else None
+
+
+def _selects(stack: Stack) -> bool:
+    """Whether the runner of a loop is what polls there."""
+    return _last_runner(stack) == len(stack) - 2 and stack[-1].rooted.endswith("/selectors.py")
 
 
 def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bool:
