@@ -21,6 +21,8 @@ export interface Box {
   victims: number;
   /** The part of `starved` that is this box's own. */
   ownStarved: number;
+  /** Starves work for enough of its time to be coloured, or leads to a box that does. */
+  marked: boolean;
   value: number;
   children: Box[];
 }
@@ -56,7 +58,8 @@ export function flameTree(recording: Recording, question: Question): Box {
     path.reverse();
     plant(root, recording, question, path, what, sums);
   }
-  return grown(root, question.weight);
+  // Where boxes are as wide as the harm that they did, there is nothing to exaggerate.
+  return grown(root, question.weight, question.weight === "wall" ? recording.thresholds.least : 0);
 }
 
 /** How much each stack weighs; an activity that lies partly inside the span counts in part. */
@@ -152,21 +155,26 @@ function below(at: Growing, what: string | number, make: (key: string) => Growin
 
 function growing(name: string, where: string, kind: Kind, key: string): Growing {
   return {
-    name, where, kind, key, shade: 0, blamed: false, wall: 0, starved: 0, victims: 0, ownStarved: 0, value: 0,
+    name, where, kind, key, shade: 0, blamed: false, wall: 0, starved: 0, victims: 0, ownStarved: 0, marked: false, value: 0,
     children: [], below: new Map(), layers: null, deepest: 0,
   };
 }
 
 /** Boxes without any of the weight go; the rest is sorted by name, as the picture is. */
-function grown(root: Growing, weight: Weight): Box {
+function grown(root: Growing, weight: Weight, least: number): Box {
   const open = [root];
+  const every: Box[] = [];
   for (let box = open.pop(); box; box = open.pop()) {
+    every.push(box);
     box.value = box[weight];
     if (box.layers) nameLayers(box);
     const children = [...box.below.values()].filter((child) => child[weight] > 0);
     children.sort((one, other) => compare(one.name, other.name) || compare(one.where, other.where));
     box.children = children;
     open.push(...children);
+  }
+  for (const box of every.reverse()) {
+    box.marked = box.children.some((child) => child.marked) || (box.starved > 0 && share(box) >= least);
   }
   return root;
 }
@@ -182,15 +190,19 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
-/** The class that flame.css paints: what a box is and how much of it starves work. */
+function share(box: Box): number {
+  return box.wall > 0 ? box.starved / box.wall : box.starved > 0 ? 1 : 0;
+}
+
+/** The class that flame.css paints, as in the pictures: what a box is, and how much of it starves work. */
 export function look(box: Box, { some, much }: Thresholds): string {
-  const share = box.wall > 0 ? box.starved / box.wall : box.starved > 0 ? 1 : 0;
-  if (box.kind === "wait" && !/^\[(on-cpu|unknown)\]/.test(box.name)) {
-    if (box.starved <= 0) return "wait";
-    return share >= much ? "harm" : "harm part";
-  }
-  if (box.starved <= 0) return box.kind === "layers" ? "layers" : `code${box.shade}`;
-  if (box.ownStarved >= box.starved * much) return "busy";
-  if (share >= much) return "path3";
-  return share >= some ? "path2" : "path1";
+  const waits = box.kind === "wait" && !/^\[(on-cpu|unknown)\]/.test(box.name);
+  const layers = box.kind === "layers";
+  if (!box.marked) return waits ? "wait" : layers ? "layers" : `code${box.shade}`;
+  const starving = share(box);
+  const part = starving >= much ? "" : starving >= some ? " part" : " slight";
+  if (waits) return `harm${part}`;
+  if (box.ownStarved >= box.starved * much && starving >= some) return `busy${part}`;
+  const path = starving >= much ? "path3" : starving >= some ? "path2" : "path1";
+  return layers ? `layers ${path}` : path;
 }

@@ -20,14 +20,6 @@ const MEANINGS: Record<Weight, string> = {
   starved: "time in which a stack kept due work waiting",
   victims: "starved time, times how many items waited",
 };
-const LEGEND: [string, string][] = [
-  ["code0", "code"],
-  ["layers", "library layers, folded"],
-  ["wait", "wait that harms nobody"],
-  ["path2", "code that starves work"],
-  ["busy", "starves it itself"],
-  ["harm", "wait that starves work"],
-];
 
 export class FlamegraphView {
   private readonly chart = draw<Box>();
@@ -62,7 +54,7 @@ export class FlamegraphView {
     );
     host.append(
       element("div", { class: "tools" }, this.weights.group, this.workers, this.roles, this.orientation.group, this.fold, this.field, this.status),
-      this.chips, this.note, this.trail, this.canvas, legend(),
+      this.chips, this.note, this.trail, this.canvas, legend(recording.looks),
     );
     this.chart
       .cellHeight(ROW).minFrameSize(LEAST_WIDTH).transitionDuration(0).inverted(true).resetHeightOnZoom(true)
@@ -333,7 +325,7 @@ function chip(text: string, remove: () => void): HTMLElement {
   return element("span", { class: "chip" }, text, button("×", remove, { "aria-label": `Remove: ${text}` }));
 }
 
-function legend(): HTMLElement {
-  const items = LEGEND.map(([look, meaning]) => element("li", {}, swatch(look), meaning));
+function legend(looks: [string, string][]): HTMLElement {
+  const items = looks.map(([look, meaning]) => element("li", {}, swatch(look), meaning));
   return element("ul", { class: "legend" }, ...items);
 }

@@ -14,7 +14,7 @@ export interface Pending { pid: number; tid: number | null; name: string; kind: 
 export interface Episode { finding: number; number: number; pid: number; tid: number; start: number; end: number }
 export interface Finding { kind: string; verdict: Verdict; blame: { name: string; file: string } | null; episodes: Episode[] }
 /** Shares of a box's time under starvation from which on it looks different. */
-export interface Thresholds { some: number; much: number }
+export interface Thresholds { least: number; some: number; much: number }
 export interface Wait { kind: string; label: string; syscall: string }
 export interface Code { name: string; file: string; library: boolean; layer: string; shade: number }
 
@@ -28,6 +28,8 @@ export interface Recording {
   length: number;
   grain: number;
   thresholds: Thresholds;
+  /** Class and meaning of every look of a box. */
+  looks: [string, string][];
   workers: Worker[];
   threads: Thread[];
   pending: Pending[];
@@ -49,6 +51,7 @@ export interface Recording {
 
 interface Header {
   thresholds: Thresholds;
+  looks: [string, string][];
   unit_ns: number;
   grain_ns: number;
   end: number;
@@ -102,6 +105,7 @@ function read(buffer: ArrayBuffer): Recording {
     what: ints("what"),
     length: Math.max(header.end * unit, SHORTEST),
     thresholds: header.thresholds,
+    looks: header.looks,
     grain: header.grain_ns / 1e9,
     workers: header.workers.map(([pid, role, name]) => ({ pid, role, name: text(name) })),
     threads: threadsOf(header, ints("thread_rows"), text),

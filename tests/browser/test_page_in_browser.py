@@ -16,7 +16,8 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.browser.driving import Show, click, emulate, pixels, press, settle, status, text
 from tests.examples import page_examples, report_examples
-from waitspy.model.judged import Analysis
+from tests.render.profiles.test_svg import SVG, boxes, parsed
+from waitspy.model.judged import Analysis, Weight
 
 pytestmark = pytest.mark.browser
 
@@ -305,6 +306,34 @@ def test_flame_and_icicle_are_each_others_mirror(browser: webdriver.Chrome, show
         "return document.querySelector('#flamegraph .legend').getBoundingClientRect().top"
     )
     assert top("all") + 20 <= below
+
+
+@pytest.mark.parametrize("weight", ["wall", "starved"])
+@pytest.mark.parametrize("make", [page_examples.server, page_examples.barely_starving_polls])
+def test_boxes_look_as_in_the_picture(
+    browser: webdriver.Chrome, show: Show, make: Callable[[], Analysis], weight: Weight
+) -> None:
+    judged = make()
+    assert judged.profile is not None
+    pictured = {
+        (box.findtext(f"{SVG}title", "").split("\n")[0], box.attrib["class"])
+        for box in boxes(parsed(judged.profile, weight))
+    }
+    show(judged)
+    click(browser, f'#flamegraph [data-value="{weight}"]')
+    shown: list[list[str]] = browser.execute_script(
+        "return [...document.querySelectorAll('.flame g.frame')].map("
+        "g => [g.getAttribute('aria-label').split(', ')[0], g.getAttribute('class')])"
+    )
+    own = {"frame", "above", "found", "blamed"}
+    looks = {(name, " ".join(c for c in look.split() if c not in own)) for name, look in shown}
+    assert len({look for _, look in looks}) > 3
+    assert unnamed_layers(looks) <= unnamed_layers(pictured)
+
+
+def unnamed_layers(looks: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The same, but folded layers without their names: those of a picture name more of them."""
+    return {("" if look.startswith("layers") else name, look) for name, look in looks}
 
 
 def test_one_worker_and_one_role(browser: webdriver.Chrome, show: Show) -> None:

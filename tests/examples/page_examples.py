@@ -11,12 +11,13 @@ from typing import Any
 
 from tests.examples import profile_examples, report_examples
 from waitspy.judge import analysis
-from waitspy.model.activities import ThreadActivity
+from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Blame, Episode, Finding, PendingSeries
 from waitspy.model.kinds import KINDS
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_frames import merged_stack
+from waitspy.model.waits import WaitKind
 
 START_NS, LENGTH_NS = profile_examples.START_NS, profile_examples.LENGTH_NS
 
@@ -39,6 +40,27 @@ def server() -> Analysis:
         findings=(blocked, parked),
     )
     return _with_profile(Analysis(report, threads, tuple(_pending(threads))))
+
+
+def barely_starving_polls() -> Analysis:
+    """The same server, with a few milliseconds in which its loops' polls kept work waiting."""
+    judged = server()
+    threads = []
+    for thread in judged.threads:
+        mine = thread.activities
+        rows = [
+            replace(
+                a,
+                starved_ns=(a.end_ns - a.start_ns) // 500,
+                victim_ns=(a.end_ns - a.start_ns) // 500,
+            )
+            if a.wait.kind is WaitKind.LOOP_POLL
+            else a
+            for a in mine
+        ]
+        activities = Activities.of(rows, mine.stacks, mine.waits)
+        threads.append(replace(thread, activities=activities))
+    return _with_profile(replace(judged, threads=tuple(threads)))
 
 
 def _finding(threads: tuple[ThreadActivity, ...], stack: Stack, kind: str) -> Finding:

@@ -30,7 +30,7 @@ from waitspy.model.wait_frames import wait_frame
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles.flame_layers import layer
-from waitspy.render.profiles.flame_looks import MUCH, SOME, shade
+from waitspy.render.profiles.flame_looks import LEAST, LEGEND, MUCH, SOME, shade
 from waitspy.render.reports.markdown import MarkdownRenderer
 
 SCHEMA = "waitspy.page/1"
@@ -85,7 +85,8 @@ class _Packing:
         header: dict[str, Any] = {
             "schema": SCHEMA,
             "unit_ns": self._unit_ns,
-            "thresholds": {"some": SOME, "much": MUCH},
+            "thresholds": {"least": LEAST, "some": SOME, "much": MUCH},
+            "looks": LEGEND,
             "grain_ns": grain_ns,
             "end": self._at(self._info.end_ns),
             "threads": [self._thread(thread) for thread in self._threads],
