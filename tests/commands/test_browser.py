@@ -97,3 +97,41 @@ def test_an_output_that_cannot_be_written(recording: Path, opened: list[str]) ->
     result = view(recording, "-o", recording / "no" / "folder.html")
     assert result.exit_code == 1
     assert "-o" in result.stderr
+
+
+def test_in_a_recording_of_somebody_else_no_link_is_followed(
+    recording: Path, tmp_path: Path, opened: list[str]
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (recording / "report.html").symlink_to(precious)
+    assert view(recording).exit_code == 0
+    assert precious.read_text() == "precious"
+    assert not (recording / "report.html").is_symlink()
+    assert "<!doctype html>" in (recording / "report.html").read_text("utf-8")
+
+
+def test_a_file_that_was_asked_for_may_be_a_link(
+    recording: Path, tmp_path: Path, opened: list[str]
+) -> None:
+    (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
+    assert view(recording, "-o", tmp_path / "link.html").exit_code == 0
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "real.html").exists()
+
+
+def test_no_file_in_the_way_can_be_foreseen(
+    recording: Path, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else may write the folder, and knows our pid; what fails leaves nothing behind."""
+    names = iter(["a" * 16, "b" * 16])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(names))
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (recording / f".waitspy-{'a' * 16}.partial").symlink_to(precious)
+    assert view(recording).exit_code != 0
+    assert precious.read_text() == "precious"
+    assert view(recording).exit_code == 0
+    assert sorted(p.name for p in recording.iterdir() if "partial" in p.name) == [
+        f".waitspy-{'a' * 16}.partial"
+    ]

@@ -241,3 +241,94 @@ def test_a_recording_may_be_moved(folder: Path, tmp_path: Path) -> None:
         path.chmod(path.stat().st_mode & ~stat.S_IWUSR)
     os.rename(folder, tmp_path / "moved")
     assert loading.load(str(tmp_path / "moved")).info.host == "web-1"
+
+
+# --- whose it is -----------------------------------------------------------------------------------
+
+
+def whole(folder: Path) -> Writer:
+    writer = Writer(str(folder), META)
+    writer.start_stream("threads", 7, ThreadRow)
+    writer.append("threads", 7, [ThreadRow(1, 7, "S")])
+    writer.append_dump(7, DumpRow(1, {7: (Frame("f", "/app/f.py", 1),)}))
+    writer.close()
+    save_sources(writer.path, {"/app/f.py": {1: "secret"}})
+    return writer
+
+
+def test_only_its_owner_may_read_it(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        whole(folder).release()
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+    assert len(modes) == 8
+    assert all(mode == (0o700 if path.is_dir() else 0o600) for path, mode in modes.items())
+
+
+@pytest.mark.ptrace
+def test_under_sudo_it_is_in_the_end_the_callers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "54321")
+    outside = folder.parent / "outside"
+    outside.write_text("")
+    writer = whole(folder)
+    (folder / "link").symlink_to(outside)
+    assert folder.stat().st_uid == 0
+    writer.release()
+    owners = {(p.lstat().st_uid, p.lstat().st_gid) for p in (folder, *folder.rglob("*"))}
+    assert owners == {(12345, 54321)}
+    assert outside.stat().st_uid == 0
+
+
+def test_what_was_opened_is_what_is_written(folder: Path) -> None:
+    victim = folder.parent / "victim"
+    (victim / "oracles").mkdir(parents=True)
+    (victim / "meta.json").write_text("precious")
+    writer = Writer(str(folder), META)
+    folder.rename(folder.parent / "moved")
+    folder.symlink_to(victim)
+    writer.start_stream("threads", 7, ThreadRow)
+    writer.meta["looks"] = 5
+    writer.close()
+    save_sources(writer.path, {"/app/f.py": {1: "x"}})
+    writer.release()
+    assert sorted(path.name for path in victim.rglob("*")) == ["meta.json", "oracles"]
+    assert (victim / "meta.json").read_text() == "precious"
+    moved = loading.load(str(folder.parent / "moved"))
+    assert moved.info.looks == 5
+    assert moved.sources == {"/app/f.py": {1: "x"}}
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(folder: Path) -> None:
+    outside = folder.parent / "outside"
+    outside.write_text("precious")
+    writer = Writer(str(folder), META)
+    for name in ("meta.json.partial", "stacks/7.dumps.jsonl"):
+        (folder / name).symlink_to(outside)
+    writer.meta["looks"] = 5
+    with pytest.raises(OSError, match="symbolic links"):
+        writer.save_meta()
+    with pytest.raises(OSError, match="symbolic links"):
+        writer.append_dump(7, DumpRow(1, {}))
+    assert outside.read_text() == "precious"
+
+
+def test_a_folder_of_somebody_else_is_not_written(folder: Path) -> None:
+    other = folder.parent / "other"
+    other.mkdir()
+    folder.symlink_to(other)
+    with pytest.raises(RecordingError, match="no empty folder of this user"):
+        Writer(str(folder), META)
+    assert list(other.iterdir()) == []
+
+
+def test_changed_sources_are_told_when_it_is_loaded_again(folder: Path) -> None:
+    writer = whole(folder)
+    save_sources(writer.path, {"/app/f.py": {}, "/app/g.py": {}, "/app/h.py": {1: "x"}})
+    writer.release()
+    losses = [loss for loss in loading.load(str(folder)).losses if "source" in loss.what]
+    assert [loss.what for loss in losses] == ["source lines of /app/f.py and 1 more"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -26,7 +27,13 @@ class _Helper:
     grows_a_second = 0
 
     def __init__(
-        self, argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes], *, can_wait: bool = False
+        self,
+        argv: Sequence[str],
+        stdout: IO[bytes],
+        stderr: IO[bytes],
+        *,
+        can_wait: bool = False,
+        keep: Sequence[int] = (),
     ) -> None:
         self.argv = argv
         self.can_wait = can_wait
@@ -61,11 +68,14 @@ class _Run:
 
     def __init__(self, folder: Path, room: bool = True) -> None:
         self.room = room
+        self.asked_ns: list[int] = []
         self.alive: dict[int, list[int]] = {}
         self.losses: list[Loss] = []
-        self.sampler = PySpySampler(
-            4711, str(folder), segment_ns=5 * NS, may_spend=lambda _: self.room
-        )
+        self.sampler = PySpySampler(4711, str(folder), segment_ns=5 * NS, may_spend=self._may_spend)
+
+    def _may_spend(self, cpu_ns: int) -> bool:
+        self.asked_ns.append(cpu_ns)
+        return self.room
 
     def until(self, end_ms: int, rate_hz: float = 100.0) -> None:
         while _Helper.clock_ns < end_ms * MS:
@@ -159,6 +169,18 @@ def test_a_sample_costs_what_was_used_since_sampling_began(run: _Run) -> None:
     told = run.sampler.sampling()
     assert told.samples == pytest.approx(100, abs=10)
     assert told.cpu_ns == pytest.approx(10 * MS, rel=0.1)  # one percent, the start left out
+
+
+def test_a_start_is_expected_to_cost_what_earlier_ones_did_and_both_samplers_samples(
+    run: _Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "CPU_NS", 40 * MS)
+    run.until(12_000)
+    first, *later = run.asked_ns
+    assert first == pyspy.START_COST_NS
+    assert len(later) == 2
+    for asked_ns in later:  # started and sampling for 100 ms; then two samples of 0.1 ms
+        assert asked_ns == pytest.approx(41.2 * MS, rel=0.02)
 
 
 def test_no_look_is_taken_without_room(run: _Run) -> None:

@@ -2,23 +2,30 @@
 
 A place that modules come from may hold a program together with its packages: a zip file, or a
 folder that was filled with ``pip install --target``. Which names there are packages stands in the
-``*.dist-info`` folders. They are read inside the target's own root, as its source lines are.
+``*.dist-info`` folders. They are read inside the target's own root and with its own rights, as its
+source lines are.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import IO
 
-from waitspy.kernel import calls, procfs
+from waitspy.kernel import calls, file_rights, procfs
 from waitspy.model.code_origin import CodePath, CodePathKind, Program
 from waitspy.remote.values import ImportFacts
+
+# Names in zip files may be in it. Python loads it from its own files, at the first use: that must
+# not happen while another user's rights are taken.
+codecs.lookup("cp437")
 
 _PACKAGES = re.compile(
     r"(?:^|/)(?:site-packages|dist-packages|__pypackages__)(?:/|\Z)|\.(?:whl|egg)\Z"
@@ -42,35 +49,47 @@ _LONGEST_COMMENT = 1 << 16
 
 def program(pid: int, facts: Iterable[ImportFacts]) -> Program:
     """Where the code of that process is, by what its interpreters say."""
-    paths: dict[str, CodePath] = {}
-    argv0 = None
+    interpreters = list(facts)
+    found: list[CodePath] = []
     with suppress(OSError):
         root = os.open(f"{procfs.PROC}/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for told in facts:
-                argv0 = argv0 or told.argv0
-                paths |= {p.path: p for p in _paths(told, _Notes(root, procfs.link(pid, "cwd")))}
+            notes = _Notes(root, procfs.link(pid, "cwd"))
+            read = partial(_all_paths, interpreters, notes)
+            try:
+                found = file_rights.reading(file_rights.of(pid), read)
+            except OSError:  # its user's rights cannot be taken
+                found = _all_paths(interpreters, None)
         finally:
             os.close(root)
-    return Program(tuple(paths.values()), argv0)
+    argv0 = next((one.argv0 for one in interpreters if one.argv0), None)
+    return Program(tuple({path.path: path for path in found}.values()), argv0)
 
 
-def _paths(told: ImportFacts, notes: _Notes) -> Iterator[CodePath]:
+def _all_paths(interpreters: Sequence[ImportFacts], notes: _Notes | None) -> list[CodePath]:
+    return [path for one in interpreters for path in _paths(one, notes)]
+
+
+def _paths(told: ImportFacts, notes: _Notes | None) -> Iterator[CodePath]:
     library = None if told.frozen else told.library
     if library:
         yield CodePath(library.rstrip("/"), "library")
     if told.frozen:
-        yield CodePath("", "mixed", notes.installed(told.bundle)[1] if told.bundle else ())
+        yield CodePath("", "mixed", _installed(told.bundle, notes)[1] if told.bundle else ())
     for path in list(dict.fromkeys(p.rstrip("/") for p in told.path))[:_MOST_PATHS]:
         kind = _kind(path, told)
         if not path or path == library:
             continue
         if kind == "program":
-            packed, installed = notes.installed(path)
+            packed, installed = _installed(path, notes)
             mixed = packed or installed or told.frozen or path.startswith(_PLATFORM_MIXED)
             yield CodePath(path, "mixed" if mixed else "program", installed)
         else:
             yield CodePath(path, kind)
+
+
+def _installed(path: str, notes: _Notes | None) -> tuple[bool, tuple[str, ...]]:
+    return (False, ()) if notes is None else notes.installed(path)
 
 
 def _kind(path: str, told: ImportFacts) -> CodePathKind:

@@ -123,8 +123,13 @@ class Capture:
 
     @property
     def path(self) -> str:
-        """Where the recording is."""
+        """Where the recording is, for this process, until ``release``."""
         return self._writer.path
+
+    def release(self) -> None:
+        """Lets go of the recording and of the workers' files."""
+        self.roots.close()
+        self._writer.release()
 
     def run(self) -> None:
         """Records until the end.
@@ -240,6 +245,7 @@ class Capture:
         sampler = make_sampler(
             worker.pid,
             folder,
+            keep=(self._writer.descriptor,),
             blocking=self._options.blocking,
             first_segment=sum(len(one.sampler.segments) for one in before),
             may_spend=self._purse.may_spend,
@@ -247,7 +253,8 @@ class Capture:
         one = Attachment(worker, sampler, self._oracles, self._writer, now_ns)
         self._attached[key] = one
         self._everyone.append(one)
-        self.roots.open(worker.pid)
+        if (loss := self.roots.open(worker)) is not None:
+            self._losses.append(loss)
         one.adjust(self._options.rate_hz, self._share())
         self._spend(now_ns)
         one.step(now_ns)

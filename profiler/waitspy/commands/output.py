@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, TextIO
 
 from waitspy.errors import RecordingError
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def prepare_streams() -> None:
@@ -53,11 +56,12 @@ def printing() -> Iterator[TextIO]:
 
 
 @contextmanager
-def opened(path: str | None, *, binary: bool = False) -> Iterator[Any]:
+def opened(path: str | None, *, binary: bool = False, follow: bool = True) -> Iterator[Any]:
     """A stream of bytes, or of UTF-8 text with plain line feeds, for data.
 
     ``path`` None or ``-`` is standard output. A file appears only once it is whole, or not at
-    all; devices and pipes are written as they are.
+    all; devices and pipes are written as they are. Without ``follow``, in a folder of somebody
+    else, whatever has that name already is replaced, and not what it leads to.
 
     Raises:
         RecordingError: it cannot be written.
@@ -66,30 +70,61 @@ def opened(path: str | None, *, binary: bool = False) -> Iterator[Any]:
         with _stdout(binary=binary) as stream:
             yield stream
         return
-    target = os.path.realpath(path)
-    in_place = os.path.exists(target) and not os.path.isfile(target)
-    name = target
-    if not in_place:
-        name = os.path.join(os.path.dirname(target), f".waitspy-{os.getpid()}.partial")
     try:
-        with _open(name, binary=binary) as stream:
+        target = os.path.realpath(path) if follow else os.path.abspath(path)
+        in_place = follow and os.path.exists(target) and not os.path.isfile(target)
+        writing = _in_place(target) if in_place else _at_once(target)
+        with writing as file, _as_data(file, binary=binary) as stream:
             yield stream
-        if not in_place:
-            os.replace(name, target)
+            stream.flush()
     except OSError as error:
         raise RecordingError(
             f"cannot write {path}: {error.strerror}", "choose another file with -o"
         ) from None
+
+
+@contextmanager
+def _in_place(target: str) -> Iterator[int]:
+    file = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        yield file
     finally:
-        if not in_place:
+        os.close(file)
+
+
+@contextmanager
+def _at_once(target: str) -> Iterator[int]:
+    """A new file, which gets the target's name when it is whole.
+
+    It has no name before that can be guessed. The folder is the one that was opened, whatever is
+    put in its place meanwhile.
+    """
+    folder = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        partial = f".waitspy-{secrets.token_hex(8)}.partial"
+        file = os.open(partial, _NEW, 0o666, dir_fd=folder)
+        try:
+            yield file
+            os.replace(partial, os.path.basename(target), src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                os.unlink(partial, dir_fd=folder)
+            raise
+        finally:
+            os.close(file)
+    finally:
+        os.close(folder)
 
 
-def _open(name: str, *, binary: bool) -> IO[Any]:
+@contextmanager
+def _as_data(file: int, *, binary: bool) -> Iterator[IO[Any]]:
+    stream: IO[Any]
     if binary:
-        return open(name, "wb")
-    return open(name, "w", encoding="utf-8", newline="\n")
+        stream = open(file, "wb", closefd=False)  # noqa: SIM115
+    else:
+        stream = open(file, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
+    with stream:
+        yield stream
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from waitspy.model.kinds import KINDS
 from waitspy.oracles.onset import LEAST_MIN_STALL_S
 from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
+from waitspy.recording.streams import lost_sources
 from waitspy.render import REPORTS, escape
 from waitspy.render.reports.report_format import severity
 from waitspy.samplers.pyspy_binary import find_pyspy
@@ -228,11 +229,14 @@ def _warn_of_rest(command: Command, tree: Tree) -> None:
 
 
 def _save_and_report(capture: Capture, output: str) -> Report:
-    recording = loading.load(capture.path)
-    sources = capture.roots.read(recording)
-    capture.roots.close()
-    save_sources(capture.path, sources)
-    judged = analysis.analyse(replace(recording, sources=sources))
+    try:
+        recording = loading.load(capture.path)
+        sources = capture.roots.read(recording)
+        save_sources(capture.path, sources)
+    finally:
+        capture.release()
+    losses = (*recording.losses, *lost_sources(sources))
+    judged = analysis.analyse(replace(recording, sources=sources, losses=losses))
     with printing() as stream:
         REPORTS["text"]().render(judged, stream)
         stream.write(f"\nrecording: {escape.terminal(output)}\n")

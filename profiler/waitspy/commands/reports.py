@@ -123,7 +123,7 @@ def view(
     loaded = library.load(recording, redact=redact)
     name = "speedscope.html" if speedscope else "report.html"
     path = browser.place_for(name, recording) if output is None else output
-    with opened(path) as stream:
+    with opened(path, follow=output is not None) as stream:
         if speedscope:
             speedscope_page.render(loaded.profile(), "wall", stream)
         else:

@@ -11,7 +11,8 @@ import os
 import platform
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 _PIDFD_GETFD = 438  # one number on every architecture: include/uapi/asm-generic/unistd.h
 _OPENAT2 = 437  # the same
@@ -20,7 +21,12 @@ _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_FILE = 0  # include/uapi/linux/kcmp.h
 _RESOLVE_IN_ROOT = 0x10  # include/uapi/linux/openat2.h
 _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
-_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_SETGROUPS, _SETFSUID, _SETFSGID, _CAPGET, _CAPSET = {
+    "x86_64": (116, 122, 123, 125, 126),
+    "aarch64": (159, 151, 152, 90, 91),
+}.get(platform.machine(), (-1,) * 5)  # the same two tables
+_CAPABILITY_VERSION_3 = 0x2008_0522  # include/uapi/linux/capability.h
+_PR_SET_PDEATHSIG, _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 1, 3, 4  # include/uapi/linux/prctl.h
 
 IOV_MAX = 1024
 """UIO_MAXIOV of include/uapi/linux/uio.h: so many places can be read at once."""
@@ -74,6 +80,37 @@ def openat2_in_root(folder: int, path: str, flags: int) -> int:
     """Opens a path as if the folder were the root, links and all; Linux 5.6."""
     how = struct.pack("<QQQ", flags, 0, _RESOLVE_IN_ROOT)  # struct open_how
     return _checked(int(_libc.syscall(_OPENAT2, folder, os.fsencode(path), how, len(how))))
+
+
+def take_file_rights(uid: int, gid: int, groups: Sequence[int], capabilities: int) -> None:
+    """Gives this thread alone that user's rights to files, and no capabilities but those it has of
+    the mask; Python's own calls would change all threads.
+    """
+    header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
+    held = ctypes.create_string_buffer(24)  # struct __user_cap_data_struct, twice
+    _checked(int(_libc.syscall(_CAPGET, header, held)))
+    if tuple(groups) != tuple(os.getgroups()):
+        listed = (ctypes.c_uint32 * len(groups))(*groups)
+        _checked(int(_libc.syscall(_SETGROUPS, len(groups), listed)))
+    for number, wanted in ((_SETFSGID, gid), (_SETFSUID, uid)):
+        _libc.syscall(number, wanted)  # its result is the one before, whether it failed or not
+        if int(_libc.syscall(number, -1)) & 0xFFFF_FFFF != wanted:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    low, low_permitted, low_inherited, high, *rest = struct.unpack("<6I", held)
+    left = low & capabilities & 0xFFFF_FFFF, high & capabilities >> 32
+    data = struct.pack("<6I", left[0], low_permitted, low_inherited, left[1], *rest)
+    _checked(int(_libc.syscall(_CAPSET, header, data)))
+
+
+@contextmanager
+def staying_dumpable() -> Iterator[None]:
+    """A thread that takes other rights hides this process's files in /proc; undoes that after."""
+    before = int(_libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
+    try:
+        yield
+    finally:
+        if before == 1:
+            _checked(int(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)))
 
 
 def enter_network(namespace: int) -> None:

@@ -53,7 +53,8 @@ class Stat:
 class Status:
     """/proc/PID/status as far as it is used; None where this kernel does not say.
 
-    ``uids`` are the real, effective, saved and filesystem user; ``pids`` are the process's
+    ``uids`` and ``gids`` are the real, effective, saved and filesystem user and group, ``groups``
+    the supplementary ones, as this process's user namespace numbers them; ``pids`` are its
     numbers from the outermost pid namespace that /proc shows to the innermost; ``cap_eff`` is
     the mask of effective capabilities; ``seccomp`` 0 off, 1 strict, 2 filtered.
     """
@@ -61,6 +62,8 @@ class Status:
     name: str
     tgid: int
     uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    groups: tuple[int, ...]
     pids: tuple[int, ...]
     cap_eff: int
     threads: int | None
@@ -122,6 +125,8 @@ def parse_status(raw: bytes) -> Status:
             name=text(rows[b"Name"]),
             tgid=tgid,
             uids=tuple(int(uid) for uid in rows[b"Uid"].split()),
+            gids=tuple(int(gid) for gid in rows[b"Gid"].split()),
+            groups=tuple(int(gid) for gid in rows.get(b"Groups", b"").split()),
             pids=tuple(int(pid) for pid in rows.get(b"NSpid", rows[b"Tgid"]).split()),
             cap_eff=int(rows.get(b"CapEff", b"0"), 16),
             threads=number(b"Threads"),

@@ -101,6 +101,18 @@ class StackTable:
         """Every distinct frame, by its number."""
         return self._frames
 
+    def frames_in(self, numbers: Iterable[int]) -> Iterator[Frame]:
+        """Every distinct frame of the stacks with these numbers."""
+        seen = {0}
+        frames: set[int] = set()
+        for number in numbers:
+            at = number
+            while at not in seen:
+                seen.add(at)
+                frames.add(self._tops[at])
+                at = self.below[at]
+        return map(self._frames.__getitem__, sorted(frames))
+
     def frame(self, function: str, file: str, line: int | None) -> int:
         """The number of a frame."""
         key = function, file, line

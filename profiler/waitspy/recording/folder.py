@@ -8,9 +8,14 @@ Layout (schema ``waitspy.recording/2``)::
     stacks/<pid>.dumps.jsonl     single dumps, one per line
     oracles/<name>/<pid>.jsonl   first line {"type":"start", "columns": …}, then one row per
                                  change (see ``rows``), last line {"type":"end", "why": …}
-    sources.json                 source lines of the frames seen, by file and line
+    sources.json                 source lines of the frames seen, by file and line; no lines of
+                                 a file that has changed since the process began
 
 Unknown is a missing key, or null in a row, never zero. Times are CLOCK_MONOTONIC nanoseconds.
+
+It tells command lines, addresses and source: only its owner may read it, and under sudo that is in
+the end who has called sudo. It is written through a descriptor of the folder, so that a link put in
+its place, or in the place of a folder above it, leads nowhere.
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ from waitspy.recording.rows import Row, RowType, columns, written
 
 SCHEMA = "waitspy.recording/2"
 _RESERVE_BYTES = 256 * 1024
+_PRIVATE = 0o700
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUFFER_BYTES = 16 * 1024  # most workers have fewer rows between two flushes
 
 
@@ -59,17 +66,27 @@ def create_first(paths: Iterable[str]) -> str:
 
 
 def _made(path: str) -> str:
+    whole = os.path.abspath(path)
+    above = os.path.dirname(whole)
     try:
-        whole = os.path.abspath(path)
-        os.makedirs(whole)
+        if not os.path.isdir(above):
+            os.makedirs(above)
+    except OSError as error:
+        raise _cannot_create(path, error) from None
+    try:
+        os.mkdir(whole, _PRIVATE)
     except FileExistsError:
         raise
     except OSError as error:
-        raise RecordingError(
-            f"cannot create the recording {path}: {error.strerror}",
-            "choose a folder that this user may write with -o",
-        ) from None
+        raise _cannot_create(path, error) from None
     return whole
+
+
+def _cannot_create(path: str, error: OSError) -> RecordingError:
+    return RecordingError(
+        f"cannot create the recording {path}: {error.strerror}",
+        "choose a folder that this user may write with -o",
+    )
 
 
 def discard(path: str) -> None:
@@ -80,7 +97,8 @@ def discard(path: str) -> None:
 class Writer:
     """Writes a recording into the folder made by ``create``, or makes it.
 
-    Every file in it is valid at every moment.
+    Every file in it is valid at every moment. ``path`` leads to it for this process, and for
+    children to which ``descriptor`` is passed on, until ``release``.
 
     Raises:
         RecordingError: from the constructor, when the folder is not empty or cannot be made.
@@ -88,15 +106,16 @@ class Writer:
     """
 
     def __init__(self, path: str, meta: Mapping[str, Any]) -> None:
-        self.path = os.path.abspath(path) if _empty(path) else create(path)
+        self.descriptor = _opened(os.path.abspath(path) if _empty(path) else create(path))
+        self.path = f"/proc/self/fd/{self.descriptor}"
         self.meta: dict[str, Any] = {"schema": SCHEMA, **meta}
         self._streams: dict[tuple[str, int], BinaryIO] = {}
         self._written = ""
         try:
-            os.mkdir(self.file("stacks"))
+            os.mkdir(self.file("stacks"), _PRIVATE)
             self.save_meta(durable=True)
             # Room for the last meta.json when the disk fills up meanwhile.
-            with open(self.file("reserve"), "wb") as f:
+            with _created(self.file("reserve"), "wb") as f:
                 f.write(bytes(_RESERVE_BYTES))
         except OSError as error:
             raise RecordingError(
@@ -110,9 +129,11 @@ class Writer:
     def start_stream(self, oracle: str, pid: int, rows: RowType) -> None:
         """Opens an oracle's stream of such rows for a worker and writes its first line."""
         folder = self.file("oracles", oracle)
-        os.makedirs(folder, exist_ok=True)
+        for made in (self.file("oracles"), folder):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(made, _PRIVATE)
         name = os.path.join(folder, f"{pid}.jsonl")
-        stream = open(name, "ab", buffering=_BUFFER_BYTES)  # noqa: SIM115
+        stream = _created(name, "ab", _BUFFER_BYTES)
         self._streams[oracle, pid] = stream
         head = {"type": "start", "oracle": oracle, "pid": pid, "columns": columns(rows)}
         stream.write(written([head]))
@@ -130,7 +151,7 @@ class Writer:
 
     def append_dump(self, pid: int, dump: DumpRow) -> None:
         """Adds one dump of a worker's stacks."""
-        with open(self.file("stacks", f"{pid}.dumps.jsonl"), "ab") as f:
+        with _created(self.file("stacks", f"{pid}.dumps.jsonl"), "ab") as f:
             f.write(written([dump]))
 
     def flush(self) -> None:
@@ -168,11 +189,56 @@ class Writer:
         with contextlib.suppress(OSError):
             self.save_meta(durable=True)
 
+    def release(self) -> None:
+        """Lets go of the folder, with all that was added to it since, for its owner."""
+        with contextlib.suppress(OSError, ValueError):
+            _hand_over(self.descriptor)
+        os.close(self.descriptor)
+
 
 def save_sources(path: str, sources: Mapping[str, Mapping[int, str]]) -> None:
     """Adds the source lines to a finished recording; without space for them it stays without."""
     with contextlib.suppress(OSError):
         _save(os.path.join(path, "sources.json"), json.dumps(sources))
+
+
+def _opened(path: str) -> int:
+    """A descriptor of an empty folder that is this user's.
+
+    Raises:
+        RecordingError: it is something else by now.
+    """
+    descriptor = None
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, _FOLDER)
+        if os.fstat(descriptor).st_uid == os.geteuid() and not os.listdir(descriptor):
+            os.fchmod(descriptor, _PRIVATE)
+            return descriptor
+    if descriptor is not None:
+        os.close(descriptor)
+    raise RecordingError(
+        f"{path} is no empty folder of this user", "choose another folder with -o"
+    ) from None
+
+
+def _created(name: str, mode: str, buffering: int = -1) -> Any:
+    return open(name, mode, buffering, opener=_opener)
+
+
+def _opener(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _hand_over(descriptor: int) -> None:
+    """Under sudo, makes all of a finished recording its caller's; last the folder itself."""
+    uid, gid = (os.environ.get(name, "") for name in ("SUDO_UID", "SUDO_GID"))
+    if os.geteuid() != 0 or not (uid.isdecimal() and gid.isdecimal()):
+        return
+    owner = int(uid), int(gid)
+    for _, folders, files, at in os.fwalk(".", topdown=False, dir_fd=descriptor):
+        for name in (*folders, *files):
+            os.chown(name, *owner, dir_fd=at, follow_symlinks=False)
+    os.fchown(descriptor, *owner)
 
 
 def _empty(path: str) -> bool:
@@ -185,8 +251,8 @@ def _empty(path: str) -> bool:
 def _save(name: str, text: str, *, durable: bool = False) -> None:
     partial = name + ".partial"
     try:
-        with open(partial, "w", encoding="utf-8") as f:
-            f.write(text)
+        with _created(partial, "wb") as f:
+            f.write(text.encode())
             if durable:
                 f.flush()
                 os.fsync(f.fileno())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import THREADS
-from waitspy.model.recorded import Loss
+from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.recording import chrometrace, dumps, threads
@@ -105,7 +105,7 @@ class Streams:
             name = os.path.join(self._path, "sources.json")
             with open(name, encoding="utf-8", errors="replace") as f:
                 files = read_json(f.read())
-            return {
+            sources = {
                 str(name): {int(line): str(text) for line, text in lines.items()}
                 for name, lines in files.items()
             }
@@ -114,6 +114,8 @@ class Streams:
         except (OSError, *DAMAGED) as error:
             self._lost("source lines", f"sources.json cannot be read: {error}", None)
             return {}
+        self._losses.extend(lost_sources(sources))
+        return sources
 
     def _rows(
         self, oracle: str, pid: int, reader: Reader, oracles: Mapping[str, str], label: str = ""
@@ -147,6 +149,18 @@ class Streams:
 
     def _lost(self, what: str, why: str, pid: int | None) -> None:
         self._losses.append(Loss(what, why, KEPT, pid))
+
+
+def lost_sources(sources: SourceLines) -> Iterator[Loss]:
+    """The files without lines: they are there, but no longer what the processes have loaded."""
+    changed = sorted(name for name, lines in sources.items() if not lines)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        yield Loss(
+            f"source lines of {changed[0]}{more}",
+            "changed since the process began, so that other lines may run",
+            "restart the server, or look at the source as it was then",
+        )
 
 
 def _period_ns(rate_hz: float) -> int:

@@ -19,6 +19,7 @@ _NICER = 10  # so much nicer is who can wait: it gets a tenth of what another on
 
 
 def _before_exec(nicer: int) -> None:
+    os.umask(0o077)  # what it writes is as private as the recording
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS + nicer)
     # Each child has a session of its own (see below). Where the kernel shares the CPU out to
@@ -40,7 +41,7 @@ def cpu_clock(pid: int) -> int:
 
 
 class Child:
-    """A helper process; its output goes to the given files.
+    """A helper process; its output goes to the given files, and it has the descriptors of ``keep``.
 
     One that ``can_wait`` leaves the CPU to others where that is scarce.
 
@@ -50,7 +51,13 @@ class Child:
     """
 
     def __init__(
-        self, argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes], *, can_wait: bool = False
+        self,
+        argv: Sequence[str],
+        stdout: IO[bytes],
+        stderr: IO[bytes],
+        *,
+        can_wait: bool = False,
+        keep: Sequence[int] = (),
     ) -> None:
         # RUST_BACKTRACE and RUST_LOG would bury py-spy's errors in other lines.
         env = {k: v for k, v in os.environ.items() if not k.startswith("RUST_")}
@@ -62,7 +69,8 @@ class Child:
             stderr=stderr,
             env=env,
             start_new_session=True,
-            # waitspy starts no threads
+            pass_fds=keep,
+            # waitspy starts no threads but those that read a file, for which it waits
             preexec_fn=partial(_before_exec, _NICER if can_wait else 0),  # noqa: PLW1509
         )
         # Popen returns when the exec has happened (its error pipe closed).

@@ -37,7 +37,7 @@ from waitspy.samplers.pyspy_binary import find_pyspy
 
 SEGMENT_NS = 20 * NS
 START_COST_NS = 15_000_000
-"""CPU time that a py-spy uses before it can sample."""
+"""CPU time that a py-spy uses before it can sample, before one was seen to."""
 
 ZERO_NS = 2_500_000
 _DUMP_COST_NS = 15_000_000
@@ -127,6 +127,7 @@ class PySpySampler:
         pid: int,
         folder: str,
         *,
+        keep: Sequence[int] = (),
         blocking: bool = False,
         segment_ns: int = SEGMENT_NS,
         first_segment: int = 0,
@@ -137,6 +138,7 @@ class PySpySampler:
         self.segments: list[SegmentRow] = []
         self._binary = find_pyspy()
         self._folder = folder
+        self._keep = keep
         self._mode: Sequence[str] = () if blocking else ("--nonblocking",)
         self._segment_ns = segment_ns
         self._may_spend = may_spend
@@ -149,6 +151,7 @@ class PySpySampler:
         self._failed_dumps: list[str] = []
         self._retry_at_ns = 0
         self._spent_ns = 0
+        self._start_cost_ns = START_COST_NS
         self._sampling = _NO_SAMPLING
         self._waiting_since_ns: int | None = None
         self._waited_ns = 0
@@ -165,6 +168,8 @@ class PySpySampler:
                 run.child.signal(signal.SIGKILL)
             else:
                 run.look(now_ns)
+                if run.ready is not None:
+                    self._start_cost_ns = max(self._start_cost_ns, run.ready[1])
         self._reap_dump(now_ns, status)
         if self._stopping:
             if not self._runs and self._dump is None:
@@ -183,7 +188,7 @@ class PySpySampler:
     def _start_with_room(self, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
         if self._waiting_since_ns is None:
             self._waiting_since_ns = now_ns
-        if self._may_spend(START_COST_NS):
+        if self._may_spend(self._start_cost_ns):
             self._waited_ns += now_ns - self._waiting_since_ns
             self._waiting_since_ns = None
             self._start(now_ns, rate_hz, status)
@@ -198,7 +203,8 @@ class PySpySampler:
         due = too_fast or too_slow or too_long or late_ns > 0
         if not due or now_ns < self._retry_at_ns:
             return
-        if self._may_spend(START_COST_NS):
+        both_sample_ns = int(_FIRST_SAMPLE * run.sampling.cpu_ns / max(1.0, run.sampling.samples))
+        if self._may_spend(self._start_cost_ns + both_sample_ns):
             self._start(now_ns, rate_hz, status)
         elif run.ready is not None and (too_fast or too_long or late_ns > _WAITS_FOR_ROOM_NS):
             run.ask_to_end(now_ns)
@@ -273,7 +279,7 @@ class PySpySampler:
         ]  # fmt: skip
         log = _scratch()
         try:
-            child = Child(argv, log, log, can_wait=True)
+            child = Child(argv, log, log, can_wait=True, keep=self._keep)
         except (OSError, subprocess.SubprocessError) as error:
             log.close()
             self._failed(_not_started(error), 0, now_ns, status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from waitspy.samplers import Sampler
 from waitspy.samplers.pyspy import START_COST_NS, PySpySampler
@@ -11,16 +11,27 @@ __all__ = ["START_COST_NS", "make_sampler"]
 
 
 def make_sampler(
-    pid: int, folder: str, *, blocking: bool, first_segment: int, may_spend: Callable[[int], bool]
+    pid: int,
+    folder: str,
+    *,
+    keep: Sequence[int],
+    blocking: bool,
+    first_segment: int,
+    may_spend: Callable[[int], bool],
 ) -> Sampler:
     """A sampler of one process, whose segments go into ``folder``, counted from ``first_segment``.
 
-    ``blocking`` lets it stop the process for each sample. ``may_spend`` grants nanoseconds of CPU
-    time.
+    ``keep`` are descriptors without which a child cannot find the folder. ``blocking`` lets it stop
+    the process for each sample. ``may_spend`` grants nanoseconds of CPU time.
 
     Raises:
         SamplerError: what it needs is not there.
     """
     return PySpySampler(
-        pid, folder, blocking=blocking, first_segment=first_segment, may_spend=may_spend
+        pid,
+        folder,
+        keep=keep,
+        blocking=blocking,
+        first_segment=first_segment,
+        may_spend=may_spend,
     )
