@@ -107,18 +107,25 @@ def test_what_was_granted_counts_as_spent_until_it_is() -> None:
     assert [one.may_spend(40 * MS) for _ in range(3)] == [True, True, False]
     one.count(NS + 100 * MS, 0, 0.1)
     assert not one.may_spend(40 * MS)
-    one.count(2 * NS, 55 * MS, 0.1)
+    one.count(2 * NS, 45 * MS, 0.1)
     assert [one.may_spend(40 * MS), one.may_spend(40 * MS)] == [True, False]
 
 
 def test_there_is_room_for_what_fits_and_no_more() -> None:
-    assert purse(used_ms=60).may_spend(40 * MS)
-    assert not purse(used_ms=61).may_spend(40 * MS)
+    """A tenth is for what the end of somebody takes."""
+    assert purse(used_ms=50).may_spend(40 * MS)
+    assert not purse(used_ms=51).may_spend(40 * MS)
 
 
 def test_somebody_has_to_stop_before_all_is_spent() -> None:
     assert not purse(used_ms=75).has_to_pause(75 * MS, 0.1)
     assert purse(used_ms=95).has_to_pause(85 * MS, 0.1)
+
+
+def test_who_has_used_most_of_all_that_was_left_has_to_stop() -> None:
+    assert purse(used_ms=95).has_to_pause(60 * MS, 0.1)
+    assert not purse(used_ms=85).has_to_pause(60 * MS, 0.1)
+    assert not purse(used_ms=95).has_to_pause(45 * MS, 0.1)
 
 
 def test_nobody_has_to_stop_for_what_starts_have_cost() -> None:

@@ -13,6 +13,7 @@ from tests.live.running import TARGETS, client, read_report, starving, target, w
 pytestmark = pytest.mark.ptrace
 
 
+@pytest.mark.alone
 def test_few_descriptors_for_many_threads_lose_nothing(tmp_path: Path) -> None:
     """Three files a thread would be 120 and more; the limit leaves 100 for everything else."""
     argv = [sys.executable, TARGETS / "loop_server.py", "sleep", "0.3", "0.3", "threads"]

@@ -19,11 +19,12 @@ from waitspy.model.clock import NS
 _SAMPLE_S = 0.0002
 _THREAD_SAMPLE_S = 0.00015
 _BELIEF = 8.0  # samples that what was believed before weighs as much as
-_SAMPLING = 0.7
+_SAMPLING = 0.6
 """Of a share, what sampling at a steady pace may use: the rest is for starts and single looks."""
 
 _FULL = 0.8  # of the budget: when that is spent, somebody stops, which takes a moment itself
-_BLAMED = 0.8  # of a share, used for samples: more than the pace that was chosen
+_BLAMED = 0.7  # of a share, used for samples: more than the pace that was chosen
+_OVER = 0.9  # of the budget: beyond it, what somebody's end takes would be over it
 _GRANT_LASTS_NS = 3 * NS // 10  # by then it has been spent, and is counted as such
 _LEAST_GRANTS = 2.5  # starts of a sampler that fit into what the window allows
 
@@ -93,7 +94,7 @@ class Purse:
     def may_spend(self, cpu_ns: int) -> bool:
         """Whether there is room for so much more; it then counts as spent."""
         granted_ns = sum(granted for _, granted in self._grants)
-        if self._used_ns + granted_ns + cpu_ns > self._allowed_ns:
+        if self._used_ns + granted_ns + cpu_ns > self._allowed_ns * _OVER:
             return False
         self._grants.append((self._now_ns, cpu_ns))
         return True
@@ -101,7 +102,10 @@ class Purse:
     def has_to_pause(self, sampling_ns: int, share: float) -> bool:
         """Whether nearly all is spent, and who used so much of it for samples is to blame.
 
-        What starts have cost is no blame: it would be spent again.
+        What starts have cost is no blame: it would be spent again. But where hardly any time is
+        left, who has used most of it is.
         """
+        if self._used_ns >= self._allowed_ns * _OVER and sampling_ns * 2 > self._used_ns:
+            return True
         nearly_all = self._used_ns >= self._allowed_ns * _FULL
         return nearly_all and sampling_ns > share * self.window_ns * _BLAMED
