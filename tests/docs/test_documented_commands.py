@@ -26,6 +26,7 @@ _SLOW = {
     "make assets",
     "make scenarios",
     "make slow",
+    "make fuzz",
 }  # what runs this test, and what contains it
 _INSTALLS = (".venv/", "python3 -m venv")
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))

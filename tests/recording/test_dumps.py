@@ -9,7 +9,7 @@ from tests.examples.row_examples import COUNTS, TEXTS, TIMES, again
 from waitspy.model.stacks import Frame, StackTable
 from waitspy.recording.dumps import READER, DumpRow, dump
 
-FRAMES = st.builds(Frame, TEXTS, TEXTS, st.none() | COUNTS)
+FRAMES = st.builds(Frame, TEXTS, TEXTS, st.none() | st.integers(0, (1 << 31) - 1))
 STACKS = st.dictionaries(COUNTS, st.lists(FRAMES, max_size=3).map(tuple), max_size=3)
 
 

@@ -16,7 +16,7 @@ from waitspy.recording import loading
 from waitspy.recording.folder import Writer
 from waitspy.recording.places import READER, PlacesRow, TasksSame, TasksSeen, event
 
-FRAMES = st.builds(Frame, TEXTS, TEXTS, st.none() | COUNTS)
+FRAMES = st.builds(Frame, TEXTS, TEXTS, st.none() | st.integers(0, (1 << 31) - 1))
 GROUPS = st.builds(
     TaskGroup,
     st.lists(FRAMES, max_size=3).map(tuple),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 
 from waitspy.model.code_origin import Home, Homes, Origin, home_by_path
+
+Line = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+"""The number of a line, as CPython counts them: an int of C."""
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -14,7 +18,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     function: str
     file: str
-    line: int | None = None
+    line: Line | None = None
 
     @property
     def home(self) -> Home:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from waitspy.model.columns import int64s
-from waitspy.model.stacks import StackTable
+from waitspy.model.stacks import Line, StackTable
 from waitspy.model.threads import Intervals, SampledThread, Segment
 
 _LATEST_US = 1 << 50  # 35 years
@@ -29,7 +29,7 @@ NativeIds = Sequence[tuple[int, int, int]]
 
 class _Place(msgspec.Struct, gc=False):
     filename: str | None = None
-    line: int | None = None
+    line: Line | None = None
 
 
 class _TraceEvent(msgspec.Struct, gc=False):
@@ -124,11 +124,18 @@ def _before(text: str, bad: int) -> Any:
     raise ValueError("not a py-spy trace")
 
 
+def _line(value: Any) -> int | None:
+    try:
+        return msgspec.convert(value, Line | None)
+    except msgspec.ValidationError:
+        return None
+
+
 def _event(event: Any) -> _TraceEvent:
     if not isinstance(event, Mapping) or not {"ts", "tid", "ph", "name"} <= event.keys():
         raise ValueError("not a py-spy trace: an event lacks its keys")
     args = event.get("args") or {}
-    place = _Place(_clean(str(args.get("filename") or "")), args.get("line"))
+    place = _Place(_clean(str(args.get("filename") or "")), _line(args.get("line")))
     name, phase = _clean(str(event["name"])), str(event["ph"])
     return _TraceEvent(name, phase, int(event["tid"]), int(event["ts"]), place)
 

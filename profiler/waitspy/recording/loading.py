@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import math
 import os
@@ -19,6 +20,7 @@ from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
 from waitspy.recording import code_origin, epolls, listeners, loops, places, pools, requests
+from waitspy.recording.files import read_text
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
 from waitspy.recording.lives import bounded
@@ -30,6 +32,7 @@ _T = TypeVar("_T")
 
 
 _NOBODYS_NS = NS
+_LARGEST = 1 << 62  # of any number: times and their sums then fit into 64 bits
 
 
 class _Timed(Protocol):
@@ -91,14 +94,14 @@ def _load(path: str) -> Recording:
             started_at=_needed(clock, "wall", str),
             monotonic_start_ns=start_ns,
             duration_s=duration_s,
-            rate_hz=_needed(meta, "rate_hz", float),
+            rate_hz=_between(meta, "rate_hz", 0.001, 1e6),
             target=_needed(meta, "target", str),
             host=_needed(host, "name", str),
             end_ns=end_ns,
-            min_stall_s=_needed(meta, "min_stall_s", float),
+            min_stall_s=_between(meta, "min_stall_s", 0.001, 1e4),
             arch=_needed(host, "arch", str),
             gaps=gaps,
-            tick_s=_needed(meta, "tick_s", float),
+            tick_s=_between(meta, "tick_s", 1e-6, 1e4),
             looks=_maybe(meta, "looks", int),
         )
         cost = _maybe(meta, "cost", dict) or {}
@@ -114,7 +117,7 @@ def _load(path: str) -> Recording:
         )
     except DAMAGED as error:
         raise RecordingError(
-            f"{path}/meta.json is damaged ({type(error).__name__}: {error})",
+            f"{path}/meta.json is damaged ({type(error).__name__}: {str(error)[:200]})",
             "record again; the files in stacks/ can still be opened by hand",
         ) from None
 
@@ -131,14 +134,11 @@ def _meta(path: str) -> dict[str, Any]:
             raise RecordingError(f"{path} does not exist", hint) from None
         raise RecordingError(f"{path} cannot be read: {why}", hint) from None
     try:
-        with open(name, encoding="utf-8") as f:
-            meta = read_json(f.read())
+        meta = read_json(read_text(name))
     except FileNotFoundError:
         raise RecordingError(f"{path} is not a recording: it has no meta.json", hint) from None
     except OSError as error:
-        raise RecordingError(
-            f"cannot read {name}: {error.strerror}", "read it as the user who recorded it"
-        ) from None
+        raise RecordingError(f"cannot read {name}: {error.strerror}", _hint(error)) from None
     except (ValueError, RecursionError):
         raise RecordingError(f"{name} is empty or not JSON", hint) from None
     schema = meta.get("schema") if isinstance(meta, dict) else None
@@ -146,11 +146,17 @@ def _meta(path: str) -> dict[str, Any]:
         raise RecordingError(f"{path} is not a recording: {name} names no schema", hint)
     if schema != SCHEMA:
         raise RecordingError(
-            f"{path} was written with {schema}; this waitspy reads {SCHEMA}",
+            f"{path} was written with {schema[:40]}; this waitspy reads {SCHEMA}",
             "read it with the waitspy that wrote it, or a newer one",
         )
     assert isinstance(meta, dict)
     return meta
+
+
+def _hint(error: OSError) -> str:
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return "read it as the user who recorded it"
+    return "it is damaged, or was not written by waitspy: record again"
 
 
 def _maybe(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
@@ -164,6 +170,8 @@ def _maybe(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
         raise TypeError(f"{key} is {str(value)[:40]!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{key} is {value}")
+    if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+        raise ValueError(f"{key} is {value:.4g}")
     return value
 
 
@@ -171,6 +179,13 @@ def _needed(row: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
     value = _maybe(row, key, kind)
     if value is None:
         raise KeyError(key)
+    return value
+
+
+def _between(row: Mapping[str, Any], key: str, least: float, most: float) -> float:
+    value = _needed(row, key, float)
+    if not least <= value <= most:
+        raise ValueError(f"{key} is {value:.4g}")
     return value
 
 

@@ -13,6 +13,7 @@ from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.recording import chrometrace, dumps, threads
+from waitspy.recording.files import read_bytes, read_text
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
 
@@ -50,10 +51,8 @@ class Streams:
         what = f"stacks, segment {row['n']}"
         name = os.path.join(self._path, "stacks", os.path.basename(str(row["file"])))
         try:
-            with open(name, "rb") as f:
-                raw = f.read()
             segment = chrometrace.parse(
-                raw,
+                read_bytes(name),
                 self.stacks,
                 int(row["zero_ns"]),
                 _period_ns(float(row["rate_hz"])),
@@ -103,8 +102,7 @@ class Streams:
         """The source lines by file and line; {} when none were read."""
         try:
             name = os.path.join(self._path, "sources.json")
-            with open(name, encoding="utf-8", errors="replace") as f:
-                files = read_json(f.read())
+            files = read_json(read_text(name, errors="replace"))
             sources = {
                 str(name): {int(line): str(text) for line, text in lines.items()}
                 for name, lines in files.items()
@@ -140,8 +138,7 @@ class Streams:
         return lines.rows
 
     def _bytes(self, *name: str) -> bytes:
-        with open(os.path.join(self._path, *name), "rb") as f:
-            return f.read()
+        return read_bytes(os.path.join(self._path, *name))
 
     def _damaged(self, count: int, what: str, pid: int) -> None:
         if count:

@@ -29,6 +29,7 @@ _VERSION = 70
 _LEVEL = 6
 _MS = 1_000_000
 _PIECE_NS = 20 * _MS
+_MOST_PIECES = 1_000_000  # of all threads: a browser has to hold them
 _INTERVAL_MS = 1
 _INTERVAL_PHASE = 1
 _MARKER = "starvation"
@@ -38,7 +39,8 @@ class FirefoxRenderer:
     """One track per thread, and markers for episodes.
 
     Samples are intervals with the chosen weight in milliseconds (or victim-milliseconds). None is
-    longer than 20 ms, so that a selected range counts what lies in it. Frames keep their lines;
+    longer than 20 ms, so that a selected range counts what lies in it; longer ones only where a
+    million would not be enough. Frames keep their lines;
     the leaf has the colour of what the thread did: red where it starved something, whatever it
     did. A wait that starved is a function of its own, ``[sleep] time.sleep (starving)``. Where
     nothing is known of a thread its track is empty. Pending work is left out: the viewer's counters
@@ -85,6 +87,8 @@ class _Document:
         self._profile = profile
         self._weight: Weight = weight
         self._tables = Tables()
+        known_ns = sum(int(t.activities.length_ns.sum()) for t in profile.threads)
+        self._piece_ns = max(_PIECE_NS, known_ns // _MOST_PIECES)
         self._workers = {worker.pid: worker for worker in profile.workers}
         starved = tracks.starved(profile)
         starts = [thread.activities[0].start_ns for thread in profile.threads if thread.activities]
@@ -179,7 +183,7 @@ class _Document:
             if until_ns != step.start_ns:
                 nothing()
             length_ns = step.end_ns - step.start_ns
-            pieces = -(-length_ns // _PIECE_NS)
+            pieces = -(-length_ns // self._piece_ns)
             stack = self._tables.stack(step.stack, category(step.activity))
             weight_ns = self._weigh(step.activity)
             cuts = [n * weight_ns // pieces for n in range(pieces + 1)]
