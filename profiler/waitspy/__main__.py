@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -19,10 +20,25 @@ def main() -> None:
     # numpy's threads start as it is imported. With signals blocked, as they inherit it: else one of
     # them would now and then take a Ctrl-C that a recording is about to fetch, and cut it in half.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    from waitspy.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)
-
+    try:
+        from waitspy.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)
+    except (ImportError, MemoryError) as error:
+        _cannot_start(error)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    run(prog_name="waitspy")
+    try:
+        run(prog_name="waitspy")
+    except MemoryError:
+        sys.exit("waitspy: it may not have the memory that this takes\n  try: ulimit -v unlimited")
+
+
+def _cannot_start(error: Exception) -> NoReturn:
+    """In one line; numpy's errors have twenty."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    what = said[-1] if said else type(error).__name__
+    sys.exit(
+        f"waitspy: it cannot be loaded: {what}\n"
+        "  try: ulimit -v unlimited, if its memory is limited; else install it anew"
+    )
 
 
 if __name__ == "__main__":

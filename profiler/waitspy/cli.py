@@ -6,19 +6,23 @@ before anything was kept; with ``record -- COMMAND`` the command's own code when
 
 from __future__ import annotations
 
+import errno
 import signal
+import sys
+from contextlib import suppress
 from typing import IO, Any
 
 import click
 
 from waitspy import __version__
 from waitspy.commands import arguments
-from waitspy.commands.output import prepare_streams
+from waitspy.commands.output import prepare_streams, silence_stdout
 from waitspy.commands.registry import COMMANDS
 from waitspy.errors import WaitspyError
 from waitspy.render import escape
 
 _INTERRUPTED = 130
+_DISK_FAILS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 class _Failure(click.ClickException):
@@ -41,7 +45,15 @@ class _Group(click.Group):
         prepare_streams()
         if callable(signal.getsignal(signal.SIGINT)):  # whatever held until everything was imported
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        return super().main(*args, **more)
+        try:
+            return super().main(*args, **more)
+        except OSError as error:
+            if error.errno not in _DISK_FAILS or error.filename is not None:
+                raise
+            silence_stdout()
+            with suppress(OSError):
+                click.echo(f"waitspy: cannot write to standard output: {error.strerror}", err=True)
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

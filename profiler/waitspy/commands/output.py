@@ -47,7 +47,7 @@ def printing() -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
     except OSError as error:
-        _silence_stdout()
+        silence_stdout()
         if not isinstance(error, BrokenPipeError):
             raise RecordingError(
                 f"cannot write to standard output: {error.strerror}",
@@ -142,13 +142,13 @@ def _stdout(*, binary: bool) -> Iterator[IO[Any]]:
             try:
                 text.flush()
             except OSError:
-                _silence_stdout()
+                silence_stdout()
                 raise
             finally:
                 text.detach()
 
 
-def _silence_stdout() -> None:
+def silence_stdout() -> None:
     """Lets what is still buffered go nowhere, so that nothing fails again at exit."""
     with contextlib.suppress(OSError):  # a replaced stdout has no descriptor
         null = os.open(os.devnull, os.O_WRONLY)
