@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,26 @@ def spies(pid: int) -> list[psutil.Process]:
             if process.name() == "py-spy" and str(pid) in argv:
                 found.append(process)
     return found
+
+
+@contextlib.contextmanager
+def kept_from_running(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stops them, and again whenever somebody lets them go on."""
+    over = threading.Event()
+
+    def stop() -> None:
+        while not over.is_set():
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGSTOP)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        stopper.join()
 
 
 def no_spy_is_left(pid: int) -> None:

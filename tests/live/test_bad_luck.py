@@ -26,6 +26,7 @@ from tests.live.session import (
     environment,
     finished,
     flushed_s,
+    kept_from_running,
     load,
     losses,
     meta,
@@ -108,18 +109,36 @@ def test_a_signal_sent_twice_at_once_is_one(tmp_path: Path, target: subprocess.P
     assert "recording: rec" in done.stdout
 
 
+def test_a_stopped_pyspy_goes_on_and_nothing_is_lost(
+    tmp_path: Path, target: subprocess.Popen[str]
+) -> None:
+    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+        sampled(tmp_path / "rec")
+        (spy,) = spies(target.pid)
+        spy.suspend()
+        wait_until(lambda: len(meta(tmp_path / "rec")["segments"]) >= 2, "no new segment")
+        wait_until(lambda: spies(target.pid) and spy not in spies(target.pid), "it goes on")
+        lasting(0.5)
+        for one in spies(target.pid):
+            one.suspend()  # this time at the end
+        waitspy.send_signal(signal.SIGINT)
+        code, out, err = finished(waitspy)
+    assert (code, err) == (0, ""), out
+    assert losses(load(tmp_path / "rec")) == []
+    has_stacks(load(tmp_path / "rec"))
+
+
 def test_a_second_signal_does_not_wait_for_pyspy(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
     with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
         sampled(tmp_path / "rec")
-        for spy in spies(target.pid):
-            spy.suspend()  # it would never end by itself
-        waitspy.send_signal(signal.SIGINT)
-        lasting(0.3)
-        assert waitspy.poll() is None
-        waitspy.send_signal(signal.SIGINT)
-        code, out, err = finished(waitspy)
+        with kept_from_running(spies(target.pid)):
+            waitspy.send_signal(signal.SIGINT)
+            lasting(0.3)
+            assert waitspy.poll() is None
+            waitspy.send_signal(signal.SIGINT)
+            code, out, err = finished(waitspy)
     assert (code, err) == (0, "")
     (loss,) = losses(load(tmp_path / "rec"))
     assert f"stacks of pid {target.pid}" in loss
@@ -359,7 +378,7 @@ def record_into(
     """Records for a moment, in a shell line where "$@" is waitspy."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line, "sh", *WAITSPY, "record", str(target.pid),
-         "-d", "0.3", "-o", "rec"],
+         "-d", "0.6", "-o", "rec"],
         cwd=tmp_path, env=environment(**more), capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.live.session import running_target, spies, still_works
+from tests.live.session import kept_from_running, running_target, spies, still_works
 from waitspy.judge import timeline
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
@@ -179,13 +179,12 @@ def test_stopping_before_pyspy_has_attached_is_told(driver: Driver) -> None:
 def test_kill_does_not_wait_for_a_pyspy_that_hangs(driver: Driver) -> None:
     driver.until(lambda: driver.sampler.segments)
     driver.until(lasting(0.2))
-    (spy,) = spies(driver.sampler.pid)
-    spy.suspend()
-    driver.sampler.stop(time.monotonic_ns())
-    driver.until(lasting(0.3))
-    assert not driver.sampler.done
-    driver.sampler.kill()
-    driver.until(lambda: driver.sampler.done)
+    with kept_from_running(spies(driver.sampler.pid)):
+        driver.sampler.stop(time.monotonic_ns())
+        driver.until(lasting(0.3))
+        assert not driver.sampler.done
+        driver.sampler.kill()
+        driver.until(lambda: driver.sampler.done)
     (loss,) = driver.losses
     assert "killed before it could write" in loss.why
 

@@ -25,6 +25,7 @@ class _Helper:
     ready_ms = 100
     clock_ns = 0
     grows_a_second = 0
+    stops = False
 
     def __init__(
         self,
@@ -47,7 +48,12 @@ class _Helper:
     def poll(self) -> int | None:
         return self.code
 
+    def stopped(self) -> bool:
+        return _Helper.stops
+
     def signal(self, number: signal.Signals) -> None:
+        if number is signal.SIGCONT:
+            return
         if not self.catches(number):
             self.code = -number
             return
@@ -181,6 +187,16 @@ def test_a_start_is_expected_to_cost_what_earlier_ones_did_and_both_samplers_sam
     assert len(later) == 2
     for asked_ns in later:  # started and sampling for 100 ms; then two samples of 0.1 ms
         assert asked_ns == pytest.approx(41.2 * MS, rel=0.02)
+
+
+def test_one_that_was_stopped_gets_a_successor(run: _Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.until(2000)
+    monkeypatch.setattr(_Helper, "stops", True)
+    run.until(2600)
+    monkeypatch.setattr(_Helper, "stops", False)
+    run.until(4000)
+    assert run.alive[4000] == [1]
+    assert run.losses == []
 
 
 def test_no_look_is_taken_without_room(run: _Run) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -102,6 +104,19 @@ def test_this_process_may_look_into_itself() -> None:
     assert facts.target_uids[0] == os.getuid()
     assert facts.same_user_namespace
     assert not facts.descendant
+
+
+@pytest.mark.ptrace
+def test_in_a_user_namespace_of_its_own_no_security_module_is_suspected() -> None:
+    asks = (
+        f"from waitspy.target import access; facts = access.read_facts({os.getpid()}); "
+        "print(facts.can_ptrace, access.decide(facts).why)"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", asks],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("True it lives in another user namespace"), done.stdout
 
 
 def test_what_is_gone_raises() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import IO
 
-from waitspy.kernel import calls
+from waitspy.kernel import calls, procfs
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
@@ -97,6 +97,13 @@ class Child:
                 )
             return bool(int(rows[b"SigCgt"], 16) >> (number - 1) & 1)
         except (OSError, KeyError):
+            return False
+
+    def stopped(self) -> bool:
+        """Whether somebody has stopped it."""
+        try:
+            return procfs.read_stat(self.pid).state == "T"
+        except OSError:
             return False
 
     def signal(self, number: signal.Signals) -> None:

@@ -85,6 +85,7 @@ class _Run:
         if self.asked_at_ns is None:
             self.asked_at_ns = now_ns
             self.child.signal(signal.SIGINT)
+            self.child.signal(signal.SIGCONT)  # one that somebody has stopped would never write
 
     def look(self, now_ns: int) -> None:
         """Notes when it is ready, and what its samples cost until it is asked to end.
@@ -102,6 +103,8 @@ class _Run:
         self.sampling = Sampling(self.child.cpu_ns() - cpu_ns, samples)
         if now_ns - self.weighed_ns >= _WEIGH_EVERY_NS:
             self.weighed_ns = now_ns
+            if self.child.stopped():  # what it goes on to show has long passed
+                self.ask_to_end(now_ns)
             held_bytes = self.child.rss_bytes()
             self.ready_bytes = self.ready_bytes or held_bytes
             self.grown_bytes = held_bytes - self.ready_bytes
@@ -309,12 +312,15 @@ class PySpySampler:
                 self._retry_at_ns = now_ns + _ENDED_NS
         else:
             row.why = self._why(run, code, said)
-            self._failed(row.why, now_ns - row.zero_ns, now_ns, status)
+            length_ns = (run.asked_at_ns or now_ns) - row.zero_ns
+            self._failed(row.why, length_ns, now_ns, status)
         status.finished.append(row)
 
     def _why(self, run: _Run, code: int, said: str) -> str:
         if self._killed:
             return "py-spy was killed before it could write"
+        if run.asked_at_ns is not None and code == -signal.SIGKILL:
+            return f"py-spy did not write within {_WRITE_WITHIN_NS // NS} s"
         if run.asked_at_ns is not None and code == -signal.SIGINT:
             return _TOO_SHORT
         return _why(code, said)
@@ -322,7 +328,11 @@ class PySpySampler:
     def _failed(self, why: str, length_ns: int, now_ns: int, status: SamplerStatus) -> None:
         self._failures += 1
         self._retry_at_ns = now_ns + min(_SLOWEST_RETRY_NS, _RETRY_NS * 2**self._failures)
-        remedy = "interrupt once, and give it the time to write" if self._killed else _WENT_ON
+        remedy = _WENT_ON
+        if self._stopping:
+            remedy = "record again, and let py-spy run to its end"
+        if self._killed:
+            remedy = "interrupt once, and give it the time to write"
         if length_ns > _LASTED_NS:
             what = f"{length_ns / NS:.1f} s of stacks"
             status.losses.append(Loss(what, why, remedy, self.pid))

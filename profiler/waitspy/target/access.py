@@ -26,6 +26,9 @@ in /proc that belong to the process's user."""
 INITIAL_PID_NAMESPACE = 0xEFFF_FFFC
 """PROC_PID_INIT_INO of include/uapi/linux/nsfs.h: its inode on the host itself."""
 
+INITIAL_USER_NAMESPACE = 0xEFFF_FFFD
+"""PROC_USER_INIT_INO of the same file."""
+
 YAMA = f"{procfs.PROC}/sys/kernel/yama/ptrace_scope"
 
 _HOST = "from the host, as root, nothing has to change: give the port or the host's PID"
@@ -253,9 +256,11 @@ def _answer(ask: Callable[[], object]) -> Probe:
 
 
 def _same_user_namespace(pid: int) -> bool | None:
+    ours = procfs.namespace(os.getpid(), "user")
     try:
         theirs = procfs.namespace(pid, "user")
     except PermissionError:
-        return None
-    ours = procfs.namespace(os.getpid(), "user")
+        # Who may do all in this namespace, and not even see that, is in one inside of it.
+        full = procfs.read_status(os.getpid()).has_capability(procfs.CAP_SYS_PTRACE)
+        return False if full and ours not in {None, INITIAL_USER_NAMESPACE} else None
     return None if theirs is None or ours is None else theirs == ours
