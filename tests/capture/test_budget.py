@@ -123,9 +123,9 @@ def test_somebody_has_to_stop_before_all_is_spent() -> None:
 
 
 def test_who_has_used_most_of_all_that_was_left_has_to_stop() -> None:
-    assert purse(used_ms=95).has_to_pause(60 * MS, 0.1)
-    assert not purse(used_ms=85).has_to_pause(60 * MS, 0.1)
-    assert not purse(used_ms=95).has_to_pause(45 * MS, 0.1)
+    assert purse(used_ms=100).has_to_pause(60 * MS, 0.1)
+    assert not purse(used_ms=99).has_to_pause(60 * MS, 0.1)
+    assert not purse(used_ms=100).has_to_pause(45 * MS, 0.1)
 
 
 def test_nobody_has_to_stop_for_what_starts_have_cost() -> None:

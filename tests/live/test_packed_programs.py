@@ -46,6 +46,7 @@ def call():
     exec("f()", {"f": lambda: time.sleep(0.4)})
 """
 RECORD = "slow/__init__.py,,\nslow/api.py,,\nslow-1.0.dist-info/RECORD,,\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 METADATA = "Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n"
 
 
@@ -73,12 +74,28 @@ def beside_its_packages(folder: Path) -> Sequence[str]:
 
 
 def in_wheels(folder: Path) -> Sequence[str]:
-    """As PEX does: each package in a folder of its own, which its start puts on the path."""
+    """Each package in a folder of its own, which its start puts on the path."""
     wheel = package(folder / "pex" / ".deps" / "slow-1.0-py3-none-any.whl")
     (folder / "pex" / "app.py").write_text(APP, "utf-8")
     start = f"import sys\nsys.path.append({str(wheel)!r})\nimport app\n"
     (folder / "pex" / "__main__.py").write_text(start, "utf-8")
     return [sys.executable, str(folder / "pex")]
+
+
+def pex(folder: Path) -> Sequence[str]:
+    package(folder / "slow")
+    (folder / "slow" / "slow-1.0.dist-info" / "WHEEL").write_text(WHEEL, "utf-8")
+    wheel = shutil.make_archive(str(folder / "slow"), "zip", folder / "slow")
+    (folder / "src").mkdir()
+    (folder / "src" / "app.py").write_text(APP, "utf-8")
+    made = Path(wheel).rename(folder / "slow-1.0-py3-none-any.whl")
+    own = ["--pex-root", str(folder / "root"), "--runtime-pex-root", str(folder / "root")]
+    subprocess.run(
+        [sys.executable, "-m", "pex", str(made), "-D", "src", "-m", "app", "-o", "app.pex",
+         "--no-index", *own],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return [sys.executable, str(folder / "app.pex")]
 
 
 def frozen(folder: Path, how: str) -> Sequence[str]:
@@ -107,7 +124,7 @@ def frozen_file(folder: Path) -> Sequence[str]:
 
 @pytest.mark.may_skip
 @pytest.mark.parametrize(
-    "pack", [zipped, beside_its_packages, in_wheels, frozen_folder, frozen_file]
+    "pack", [zipped, beside_its_packages, in_wheels, pex, frozen_folder, frozen_file]
 )
 def test_the_programs_own_code_is_blamed(
     pack: Callable[[Path], Sequence[str]], tmp_path: Path

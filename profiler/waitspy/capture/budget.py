@@ -24,7 +24,7 @@ _SAMPLING = 0.6
 
 _FULL = 0.8  # of the budget: when that is spent, somebody stops, which takes a moment itself
 _BLAMED = 0.7  # of a share, used for samples: more than the pace that was chosen
-_OVER = 0.9  # of the budget: beyond it, what somebody's end takes would be over it
+_NEARLY_ALL = 0.9  # of the budget: the rest is for what somebody's end takes
 _GRANT_LASTS_NS = 3 * NS // 10  # by then it has been spent, and is counted as such
 _LEAST_GRANTS = 2.5  # starts of a sampler that fit into what the window allows
 
@@ -94,7 +94,7 @@ class Purse:
     def may_spend(self, cpu_ns: int) -> bool:
         """Whether there is room for so much more; it then counts as spent."""
         granted_ns = sum(granted for _, granted in self._grants)
-        if self._used_ns + granted_ns + cpu_ns > self._allowed_ns * _OVER:
+        if self._used_ns + granted_ns + cpu_ns > self._allowed_ns * _NEARLY_ALL:
             return False
         self._grants.append((self._now_ns, cpu_ns))
         return True
@@ -102,10 +102,10 @@ class Purse:
     def has_to_pause(self, sampling_ns: int, share: float) -> bool:
         """Whether nearly all is spent, and who used so much of it for samples is to blame.
 
-        What starts have cost is no blame: it would be spent again. But where hardly any time is
+        What starts have cost is no blame: it would be spent again. But where no time at all is
         left, who has used most of it is.
         """
-        if self._used_ns >= self._allowed_ns * _OVER and sampling_ns * 2 > self._used_ns:
+        if self._used_ns >= self._allowed_ns and sampling_ns * 2 > self._used_ns:
             return True
         nearly_all = self._used_ns >= self._allowed_ns * _FULL
         return nearly_all and sampling_ns > share * self.window_ns * _BLAMED
