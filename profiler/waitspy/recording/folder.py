@@ -66,9 +66,9 @@ def create_first(paths: Iterable[str]) -> str:
 
 
 def _made(path: str) -> str:
-    whole = os.path.abspath(path)
-    above = os.path.dirname(whole)
     try:
+        whole = os.path.abspath(path)
+        above = os.path.dirname(whole)
         if not os.path.isdir(above):
             os.makedirs(above)
     except OSError as error:
