@@ -39,14 +39,13 @@ class Outcome:
 def report_on(path: str) -> None:
     """Every report and flamegraph of that recording; raises what goes wrong."""
     judged = analysis.analyse(loading.load(path))
-    for kind in REPORTS:
-        REPORTS[kind]().render(judged, io.StringIO())
+    for report in REPORTS.values():
+        report().render(judged, io.StringIO())
     profile = analysis.profile(judged)
-    for name, flamegraph in FLAMEGRAPHS.items():
+    for flamegraph in FLAMEGRAPHS.values():
         renderer = flamegraph("wall")
         stream = io.BytesIO() if renderer.binary else io.StringIO()
         renderer.render(profile, stream)
-        del name
 
 
 def attempt(seed: int) -> Outcome:

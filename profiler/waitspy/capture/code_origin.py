@@ -52,7 +52,7 @@ def program(pid: int, facts: Iterable[ImportFacts]) -> Program:
     interpreters = list(facts)
     found: list[CodePath] = []
     with suppress(OSError):
-        root = os.open(f"{procfs.PROC}/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = procfs.open_root(pid)
         try:
             notes = _Notes(root, procfs.link(pid, "cwd"))
             read = partial(_all_paths, interpreters, notes)

@@ -69,20 +69,18 @@ class Roots:
         """
         pid = worker.pid
         try:
-            fd = os.open(f"{procfs.PROC}/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
             rights = file_rights.of(pid)
         except OSError:
-            os.close(fd)
             return None
         if rights not in {root.rights for root in self._roots.values()}:
             try:
                 file_rights.reading(rights, lambda: None)
             except OSError:
-                os.close(fd)
                 return Loss("source lines", _NO_RIGHTS, _GIVE_RIGHTS, pid)
+        try:
+            fd = procfs.open_root(pid)
+        except OSError:
+            return None
         cwd = "/"
         with suppress(OSError):
             cwd = procfs.link(pid, "cwd")
@@ -92,7 +90,10 @@ class Roots:
         )
         if root.fd != fd:
             os.close(fd)
-        self._workers[pid, worker.start_ticks] = root, _started_s(worker.start_ticks)
+        self._workers[pid, worker.start_ticks] = (
+            root,
+            time.time() - procfs.age_s(worker.start_ticks),
+        )
         return None
 
     def close(self) -> None:
@@ -110,8 +111,9 @@ class Roots:
         found: dict[str, Mapping[int, str]] = {}
         for root, wanted in self._wanted(recording):
             left = {file: one for file, one in wanted.items() if not found.get(file)}
+            most = _MOST_LINES - sum(map(len, found.values()))
             with suppress(OSError):  # its user's rights cannot be taken, or it takes too long
-                found |= file_rights.reading(root.rights, partial(_of_root, root, left))
+                found |= file_rights.reading(root.rights, partial(_of_root, root, left, most))
         return found
 
     def _wanted(self, recording: Recording) -> list[tuple[_Root, dict[str, _Wanted]]]:
@@ -143,18 +145,17 @@ def _shown(worker: WorkerRecord, recording: Recording) -> Iterator[Frame]:
             yield from group.stack
 
 
-def _of_root(root: _Root, wanted: Mapping[str, _Wanted]) -> dict[str, dict[int, str]]:
+def _of_root(root: _Root, wanted: Mapping[str, _Wanted], most: int) -> dict[str, dict[int, str]]:
     found: dict[str, dict[int, str]] = {}
-    left = _MOST_LINES
     for file, one in sorted(wanted.items()):
-        if left <= 0:
+        if most <= 0:
             break
         text = _text(root, os.path.normpath(os.path.join(root.cwd, file)))
         if text is None:
             continue
         same = text.changed_s <= one.since_s + _CLOCK_S and _fits(text.lines, one.named)
         found[file] = _pick(text.lines, {line for line, _ in one.named}) if same else {}
-        left -= len(found[file])
+        most -= len(found[file])
     return found
 
 
@@ -175,12 +176,6 @@ def _text(root: _Root, path: str) -> _Text | None:
                 raw = f.read(min(info.st_size, _LARGEST))
                 return _Text(_LINE_ENDS.split(raw.decode("utf-8", "replace")), info.st_ctime)
     return None
-
-
-def _started_s(start_ticks: int) -> float:
-    """When a process began, by the clock of the files."""
-    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age_s
 
 
 def _fits(text: list[str], named: Iterable[tuple[int, str]]) -> bool:

@@ -76,7 +76,6 @@ def opened(path: str | None, *, binary: bool = False, follow: bool = True) -> It
         writing = _in_place(target) if in_place else _at_once(target)
         with writing as file, _as_data(file, binary=binary) as stream:
             yield stream
-            stream.flush()
     except OSError as error:
         raise RecordingError(
             f"cannot write {path}: {error.strerror}", "choose another file with -o"
@@ -116,15 +115,10 @@ def _at_once(target: str) -> Iterator[int]:
         os.close(folder)
 
 
-@contextmanager
-def _as_data(file: int, *, binary: bool) -> Iterator[IO[Any]]:
-    stream: IO[Any]
+def _as_data(file: int, *, binary: bool) -> IO[Any]:
     if binary:
-        stream = open(file, "wb", closefd=False)  # noqa: SIM115
-    else:
-        stream = open(file, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
-    with stream:
-        yield stream
+        return open(file, "wb", closefd=False)
+    return open(file, "w", encoding="utf-8", newline="\n", closefd=False)
 
 
 @contextmanager

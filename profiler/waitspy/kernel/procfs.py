@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ CAP_SYS_PTRACE = 19
 """Bit number in the CapEff mask, from include/uapi/linux/capability.h."""
 
 _SHOWN_CHARACTERS = 80
+_TICKS_HZ = os.sysconf("SC_CLK_TCK")  # in which /proc/PID/stat counts: proc_pid_stat(5)
 
 NAMESPACES = ("mnt", "pid", "net", "user")
 
@@ -179,6 +181,17 @@ def link(pid: int, name: str) -> str:
     """Where the link /proc/PID/NAME points, as text."""
     with _vanishing(pid):
         return text(os.readlink(f"{PROC}/{pid}/{name}".encode()))
+
+
+def age_s(start_ticks: int) -> float:
+    """How long ago a process began that says that it did at this time."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / _TICKS_HZ
+
+
+def open_root(pid: int) -> int:
+    """A descriptor of the process's root, in which its paths are meant; the caller closes it."""
+    with _vanishing(pid):
+        return os.open(f"{PROC}/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def read_stat(pid: int) -> Stat:

@@ -25,7 +25,7 @@ from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
 from waitspy.recording.lives import bounded
 from waitspy.recording.rows import Reader
-from waitspy.recording.streams import DAMAGED, KEPT, Streams
+from waitspy.recording.streams import DAMAGED, KEPT, RATES_HZ, Streams
 from waitspy.recording.valid_json import read_json
 
 _T = TypeVar("_T")
@@ -94,7 +94,7 @@ def _load(path: str) -> Recording:
             started_at=_needed(clock, "wall", str),
             monotonic_start_ns=start_ns,
             duration_s=duration_s,
-            rate_hz=_between(meta, "rate_hz", 0.001, 1e6),
+            rate_hz=_between(meta, "rate_hz", *RATES_HZ),
             target=_needed(meta, "target", str),
             host=_needed(host, "name", str),
             end_ns=end_ns,

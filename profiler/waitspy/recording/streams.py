@@ -20,7 +20,7 @@ from waitspy.recording.valid_json import read_json
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape than the expected one raises."""
 
-_RATES_HZ = (0.001, 1_000_000.0)  # of samples: no sampler goes on at a slower or faster one
+RATES_HZ = (0.001, 1_000_000.0)  # of samples: no sampler goes on at a slower or faster one
 
 _E = TypeVar("_E")
 
@@ -161,6 +161,6 @@ def lost_sources(sources: SourceLines) -> Iterator[Loss]:
 
 
 def _period_ns(rate_hz: float) -> int:
-    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         raise ValueError(f"rate_hz is {rate_hz}")
     return int(NS / rate_hz)

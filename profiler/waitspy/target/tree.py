@@ -170,8 +170,7 @@ class Tree:
         parent = self._entries.get(stat.ppid)
         if parent is None or stat.image is None or stat.image != parent.stat.image:
             return False
-        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start_ticks / _TICKS_HZ
-        return age_s < _SETTLED_S
+        return procfs.age_s(stat.start_ticks) < _SETTLED_S
 
     def _add(self, pid: int, stat: procfs.Stat, now_s: float) -> None:
         try:
@@ -219,9 +218,6 @@ class Tree:
             order.append(pid)
             waiting.extend(sorted(below.get(pid, ()), reverse=True))
         return order
-
-
-_TICKS_HZ = os.sysconf("SC_CLK_TCK")
 
 
 def _last_pid() -> bytes | None:
