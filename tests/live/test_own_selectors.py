@@ -12,6 +12,7 @@ from tests.live.running import TARGETS, client, record, said, starving, target
 pytestmark = pytest.mark.ptrace
 
 
+@pytest.mark.alone
 def test_a_consumer_that_works_on_its_messages_starves_nobody(tmp_path: Path) -> None:
     with target([sys.executable, TARGETS / "own_selector.py", "client"]) as consumer:
         report = record(consumer.pid, tmp_path / "rec")

@@ -72,6 +72,7 @@ def test_sixty_calls_of_a_synchronous_endpoint_exhaust_forty_threads(tmp_path: P
     assert {v["kind"] for v in finding["victims"]} == {"task"}
 
 
+@pytest.mark.alone
 def test_twenty_calls_do_not(tmp_path: Path) -> None:
     with uvicorn() as (pid, port), load(port, "/in-a-thread", 20):
         report = record(pid, tmp_path / "rec", seconds=3)
@@ -92,6 +93,7 @@ def test_connections_wait_while_every_worker_is_blocked(tmp_path: Path) -> None:
     assert finding["share"] > 0.8
 
 
+@pytest.mark.alone
 def test_a_quick_server_keeps_nobody_waiting(tmp_path: Path) -> None:
     server = [sys.executable, TARGETS / "sync_server.py", 2, 0.01]
     with target(server) as master, load(master.ready["port"], "/", 20):
