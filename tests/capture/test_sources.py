@@ -44,11 +44,21 @@ def test_lines_are_counted_as_python_counts_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", ["f:2", "A.f:2", "<module>:1", "<lambda>:2", "f.<locals>.<genexpr>:2"]
+    "shown",
+    ["f:2", "A.f:2", "<module>:1", "<lambda>:2", "A.__annotate__:2", "f.<locals>.<genexpr>:2"],
 )
 def test_what_fits_is_shown(tmp_path: Path, shown: str) -> None:
     (tmp_path / NAME).write_text("async def f(): x\n    y\n")
     assert lines(tmp_path, shown)
+
+
+@pytest.mark.parametrize("line", [2, 3, 5, 6])
+def test_a_decorated_function_begins_with_its_decorators(tmp_path: Path, line: int) -> None:
+    """As its code object says it does: a call that has only just begun is on that line."""
+    text = "import x\n@x.one\n@x.two(\n    3,\n)\ndef f():\n    pass\n"
+    (tmp_path / NAME).write_text(text)
+    assert lines(tmp_path, f"f:{line}")
+    assert lines(tmp_path, "f:1") == {}
 
 
 @pytest.mark.parametrize("shown", ["g:2", "f:1", "f:5", "<module>:5", "A.__call__:2"])
@@ -56,6 +66,14 @@ def test_what_no_longer_fits_is_not_shown(tmp_path: Path, shown: str) -> None:
     (tmp_path / NAME).write_text("# def g()\n  def f(): x\n")
     assert lines(tmp_path, shown) == {}
     assert lines(tmp_path, "f:2", shown) == {}
+
+
+def test_one_torn_frame_among_others_hides_nothing_but_its_own_line(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("def f():\n    x\n    y\n" + 20 * "# far away\n")
+    found = lines(tmp_path, "f:2", "f:3", "torn:20")
+    assert found is not None
+    assert found[2] == "    x"
+    assert 20 not in found
 
 
 def test_a_file_newer_than_the_process_is_not_shown(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ _CLOCK_S = 1.0  # by which the time of a file and the start of a process may see
 _NO_RIGHTS = "they are read with the rights of the server's user only, which this user may not take"
 _GIVE_RIGHTS = "run as root or as that user, or with CAP_SETUID and CAP_SETGID"
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")  # as Python splits its source: at no other character
+_MADE = "__annotate__"  # by the compiler, without a definition: CPython 3.14, Python/codegen.c
 _DEFINES = re.compile(r"[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)")
 
 
@@ -153,8 +154,10 @@ def _of_root(root: _Root, wanted: Mapping[str, _Wanted], most: int) -> dict[str,
         text = _text(root, os.path.normpath(os.path.join(root.cwd, file)))
         if text is None:
             continue
-        same = text.changed_s <= one.since_s + _CLOCK_S and _fits(text.lines, one.named)
-        found[file] = _pick(text.lines, {line for line, _ in one.named}) if same else {}
+        fitting = _fitting(text.lines, one.named)
+        # A few that do not fit may be frames that were torn when they were read.
+        same = text.changed_s <= one.since_s + _CLOCK_S and len(fitting) * 2 > len(one.named)
+        found[file] = _pick(text.lines, {line for line, _ in fitting}) if same else {}
         most -= len(found[file])
     return found
 
@@ -178,16 +181,22 @@ def _text(root: _Root, path: str) -> _Text | None:
     return None
 
 
-def _fits(text: list[str], named: Iterable[tuple[int, str]]) -> bool:
-    """Whether each of these lines may lie in the function that is said to be there."""
+def _fitting(text: list[str], named: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Those of the lines that may lie in the function that is said to be there."""
     first: dict[str, int] = {}
+    decorated: int | None = None  # a function begins with its decorators
     for number, line in enumerate(text, 1):
         if found := _DEFINES.match(line):
-            first.setdefault(found[1], number)
-    return all(
-        line <= len(text) and (not name.isidentifier() or first.get(name, line + 1) <= line)
+            first.setdefault(found[1], decorated or number)
+            decorated = None
+        elif decorated is None and line.lstrip().startswith("@"):
+            decorated = number
+    return [
+        (line, name)
         for line, name in named
-    )
+        if line <= len(text)
+        and (not name.isidentifier() or name == _MADE or first.get(name, line + 1) <= line)
+    ]
 
 
 def _pick(text: list[str], lines: set[int]) -> dict[int, str]:

@@ -155,7 +155,7 @@ def lost_sources(sources: SourceLines) -> Iterator[Loss]:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         yield Loss(
             f"source lines of {changed[0]}{more}",
-            "changed since the process began, so that other lines may run",
+            "changed since the process began, or not the code that was seen there",
             "restart the server, or look at the source as it was then",
         )
 
