@@ -156,6 +156,12 @@ def test_what_waits_while_an_exhausted_pool_drains_is_the_same_fault(
     assert [s.served for s in seen] == [0, 1]
 
 
+def test_what_was_not_sampled_of_a_pool_that_drains_does_not_make_it_another_fault() -> None:
+    did = {tid: [(0.0, 990.0, SLOW, SLEEPS), (1_100.0, 2_000.0, SLOW, SLEEPS)] for tid in (11, 12)}
+    events = [*STUCK, *queue(*STAGGERED), waits(160, "lookup"), waits(1_010, "lookup", "lookup")]
+    assert [s.kind.name for s in found(DEFAULT, events, did)] == ["exhausted-pool"] * 2
+
+
 def test_what_waits_before_a_pool_is_exhausted_for_good_is_the_same_fault() -> None:
     events = [
         *queue((100, 2, 0), (160, 1, 1), (230, 0, 2), (300, 2, 2), (900, 0, 4)),

@@ -175,9 +175,11 @@ def _drained(
 
 
 def _all_in_calls(one: Starvation) -> bool:
-    """Whether each thread spent most of that episode in blocking calls."""
-    half_ns = (one.end_ns - one.start_ns) * _HALF
-    return all(sum(map(_in_call_ns, mine)) >= half_ns for mine in one.held_by.values())
+    """Whether each thread was in blocking calls for most of what is known of that episode."""
+    return all(
+        sum(map(_in_call_ns, mine)) >= sum(a.end_ns - a.start_ns for a in mine) * _HALF
+        for mine in one.held_by.values()
+    )
 
 
 # --- one episode -----------------------------------------------------------------------------
