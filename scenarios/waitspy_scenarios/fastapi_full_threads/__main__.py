@@ -13,7 +13,7 @@ from waitspy_scenarios.serving.stage import Stage, make_parser, run
 NEEDS = Needs(modules=("fastapi", "requests", "uvicorn"))
 _APP = "waitspy_scenarios.fastapi_full_threads.app:app"
 _STORE_DELAY_S = 1.0
-_CLIENTS = 160  # for 2 * 40 threads
+_CLIENTS = 240  # for 2 * 40 threads: enough for each, however unevenly workers accept
 _CLIENTS_HEALTHY = 30  # one worker alone could serve them
 
 
