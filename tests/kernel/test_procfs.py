@@ -65,6 +65,15 @@ def test_the_image_is_unknown_when_the_kernel_hides_the_addresses() -> None:
     )
 
 
+def test_a_program_that_is_being_loaded_has_no_image_yet() -> None:
+    loaded = PLAIN.replace(b"94370234", b"0")
+    assert (procfs.parse_stat(loaded).image, procfs.parse_stat(loaded).in_exec) == (None, True)
+    hidden = PLAIN.replace(b"94370234", b"1").replace(b"140722", b"0")
+    kernel = loaded.replace(b"4194560", b"2129984")
+    for other in (PLAIN, hidden, kernel, loaded.replace(b") S ", b") Z ")):
+        assert not procfs.parse_stat(other).in_exec
+
+
 @pytest.mark.parametrize("raw", [b"", b"4242 (python3", b"4242 (python3) S 1 2 3", b"no stat"])
 def test_an_incomplete_stat_line_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match="not a line"):

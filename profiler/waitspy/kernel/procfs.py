@@ -32,8 +32,9 @@ NAMESPACES = ("mnt", "pid", "net", "user")
 class Stat:
     """/proc/PID/stat as far as it is used; ``image`` tells programs apart.
 
-    ``image`` holds the addresses of its code and stack, None to those who may not see them: a
-    fork has its parent's, exec draws new ones. ``start_ticks`` are clock ticks after boot.
+    ``image`` holds the addresses of its code and stack, None to those who may not see them and
+    while there are none: a fork has its parent's, exec draws new ones. ``start_ticks`` are clock
+    ticks after boot.
     """
 
     pid: int
@@ -44,6 +45,10 @@ class Stat:
     threads: int
     start_ticks: int
     image: tuple[int, int] | None
+    in_exec: bool = False
+    """Whether exec is loading its program just now (or the process is ending): what is mapped
+    already is not all, and the address of the code is set last, together with the stack's
+    final one (load_elf_binary in Linux's fs/binfmt_elf.c)."""
 
     @property
     def zombie(self) -> bool:
@@ -101,15 +106,20 @@ def parse_stat(raw: bytes) -> Stat:
     if opening < 0 or closing < opening or len(fields) < 26:
         raise ValueError(f"not a line of /proc/PID/stat: {raw[:80]!r}")
     # fields[0] is field 3 of proc_pid_stat(5): field n is fields[n - 3]
+    code, stack = int(fields[23]), int(fields[25])
+    kernel_thread = bool(int(fields[6]) & KERNEL_THREAD_FLAG)
+    state = text(fields[0])
     return Stat(
         pid=int(raw[:opening]),
         name=text(raw[opening + 1 : closing]),
-        state=text(fields[0]),
+        state=state,
         ppid=int(fields[1]),
-        kernel_thread=bool(int(fields[6]) & KERNEL_THREAD_FLAG),
+        kernel_thread=kernel_thread,
         threads=int(fields[17]),
         start_ticks=int(fields[19]),
-        image=(int(fields[23]), int(fields[25])) if int(fields[25]) else None,
+        image=(code, stack) if code and stack else None,
+        # who may not see the addresses sees 1 for the code (fs/proc/array.c)
+        in_exec=not code and not kernel_thread and state not in "ZX",
     )
 
 

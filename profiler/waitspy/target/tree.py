@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from waitspy.kernel import procfs
 from waitspy.model.processes import Worker
@@ -14,6 +14,7 @@ from waitspy.target import access, interpreter, roles
 NOT_PYTHON = "not a Python process"
 ZOMBIE = "a zombie: it has ended and its parent has not collected it"
 KERNEL_THREAD = "a kernel thread"
+STARTING = "exec is loading its program just now"
 FOREIGN = frozenset({NOT_PYTHON, ZOMBIE, KERNEL_THREAD})
 """The values of ``why_not`` of what cannot be Python at all."""
 
@@ -61,6 +62,7 @@ class Tree:
         self._entries: dict[int, _Entry] = {}
         self._ended: set[tuple[int, int]] = set()
         self._listed: set[int] = set()
+        self._put_off: set[int] = set()
         self._last_pid: bytes | None = None
         self._walk_at_s = 0.0
 
@@ -85,7 +87,7 @@ class Tree:
 
     def _refresh(self, now_s: float) -> None:
         now = procfs.stats(self._entries)
-        executed_now = set()
+        executed_now: set[int] = set()
         for pid, entry in list(self._entries.items()):
             stat = now.get(pid)
             if stat is None or stat.start_ticks != entry.stat.start_ticks:
@@ -95,15 +97,21 @@ class Tree:
                 self._ended.add((pid, stat.start_ticks))
                 del self._entries[pid]
                 continue
+            if stat.in_exec and not entry.stat.in_exec:
+                continue  # half of a program is neither the old one nor the new one
             # rights that come or go hide or show the image; that is no exec
             executed = None not in {stat.image, entry.stat.image} and stat.image != entry.stat.image
-            if executed:
-                executed_now.add(pid)
-            wait_s = _FIRST_LOOK_AGAIN_S if executed else entry.look_again_after_s * 2
+            begun = executed or entry.stat.in_exec
+            wait_s = _FIRST_LOOK_AGAIN_S if begun else entry.look_again_after_s * 2
             try:
-                entry.stat, entry.argv = stat, procfs.read_cmdline(pid)
-                if executed or (entry.why_not and now_s >= entry.look_again_at_s):
-                    self._entries[pid] = _examine(stat, entry.argv, now_s, wait_s)
+                argv = procfs.read_cmdline(pid)
+                if begun or (entry.why_not and now_s >= entry.look_again_at_s):
+                    self._entries[pid] = _examine(stat, argv, now_s, wait_s)
+                    executed_now.update({pid} if executed else ())
+                else:
+                    entry.stat, entry.argv = stat, argv
+            except _ExecError:
+                continue
             except (ProcessLookupError, PermissionError):
                 del self._entries[pid]
         self.executed = frozenset(executed_now)
@@ -118,17 +126,17 @@ class Tree:
             self._walk_at_s = now_s + _WALK_EVERY_S
             self._listed = procfs.pids()
             found = self._walk(self.roots if first else self._entries)
-        elif last_pid is not None and last_pid == self._last_pid:
+        elif last_pid is not None and last_pid == self._last_pid and not self._put_off:
             return {}
         else:
             listed = procfs.pids()
-            found = self._attached(procfs.stats(listed - self._listed))
+            new = (listed - self._listed) | _given(self._last_pid, last_pid, listed)
+            found = self._attached(procfs.stats(new - self._entries.keys()))
             self._listed = listed
         self._last_pid = last_pid
         settled = {pid: stat for pid, stat in found.items() if first or not self._unsettled(stat)}
-        if len(settled) < len(found):
-            self._listed -= found.keys() - settled.keys()
-            self._last_pid = None
+        self._put_off = found.keys() - settled.keys()
+        self._listed -= self._put_off
         return settled
 
     def _walk(self, tops: Iterable[int]) -> dict[int, procfs.Stat]:
@@ -167,6 +175,8 @@ class Tree:
         return (stat.pid, stat.start_ticks) not in self._ended
 
     def _unsettled(self, stat: procfs.Stat) -> bool:
+        if stat.in_exec:
+            return True
         parent = self._entries.get(stat.ppid)
         if parent is None or stat.image is None or stat.image != parent.stat.image:
             return False
@@ -176,6 +186,8 @@ class Tree:
         try:
             argv = procfs.read_cmdline(pid)
             self._entries[pid] = _examine(stat, argv, now_s, _FIRST_LOOK_AGAIN_S)
+        except _ExecError:
+            self._entries[pid] = _examine_once(replace(stat, in_exec=True), argv, now_s, 0)
         except (ProcessLookupError, PermissionError):
             return
 
@@ -220,6 +232,17 @@ class Tree:
         return order
 
 
+def _given(before: bytes | None, now: bytes | None, listed: set[int]) -> set[int]:
+    """Those whose number was given since: numbers go up, and start again from the lowest, so that
+    a new process may have the number of one that was seen before and has ended.
+    """
+    if before is None or now is None:
+        return listed
+    if int(now) < int(before):
+        return {pid for pid in listed if not int(now) < pid <= int(before)}
+    return {pid for pid in listed if int(before) < pid <= int(now)}
+
+
 def _last_pid() -> bytes | None:
     """The number last given to a new process or thread here; None where the kernel hides it.
 
@@ -232,13 +255,27 @@ def _last_pid() -> bytes | None:
         return None
 
 
+class _ExecError(Exception):
+    """A process called exec while it was examined: what was read is of two programs."""
+
+
 def _examine(
     stat: procfs.Stat, argv: tuple[str, ...], now_s: float, again_after_s: float
 ) -> _Entry:
     """What the process runs and whether it can be attached.
 
-    Raises ProcessLookupError when it is gone, PermissionError when even that is hidden.
+    Raises ProcessLookupError when it is gone, PermissionError when even that is hidden,
+    _ExecError when it is another program by the end.
     """
+    entry = _examine_once(stat, argv, now_s, again_after_s)
+    if procfs.read_stat(stat.pid).image != stat.image:
+        raise _ExecError
+    return entry
+
+
+def _examine_once(
+    stat: procfs.Stat, argv: tuple[str, ...], now_s: float, again_after_s: float
+) -> _Entry:
     again_after_s = min(again_after_s, _LAST_LOOK_AGAIN_S)
     entry = _Entry(stat, argv, None, None, None, now_s + again_after_s, again_after_s)
     if stat.zombie:
@@ -246,6 +283,9 @@ def _examine(
         return entry
     if stat.kernel_thread:
         entry.why_not, entry.remedy = KERNEL_THREAD, "name the server's own process"
+        return entry
+    if stat.in_exec:
+        entry.why_not, entry.remedy = STARTING, "try again"
         return entry
     try:
         entry.runs = interpreter.identify(stat.pid)
