@@ -37,7 +37,7 @@ def check(
     assert truth
     whole = sum(b - a for a, b in truth)
     close = pytest.approx(whole, rel=0.10, abs=attached_within_s)
-    assert finding["starved_s"] == close, (truth, said(report))
+    assert finding["starved_s"] == close, f"{truth} {said(report)}"
     assert finding["occurrences"] == len(finding["episodes"])
     # A harm cut by the recording's edge to about --min-stall may count or not.
     sure_s = report["recording"]["monotonic_start_s"] + attached_within_s
@@ -48,13 +48,13 @@ def check(
         for e in finding["episodes"]
         if not any(abs(e["end_s"] - b) <= _BOUND_S for _, b in unsure)
     ]
-    assert len(episodes) == len(sure), (truth, said(report))
+    assert len(episodes) == len(sure), f"{truth} {said(report)}"
     assert finding["longest_s"] == pytest.approx(max(b - a for a, b in truth), abs=_BOUND_S * 2)
     length = report["recording"]["duration_s"]
     assert finding["share"] == pytest.approx(finding["starved_s"] / length, rel=1e-3)
     for episode, (start, end) in zip(episodes, sorted(sure), strict=True):
-        assert abs(episode["start_s"] - start) <= _BOUND_S, (truth, said(report))
-        assert abs(episode["end_s"] - end) <= _BOUND_S, (truth, said(report))
+        assert abs(episode["start_s"] - start) <= _BOUND_S, f"{truth} {said(report)}"
+        assert abs(episode["end_s"] - end) <= _BOUND_S, f"{truth} {said(report)}"
 
 
 def blamed(report: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -74,5 +74,5 @@ def blamed(report: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
             found.append(finding)
             continue
         ends = [(e["end_s"], first_s[e["pid"]]) for e in finding["episodes"]]
-        assert all(end_s <= sampled_s for end_s, sampled_s in ends), (ends, said(report))
+        assert all(end_s <= sampled_s for end_s, sampled_s in ends), f"{ends} {said(report)}"
     return found

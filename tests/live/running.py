@@ -157,3 +157,8 @@ def wait_until(condition: Any, what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(0.01)
+
+
+def starved_by_itself(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What starves but for the CPU, which tests beside this one may take: where one is not alone."""
+    return [f for f in starving(report) if f["kind"] != "no-cpu"]

@@ -63,7 +63,7 @@ def check(report: dict[str, Any], server: Target) -> None:
         assert len(truth) >= 2
         whole_s = sum(end - start for start, end in truth)
         # The first one may have begun before the process was looked at.
-        assert finding["starved_s"] == pytest.approx(whole_s, abs=0.3), (truth, said(report))
+        assert finding["starved_s"] == pytest.approx(whole_s, abs=0.3), f"{truth} {said(report)}"
         for episode in finding["episodes"]:
-            assert (episode["start_s"] > exec_s) == again, (exec_s, said(report))
-            assert again or episode["end_s"] < exec_s + _NEAR_S, (exec_s, said(report))
+            assert (episode["start_s"] > exec_s) == again, f"{exec_s} {said(report)}"
+            assert again or episode["end_s"] < exec_s + _NEAR_S, f"{exec_s} {said(report)}"

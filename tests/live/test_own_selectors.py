@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.running import TARGETS, client, record, said, starving, target
+from tests.live.running import TARGETS, client, record, said, starved_by_itself, starving, target
 
 pytestmark = pytest.mark.ptrace
 
@@ -25,7 +25,7 @@ def test_a_server_with_a_select_loop_of_its_own_starves_its_clients(tmp_path: Pa
         client(server.ready["port"]),
     ):
         report = record(server.pid, tmp_path / "rec")
-    (finding,) = starving(report)
+    (finding,) = starved_by_itself(report)
     assert finding["kind"] == "blocked-loop", said(report)
     assert finding["blame"]["function"] == "answer_slowly", said(report)
     assert finding["wait"]["call"] == "time.sleep"

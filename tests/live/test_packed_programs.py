@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.running import record, starving, target
+from tests.live.running import record, starved_by_itself, target
 from waitspy.model.code_origin import Origin
 from waitspy.recording import loading
 
@@ -131,7 +131,7 @@ def test_the_programs_own_code_is_blamed(
 ) -> None:
     with target(pack(tmp_path)) as server:
         report = record(server.pid, tmp_path / "rec", seconds=3)
-    (finding,) = starving(report)
+    (finding,) = starved_by_itself(report)
     assert finding["kind"] == "blocked-loop"
     assert finding["blame"]["function"] == "view", finding["blame"]
     recording = loading.load(str(tmp_path / "rec"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.running import TARGETS, record, said, starving, target
+from tests.live.running import TARGETS, record, said, starved_by_itself, starving, target
 from tests.live.web import load, uvicorn
 from tests.pythons import ends
 
@@ -24,7 +24,7 @@ def test_quick_work_behind_blocking_calls_in_the_default_executor(
 ) -> None:
     with target([python, POOLS, "default-executor"]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=3)
-    (finding,) = starving(report)
+    (finding,) = starved_by_itself(report)
     assert finding["kind"] == "exhausted-pool", said(report)
     assert finding["blame"]["function"] == "slow"
     assert finding["wait"]["call"] == "time.sleep"
@@ -38,7 +38,7 @@ def test_quick_work_behind_blocking_calls_in_the_default_executor(
 def test_a_pool_that_waits_for_itself_is_a_deadlock(python: str, tmp_path: Path) -> None:
     with target([python, POOLS, "deadlock"]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=2)
-    (finding,) = starving(report)
+    (finding,) = starved_by_itself(report)
     assert finding["kind"] == "exhausted-pool", said(report)
     assert finding["detail"].startswith("deadlock of thread pool"), finding["detail"]
     assert finding["blame"]["function"].endswith("outer")
@@ -63,7 +63,7 @@ def test_more_work_than_a_pool_can_do_is_late(tmp_path: Path) -> None:
 def test_sixty_calls_of_a_synchronous_endpoint_exhaust_forty_threads(tmp_path: Path) -> None:
     with uvicorn() as (pid, port), load(port, "/in-a-thread", 60):
         report = record(pid, tmp_path / "rec", seconds=5)
-    (finding,) = starving(report)
+    (finding,) = starved_by_itself(report)
     assert finding["kind"] == "exhausted-pool", said(report)
     assert finding["blame"]["function"] == "in_a_thread"
     assert len(finding["threads"]) == 40
@@ -83,7 +83,7 @@ def test_connections_wait_while_every_worker_is_blocked(tmp_path: Path) -> None:
     server = [sys.executable, TARGETS / "sync_server.py", 2, 0.5]
     with target(server) as master, load(master.ready["port"], "/", 20):
         report = record(master.pid, tmp_path / "rec", seconds=4)
-    (finding,) = starving(report)
+    (finding,) = starved_by_itself(report)
     assert finding["kind"] == "accept-backlog", said(report)
     assert finding["blame"]["function"] == "answer"
     assert len(finding["pids"]) == 2

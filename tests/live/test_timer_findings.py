@@ -58,7 +58,7 @@ def test_overdue_timers_are_starved(
     assert len(truth) >= 3
     for harm in truth:
         near = [e for e in finding["episodes"] if abs(e["end_s"] - harm["end"]) <= _BOUND_S]
-        assert len(near) == 1, (harm, said(report))
+        assert len(near) == 1, f"{harm} {said(report)}"
         assert near[0]["start_s"] == pytest.approx(harm["start"] + _SLEEP_S / 2, abs=_BOUND_S)
         assert near[0]["pending_max"] == 3, said(report)
         assert "asyncio" in near[0]["evidence"]
@@ -102,6 +102,6 @@ def test_timers_are_starved_whatever_their_thread_does(
     assert len(truth) >= 3
     for harm in truth:
         near = [e for e in found[0]["episodes"] if abs(e["end_s"] - harm["end"]) <= _BOUND_S]
-        assert len(near) == 1, (harm, said(report))
+        assert len(near) == 1, f"{harm} {said(report)}"
         assert near[0]["start_s"] == pytest.approx(harm["start"] + _SLEEP_S / 2, abs=_BOUND_S)
     assert {v["kind"] for v in found[0]["victims"]} <= {"timer", "task", "callback"}
