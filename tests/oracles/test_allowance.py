@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.allowance import Allowance, routine_share
 
 MS = 1_000_000
 
@@ -28,3 +28,9 @@ def test_what_is_saved_has_a_bound() -> None:
     hour_ns = 3_600_000 * MS
     assert allowance.spend(20 * MS, hour_ns) == hour_ns
     assert allowance.spend(1 * MS, hour_ns) == hour_ns + 100 * MS
+
+
+def test_what_looks_for_new_things_does_not_grow_with_the_workers() -> None:
+    assert [routine_share(workers) for workers in (0, 1, 4)] == [0.01] * 3
+    for workers in (8, 64, 256):
+        assert workers * routine_share(workers) <= 4 * routine_share(1) * 1.001

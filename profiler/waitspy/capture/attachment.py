@@ -92,6 +92,10 @@ class Attachment:
             self.release()
             raise
 
+    def allow(self, routine_share: float) -> None:
+        """What each oracle may use of one core to look for new things in this worker."""
+        self._watched.routine_share = routine_share
+
     def tick(self, now_ns: int) -> None:
         """Asks every oracle what has changed.
 

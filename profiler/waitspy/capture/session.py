@@ -30,6 +30,7 @@ from waitspy.errors import TargetError
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
+from waitspy.oracles.allowance import routine_share
 from waitspy.oracles.registry import make_oracles
 from waitspy.recording.folder import Writer
 from waitspy.samplers.registry import START_COST_NS, make_sampler
@@ -38,6 +39,7 @@ from waitspy.target.tree import Tree
 
 _TICK_HZ = 100.0  # of the oracles, at least; they are cheaper than stacks
 _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one scan
+_ATTACHING_NS = 10_000_000  # at once, and at least one; with 64 workers all take a second
 _STEP_NS = 50_000_000
 _FLUSH_NS = NS
 _STOP_WITHIN_NS = 20 * NS
@@ -105,6 +107,7 @@ class Capture:
         self._oracles = make_oracles(options.min_stall_s)
         self._attached: dict[tuple[int, int], Attachment] = {}
         self._everyone: list[Attachment] = []
+        self._coming: dict[tuple[int, int], Worker] = {}
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._losses: list[Loss] = []
         self._looks = 0
@@ -182,6 +185,9 @@ class Capture:
             try:
                 if scans.due(now_ns) and not self._scan(now_ns):
                     return False
+                if self._coming:
+                    self._attach_some()
+                now_ns = time.monotonic_ns()  # nothing is seen of a worker before it is attached
                 self._looks += 1
                 for one in self._attached.values():
                     one.tick(now_ns)
@@ -225,21 +231,37 @@ class Capture:
                 continue
             if worker.why_not is None:
                 self._skipped.pop(key, None)  # it has become Python, or attachable, after all
-                before_ns = time.process_time_ns()
-                self._attach(key, worker, now_ns)
-                self._pace.leave_out(time.process_time_ns() - before_ns)
+                self._coming[key] = worker
             elif worker.python is not None:
                 # Processes that are not Python are no loss; they are not even workers.
                 self._skipped.setdefault(key, (worker, now_ns))
+        self._coming = {key: one for key, one in self._coming.items() if key in found}
+        self._attach_some()
         if self._command is not None:
             return self._command.exit_code is None
         return bool(found)
+
+    def _attach_some(self) -> None:
+        """Attaches those that wait for it, for a moment: the others are watched meanwhile."""
+        before_ns = time.process_time_ns()
+        until_ns = time.monotonic_ns() + _ATTACHING_NS
+        begun: list[Attachment] = []
+        while self._coming and (not begun or time.monotonic_ns() < until_ns):
+            key = next(iter(self._coming))
+            begun.append(self._attach(key, self._coming.pop(key), time.monotonic_ns()))
+        self._spend(time.monotonic_ns())
+        for one in begun:
+            one.step(time.monotonic_ns())
+        share = routine_share(len(self._attached))
+        for one in self._attached.values():
+            one.allow(share)
+        self._pace.leave_out(time.process_time_ns() - before_ns)
 
     def _exit_of(self, pid: int) -> str:
         code = self._command.exit_code if self._command and self._command.pid == pid else None
         return "exited" if code is None else f"exited with code {code}"
 
-    def _attach(self, key: tuple[int, int], worker: Worker, now_ns: int) -> None:
+    def _attach(self, key: tuple[int, int], worker: Worker, now_ns: int) -> Attachment:
         folder = self._writer.file("stacks")
         before = [one for one in self._everyone if one.pid == worker.pid]  # it has called exec
         sampler = make_sampler(
@@ -256,8 +278,7 @@ class Capture:
         if (loss := self.roots.open(worker)) is not None:
             self._losses.append(loss)
         one.adjust(self._options.rate_hz, self._share())
-        self._spend(now_ns)
-        one.step(now_ns)
+        return one
 
     def _share(self) -> float:
         return self._options.budget.share(len(self._attached))

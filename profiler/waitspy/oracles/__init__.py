@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from waitspy.model.processes import Worker
+from waitspy.oracles.allowance import ROUTINE_SHARE
 from waitspy.recording.rows import Row, RowType
 from waitspy.remote.reader import Reader
 
@@ -27,6 +28,7 @@ class Watched:
     I/O waits uncollected on some epoll of the process, or that other work has begun to wait on a
     loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
     the one tick at which such a wait is old enough to look like the start of an episode.
+    ``routine_share`` of one core is what an oracle may use to look for new things in it.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
@@ -44,6 +46,7 @@ class Watched:
     onset: bool = False
     listening: frozenset[str] | None = None
     reader: Reader | str | None = None
+    routine_share: float = ROUTINE_SHARE
 
     def begin_tick(self, *, ran: bool) -> None:
         """Forgets what was said at the tick before: what holds on has to be seen again."""

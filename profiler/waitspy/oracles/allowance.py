@@ -4,6 +4,16 @@ from __future__ import annotations
 
 _SAVED_NS = 20_000_000
 
+ROUTINE_SHARE = 0.01
+"""Of one core: what each kind of look for something new may use in one worker."""
+
+_ALL_ROUTINE_SHARE = 0.04  # and in all workers together
+
+
+def routine_share(workers: int) -> float:
+    """What each kind of look for something new may use of one core, in one of so many workers."""
+    return min(ROUTINE_SHARE, _ALL_ROUTINE_SHARE / max(1, workers))
+
 
 class Allowance:
     """CPU time that grows with time, up to what a few expensive looks take.

@@ -25,7 +25,6 @@ from waitspy.recording.rows import RowType
 _LOOK_NS = 100_000_000  # how often the sockets behind a wait are looked up
 _LOOK_SHARE = 0.03  # of one core at the most for those look-ups
 _RESCAN_NS = NS // 2
-_RESCAN_SHARE = 0.01
 
 
 @dataclass(slots=True)
@@ -140,7 +139,7 @@ class EpollOracle:
             process.poller.register(duplicate, select.POLLIN)
             yield EpollOpened(now_ns, epfd, process.epolls[epfd].share)
         spent_ns = time.thread_time_ns() - began_ns
-        process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _RESCAN_SHARE))
+        process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / watched.routine_share))
 
     def _share(self, duplicate: int) -> int:
         """The number of the open file description, given out anew when it is not known yet."""

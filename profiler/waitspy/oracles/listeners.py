@@ -138,7 +138,9 @@ class BacklogOracle:
         began_ns = time.thread_time_ns()
         listening = process.namespace.listening
         held = {inode: fd for fd, inode in _sockets(watched.pid).items() if inode in listening}
-        process.next_scan_ns = now_ns + int((time.thread_time_ns() - began_ns) / _SHARE)
+        process.next_scan_ns = now_ns + int(
+            (time.thread_time_ns() - began_ns) / watched.routine_share
+        )
         process.known = process.namespace.known
         for inode in process.fds.keys() - held.keys():
             process.told.pop(inode, None)

@@ -31,7 +31,7 @@ _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again
 _RESCAN_NS = NS // 2
 _SLEEPS = "_set_result_unless_cancelled"  # asyncio.futures of 3.8 to 3.15: what sleep waits for
 _TRIES = 3  # a look at a loop whose thread runs may be torn
-_SHARE = 0.01  # of one core, for each of rescans of one worker, and looks at and names of a loop
+_SHARE = 0.01  # of one core, for looks at and names of a loop, and rescans for new threads
 
 
 @dataclass(slots=True)
@@ -57,7 +57,9 @@ class _Loop:
 class _WatchedLoops:
     reader: Reader
     loops: dict[int, _Loop] = field(default_factory=dict)
+    tids: frozenset[int] = frozenset()
     next_scan_ns: int = 0
+    soonest_scan_ns: int = 0
     unseen: bool = True
 
 
@@ -88,8 +90,8 @@ class LoopsOracle:
             return
         process.unseen |= watched.ran
         try:
-            if process.unseen and now_ns >= process.next_scan_ns:
-                yield from self._rescan(process, now_ns)
+            if process.unseen and _wants_scan(process, watched, now_ns):
+                yield from self._rescan(process, watched, now_ns)
                 process.unseen = False
             for loop in process.loops.values():
                 if watched.ran or loop.service is None:
@@ -107,21 +109,23 @@ class LoopsOracle:
                     and now_ns < loop.quiet_since_ns + _BEGINNING_NS
                 )
         except TRANSIENT:
-            process.next_scan_ns = 0  # what was known may be gone
+            process.next_scan_ns = process.soonest_scan_ns  # what was known may be gone
             process.unseen = watched.ran  # what stands still is not worth a second try
         except (OSError, Unavailable):  # the process is ending, or asyncio cannot be read
             process.loops.clear()
-            process.next_scan_ns = now_ns + NS
+            process.next_scan_ns = process.soonest_scan_ns = now_ns + NS
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
 
-    def _rescan(self, process: _WatchedLoops, now_ns: int) -> Iterator[LoopRow]:
+    def _rescan(self, process: _WatchedLoops, watched: Watched, now_ns: int) -> Iterator[LoopRow]:
         began_ns = time.thread_time_ns()
         found = {facts.address: facts for facts in process.reader.loops()}
         spent_ns = time.thread_time_ns() - began_ns
-        process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / _SHARE))
+        process.tids = frozenset(watched.tids)
+        process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
+        process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / watched.routine_share))
         for address in process.loops.keys() - found.keys():
             del process.loops[address]
         for address, facts in found.items():
@@ -133,6 +137,13 @@ class LoopsOracle:
             if told != loop.told:
                 loop.told = told
                 yield LoopFound(now_ns, address, told)
+
+
+def _wants_scan(process: _WatchedLoops, watched: Watched, now_ns: int) -> bool:
+    """A new thread may run a new loop: a reason to look at once."""
+    if now_ns >= process.next_scan_ns:
+        return True
+    return now_ns >= process.soonest_scan_ns and watched.tids != process.tids
 
 
 def _polls(facts: LoopFacts, watched: Watched) -> bool:

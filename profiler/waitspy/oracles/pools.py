@@ -26,7 +26,7 @@ from waitspy.remote.values import Callback, LimiterFacts, PoolFacts, TaskFacts
 
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
-_SHARE = 0.01  # of one core at the most, for rescans, looks and each queue of one worker
+_SHARE = 0.01  # of one core at the most, for looks, each queue, and rescans for new threads
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
     spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
     process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
-    process.next_scan_ns = max(now_ns + _RESCAN_NS, process.soonest_scan_ns)
+    process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / watched.routine_share))
     for key in process.queues.keys() - found.keys():
         del process.queues[key]
         yield PoolGone(now_ns, key)

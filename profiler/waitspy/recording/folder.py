@@ -164,7 +164,7 @@ class Writer:
 
         ``durable`` waits until it would survive a loss of power.
         """
-        text = json.dumps(self.meta, indent=1)
+        text = json.dumps(self.meta)
         if text != self._written:
             _save(self.file("meta.json"), text, durable=durable)
             self._written = text

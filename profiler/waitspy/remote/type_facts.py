@@ -65,8 +65,10 @@ class Types:
         self._slots: dict[int, dict[str, int]] = {}
 
     def forget(self) -> None:
-        """Forgets types: one may be freed and another one made at its address."""
-        self._types.clear()
+        """Forgets types that were made at run time: one may be freed and another one made at its
+        address. Those of C code stay as long as the process does.
+        """
+        self._types = {at: kind for at, kind in self._types.items() if kind.mro and not kind.heap}
         self._slots.clear()
 
     def type_of(self, address: int) -> TypeFacts:
