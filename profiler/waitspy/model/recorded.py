@@ -59,6 +59,11 @@ class WorkerRecord:
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def watched(self) -> bool:
+        """Whether it is a Python process that could be attached."""
+        return self.worker.python is not None and self.worker.why_not is None
+
     def thread(self, tid: int) -> ThreadKey:
         """One of its threads, among all of the recording."""
         return ThreadKey(self.worker.pid, tid, self.process)

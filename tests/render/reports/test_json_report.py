@@ -114,6 +114,7 @@ def test_schema_rejects_each_missing_key() -> None:
     whole = starving()
     finding = whole["findings"][0]
     optional = {"blames", "python", "framework", "threads", "rate_hz", "samples", "missed_samples"}
+    optional |= {"watched_from_s"}
     places: list[tuple[str, ...]] = [(key,) for key in whole]
     places += [("recording", key) for key in whole["recording"]]
     places += [("workers", key) for key in whole["workers"][0].keys() - optional]
@@ -211,6 +212,7 @@ def test_shape_of_the_contract() -> None:
         "rate_hz": 99.6,
         "samples": 996,
         "missed_samples": 4,
+        "watched_from_s": report_examples.START_S,
         "oracles": report_examples.ORACLES_OK,
         "exit": None,
     }

@@ -45,6 +45,26 @@ def test_many_alike_share_one_with_their_sums_and_extremes() -> None:
     assert notes(many_processes(), plain)[0] == ("of 4711 +39, no stack was sampled of 4713")
 
 
+def test_from_when_on_a_late_one_was_watched_is_said() -> None:
+    start_ns = report_examples.healthy().recording.monotonic_start_ns
+
+    def came(after_s: float, *pids: int) -> list[WorkerRecord]:
+        late = start_ns + int(after_s * NS)
+        return [replace(one, attached_ns=late) for one in workers(*pids)[1:]]
+
+    soon, *many = came(0.4, 4711), *(came(0.1 * pid, 5000 + pid) for pid in range(1, 15))
+    alike = [one for group in many for one in group]
+    assert not [note for note in notes(report(*soon), plain) if "watched" in note]
+    assert notes(report(*alike), plain)[0] == (
+        "5001 +13 watched one after the other, from 100 ms to 1.4 s of the recording on"
+    )
+    assert notes(report(*came(2.1, 4711)), plain)[0] == (
+        "4711 watched from 2.1 s of the recording on"
+    )
+    refused = [replace(one, worker=replace(one.worker, why_not="no")) for one in came(2.1, 4711)]
+    assert not [note for note in notes(report(*refused), plain) if "watched" in note]
+
+
 def test_who_differs_is_told_apart() -> None:
     refused = replace(worker(4720), worker=replace(worker(4720).worker, why_not="no right"))
     other = replace(worker(4721), worker=replace(worker(4721).worker, python="3.8.1"))

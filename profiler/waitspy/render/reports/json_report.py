@@ -135,6 +135,7 @@ def _worker(record: WorkerRecord) -> dict[str, Any]:
         "rate_hz": record.rate_hz,
         "samples": record.samples,
         "missed_samples": record.missed_samples,
+        "watched_from_s": record.attached_ns / NS if record.watched else None,
     }
     oracles = {json_text(name): json_text(status) for name, status in record.oracles.items()}
     return {**_known(known), "oracles": oracles, "exit": _value(record.exit)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from waitspy.model.clock import NS
 from waitspy.model.judged import Report
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.render import words
@@ -18,6 +19,7 @@ NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
 
 _ALIKE = 3  # running processes that are alike, and still have a row each
 _ENDED = 2  # processes that came and went alike, and still have one
+_LATE_NS = NS // 2  # after the beginning: who was watched from then on is told
 _PIDS = 3  # of those that have ended: nobody can look at them any more
 
 Code = Callable[[str], str]
@@ -106,6 +108,7 @@ def notes(report: Report, code: Code) -> list[str]:
     """What stands below the table: what is not known of a row, how processes ended, commands."""
     table = process_table(report)
     lines = [_silent(group) for group in table.rows]
+    lines += [_late(group, report.recording.monotonic_start_ns) for group in table.rows]
     exits: dict[str, list[str]] = {}
     for group in table.rows:
         if group[0].exit is not None:
@@ -127,6 +130,16 @@ def _silent(group: Group) -> str:
     if 0 < len(silent) < len(group):
         return f"of {label(group)}, no stack was sampled of {words.numbers(silent)}"
     return ""
+
+
+def _late(group: Group, start_ns: int) -> str:
+    """From when on they were watched, as in "17 watched from 1.4 s on"; "" if at once."""
+    after_ns = [max(0, record.attached_ns - start_ns) for record in group if record.watched]
+    if not after_ns or max(after_ns) < _LATE_NS:
+        return ""
+    first, last = (words.duration(ns / NS) for ns in (min(after_ns), max(after_ns)))
+    when = f"from {last}" if len(group) == 1 else f"one after the other, from {first} to {last}"
+    return f"{label(group)} watched {when} of the recording on"
 
 
 def _ended(group: Group, code: Code) -> str:

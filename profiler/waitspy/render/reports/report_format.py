@@ -35,11 +35,7 @@ class ReportRenderer(Protocol):
 
 def attached(report: Report) -> tuple[WorkerRecord, ...]:
     """The Python processes that were recorded."""
-    return tuple(
-        record
-        for record in report.workers
-        if record.worker.python is not None and record.worker.why_not is None
-    )
+    return tuple(record for record in report.workers if record.watched)
 
 
 def counted(report: Report) -> tuple[WorkerRecord, ...]:
