@@ -146,10 +146,12 @@ def segment(
     )
 
 
-def dump(at_ms: float, stacks: Mapping[int, Stack], gil_tid: int | None = None) -> Dump:
-    """The stacks of some threads at one instant."""
+def dump(
+    at_ms: float, stacks: Mapping[int, Stack], gil_tid: int | None = None, takes_ms: float = 60
+) -> Dump:
+    """The stacks of some threads, read within so long."""
     numbers = {tid: STACKS.number(shown) for tid, shown in stacks.items()}
-    return Dump(at(at_ms), numbers, gil_tid)
+    return Dump(at(at_ms), at(at_ms + takes_ms), numbers, gil_tid)
 
 
 def activity(start_ms: float, end_ms: float, stack_: Stack, wait: Wait) -> Activity:

@@ -244,9 +244,16 @@ int main(void)
     FIELD("chunk_top", _PyStackChunk, top);
     FIELD("chunk_data", _PyStackChunk, data);
 #else
-    FIELD("thread_frame", PyThreadState, frame);
     FIELD("frame_back", PyFrameObject, f_back);
     FIELD("frame_locals", PyFrameObject, f_localsplus);
+#endif
+#if AT_LEAST(13)
+    FIELD("thread_frame", PyThreadState, current_frame);
+#elif AT_LEAST(11)
+    FIELD("thread_frame", PyThreadState, cframe);
+    FIELD("cframe_frame", _PyCFrame, current_frame);
+#else
+    FIELD("thread_frame", PyThreadState, frame);
 #endif
 
     FIELD("code_file", PyCodeObject, co_filename);
@@ -279,6 +286,8 @@ int main(void)
     FIELD("frame_stack_top", _PyInterpreterFrame, stacktop);
 #endif
     FIELD("frame_locals", _PyInterpreterFrame, localsplus);
+    FIELD("frame_back", _PyInterpreterFrame, previous);
+    FIELD("frame_owner", _PyInterpreterFrame, owner);
 #else
     FIELD("gen_frame", PyGenObject, gi_frame);
     FIELD("frame_code", PyFrameObject, f_code);

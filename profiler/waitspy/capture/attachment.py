@@ -12,11 +12,14 @@ from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes, Program
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
+from waitspy.model.stacks import Stack
 from waitspy.oracles import Oracle, Watched
+from waitspy.oracles.allowance import Allowance
 from waitspy.recording import code_origin as code_rows
 from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.remote import native_ids
+from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
 from waitspy.samplers import Sampler, SamplerStatus, Sampling
 from waitspy.samplers.child import cpu_clock
@@ -25,6 +28,8 @@ from waitspy.target import interpreter
 _ASK_AT_NS = (0, NS // 2, 3 * NS, 15 * NS)  # programs add to sys.path while they start
 _DUMP_BELOW_HZ = 50.0
 _DUMP_EVERY_NS = NS // 2
+_STACKS_CPU_NS = 5_000_000  # of one look at single stacks; each takes about half a millisecond
+_STACKS_SHARE = 0.01  # of one core, for such looks at one worker
 _RETRY_NS = NS // 2
 _YOUNG_NS = 10 * NS  # for so long after it was met, a worker may still be starting
 _GIL_DUMP_EVERY_NS = NS // 10  # nothing else tells who keeps it: one in every stall
@@ -65,7 +70,8 @@ class Attachment:
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
         self._measured = Sampling()
         self._sampled = budget.Recently()
-        self._last_dump_ns = 0
+        self._last_dump_ns = self._next_stacks_ns = 0
+        self._for_stacks = Allowance(_STACKS_SHARE)
         self._wants_dump = False
         self._gone = False
         self._span = interpreter.runtime_span(worker.pid)
@@ -126,8 +132,12 @@ class Attachment:
         self.stalling = self._watched.onset or (self.stalling and self._watched.due)
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
+        if self._wants_dump and self._read_stacks():
+            self._wants_dump = self._wants_gil()
         if self._wants_dump:
             self._dump(now_ns)
+        if not self._wants_dump:
+            self._watched.suspects.clear()
 
     def play(self, worker: Worker) -> None:
         """Takes over the part that the process turns out to play: a master has no workers at first,
@@ -229,12 +239,42 @@ class Attachment:
             self.row[code_rows.KEY] = code_rows.row(self._program)
             reader.know(Homes([self._program]))
 
-    def _dump(self, now_ns: int) -> None:
-        """Takes the stacks at once where sampling is too slow, or somebody waits for the GIL."""
+    def _read_stacks(self) -> bool:
+        """Reads the stacks of threads that stand still, those first that a wait is about; whether
+        each of these was read, or all where nobody knows whom it is about. At any rate of
+        sampling, so that a wait has a stack of its own.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        reader, blocked = self._watched.reader, self._watched.blocked
+        at_ns = time.monotonic_ns()
+        if not isinstance(reader, Reader) or at_ns < self._next_stacks_ns:
+            return False
+        first = [tid for tid in sorted(self._watched.suspects) if tid in blocked]
+        others = [tid for tid in (self.pid, *sorted(blocked)) if tid in blocked]
+        began_ns = time.thread_time_ns()
+        stacks: dict[int, Stack] = {}
+        # What is read here is read again by the next tick, or by the sampler.
+        with suppress(OSError, Unavailable, Unreadable):
+            stacks = reader.stacks(dict.fromkeys((*first, *others)), _STACKS_CPU_NS)
+        spent_ns = time.thread_time_ns() - began_ns
+        self._next_stacks_ns = self._for_stacks.spend(spent_ns, time.monotonic_ns())
+        if stacks:
+            row = DumpRow(at_ns, stacks, None, time.monotonic_ns())
+            self._writer.append_dump(self.pid, row)
+        return stacks.keys() >= (self._watched.suspects or set(others))
+
+    def _wants_gil(self) -> bool:
+        """Whether a thread waits for the GIL."""
         span = self._span
-        wants_gil = span is not None and any(
+        return span is not None and any(
             span[0] <= arg0 < span[1] for _, arg0 in self._watched.blocked.values()
         )
+
+    def _dump(self, now_ns: int) -> None:
+        """Takes all stacks at once where sampling is too slow, or somebody waits for the GIL."""
+        wants_gil = self._wants_gil()
         every_ns = _GIL_DUMP_EVERY_NS if wants_gil else _DUMP_EVERY_NS
         if (
             (self.rate_hz < _DUMP_BELOW_HZ or wants_gil)
@@ -269,5 +309,6 @@ class Attachment:
             if self._renamed or self._inherited:
                 tids = self._inherited | {tid: tid for tid in self._watched.tids} | self._tids
                 stacks = {tids[t]: stack for t, stack in dump.stacks.items() if t in tids}
-                dump = DumpRow(dump.at_ns, stacks, tids.get(dump.gil_tid or 0))  # noqa: PLW2901
+                gil_tid = tids.get(dump.gil_tid or 0)
+                dump = DumpRow(dump.at_ns, stacks, gil_tid, dump.until_ns)  # noqa: PLW2901
             self._writer.append_dump(self.pid, dump)

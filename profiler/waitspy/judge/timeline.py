@@ -29,7 +29,6 @@ from waitspy.model.threads import (
 )
 
 _SETTLE_NS = 30_000_000  # shorter standstills are within the error of alignment
-_DUMP_TAKES_NS = 60_000_000  # a dump is asked for at its time and read this much later at most
 
 
 def build(worker: WorkerRecord, table: StackTable, end_ns: int) -> tuple[ThreadRecord, ...]:
@@ -132,7 +131,7 @@ def _settle(
     proven = _proven(shown, starts, ends)
     for dump in reversed(dumps):  # the first one that lies within a span counts
         n = int(np.searchsorted(starts, dump.at_ns, "right")) - 1
-        if n >= 0 and dump.at_ns + _DUMP_TAKES_NS <= ends[n]:
+        if n >= 0 and dump.until_ns <= ends[n]:
             proven[n] = dump.stacks[tid]
     told = proven >= 0
     all_starts = np.concatenate([from_ns[outside], starts[told]])

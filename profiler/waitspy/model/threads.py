@@ -208,12 +208,14 @@ NO_STATES = KernelStates.of()
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The stacks of all threads of one process at one instant; ``gil_tid`` held the GIL.
+    """The stacks of threads of one process, each read at some moment from ``at_ns`` to
+    ``until_ns``; ``gil_tid`` held the GIL.
 
     Stacks are numbers of the recording's table.
     """
 
     at_ns: int
+    until_ns: int
     stacks: Mapping[int, int]
     gil_tid: int | None = None
 

@@ -29,6 +29,7 @@ class Watched:
     loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
     the one tick at which such a wait is old enough to look like the start of an episode.
     ``routine_share`` of one core is what an oracle may use to look for new things in it.
+    ``suspects`` are the threads that it may be about, as far as whoever saw it knows.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
@@ -44,6 +45,7 @@ class Watched:
     due: bool = False
     was_due: bool = False
     onset: bool = False
+    suspects: set[int] = field(default_factory=set)
     listening: frozenset[str] | None = None
     reader: Reader | str | None = None
     routine_share: float = ROUTINE_SHARE

@@ -102,6 +102,7 @@ class LoopsOracle:
                     for row in _look(process.reader, loop, now_ns, self._onset_ns):
                         if row.work.ready or row.work.overdue:
                             watched.onset |= loop.late_since_ns != loop.quiet_since_ns
+                            watched.suspects |= {loop.facts.owner_tid or watched.pid}
                             loop.late_since_ns = loop.quiet_since_ns
                         yield row
                 watched.due |= (

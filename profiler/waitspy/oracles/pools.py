@@ -98,6 +98,8 @@ class PoolsOracle:
                     queue.head_since_ns + self._onset_ns, queue.next_look_ns
                 ):
                     watched.onset = watched.onset or not queue.looked
+                    if isinstance(queue.facts, PoolFacts):
+                        watched.suspects |= set(queue.facts.tids)
                     yield from _look(process.reader, key, queue, now_ns)
         except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone

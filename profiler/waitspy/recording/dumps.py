@@ -1,4 +1,4 @@
-"""Single dumps: each line holds the stacks of all threads of a process at one instant."""
+"""Single dumps: each line holds the stacks of threads of a process, all read within a moment."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 from waitspy.model.stacks import Stack, StackTable
 from waitspy.model.threads import Dump
-from waitspy.recording.rows import Row, reader
+from waitspy.recording.rows import Ns, Row, reader
+
+_TAKES_NS = 60_000_000
+"""Until when at the latest a dump was read that was asked for at its time and does not say so."""
 
 
 class DumpRow(Row, frozen=True):
-    """The stacks by thread id; ``gil_tid`` held the GIL."""
+    """The stacks by thread id, read from ``at_ns`` to ``until_ns``; ``gil_tid`` held the GIL."""
 
     stacks: Mapping[int, Stack]
     gil_tid: int | None = None
+    until_ns: Ns | None = None
 
 
 READER = reader(DumpRow)
@@ -22,4 +26,5 @@ READER = reader(DumpRow)
 def dump(row: DumpRow, table: StackTable) -> Dump:
     """The dump that a row holds, with the numbers of its stacks."""
     stacks = {tid: table.number(stack) for tid, stack in row.stacks.items()}
-    return Dump(row.at_ns, stacks, row.gil_tid)
+    until_ns = row.at_ns + _TAKES_NS if row.until_ns is None else row.until_ns
+    return Dump(row.at_ns, max(row.at_ns, until_ns), stacks, row.gil_tid)

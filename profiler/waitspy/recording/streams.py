@@ -96,7 +96,9 @@ class Streams:
             return ()
         lines = read(data, dumps.READER)
         self._damaged(lines.damaged + lines.torn, "dumps", pid)
-        return tuple(dumps.dump(row, self.stacks) for row in lines.rows)
+        # what is read at once is written before what was asked for earlier and took its time
+        rows = sorted(lines.rows, key=lambda row: row.at_ns)
+        return tuple(dumps.dump(row, self.stacks) for row in rows)
 
     def sources(self) -> dict[str, dict[int, str]]:
         """The source lines by file and line; {} when none were read."""

@@ -89,10 +89,12 @@ class Layout:
     thread_next: int
     thread_dict: int
     thread_ident: int
+    thread_frame: int
     frame_code: int
     frame_instruction: int
     frame_stack_top: int
     frame_locals: int
+    frame_back: int
     code_file: int
     code_name: int
     code_first_line: int
@@ -108,8 +110,6 @@ class Layout:
     task_name: int
     task_wrapper_task: int
     # 3.8 to 3.10: frames are objects
-    thread_frame: int = 0
-    frame_back: int = 0
     frame_value_stack: int = 0
     # 3.8, 3.9
     gen_running: int = 0
@@ -118,7 +118,10 @@ class Layout:
     frame_awaiting_first: int = 0
     frame_awaiting_last: int = 0
     frame_cleared: int = 0
+    # 3.11 and 3.12: the thread's frame is where its C frame says
+    cframe_frame: int = 0
     # 3.11 and newer
+    frame_owner: int = 0
     thread_native_id: int = 0
     thread_chunk: int = 0
     thread_chunk_top: int = 0

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TypeVar
 
 from waitspy.kernel import procfs
@@ -31,6 +31,7 @@ from waitspy.remote.pools import Pools
 from waitspy.remote.runtime import Runtime, Thread
 from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.tasks import Task, Tasks, TaskSet
+from waitspy.remote.thread_stacks import ThreadStacks
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import (
     ImportFacts,
@@ -84,6 +85,7 @@ class Reader:
         self.runtime = Runtime(pid, memory)
         self._objects = Objects(self.runtime.memory, self.runtime.layout)
         self._frames = Frames(self._objects)
+        self._stacks = ThreadStacks(self._frames)
         self._interps: dict[tuple[int, int], InterpreterState] = {}
         self._asyncio: dict[int, _Asyncio] = {}
         self._history: dict[int, tuple[int, int | None]] = {}
@@ -224,6 +226,28 @@ class Reader:
                 if not os.path.exists(f"{procfs.PROC}/{self.pid}"):
                     raise
         return None
+
+    # --- stacks ---------------------------------------------------------------------------
+
+    def stacks(self, tids: Iterable[int], cpu_ns: int) -> dict[int, Stack]:
+        """The Python stacks of those threads that stand still, of as many as this thread's CPU
+        time ``cpu_ns`` allows, in their order, but of one at least; those that run are left out.
+        """
+        began_ns = time.thread_time_ns()
+        self._look_at_interpreters()
+        states: dict[int, list[int]] = {}
+        for interp in self._interps.values():
+            for thread in self.runtime.threads(interp.address):
+                if thread.tid is not None:
+                    states.setdefault(thread.tid, []).append(thread.address)
+        found: dict[int, Stack] = {}
+        for tid in tids:
+            for state in states.get(tid, ()):  # one for each interpreter that the thread was in
+                with contextlib.suppress(Unreadable):
+                    found[tid] = self._stacks.still(state) or found.get(tid, ())
+            if found and time.thread_time_ns() - began_ns > cpu_ns:
+                break
+        return found
 
     # --- waiting tasks --------------------------------------------------------------------
 

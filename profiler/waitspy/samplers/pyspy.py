@@ -363,7 +363,7 @@ class PySpySampler:
             output.seek(0)
             raw = output.read()
         try:
-            status.dumps.append(_read_dump(raw, at_ns))
+            status.dumps.append(_read_dump(raw, at_ns, now_ns))
         except (ValueError, KeyError, TypeError, AttributeError):
             if not self._killed:
                 self._failed_dumps.append(_why(code, raw.decode("utf-8", "replace")))
@@ -392,7 +392,7 @@ def _scratch() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _read_dump(raw: bytes, at_ns: int) -> DumpRow:
+def _read_dump(raw: bytes, at_ns: int, until_ns: int) -> DumpRow:
     stacks: dict[int, Stack] = {}
     gil_tid = None
     threads = json.loads(raw.decode("utf-8", "replace"))
@@ -403,7 +403,7 @@ def _read_dump(raw: bytes, at_ns: int) -> DumpRow:
         stacks[tid] = tuple(Frame(f["name"], f["filename"], f["line"] or None) for f in frames)
         if thread.get("owns_gil"):
             gil_tid = tid
-    return DumpRow(at_ns, stacks, gil_tid)
+    return DumpRow(at_ns, stacks, gil_tid, until_ns)
 
 
 def _not_started(error: Exception) -> str:

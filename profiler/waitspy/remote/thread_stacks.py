@@ -1,0 +1,65 @@
+"""The Python stack of a thread that stands still: its frames, innermost first in memory.
+
+py-spy reads every thread of a process, which takes a second where there are thousands. Where one
+waits, its stack alone is read in well under a millisecond, and at a known time.
+"""
+
+from __future__ import annotations
+
+from waitspy.model.stacks import Frame, Stack
+from waitspy.remote.frames import Frames
+from waitspy.remote.memory import Torn, word_at
+
+_DEEPEST = 2048
+"""Frames that are read; of deeper stacks the innermost ones."""
+
+_OWNED_BY_C = 3
+"""From 3.12 on, frames with this owner or a higher one are entries from C code, without code of
+their own (enum _frameowner of pycore_frame.h and pycore_interpframe_structs.h)."""
+
+
+class ThreadStacks:
+    """Reads stacks of one process.
+
+    Raises:
+        Unreadable: from every method: the thread runs, or its state is gone.
+        OSError: from every method.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._memory = frames.objects.memory
+        lay = self._layout = frames.objects.layout
+        used = (lay.frame_back, lay.frame_code, lay.frame_instruction, lay.frame_owner)
+        self._size = max(used) + 8
+
+    def still(self, thread: int) -> Stack:
+        """The stack of a thread state, outermost first; Torn if it changed while it was read."""
+        before = self._places(thread)
+        stack = [self._frames.code(code, instruction) for code, instruction in before]
+        if self._places(thread) != before:
+            raise Torn("a thread that runs")
+        # whose code it is is settled on loading, for these as for sampled stacks
+        return tuple(Frame(f.function, f.file, f.line) for f in reversed(stack))
+
+    def _places(self, thread: int) -> list[tuple[int, int]]:
+        """Code object and instruction of each frame, innermost first."""
+        lay = self._layout
+        frame = self._memory.word(thread + lay.thread_frame)
+        if frame and lay.pair in {(3, 11), (3, 12)}:
+            frame = self._memory.word(frame + lay.cframe_frame)
+        found: list[tuple[int, int]] = []
+        seen: set[int] = set()
+        while frame and len(seen) < _DEEPEST:
+            if frame in seen:
+                raise Torn("a stack that does not end")
+            seen.add(frame)
+            raw = self._memory.read(frame, self._size)
+            if lay.pair < (3, 12) or word_at(raw, lay.frame_owner, "b") < _OWNED_BY_C:
+                if lay.pair >= (3, 11):
+                    instruction = word_at(raw, lay.frame_instruction)
+                else:
+                    instruction = max(0, word_at(raw, lay.frame_instruction, "i"))
+                found.append((word_at(raw, lay.frame_code) & ~3, instruction))
+            frame = word_at(raw, lay.frame_back)
+        return found
