@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 import pytest
@@ -381,3 +382,18 @@ def test_joining_segments_loses_no_time_that_either_saw(
     )
     got = shown(record, end_ms=end_ms)
     assert sum(b - a for a, b, _ in got) == sum(b - a for a, b, _ in everything)
+
+
+def test_a_sample_that_took_long_proves_only_what_it_was_surely_read_in() -> None:
+    """With very many threads it shows what this one did up to so long before."""
+    shown = segment(0, 1000, {1: [(100, 250, A), (250, 800, B), (800, 1000, A)]})
+    quick, slow = replace(shown, takes_ns=10_000_000), replace(shown, takes_ns=100_000_000)
+    stood = replace(worker(kernel={1: STOOD}), segments=(quick,))  # from 200 to 700 ms
+    assert [each.stack for each in build(stood, STACKS, at(END))[0].intervals] == [A, B, A]
+    (thread,) = build(replace(stood, segments=(slow,)), STACKS, at(END))
+    assert [*thread.intervals] == [Interval(at(200), at(700), B)]
+    late = segment(0, 1000, {1: [(290, 1000, A)]}, 500_000_000)
+    (thread,) = build(
+        replace(stood, segments=(replace(late, takes_ns=100_000_000),)), STACKS, at(END)
+    )
+    assert [*thread.intervals] == []

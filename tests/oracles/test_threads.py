@@ -42,7 +42,7 @@ def test_that_a_thread_ran_is_told_where_the_kernel_does_not_count_its_time(
 ) -> None:
     """Without schedstat a row may be like the one before: it ends a span of standing still."""
     oracle = ThreadsOracle()
-    oracle._has_schedstat, oracle._names = False, ("status", "syscall", "stat")
+    oracle._has_schedstat = False
     watched = Watched(process(os.getpid()), f"/proc/{os.getpid()}")
     assert oracle.attach(watched) == "ok"
     (first,) = rows(oracle, watched, 1)

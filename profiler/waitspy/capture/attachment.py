@@ -164,6 +164,10 @@ class Attachment:
         cpu_s = (now.cpu_ns - before.cpu_ns) / NS
         self._cost_s = budget.refine(self._cost_s, cpu_s, now.samples - before.samples)
         self.rate_hz = budget.rate_hz(asked_hz, self._cost_s, share)
+        measured_s = now.cpu_ns / NS / now.samples if now.samples >= 1 else None
+        threads = len(self._watched.tids) or self._watched.worker.threads or 1
+        if not budget.is_worth_sampling(threads, measured_s):
+            self.rate_hz = 0.0
 
     def sampling_ns(self, now_ns: int, within_ns: int) -> int:
         """CPU time that its samples have cost lately."""
@@ -277,7 +281,7 @@ class Attachment:
         wants_gil = self._wants_gil()
         every_ns = _GIL_DUMP_EVERY_NS if wants_gil else _DUMP_EVERY_NS
         if (
-            (self.rate_hz < _DUMP_BELOW_HZ or wants_gil)
+            (0 < self.rate_hz < _DUMP_BELOW_HZ or wants_gil)
             and (now_ns - self._last_dump_ns >= every_ns)
             and self.sampler.dump(now_ns)
         ):

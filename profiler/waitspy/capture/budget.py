@@ -18,6 +18,10 @@ from waitspy.model.clock import NS
 
 _SAMPLE_S = 0.0002
 _THREAD_SAMPLE_S = 0.00015
+_LEAST_THREAD_SAMPLE_S = 0.00003
+_SMEARED_S = 0.1
+"""A sample that takes longer shows threads as they were at moments too far apart to be true."""
+
 _BELIEF = 8.0  # samples that what was believed before weighs as much as
 _SAMPLING = 0.6
 """Of a share, what sampling at a steady pace may use: the rest is for starts and single looks."""
@@ -44,6 +48,12 @@ class Budget:
 def sample_cost_s(threads: int) -> float:
     """CPU seconds of one sample of a process with so many threads, before it is measured."""
     return _SAMPLE_S + _THREAD_SAMPLE_S * max(1, threads)
+
+
+def is_worth_sampling(threads: int, measured_s: float | None) -> bool:
+    """Whether a sample of so many threads is quick enough to be true, as far as is known."""
+    least_s = threads * _LEAST_THREAD_SAMPLE_S if measured_s is None else measured_s
+    return least_s <= _SMEARED_S
 
 
 def rate_hz(asked_hz: float, cost_s: float, share: float) -> float:

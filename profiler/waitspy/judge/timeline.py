@@ -79,24 +79,33 @@ def state_at(states: KernelStates, at_ns: int) -> KernelState | None:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What a thread was sampled with: spans, stacks, and one sample per ``period_ns``."""
+    """What a thread was sampled with: spans, stacks, one sample per ``period_ns``, each of which
+    was read at some moment of the ``takes_ns`` before its time.
+    """
 
     start_ns: Int64s
     end_ns: Int64s
     stack: Int64s
     period_ns: Int64s
+    takes_ns: Int64s
 
     @staticmethod
     def joined(parts: Sequence[_Shown]) -> _Shown:
         if not parts:
-            return _Shown(*(int64s(()) for _ in range(4)))
-        fields = ("start_ns", "end_ns", "stack", "period_ns")
+            return _Shown(*(int64s(()) for _ in range(5)))
+        fields = ("start_ns", "end_ns", "stack", "period_ns", "takes_ns")
         return _Shown(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
 
     def until(self, stop_ns: int) -> _Shown:
         ends = np.minimum(self.end_ns, stop_ns)
         kept = self.start_ns < ends
-        return _Shown(self.start_ns[kept], ends[kept], self.stack[kept], self.period_ns[kept])
+        return _Shown(
+            self.start_ns[kept],
+            ends[kept],
+            self.stack[kept],
+            self.period_ns[kept],
+            self.takes_ns[kept],
+        )
 
 
 def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[SampledThread, _Shown]]:
@@ -109,7 +118,10 @@ def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[Sample
         for thread in sorted(seen, key=lambda t: int(t.intervals.start_ns[0])):
             intervals = thread.intervals
             period_ns = np.full(len(intervals), segment.period_ns, np.int64)
-            shown = _Shown(intervals.start_ns, intervals.end_ns, intervals.stack, period_ns)
+            takes_ns = np.full(len(intervals), segment.takes_ns, np.int64)
+            shown = _Shown(
+                intervals.start_ns, intervals.end_ns, intervals.stack, period_ns, takes_ns
+            )
             yield thread, shown.until(min(until_ns, segment.end_ns))
 
 
@@ -128,6 +140,7 @@ def _settle(
     from_ns, to_ns, owner = spans.pieces(shown.start_ns, shown.end_ns, edges)
     within = np.searchsorted(starts, from_ns, "right") - 1
     outside = (within < 0) | (from_ns >= ends[within]) if len(ends) else np.full(len(owner), True)
+    outside &= shown.takes_ns[owner] <= _SETTLE_NS  # what took longer shows no moment
     proven = _proven(shown, starts, ends)
     for dump in reversed(dumps):  # the first one that lies within a span counts
         n = int(np.searchsorted(starts, dump.at_ns, "right")) - 1
@@ -155,7 +168,9 @@ def _proven(shown: _Shown, starts: Int64s, ends: Int64s) -> Int64s:
     overlap_ns = np.minimum(shown.end_ns[item], ends[span]) - np.maximum(
         shown.start_ns[item], starts[span]
     )
-    sampled = (shown.start_ns[item] >= starts[span]) | (overlap_ns >= shown.period_ns[item])
+    takes_ns = shown.takes_ns[item]
+    begun = shown.start_ns[item] - takes_ns >= starts[span]
+    sampled = begun | (overlap_ns >= shown.period_ns[item] + takes_ns)
     kept = (overlap_ns > 0) & sampled
     span, stack, overlap_ns = span[kept], shown.stack[item[kept]], overlap_ns[kept]
     if not len(span):

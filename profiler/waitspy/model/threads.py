@@ -233,7 +233,8 @@ class SampledThread:
 class Segment:
     """What one sampler run gave: from ``start_ns`` to ``end_ns``, one sample per ``period_ns``.
 
-    ``torn`` says that its file has lost its end.
+    ``torn`` says that its file has lost its end. A sample took ``takes_ns``: with very many threads
+    it shows what some of them did so long before its time.
     """
 
     start_ns: int
@@ -241,6 +242,7 @@ class Segment:
     period_ns: int
     threads: tuple[SampledThread, ...]
     torn: bool = False
+    takes_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,11 @@ from waitspy.recording.threads import ThreadRow
 
 _RESERVED_FDS = 100
 
+_AT_ONCE = 256
+"""Threads of one process that are all looked at in every tick."""
+
+_LATELY_NS = 300_000_000  # who has run, may do so again
+
 
 class _Files:
     """The files of one thread's folder, kept open while there are descriptors to spare.
@@ -28,26 +33,22 @@ class _Files:
     Reading an open one costs 1.3 µs, opening it each time ten times that.
     """
 
-    def __init__(self, folder: str, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = folder
         self._open: dict[str, int] = {}
-        try:
-            for name in names:
-                fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-                if fd > _spare_fds():
-                    os.close(fd)
-                else:
-                    self._open[name] = fd
-        except OSError:  # the thread ends right now
-            self.close()
-            raise
 
     def read(self, name: str, size: int) -> bytes:
+        """The beginning of a file; raises OSError once the thread has ended."""
         fd = self._open.get(name)
-        if fd is not None:
-            return os.pread(fd, size, 0)
-        with open(f"{self._folder}/{name}", "rb", buffering=0) as f:
-            return f.read(size)
+        if fd is None:
+            fd = os.open(f"{self._folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            if fd > _spare_fds():
+                try:
+                    return os.pread(fd, size, 0)
+                finally:
+                    os.close(fd)
+            self._open[name] = fd
+        return os.pread(fd, size, 0)
 
     def close(self) -> None:
         for fd in self._open.values():
@@ -69,10 +70,11 @@ class _Thread:
     """One thread's files, how much it had run when they were read, and its last row.
 
     ``marks`` has the number of switches, too, which is in no row: that there is another row, though
-    the same, says that it has run.
+    the same, says that it has run. ``ran_ns`` is when it was last seen to.
     """
 
     files: _Files
+    ran_ns: int = 0
     marks: bytes = b""
     last: tuple[bytes, _Said] | None = None
     runnable: bool = True
@@ -80,7 +82,11 @@ class _Thread:
 
 @dataclass(slots=True)
 class _WatchedThreads:
+    """``unseen`` threads may have run since they were looked at; ``turn`` is whose turn is next."""
+
     threads: dict[int, _Thread] = field(default_factory=dict)
+    unseen: int = 0
+    turn: int = 0
     links: int = -1
     rescan: bool = True
 
@@ -96,7 +102,6 @@ class ThreadsOracle:
         self._epoll_waits = syscalls.epoll_waits()
         with open("/proc/self/schedstat", "rb") as f:
             self._has_schedstat = f.read().split()[0] != b"0"
-        self._names = ("schedstat" if self._has_schedstat else "status", "syscall", "stat")
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or the reason when the first thread's system call cannot be read."""
@@ -113,13 +118,17 @@ class ThreadsOracle:
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
         process = self._processes.get(watched.pid)
-        if process is None or not (watched.ran or watched.was_due or watched.running):
+        if process is None:
             return
         if watched.ran:
             yield from self._rediscover(process, watched, now_ns)
-        for tid, thread in list(process.threads.items()):
+            process.unseen = len(process.threads)
+        if not (process.unseen > 0 or watched.was_due or watched.running):
+            return
+        process.unseen -= _AT_ONCE
+        for tid, thread in _due(process, watched, now_ns):
             try:
-                said = self._read(tid, thread, watched)
+                said = self._read(tid, thread, watched, now_ns)
             except OSError:  # ESRCH: the thread ended
                 self._drop(process, tid, watched)
                 process.rescan = True
@@ -149,24 +158,24 @@ class ThreadsOracle:
         except OSError:
             tids = set()
             links = -1
-        process.links, process.rescan = links, False
+        first, process.links, process.rescan = process.links < 0, links, False
         watched.tids = tids
         for tid in process.threads.keys() - tids:
             self._drop(process, tid, watched)
             yield ThreadRow(now_ns, tid, "X")
         for tid in tids - process.threads.keys():
-            try:
-                process.threads[tid] = _Thread(_Files(f"{watched.proc}/task/{tid}", self._names))
-            except OSError:  # it has ended already
-                process.rescan = True
+            files = _Files(f"{watched.proc}/task/{tid}")
+            process.threads[tid] = _Thread(files, 0 if first else now_ns)
 
-    def _read(self, tid: int, thread: _Thread, watched: Watched) -> _Said | None:
+    def _read(self, tid: int, thread: _Thread, watched: Watched, now_ns: int) -> _Said | None:
         if self._has_schedstat:
             marks = thread.files.read("schedstat", 64)
         else:
             marks = _switch_lines(thread.files.read("status", 4096))
         if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
+        if marks != thread.marks:
+            thread.ran_ns = now_ns
         thread.marks = marks
         call = thread.files.read("syscall", 256).split()
         stat = thread.files.read("stat", 512)
@@ -201,6 +210,28 @@ class ThreadsOracle:
         watched.polling.pop(tid, None)
         watched.blocked.pop(tid, None)
         watched.running.discard(tid)
+
+
+def _due(process: _WatchedThreads, watched: Watched, now_ns: int) -> list[tuple[int, _Thread]]:
+    """Whom to look at in this tick: all, or of very many those that matter and some of the others
+    in turn.
+
+    One that stands still for long is then seen to go on a few ticks late.
+    """
+    everyone = list(process.threads.items())
+    if len(everyone) <= _AT_ONCE:
+        return everyone
+    matter = {watched.pid, *watched.suspects, *watched.polling, *watched.running}
+    chosen = {
+        tid: thread
+        for tid, thread in everyone
+        if tid in matter or now_ns - thread.ran_ns < _LATELY_NS
+    }
+    chosen.update(everyone[process.turn : process.turn + _AT_ONCE])
+    process.turn += _AT_ONCE
+    if process.turn >= len(everyone):
+        process.turn = 0
+    return list(chosen.items())
 
 
 def _switch_lines(status: bytes) -> bytes:

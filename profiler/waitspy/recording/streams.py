@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from waitspy.model.clock import NS
@@ -19,6 +20,8 @@ from waitspy.recording.valid_json import read_json
 
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value of another shape than the expected one raises."""
+
+_LONGEST_SAMPLE_NS = 1 << 40
 
 RATES_HZ = (0.001, 1_000_000.0)  # of samples: no sampler goes on at a slower or faster one
 
@@ -68,7 +71,9 @@ class Streams:
             return None
         if segment.torn:
             self._lost(what, "the file is cut short", pid)
-        return segment
+        return replace(
+            segment, takes_ns=min(max(0, int(row.get("sample_ns", 0))), _LONGEST_SAMPLE_NS)
+        )
 
     def states(self, pid: int, oracles: Mapping[str, str]) -> dict[int, KernelStates]:
         """The kernel states of a worker's threads, by thread id."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from waitspy.remote import uvloop
@@ -20,6 +21,7 @@ _MOST_HELD = 4000
 """Objects in one thread's frames that are looked at."""
 
 _MOST_HOLDERS = 500
+_HELD_CPU_NS = 10_000_000  # one thread takes about a third of a millisecond
 """Objects with attributes, in the frames of all threads, whose attributes are looked at."""
 
 
@@ -63,6 +65,8 @@ class EventLoops:
         self.frames = frames
         self.objects = interp.objects
         self.memory = interp.objects.memory
+        self._held: dict[tuple[int, int | None], dict[int, str]] = {}
+        self._turn = -1  # the last of the list is the first thread that there was
 
     # --- which run ------------------------------------------------------------------------
 
@@ -202,31 +206,47 @@ class EventLoops:
 
     # --- whose they are -------------------------------------------------------------------
 
-    def held(self, threads: Iterable[Thread]) -> dict[int, dict[int, str]]:
+    def held(self, threads: Sequence[Thread]) -> dict[int, dict[int, str]]:
         """Loops that the Python frames of threads hold: by loop, thread and how.
 
         ``local``: directly; ``attribute``: as an attribute of an object they hold. Threads whose
-        OS id is unknown are left out.
+        OS id is unknown are left out. Of very many some are asked, the next ones the next time,
+        and what the others held when they were asked holds on.
         """
+        keys = [(thread.address, thread.tid) for thread in threads]
+        known = {key: self._held.get(key, {}) for key in keys}
+        began_ns = time.thread_time_ns()
+        asked = 0
+        while asked < len(threads) and time.thread_time_ns() - began_ns < _HELD_CPU_NS:
+            at = (self._turn + asked) % len(threads)
+            known[keys[at]] = self._held_by(threads[at])
+            asked += 1
+        self._turn = (self._turn + asked) % max(1, len(threads))
+        self._held = known
         found: dict[int, dict[int, str]] = {}
         for thread in threads:
-            if thread.tid is None:
+            for loop, how in known[thread.address, thread.tid].items():
+                if thread.tid is not None:
+                    found.setdefault(loop, {})[thread.tid] = how
+        return found
+
+    def _held_by(self, thread: Thread) -> dict[int, str]:
+        try:
+            words = self.frames.held(thread.address)[:_MOST_HELD]
+            types = self.objects.types_of(words)
+        except Unreadable:
+            return {}  # it runs: there is no need to ask its frames
+        found: dict[int, str] = {}
+        holders = []
+        for word, kind in zip(words, types, strict=True):
+            if kind is None or not kind.heap or kind.is_class:
                 continue
-            try:
-                words = self.frames.held(thread.address)[:_MOST_HELD]
-                types = self.objects.types_of(words)
-            except Unreadable:
-                continue  # it runs: there is no need to ask its frames
-            holders = []
-            for word, kind in zip(words, types, strict=True):
-                if kind is None or not kind.heap or kind.is_class:
-                    continue
-                if self.is_loop(kind):
-                    found.setdefault(word, {})[thread.tid] = "local"
-                else:
-                    holders.append(word)
-            for loop in self._attributes_of(holders[:_MOST_HOLDERS]):
-                found.setdefault(loop, {}).setdefault(thread.tid, "attribute")
+            if self.is_loop(kind):
+                found[word] = "local"
+            else:
+                holders.append(word)
+        for loop in self._attributes_of(holders[:_MOST_HOLDERS]):
+            found.setdefault(loop, "attribute")
         return found
 
     def _attributes_of(self, holders: list[int]) -> set[int]:

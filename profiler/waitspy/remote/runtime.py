@@ -64,6 +64,7 @@ class Runtime:
         pids = procfs.read_status(pid).pids
         self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
+        self._known_threads: dict[int, list[int]] = {}
         self._inherited = native_ids.inherited(pid, self.version)
 
     @property
@@ -96,16 +97,20 @@ class Runtime:
         lay = self.layout
         size = max(lay.thread_next, lay.thread_dict, lay.thread_ident, lay.thread_native_id) + 8
         rows: list[tuple[int, int, int, int]] = []
+        # those of the last time are read at once; the list itself says which of them are still it
+        known = self._known_threads.get(interp, [])
+        at_once = dict(zip(known, self.memory.many(known, size), strict=True))
         address = self.memory.word(interp + lay.interp_threads)
         while address:
             if len(rows) >= _MOST_THREADS:
                 raise Torn("the list of threads does not end")
-            raw = self.memory.read(address, size)
+            raw = at_once.get(address) or self.memory.read(address, size)
             names = word_at(raw, lay.thread_dict)
             ident = word_at(raw, lay.thread_ident)
             native = word_at(raw, lay.thread_native_id) if lay.thread_native_id else 0
             rows.append((address, ident, native, names))
             address = word_at(raw, lay.thread_next)
+        self._known_threads[interp] = [row[0] for row in rows]
         if not lay.thread_native_id:
             told = native_ids.here(self.pid, self.version, self.address)
             return [Thread(a, ident, told.get(ident), names) for a, ident, _, names in rows]

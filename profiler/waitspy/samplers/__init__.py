@@ -19,6 +19,7 @@ class SegmentRow:
     zero_ns: int
     rate_hz: float
     end_ns: int | None = None
+    sample_ns: int | None = None
     samples: int | None = None
     errors: int | None = None
     why: str | None = None
@@ -57,7 +58,7 @@ class Sampler(Protocol):
         """Starts, rotates and reaps what is due; the rate holds from the next segment on.
 
         A rate of less than three quarters of the one in force, or of more than twice, is taken
-        soon.
+        soon. Zero: samples would take too long to be true, so that there are none.
         """
         ...
 

@@ -62,6 +62,14 @@ _OUTLIVES_S = 60  # how long a run goes on that nobody ends: waitspy was killed 
 _WROTE = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _WENT_ON = "sampling went on"
 _NO_SAMPLING = Sampling()
+_PAUSED = (
+    "sampling paused to stay within the CPU budget",
+    "raise --budget, or lower --rate",
+)
+_SMEARED = (
+    "one sample of all its threads takes longer than what it would show is true",
+    "go by the findings: where something waits, single stacks were read at once",
+)
 _TOO_SHORT = "py-spy had not attached yet when the recording ended"
 
 
@@ -158,6 +166,7 @@ class PySpySampler:
         self._sampling = _NO_SAMPLING
         self._waiting_since_ns: int | None = None
         self._waited_ns = 0
+        self._why_none = _PAUSED
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         """See ``Sampler.step``."""
@@ -191,13 +200,18 @@ class PySpySampler:
     def _start_with_room(self, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
         if self._waiting_since_ns is None:
             self._waiting_since_ns = now_ns
-        if self._may_spend(self._start_cost_ns):
+        if rate_hz <= 0:
+            self._why_none = _SMEARED
+        elif self._may_spend(self._start_cost_ns):
             self._waited_ns += now_ns - self._waiting_since_ns
             self._waiting_since_ns = None
             self._start(now_ns, rate_hz, status)
 
     def _relieve(self, run: _Run, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
         """Starts a run's successor when it is time, or ends it where there is no room for both."""
+        if rate_hz <= 0:
+            self.pause(now_ns)
+            return
         age_ns = now_ns - run.row.zero_ns
         too_fast = rate_hz < run.row.rate_hz * _TOO_FAST and age_ns > NS
         too_slow = rate_hz > run.row.rate_hz * 2 and age_ns > 2 * NS
@@ -294,6 +308,8 @@ class PySpySampler:
     def _finish(self, run: _Run, code: int, now_ns: int, status: SamplerStatus) -> None:
         row = run.row
         row.end_ns = now_ns
+        if run.sampling.samples:
+            row.sample_ns = int(run.sampling.cpu_ns / run.sampling.samples)
         self._spent_ns += run.child.cpu_ns()
         self._sampling = Sampling(
             self._sampling.cpu_ns + run.sampling.cpu_ns,
@@ -378,8 +394,7 @@ class PySpySampler:
             status.losses.append(Loss(what, why, _WENT_ON, self.pid))
         if self._waited_ns >= _WAITED_LONG_NS:
             what = f"{self._waited_ns / NS:.1f} s of stacks"
-            why = "sampling paused to stay within the CPU budget"
-            status.losses.append(Loss(what, why, "raise --budget, or lower --rate", self.pid))
+            status.losses.append(Loss(what, *self._why_none, self.pid))
         self._untold = None
         self._failed_dumps.clear()
         self._waited_ns = 0
