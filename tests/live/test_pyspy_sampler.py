@@ -177,8 +177,7 @@ def test_stopping_before_pyspy_has_attached_is_told(driver: Driver) -> None:
 
 
 def test_kill_does_not_wait_for_a_pyspy_that_hangs(driver: Driver) -> None:
-    driver.until(lambda: driver.sampler.segments)
-    driver.until(lasting(0.2))
+    driver.until(lambda: driver.sampler.sampling().samples)
     with kept_from_running(spies(driver.sampler.pid)):
         driver.sampler.stop(time.monotonic_ns())
         driver.until(lasting(0.3))
