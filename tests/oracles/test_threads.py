@@ -51,3 +51,21 @@ def test_that_a_thread_ran_is_told_where_the_kernel_does_not_count_its_time(
     inbox.put(item=True)
     assert rows(oracle, watched, 3) == [replace(first, at_ns=3)]
     oracle.detach(watched)
+
+
+def test_whether_a_thread_stood_since_its_state_was_read_is_known(
+    inbox: queue.SimpleQueue[bool],
+) -> None:
+    oracle = ThreadsOracle()
+    watched = Watched(process(os.getpid()), f"/proc/{os.getpid()}")
+    assert not watched.stood(os.getpid())
+    assert oracle.attach(watched) == "ok"
+    (first,) = rows(oracle, watched, 1)
+    assert watched.stood(first.tid)
+    inbox.put(item=True)
+    while watched.stood(first.tid):
+        pass
+    rows(oracle, watched, 2)
+    assert watched.stood(first.tid)
+    assert not watched.stood(1 << 30)
+    oracle.detach(watched)

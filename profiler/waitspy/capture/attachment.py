@@ -262,6 +262,8 @@ class Attachment:
         # What is read here is read again by the next tick, or by the sampler.
         with suppress(OSError, Unavailable, Unreadable):
             stacks = reader.stacks(dict.fromkeys((*first, *others)), _STACKS_CPU_NS)
+        # who has gone on since the kernel was asked is not where it was then
+        stacks = {tid: stack for tid, stack in stacks.items() if self._watched.stood(tid)}
         spent_ns = time.thread_time_ns() - began_ns
         self._next_stacks_ns = self._for_stacks.spend(spent_ns, time.monotonic_ns())
         if stacks:

@@ -7,7 +7,7 @@ thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -30,6 +30,7 @@ class Watched:
     the one tick at which such a wait is old enough to look like the start of an episode.
     ``routine_share`` of one core is what an oracle may use to look for new things in it.
     ``suspects`` are the threads that it may be about, as far as whoever saw it knows.
+    ``stood`` tells of a thread whether it has not run since its state was read.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
@@ -46,6 +47,7 @@ class Watched:
     was_due: bool = False
     onset: bool = False
     suspects: set[int] = field(default_factory=set)
+    stood: Callable[[int], bool] = lambda _: False
     listening: frozenset[str] | None = None
     reader: Reader | str | None = None
     routine_share: float = ROUTINE_SHARE

@@ -11,6 +11,7 @@ import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 from waitspy.model import syscalls
@@ -112,8 +113,22 @@ class ThreadsOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
-        self._processes[watched.pid] = _WatchedThreads()
+        process = self._processes[watched.pid] = _WatchedThreads()
+        watched.stood = partial(self._stood, process)
         return "ok"
+
+    def _stood(self, process: _WatchedThreads, tid: int) -> bool:
+        thread = process.threads.get(tid)
+        try:
+            return thread is not None and self._marks(thread) == thread.marks
+        except OSError:  # it has ended
+            return False
+
+    def _marks(self, thread: _Thread) -> bytes:
+        """What changes whenever it runs."""
+        if self._has_schedstat:
+            return thread.files.read("schedstat", 64)
+        return _switch_lines(thread.files.read("status", 4096))
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
@@ -168,10 +183,7 @@ class ThreadsOracle:
             process.threads[tid] = _Thread(files, 0 if first else now_ns)
 
     def _read(self, tid: int, thread: _Thread, watched: Watched, now_ns: int) -> _Said | None:
-        if self._has_schedstat:
-            marks = thread.files.read("schedstat", 64)
-        else:
-            marks = _switch_lines(thread.files.read("status", 4096))
+        marks = self._marks(thread)
         if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
         if marks != thread.marks:
