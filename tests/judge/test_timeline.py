@@ -392,6 +392,10 @@ def test_a_sample_that_took_long_proves_only_what_it_was_surely_read_in() -> Non
     assert [each.stack for each in build(stood, STACKS, at(END))[0].intervals] == [A, B, A]
     (thread,) = build(replace(stood, segments=(slow,)), STACKS, at(END))
     assert [*thread.intervals] == [Interval(at(200), at(700), B)]
+    (thread,) = build(
+        replace(stood, segments=(replace(shown, late_ns=500_000_000),)), STACKS, at(END)
+    )
+    assert not [i for i in thread.intervals if at(200) <= i.start_ns < at(700)]
     late = segment(0, 1000, {1: [(290, 1000, A)]}, 500_000_000)
     (thread,) = build(
         replace(stood, segments=(replace(late, takes_ns=100_000_000),)), STACKS, at(END)

@@ -80,7 +80,7 @@ def state_at(states: KernelStates, at_ns: int) -> KernelState | None:
 @dataclass(frozen=True, slots=True)
 class _Shown:
     """What a thread was sampled with: spans, stacks, one sample per ``period_ns``, each of which
-    was read at some moment of the ``takes_ns`` before its time.
+    was read at some moment of the ``takes_ns`` before its time, or of the ``late_ns`` after it.
     """
 
     start_ns: Int64s
@@ -88,12 +88,13 @@ class _Shown:
     stack: Int64s
     period_ns: Int64s
     takes_ns: Int64s
+    late_ns: Int64s
 
     @staticmethod
     def joined(parts: Sequence[_Shown]) -> _Shown:
         if not parts:
-            return _Shown(*(int64s(()) for _ in range(5)))
-        fields = ("start_ns", "end_ns", "stack", "period_ns", "takes_ns")
+            return _Shown(*(int64s(()) for _ in range(6)))
+        fields = ("start_ns", "end_ns", "stack", "period_ns", "takes_ns", "late_ns")
         return _Shown(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
 
     def until(self, stop_ns: int) -> _Shown:
@@ -105,6 +106,7 @@ class _Shown:
             self.stack[kept],
             self.period_ns[kept],
             self.takes_ns[kept],
+            self.late_ns[kept],
         )
 
 
@@ -120,7 +122,12 @@ def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[Sample
             period_ns = np.full(len(intervals), segment.period_ns, np.int64)
             takes_ns = np.full(len(intervals), segment.takes_ns, np.int64)
             shown = _Shown(
-                intervals.start_ns, intervals.end_ns, intervals.stack, period_ns, takes_ns
+                intervals.start_ns,
+                intervals.end_ns,
+                intervals.stack,
+                period_ns,
+                takes_ns,
+                np.full(len(intervals), segment.late_ns, np.int64),
             )
             yield thread, shown.until(min(until_ns, segment.end_ns))
 
@@ -168,9 +175,10 @@ def _proven(shown: _Shown, starts: Int64s, ends: Int64s) -> Int64s:
     overlap_ns = np.minimum(shown.end_ns[item], ends[span]) - np.maximum(
         shown.start_ns[item], starts[span]
     )
-    takes_ns = shown.takes_ns[item]
+    takes_ns, late_ns = shown.takes_ns[item], shown.late_ns[item]
     begun = shown.start_ns[item] - takes_ns >= starts[span]
-    sampled = begun | (overlap_ns >= shown.period_ns[item] + takes_ns)
+    begun &= shown.start_ns[item] + late_ns <= ends[span]
+    sampled = begun | (overlap_ns >= shown.period_ns[item] + takes_ns + late_ns)
     kept = (overlap_ns > 0) & sampled
     span, stack, overlap_ns = span[kept], shown.stack[item[kept]], overlap_ns[kept]
     if not len(span):

@@ -234,7 +234,7 @@ class Segment:
     """What one sampler run gave: from ``start_ns`` to ``end_ns``, one sample per ``period_ns``.
 
     ``torn`` says that its file has lost its end. A sample took ``takes_ns``: with very many threads
-    it shows what some of them did so long before its time.
+    it shows what some of them did so long before its time. Times may be too early by ``late_ns``.
     """
 
     start_ns: int
@@ -243,6 +243,7 @@ class Segment:
     threads: tuple[SampledThread, ...]
     torn: bool = False
     takes_ns: int = 0
+    late_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

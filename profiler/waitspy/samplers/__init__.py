@@ -20,6 +20,7 @@ class SegmentRow:
     rate_hz: float
     end_ns: int | None = None
     sample_ns: int | None = None
+    late_ns: int | None = None
     samples: int | None = None
     errors: int | None = None
     why: str | None = None

@@ -23,6 +23,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -40,6 +41,9 @@ START_COST_NS = 15_000_000
 """CPU time that a py-spy uses before it can sample, before one was seen to."""
 
 ZERO_NS = 2_500_000
+_ATTACHES_WITHIN_NS = 100_000_000
+"""From exec until it was seen to be ready, beside its own CPU time, where nobody takes the CPU."""
+
 _DUMP_COST_NS = 15_000_000
 _FIRST_SAMPLE = 2  # periods after it can sample: the times between samples are random
 _FIRST_SAMPLE_NS = NS  # and so long at the most
@@ -105,6 +109,9 @@ class _Run:
         if self.ready is None:
             if self.child.catches(signal.SIGINT):
                 self.ready = now_ns, self.child.cpu_ns()
+                # on a busy machine its clock starts as much later as it waits for the CPU
+                waited_ns = time.monotonic_ns() - self.child.started_ns - self.ready[1]
+                self.row.late_ns = max(0, waited_ns - _ATTACHES_WITHIN_NS)
             return
         ready_ns, cpu_ns = self.ready
         samples = (now_ns - ready_ns) / NS * self.row.rate_hz
@@ -379,7 +386,8 @@ class PySpySampler:
             output.seek(0)
             raw = output.read()
         try:
-            status.dumps.append(_read_dump(raw, at_ns, now_ns))
+            # now, as this look began long ago where there are many workers
+            status.dumps.append(_read_dump(raw, at_ns, time.monotonic_ns()))
         except (ValueError, KeyError, TypeError, AttributeError):
             if not self._killed:
                 self._failed_dumps.append(_why(code, raw.decode("utf-8", "replace")))
