@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from waitspy.kernel.freezer import Freezer
 from waitspy.model import syscalls
 from waitspy.model.oracle_names import THREADS
 from waitspy.oracles import Watched
@@ -80,6 +81,8 @@ class _Thread:
 
 @dataclass(slots=True)
 class _WatchedThreads:
+    freezer: Freezer
+    frozen: bool = False
     threads: dict[int, _Thread] = field(default_factory=dict)
     links: int = -1
     rescan: bool = True
@@ -107,19 +110,24 @@ class ThreadsOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
-        self._processes[watched.pid] = _WatchedThreads()
+        self._processes[watched.pid] = _WatchedThreads(Freezer(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
         process = self._processes.get(watched.pid)
-        if process is None or not (watched.ran or watched.was_due or watched.running):
+        if process is None:
+            return
+        frozen = not watched.ran and process.freezer.holds(now_ns)
+        changed, process.frozen = frozen != process.frozen, frozen
+        if not (watched.ran or watched.was_due or watched.running or changed):
             return
         if watched.ran:
             yield from self._rediscover(process, watched, now_ns)
         for tid, thread in list(process.threads.items()):
             try:
-                said = self._read(tid, thread, watched)
+                again = watched.was_due or changed
+                said = self._read(tid, thread, watched, again=again, frozen=frozen)
             except OSError:  # ESRCH: the thread ended
                 self._drop(process, tid, watched)
                 process.rescan = True
@@ -160,17 +168,21 @@ class ThreadsOracle:
             except OSError:  # it has ended already
                 process.rescan = True
 
-    def _read(self, tid: int, thread: _Thread, watched: Watched) -> _Said | None:
+    def _read(
+        self, tid: int, thread: _Thread, watched: Watched, *, again: bool, frozen: bool
+    ) -> _Said | None:
         if self._has_schedstat:
             marks = thread.files.read("schedstat", 64)
         else:
             marks = _switch_lines(thread.files.read("status", 4096))
-        if marks == thread.marks and not thread.runnable and not watched.was_due:
+        if marks == thread.marks and not thread.runnable and not again:
             return None
         thread.marks = marks
         call = thread.files.read("syscall", 256).split()
         stat = thread.files.read("stat", 512)
         state = stat[stat.rfind(b")") + 2 : stat.rfind(b")") + 3].decode("ascii", "replace") or "?"
+        if frozen and state not in "ZX":
+            state = "T"  # it looks asleep, but waits for nothing of its own either
         number: int | None = None
         arg0: int | None = None
         if call and call[0] != b"running":
