@@ -52,8 +52,13 @@ class Stat:
 
     @property
     def zombie(self) -> bool:
-        """Whether it has ended and only waits to be collected by its parent."""
+        """Whether it has ended and only waits to be collected by its parent, or is headless."""
         return self.state in "ZX"
+
+    @property
+    def headless(self) -> bool:
+        """Whether its main thread has ended, but others of it are still there."""
+        return self.zombie and self.threads > 1
 
 
 @dataclass(frozen=True, slots=True)
