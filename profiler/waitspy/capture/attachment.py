@@ -258,9 +258,14 @@ class Attachment:
         if len(told) < len(self._named):
             self._named = set()  # a thread is only starting: look again
 
+    def _explained(self, loss: Loss) -> Loss:
+        """What py-spy says of a file that it cannot open does not say which, and why."""
+        reason = interpreter.out_of_reach(self.pid) if loss.what.endswith("stacks") else None
+        return loss if reason is None else Loss(loss.what, *reason, self.pid)
+
     def _take(self, status: SamplerStatus) -> None:
         if not self._gone:  # a sampler that ends with its process has lost nothing
-            self.losses.extend(status.losses)
+            self.losses.extend(self._explained(loss) for loss in status.losses)
         for dump in status.dumps:
             if self._renamed or self._inherited:
                 tids = self._inherited | {tid: tid for tid in self._watched.tids} | self._tids

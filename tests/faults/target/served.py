@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 
 import waitspy
+from tests.live.harms import blamed
 from tests.live.running import TARGETS, WAITSPY, Target, client, said, starved_by_itself, target
 from tests.live.session import no_spy_is_left, run
 from waitspy.kernel import procfs
@@ -72,9 +73,10 @@ def report(folder: Path) -> dict[str, Any]:
     return told
 
 
-def blocks(told: dict[str, Any], pid: int, *, source: bool = True) -> None:
+def blocks(folder: Path, told: dict[str, Any], pid: int, *, source: bool = True) -> None:
     """The one thing that starves is the blocked loop of that process, blamed on its line."""
-    (finding,) = starved_by_itself(told)
+    found = blamed(told, folder / "rec")
+    (finding,) = (one for one in found if one in starved_by_itself(told))
     assert finding["kind"] == "blocked-loop", said(told)
     assert finding["pids"] == [pid]
     assert finding["wait"]["kind"] == "sleep"

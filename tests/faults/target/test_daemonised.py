@@ -60,7 +60,7 @@ def test_a_daemon_is_recorded(tmp_path: Path, by: str) -> None:
     with told_in(tmp_path / "told") as (pid, port), client(port):
         assert psutil.Process(pid).ppid() != first.pid
         told = recorded(tmp_path, pid if by == "pid" else f":{port}")
-        blocks(told, pid)
+        blocks(tmp_path, told, pid)
         assert told["losses"] == []
         untouched(pid)
         answers(port)

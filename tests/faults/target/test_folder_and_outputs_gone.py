@@ -40,5 +40,5 @@ def test_a_server_without_a_folder_is_recorded(tmp_path: Path, name: str) -> Non
         wait_until(lambda: (fds / "1").readlink() == (fds / "2").readlink(), "it has its outputs")
         told = recorded(tmp_path, server.pid)
         untouched(server.pid)
-    blocks(told, server.pid, source=False)
+    blocks(tmp_path, told, server.pid, source=False)
     watched(told, server.pid)

@@ -34,7 +34,7 @@ def test_root_sees_what_starves_in_it(tmp_path: Path) -> None:
         assert os.stat(f"/proc/{server.pid}/stat").st_uid == 0
         told = recorded(tmp_path, server.pid)
         untouched(server.pid)
-    blocks(told, server.pid)
+    blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
     assert told["losses"] == []
 

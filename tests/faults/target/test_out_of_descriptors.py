@@ -44,6 +44,6 @@ def test_a_server_without_descriptors_is_recorded(tmp_path: Path) -> None:
         untouched(server.pid)
         os.kill(server.pid, signal.SIGUSR2)
         wait_until(lambda: held(server.pid) < LIMIT, "it gives nothing back")
-    blocks(told, server.pid)
+    blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
     assert told["losses"] == []

@@ -32,6 +32,6 @@ def test_the_servers_filter_does_not_bind_waitspy(tmp_path: Path) -> None:
         assert procfs.read_status(server.pid).seccomp == 2
         told = recorded(tmp_path, server.pid)
         untouched(server.pid)
-    blocks(told, server.pid)
+    blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
     assert told["losses"] == []

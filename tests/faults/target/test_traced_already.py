@@ -51,7 +51,7 @@ def test_a_traced_server_is_read_beside_its_debugger(tmp_path: Path) -> None:
             told = recorded(tmp_path, server.pid)
             untouched(server.pid, tracer=tracer)
         untouched(server.pid)
-    blocks(told, server.pid)
+    blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
     assert told["losses"] == []
 
