@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,6 +39,27 @@ def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
     return {**row, "attached_ns": now_ns, "oracles": {}}
 
 
+class _Life:
+    """Whether the process that was attached is still there: its number may be another's by now."""
+
+    def __init__(self, pid: int) -> None:
+        self._pidfd: int | None = None
+        self._poll = select.poll()
+        with suppress(OSError):  # it is gone, or Linux is older than 5.3: scans tell, later
+            self._pidfd = os.pidfd_open(pid)
+            self._poll.register(self._pidfd, select.POLLIN)
+
+    @property
+    def over(self) -> bool:
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        if self._pidfd is not None:
+            self._poll.unregister(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+
 class Attachment:
     """Everything that is recorded of one worker; ``row`` is its row in meta.json.
 
@@ -60,6 +83,7 @@ class Attachment:
         self.rate_hz = 1.0
         self._writer = writer
         self._watched = Watched(worker, f"/proc/{worker.pid}")
+        self._life = _Life(worker.pid)
         self._clock = cpu_clock(worker.pid)
         self._cpu_ns = -1
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
@@ -98,6 +122,8 @@ class Attachment:
         Raises:
             OSError: the disk failed.
         """
+        if self.over:
+            return
         try:
             cpu_ns = time.clock_gettime_ns(self._clock)
         except OSError:  # it is gone; the next scan closes it
@@ -124,6 +150,11 @@ class Attachment:
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
         if self._wants_dump:
             self._dump(now_ns)
+
+    @property
+    def over(self) -> bool:
+        """Whether the process has ended, so that the next scan closes this."""
+        return self._life.over
 
     def play(self, worker: Worker) -> None:
         """Takes over the part that the process turns out to play: a master has no workers at first,
@@ -171,6 +202,7 @@ class Attachment:
 
     def release(self) -> None:
         """Gives back what the oracles hold of the target."""
+        self._life.close()
         for oracle in self._oracles:
             self._let_go(oracle)
 

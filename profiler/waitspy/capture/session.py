@@ -181,7 +181,8 @@ class Capture:
             if end_ns is not None and now_ns >= end_ns:
                 return False
             try:
-                if scans.due(now_ns) and not self._scan(now_ns):
+                due = scans.due(now_ns) or any(one.over for one in self._attached.values())
+                if due and not self._scan(now_ns):
                     return False
                 self._looks += 1
                 for one in self._attached.values():

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.faults.target.served import report, untouched, watched
+from tests.live.harms import blamed
 from tests.live.running import TARGETS, starved_by_itself, target, wait_until
 from tests.live.session import (
     finished,
@@ -50,7 +51,7 @@ def test_the_others_are_recorded_to_the_end(tmp_path: Path) -> None:
     with target([sys.executable, TARGETS / "crew.py"]) as crew:
         pids = {name: ready["pid"] for name, ready in crew.ready.items()}
         with session(tmp_path, "record", crew.pid, "-d", "2", "-o", "rec") as waitspy:
-            wait_until(lambda: flushed_s(tmp_path / "rec") > 0.5, "nothing was written")
+            sampled(tmp_path / "rec")
             os.kill(pids["healthy"], signal.SIGKILL)
             code, out, err = finished(waitspy)
         assert (code, err) == (0, ""), out
@@ -60,7 +61,8 @@ def test_the_others_are_recorded_to_the_end(tmp_path: Path) -> None:
     assert watched(told, pids["healthy"])["exit"] == "exited"
     assert watched(told, pids["blocked"])["exit"] is None
     assert pids["healthy"] not in {pid for f in starved_by_itself(told) for pid in f["pids"]}
-    (blocked,) = (f for f in starved_by_itself(told) if f["pids"] == [pids["blocked"]])
+    mine = [f for f in blamed(told, tmp_path / "rec") if f["pids"] == [pids["blocked"]]]
+    (blocked,) = (f for f in mine if f in starved_by_itself(told))
     assert blocked["kind"] == "blocked-loop"
     recording = load(tmp_path / "rec")
     gone = {w.worker.pid: w.gone_ns for w in recording.workers}
