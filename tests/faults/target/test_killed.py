@@ -50,8 +50,8 @@ def test_the_end_of_the_only_worker_ends_the_recording(tmp_path: Path) -> None:
 def test_the_others_are_recorded_to_the_end(tmp_path: Path) -> None:
     with target([sys.executable, TARGETS / "crew.py"]) as crew:
         pids = {name: ready["pid"] for name, ready in crew.ready.items()}
-        with session(tmp_path, "record", crew.pid, "-d", "2", "-o", "rec") as waitspy:
-            sampled(tmp_path / "rec")
+        with session(tmp_path, "record", crew.pid, "-d", "2.4", "-o", "rec") as waitspy:
+            wait_until(lambda: flushed_s(tmp_path / "rec") > 0.4, "nothing was written")
             os.kill(pids["healthy"], signal.SIGKILL)
             code, out, err = finished(waitspy)
         assert (code, err) == (0, ""), out
