@@ -79,8 +79,8 @@ def blocks(folder: Path, told: dict[str, Any], pid: int, *, source: bool = True)
     (finding,) = (one for one in found if one in starved_by_itself(told))
     assert finding["kind"] == "blocked-loop", said(told)
     assert finding["pids"] == [pid]
-    assert finding["wait"]["kind"] == "sleep"
-    assert finding["blame"]["function"] == "sleep"
+    assert finding["wait"]["kind"] == "sleep", finding
+    assert finding["blame"]["function"] == "sleep", finding
     assert os.path.basename(finding["blame"]["file"]) == SERVER.name
     assert finding["blame"].get("source") == ("time.sleep(HARM_S)" if source else None)
     assert 0.15 < finding["longest_s"] < 0.6, said(told)

@@ -9,6 +9,8 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
+
 from tests.faults.target.served import blocks, prelude, recorded, served, untouched, watched
 from tests.live.running import wait_until
 
@@ -35,8 +37,15 @@ def held(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def clients(pid: int) -> int:
+    """How many connections it has accepted."""
+    known = psutil.Process(pid).net_connections("tcp")
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in known)
+
+
 def test_a_server_without_descriptors_is_recorded(tmp_path: Path) -> None:
     with served(by=prelude(USE_UP)) as server:
+        wait_until(lambda: clients(server.pid) == 2, "they are not accepted")
         os.kill(server.pid, signal.SIGUSR1)
         wait_until(lambda: held(server.pid) == LIMIT, "it has descriptors left")
         told = recorded(tmp_path, server.pid)

@@ -11,23 +11,24 @@ from pathlib import Path
 import pytest
 
 from tests.live.running import TARGETS, record, target
+from waitspy.model.clock import NS
 from waitspy.recording import loading
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
-    ("life_s", "seconds"), [(0.7, 2.6), pytest.param(1.0, 5, marks=pytest.mark.slow)]
+    ("seconds", "least"), [(3.2, 2), pytest.param(5, 3, marks=pytest.mark.slow)]
 )
 def test_new_workers_are_attached_soon_and_ended_ones_keep_what_they_gave(
-    tmp_path: Path, life_s: float, seconds: float
+    tmp_path: Path, seconds: float, least: int
 ) -> None:
-    with target([sys.executable, TARGETS / "breeder.py", str(life_s)]) as breeder:
+    with target([sys.executable, TARGETS / "breeder.py", "1.0"]) as breeder:
         report = record(breeder.pid, tmp_path / "rec", seconds=seconds)
         log = breeder.read_log()
     started = {line["pid"]: line["start"] for line in log}
     workers = [w for w in loading.load(str(tmp_path / "rec")).workers if w.worker.pid in started]
     begin_s = report["recording"]["monotonic_start_s"]
     new = [w for w in workers if started[w.worker.pid] > begin_s]
-    least = int(seconds / life_s) - 2
     assert len(new) >= least
     for worker in new:
         late_s = worker.attached_ns / 1e9 - started[worker.worker.pid]
@@ -35,6 +36,9 @@ def test_new_workers_are_attached_soon_and_ended_ones_keep_what_they_gave(
     ended = [w for w in workers if w.gone_ns is not None]
     assert len(ended) >= least
     for worker in ended:
+        assert worker.gone_ns is not None
+        if worker.gone_ns - worker.attached_ns < NS // 2:
+            continue  # the first one may have been about to end
         functions = {
             frame.function
             for segment in worker.segments
@@ -43,4 +47,5 @@ def test_new_workers_are_attached_soon_and_ended_ones_keep_what_they_gave(
             for frame in interval.stack
         }
         assert "wait_as_a_worker" in functions
-    assert report["losses"] == []
+    youngest = max(new, key=lambda worker: worker.attached_ns).worker.pid
+    assert [loss for loss in report["losses"] if loss["pid"] != youngest] == []
