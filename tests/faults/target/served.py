@@ -18,6 +18,7 @@ from tests.live.harms import blamed
 from tests.live.running import TARGETS, WAITSPY, Target, client, said, starved_by_itself, target
 from tests.live.session import no_spy_is_left, run
 from waitspy.kernel import procfs
+from waitspy.model.recorded import WorkerRecord
 from waitspy.render.reports.json_report import schema
 
 SERVER = TARGETS / "loop_server.py"
@@ -97,3 +98,14 @@ def prelude(code: str) -> tuple[str, ...]:
     """A Python that runs this code, and then a script in the same process."""
     more = "\nimport runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
     return sys.executable, "-c", code + more
+
+
+def functions(worker: WorkerRecord) -> set[str]:
+    """All that it was seen to run."""
+    return {
+        frame.function
+        for segment in worker.segments
+        for thread in segment.threads
+        for interval in thread.intervals
+        for frame in interval.stack
+    }

@@ -11,11 +11,10 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import report
+from tests.faults.target.served import functions, report
 from tests.live.running import WAITSPY, target, wait_until
 from tests.live.session import finished, flushed_s, load, session
 from waitspy.kernel import procfs
-from waitspy.model.recorded import WorkerRecord
 
 UNSHARED = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
 MASTER = """
@@ -57,17 +56,6 @@ def test_a_number_that_is_given_again_is_another_process(tmp_path: Path) -> None
     assert first.worker.start_ticks != second.worker.start_ticks
     assert (first.exit, second.exit) == ("exited", None)
     assert second.attached_ns / 1e9 - told["at"] < 0.5
-    assert functions(first) == {"first_worker"}
-    assert functions(second) == {"second_worker"}
-
-
-def functions(worker: WorkerRecord) -> set[str]:
-    """What it was seen to run, but for what starts it."""
-    shown = {
-        interval.stack[1].function
-        for segment in worker.segments
-        for thread in segment.threads
-        for interval in thread.intervals
-        if len(interval.stack) == 2
-    }
-    return shown & {"first_worker", "second_worker"}
+    both = {"first_worker", "second_worker"}
+    assert functions(first) & both == {"first_worker"}
+    assert functions(second) & both == {"second_worker"}

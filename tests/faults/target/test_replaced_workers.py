@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.target.served import functions
 from tests.live.running import TARGETS, record, target
 from waitspy.model.clock import NS
 from waitspy.recording import loading
@@ -39,13 +40,6 @@ def test_new_workers_are_attached_soon_and_ended_ones_keep_what_they_gave(
         assert worker.gone_ns is not None
         if worker.gone_ns - worker.attached_ns < NS // 2:
             continue  # the first one may have been about to end
-        functions = {
-            frame.function
-            for segment in worker.segments
-            for thread in segment.threads
-            for interval in thread.intervals
-            for frame in interval.stack
-        }
-        assert "wait_as_a_worker" in functions
+        assert "wait_as_a_worker" in functions(worker)
     youngest = max(new, key=lambda worker: worker.attached_ns).worker.pid
     assert [loss for loss in report["losses"] if loss["pid"] != youngest] == []
