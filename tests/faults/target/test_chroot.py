@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.target.served import SERVER, blocks, recorded, served, untouched, watched
+from tests.faults.target.served import SERVER, blocks, lost, recorded, served, untouched, watched
 from tests.live.running import said, starved_by_itself
 
 
@@ -65,11 +65,11 @@ def test_a_server_in_another_root_is_recorded(tmp_path: Path, root: Path, python
     watched(told, server.pid)
     if library is None:
         blocks(tmp_path, told, server.pid)
-        assert told["losses"] == []
+        assert lost(told) == []
         (finding,) = starved_by_itself(told)
         assert finding["blame"]["file"] == f"/srv/{SERVER.name}"
         return
-    (loss,) = told["losses"]
+    (loss,) = lost(told)
     assert loss["why"] == f"py-spy cannot open its {library[0]}, which its root hides (chroot)"
     (finding,) = starved_by_itself(told)
     assert (finding["kind"], finding["blame"]) == ("blocked-loop", None), said(told)

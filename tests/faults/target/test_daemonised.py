@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.target.served import BLOCKED, SERVER, answers, blocks, recorded, untouched
+from tests.faults.target.served import BLOCKED, SERVER, answers, blocks, lost, recorded, untouched
 from tests.live.running import client, stop_tree, wait_until
 from tests.live.session import load, run, session
 
@@ -61,7 +61,7 @@ def test_a_daemon_is_recorded(tmp_path: Path, by: str) -> None:
         assert psutil.Process(pid).ppid() != first.pid
         told = recorded(tmp_path, pid if by == "pid" else f":{port}")
         blocks(tmp_path, told, pid)
-        assert told["losses"] == []
+        assert lost(told) == []
         untouched(pid)
         answers(port)
 

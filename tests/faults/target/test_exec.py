@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.target.served import functions, report, untouched
+from tests.faults.target.served import functions, lost, report, untouched
 from tests.live.harms import harms
 from tests.live.running import TARGETS, Target, said, starving, target, wait_until
 from tests.live.session import finished, flushed_s, run, session
@@ -40,7 +40,7 @@ def recorded_across_exec(server: Target, folder: Path, seconds: float, before_s:
 
 
 def are_two(told: dict[str, Any], pid: int) -> None:
-    assert told["losses"] == []
+    assert lost(told) == []
     assert [worker["pid"] for worker in told["workers"]] == [pid] * 2
     assert "exec" in told["workers"][0]["exit"]
     assert told["workers"][1]["exit"] is None

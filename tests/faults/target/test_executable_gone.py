@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.target.served import blocks, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, recorded, served, untouched, watched
 from tests.live.running import said, starved_by_itself
 from tests.live.session import run
 
@@ -56,7 +56,7 @@ def test_a_server_whose_program_is_gone_is_recorded(tmp_path: Path, what: str) -
         untouched(server.pid)
     blocks(tmp_path, told, server.pid)
     assert watched(told, server.pid)["python"] == VERSION
-    assert told["losses"] == []
+    assert lost(told) == []
 
 
 @pytest.mark.may_skip
@@ -73,7 +73,7 @@ def test_a_server_whose_library_is_gone_says_what_it_lacks(tmp_path: Path, what:
         code, out, _ = run(tmp_path, "doctor", server.pid)
         untouched(server.pid)
     why = f"py-spy cannot open its {library.name}, which was deleted or replaced since it began"
-    assert told["losses"] == [
+    assert lost(told) == [
         {"pid": server.pid, "what": "stacks", "why": why, "remedy": "restart the server"}
     ]
     assert code == 1

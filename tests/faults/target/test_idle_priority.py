@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.target.served import HEALTHY, prelude, recorded, served, untouched
+from tests.faults.target.served import HEALTHY, lost, prelude, recorded, served, untouched
 from tests.live.running import said, starving, wait_until
 
 pytestmark = pytest.mark.alone
@@ -39,4 +39,4 @@ def test_a_server_that_gets_no_cpu_is_not_blamed(tmp_path: Path) -> None:
             hog.kill()
     assert starving(told), said(told)
     assert {(f["kind"], f["blame"]) for f in starving(told)} == {("no-cpu", None)}, said(told)
-    assert told["losses"] == []
+    assert lost(told) == []

@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import report, untouched, watched
+from tests.faults.target.served import lost, report, untouched, watched
 from tests.live.harms import blamed
 from tests.live.running import TARGETS, starved_by_itself, target, wait_until
 from tests.live.session import (
@@ -57,7 +57,7 @@ def test_the_others_are_recorded_to_the_end(tmp_path: Path) -> None:
         assert (code, err) == (0, ""), out
         untouched(pids["blocked"])
     told = report(tmp_path)
-    assert told["losses"] == []
+    assert lost(told) == []
     assert watched(told, pids["healthy"])["exit"] == "exited"
     assert watched(told, pids["blocked"])["exit"] is None
     assert pids["healthy"] not in {pid for f in starved_by_itself(told) for pid in f["pids"]}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.target.served import blocks, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, recorded, served, untouched, watched
 from tests.live.session import AS_NOBODY, run, said_well
 
 GIVES_UP_ROOT = """
@@ -36,7 +36,7 @@ def test_root_sees_what_starves_in_it(tmp_path: Path) -> None:
         untouched(server.pid)
     blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
-    assert told["losses"] == []
+    assert lost(told) == []
 
 
 @pytest.mark.parametrize(

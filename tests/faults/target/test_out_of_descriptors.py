@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.target.served import blocks, prelude, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, prelude, recorded, served, untouched, watched
 from tests.live.running import wait_until
 
 LIMIT = 40
@@ -55,4 +55,4 @@ def test_a_server_without_descriptors_is_recorded(tmp_path: Path) -> None:
         wait_until(lambda: held(server.pid) < LIMIT, "it gives nothing back")
     blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
-    assert told["losses"] == []
+    assert lost(told) == []

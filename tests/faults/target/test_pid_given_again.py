@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import functions, report
+from tests.faults.target.served import functions, lost, report
 from tests.live.running import WAITSPY, target, wait_until
 from tests.live.session import finished, flushed_s, load, session
 from waitspy.kernel import procfs
@@ -50,7 +50,7 @@ def test_a_number_that_is_given_again_is_another_process(tmp_path: Path) -> None
         told = json.loads(server.process.stdout.readline())
     assert (code, err) == (0, ""), out
     assert told["pid"] == server.ready["pid"]
-    assert report(tmp_path)["losses"] == []
+    assert lost(report(tmp_path)) == []
     recording = load(tmp_path / "rec")
     first, second = (w for w in recording.workers if w.worker.pid == server.ready["pid"])
     assert first.worker.start_ticks != second.worker.start_ticks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import SERVER, blocks, recorded, served, untouched, watched
+from tests.faults.target.served import SERVER, blocks, lost, recorded, served, untouched, watched
 from waitspy.kernel import procfs
 
 MOUNTED = (
@@ -31,4 +31,4 @@ def test_a_server_in_namespaces_is_recorded(tmp_path: Path) -> None:
     watched(told, pid)
     (finding,) = (f for f in told["findings"] if f["kind"] == "blocked-loop")
     assert finding["blame"]["file"] == f"/mnt/app/{SERVER.name}"
-    assert told["losses"] == []
+    assert lost(told) == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.target.served import blocks, prelude, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, prelude, recorded, served, untouched, watched
 from waitspy.kernel import procfs
 
 # struct sock_fprog: load the number of the call; EPERM for those, else allowed.
@@ -34,4 +34,4 @@ def test_the_servers_filter_does_not_bind_waitspy(tmp_path: Path) -> None:
         untouched(server.pid)
     blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
-    assert told["losses"] == []
+    assert lost(told) == []

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import report
+from tests.faults.target.served import lost, report
 from tests.live.running import wait_until
 from tests.live.session import finished, load, meta, run, session, stack_seconds
 
@@ -23,7 +23,7 @@ def test_a_shell_that_becomes_python_is_recorded(tmp_path: Path) -> None:
     (worker,) = load(tmp_path / "rec").workers
     assert worker.segments
     assert stack_seconds(load(tmp_path / "rec")) > 0.3
-    assert report(tmp_path)["losses"] == []
+    assert lost(report(tmp_path)) == []
 
 
 def test_a_shell_beside_a_worker_becomes_one(tmp_path: Path) -> None:

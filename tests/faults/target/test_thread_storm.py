@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.target.served import blocks, prelude, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, prelude, recorded, served, untouched, watched
 
 STORM = """
 import threading, time
@@ -31,4 +31,4 @@ def test_a_server_that_starts_threads_all_the_time_is_recorded(tmp_path: Path) -
         untouched(server.pid)
     blocks(tmp_path, told, server.pid)
     assert watched(told, server.pid)["exit"] is None
-    assert told["losses"] == []
+    assert lost(told) == []

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import BLOCKED, blocks, recorded, served, untouched
+from tests.faults.target.served import BLOCKED, blocks, lost, recorded, served, untouched
 from waitspy.kernel import procfs
 
 DAYS_S = 10 * 86400
@@ -29,4 +29,4 @@ def test_a_server_with_other_clocks_is_recorded(tmp_path: Path) -> None:
     refused = {name: why for name, why in worker["oracles"].items() if why != "ok"}
     assert set(refused) == {"asyncio", "pools", "places"}
     assert set(refused.values()) == {"it lives in a time namespace of its own"}
-    assert told["losses"] == []
+    assert lost(told) == []

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.target.served import blocks, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, recorded, served, untouched, watched
 from tests.live.running import said, starved_by_itself, stop_tree
 
 TRACER = """
@@ -53,7 +53,7 @@ def test_a_traced_server_is_read_beside_its_debugger(tmp_path: Path) -> None:
         untouched(server.pid)
     blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
-    assert told["losses"] == []
+    assert lost(told) == []
 
 
 def test_what_blocking_cannot_have_is_told(tmp_path: Path) -> None:
@@ -62,4 +62,4 @@ def test_what_blocking_cannot_have_is_told(tmp_path: Path) -> None:
         untouched(server.pid, tracer=tracer)
     (finding,) = starved_by_itself(told)  # by the kernel's word alone
     assert finding["blame"] is None, said(told)
-    assert [loss["pid"] for loss in told["losses"]] == [server.pid]
+    assert [loss["pid"] for loss in lost(told)] == [server.pid]

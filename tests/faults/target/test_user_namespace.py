@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import blocks, recorded, served, untouched, watched
+from tests.faults.target.served import blocks, lost, recorded, served, untouched, watched
 from waitspy.kernel import procfs
 
 BY = ("unshare", "--user", "--map-root-user", sys.executable)
@@ -22,4 +22,4 @@ def test_a_server_in_a_user_namespace_is_recorded(tmp_path: Path) -> None:
         untouched(server.pid)
     blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
-    assert told["losses"] == []
+    assert lost(told) == []
