@@ -10,7 +10,7 @@ ASSETS := profiler/waitspy/render/assets/made-from
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit slow lint bench accuracy mutants fuzz assets scenarios clean system pythons pictures gallery
+.PHONY: demo test unit slow lint bench accuracy mutants fuzz faults assets scenarios clean system pythons pictures gallery
 
 demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -65,6 +65,10 @@ accuracy: .venv/dev
 # Some files: ONLY="pools fifo"
 mutants: .venv/dev
 	$(BIN)/python tools/mutants.py $(ONLY)
+
+# Everything that may go wrong, on purpose; writes docs/reliability.md. Takes half an hour.
+faults: .venv/dev system
+	$(BIN)/python -m tests.faults
 
 # Reports on recordings that were damaged by chance: for 30 minutes, or SECONDS=60.
 fuzz: .venv/dev

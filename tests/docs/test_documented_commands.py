@@ -27,6 +27,7 @@ _SLOW = {
     "make scenarios",
     "make slow",
     "make fuzz",
+    "make faults",
 }  # what runs this test, and what contains it
 _INSTALLS = (".venv/", "python3 -m venv")
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))

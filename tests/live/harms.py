@@ -62,7 +62,8 @@ def blamed(report: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     recorded = loading.load(str(folder))
     first_s = {
         worker.worker.pid: min(
-            i.start_ns for s in worker.segments for t in s.threads for i in t.intervals
+            (i.start_ns for s in worker.segments for t in s.threads for i in t.intervals),
+            default=recorded.info.end_ns,
         )
         / NS
         for worker in recorded.workers

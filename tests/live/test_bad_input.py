@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -15,18 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.live.running import wait_until
 from tests.live.session import (
     AS_NOBODY,
     environment,
     finished,
-    flushed_s,
     load,
     losses,
     run,
     running_target,
     said_well,
-    sampled,
     session,
 )
 from tests.live.started import started
@@ -162,54 +158,6 @@ def test_default_names_do_not_collide(tmp_path: Path, target: subprocess.Popen[s
         codes = {finished(other)[0], finished(one)[0]}
     assert codes == {0}
     assert len(os.listdir(tmp_path)) == 2
-
-
-# --- processes that go away ------------------------------------------------------------------------
-
-
-@pytest.mark.ptrace
-def test_a_process_that_ends_meanwhile_ends_the_recording(tmp_path: Path) -> None:
-    with (
-        running_target() as mine,
-        session(tmp_path, "record", mine.pid, "-d", "50", "-o", "rec") as waitspy,
-    ):
-        sampled(tmp_path / "rec")
-        # The target's count says nothing of how long it is recorded: it began before that.
-        wait_until(lambda: flushed_s(tmp_path / "rec") > 0.9, "nothing was written")
-        mine.kill()
-        code, out, err = finished(waitspy)
-    assert (code, err) == (0, "")
-    recording = load(tmp_path / "rec")
-    assert recording.losses == ()
-    (worker,) = recording.workers
-    assert worker.exit == "exited"
-    assert worker.segments[0].threads
-    assert "exited" in out
-
-
-@pytest.mark.ptrace
-def test_a_process_that_ends_while_it_is_attached(tmp_path: Path) -> None:
-    """Whatever the moment, it ends with a recording or with an error that names the process."""
-    ends: set[int] = set()
-    for delay_s in (0.0, 0.02, 0.04, 0.08):
-        # waitspy's start takes longer than that: the timer begins when its recording does.
-        folder = tmp_path / f"rec{delay_s}"
-        with (
-            running_target() as mine,
-            session(tmp_path, "record", mine.pid, "-d", "20", "-o", folder) as waitspy,
-        ):
-            wait_until(lambda folder=folder: folder.exists(), "no folder")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                mine.wait(delay_s)
-            mine.kill()
-            code, _, err = finished(waitspy)
-        ends.add(code)
-        if code:
-            said_well(err, str(mine.pid))
-            assert not folder.exists()
-        else:
-            assert load(folder).info.duration_s < 20
-    assert ends <= {0, 1}
 
 
 # --- --fail-on -------------------------------------------------------------------------------------

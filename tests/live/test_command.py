@@ -137,34 +137,6 @@ def test_python_below_a_command_that_is_not_python(tmp_path: Path, line: str) ->
     assert recording.losses == ()
 
 
-def test_a_shell_that_becomes_python(tmp_path: Path) -> None:
-    line = 'sleep 0.3; exec "$0" -c "import time; time.sleep(1)"'
-    code, _, err = run(tmp_path, "record", "-o", "rec", "--", "sh", "-c", line, sys.executable)
-    assert (code, err) == (0, "")
-    (worker,) = load(tmp_path / "rec").workers
-    assert worker.segments
-
-
-def test_workers_that_outlive_the_command_are_named_and_left_alone(tmp_path: Path) -> None:
-    script = (
-        "import os, sys, time\n"
-        "if child := os.fork():\n"
-        "    print('child', child, flush=True); time.sleep(0.5); sys.exit(9)\n"
-        "os.close(1); os.close(2); time.sleep(60)\n"
-    )
-    code, out, err = run(tmp_path, "record", "-o", "rec", *python(script))
-    child = psutil.Process(int(out.split()[1]))
-    try:
-        assert code == 9
-        assert child.is_running()
-        assert child.status() in {psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING}
-        assert f"waitspy record {child.pid}" in err
-        assert {w.worker.pid for w in load(tmp_path / "rec").workers} >= {child.pid}
-    finally:
-        child.kill()
-        child.wait()
-
-
 # --- the end ---------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,6 +44,27 @@ def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
     return {**row, "attached_ns": now_ns, "oracles": {}}
 
 
+class _Life:
+    """Whether the process that was attached is still there: its number may be another's by now."""
+
+    def __init__(self, pid: int) -> None:
+        self._pidfd: int | None = None
+        self._poll = select.poll()
+        with suppress(OSError):  # it is gone, or Linux is older than 5.3: scans tell, later
+            self._pidfd = os.pidfd_open(pid)
+            self._poll.register(self._pidfd, select.POLLIN)
+
+    @property
+    def over(self) -> bool:
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        if self._pidfd is not None:
+            self._poll.unregister(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+
 class Attachment:
     """Everything that is recorded of one worker; ``row`` is its row in meta.json.
 
@@ -65,6 +88,7 @@ class Attachment:
         self.rate_hz = 1.0
         self._writer = writer
         self._watched = Watched(worker, f"/proc/{worker.pid}")
+        self._life = _Life(worker.pid)
         self._clock = cpu_clock(worker.pid)
         self._cpu_ns = -1
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
@@ -108,6 +132,8 @@ class Attachment:
         Raises:
             OSError: the disk failed.
         """
+        if self.over:
+            return
         try:
             cpu_ns = time.clock_gettime_ns(self._clock)
         except OSError:  # it is gone; the next scan closes it
@@ -138,6 +164,11 @@ class Attachment:
             self._dump(now_ns)
         if not self._wants_dump:
             self._watched.suspects.clear()
+
+    @property
+    def over(self) -> bool:
+        """Whether the process has ended, so that the next scan closes this."""
+        return self._life.over
 
     def play(self, worker: Worker) -> None:
         """Takes over the part that the process turns out to play: a master has no workers at first,
@@ -189,6 +220,7 @@ class Attachment:
 
     def release(self) -> None:
         """Gives back what the oracles hold of the target."""
+        self._life.close()
         for oracle in self._oracles:
             self._let_go(oracle)
 
@@ -308,9 +340,14 @@ class Attachment:
         if len(told) < len(self._named):
             self._named = set()  # a thread is only starting: look again
 
+    def _explained(self, loss: Loss) -> Loss:
+        """What py-spy says of a file that it cannot open does not say which, and why."""
+        reason = interpreter.out_of_reach(self.pid) if loss.what.endswith("stacks") else None
+        return loss if reason is None else Loss(loss.what, *reason, self.pid)
+
     def _take(self, status: SamplerStatus) -> None:
         if not self._gone:  # a sampler that ends with its process has lost nothing
-            self.losses.extend(status.losses)
+            self.losses.extend(self._explained(loss) for loss in status.losses)
         for dump in status.dumps:
             if self._renamed or self._inherited:
                 tids = self._inherited | {tid: tid for tid in self._watched.tids} | self._tids

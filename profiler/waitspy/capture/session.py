@@ -35,7 +35,7 @@ from waitspy.oracles.registry import make_oracles
 from waitspy.recording.folder import Writer
 from waitspy.samplers.registry import START_COST_NS, make_sampler
 from waitspy.target import discover
-from waitspy.target.tree import Tree
+from waitspy.target.tree import HEADLESS, Tree
 
 _TICK_HZ = 100.0  # of the oracles, at least; they are cheaper than stacks
 _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one scan
@@ -109,6 +109,7 @@ class Capture:
         self._everyone: list[Attachment] = []
         self._coming: dict[tuple[int, int], Worker] = {}
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
+        self._headless: set[tuple[int, int]] = set()
         self._losses: list[Loss] = []
         self._looks = 0
         self._peak_rss = 0
@@ -183,7 +184,8 @@ class Capture:
             if end_ns is not None and now_ns >= end_ns:
                 return False
             try:
-                if scans.due(now_ns) and not self._scan(now_ns):
+                due = scans.due(now_ns) or any(one.over for one in self._attached.values())
+                if due and not self._scan(now_ns):
                     return False
                 if self._coming:
                     self._attach_some()
@@ -226,20 +228,27 @@ class Capture:
         for key in [key for key in self._attached if key[0] in self._tree.executed]:
             self._attached.pop(key).detach(now_ns, "became another program (exec)")
         for key, worker in found.items():
+            if key in self._attached and worker.why_not == HEADLESS:
+                self._attached.pop(key).detach(now_ns, "its main thread has ended")
+                self._headless.add(key)
+                loss = Loss("what it did since then", HEADLESS, worker.remedy or "", worker.pid)
+                self._losses.append(loss)
             if key in self._attached:
                 self._attached[key].play(worker)
+                continue
+            if key in self._headless:
                 continue
             if worker.why_not is None:
                 self._skipped.pop(key, None)  # it has become Python, or attachable, after all
                 self._coming[key] = worker
-            elif worker.python is not None:
+            elif worker.python is not None or worker.why_not == HEADLESS:
                 # Processes that are not Python are no loss; they are not even workers.
                 self._skipped.setdefault(key, (worker, now_ns))
         self._coming = {key: one for key, one in self._coming.items() if key in found}
         self._attach_some()
         if self._command is not None:
             return self._command.exit_code is None
-        return bool(found)
+        return bool(found.keys() - self._headless)
 
     def _attach_some(self) -> None:
         """Attaches those that wait for it, for a moment: the others are watched meanwhile."""

@@ -137,8 +137,8 @@ ROWS: tuple[Remedy, ...] = (
     _row("move it off the loop with 'await trio.to_thread.run_sync(…)', or use trio's own call",
          BLOCKED_LOOP, library="trio"),
     _row("the machine did not give this process the CPU: look for other busy processes, a CPU "
-         "limit of the container (cpu.stat, nr_throttled), or a SIGSTOP; the program is not to "
-         "blame", NO_CPU),
+         "limit of the container (cpu.stat, nr_throttled), a SIGSTOP, or a frozen cgroup (a paused "
+         "container); the program is not to blame", NO_CPU),
     _row("never wait in a pool for work that is given to the same pool: call the function "
          "directly, or give the inner work an executor of its own", EXHAUSTED_POOL, deadlock=True),
     _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "

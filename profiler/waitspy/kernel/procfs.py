@@ -52,8 +52,13 @@ class Stat:
 
     @property
     def zombie(self) -> bool:
-        """Whether it has ended and only waits to be collected by its parent."""
+        """Whether it has ended and only waits to be collected by its parent, or is headless."""
         return self.state in "ZX"
+
+    @property
+    def headless(self) -> bool:
+        """Whether its main thread has ended, but others of it are still there."""
+        return self.zombie and self.threads > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +225,9 @@ def read_cmdline(pid: int) -> tuple[str, ...]:
 
 
 def owner(pid: int) -> int:
-    """The user id that owns /proc/PID: root for a process that is not dumpable."""
-    with _vanishing(pid):
-        return os.stat(f"{PROC}/{pid}").st_uid
+    """The user id that owns the files of /proc/PID: root for a process that is not dumpable."""
+    with _vanishing(pid):  # folders that anyone may list are always its user's (task_dump_owner)
+        return os.stat(f"{PROC}/{pid}/stat").st_uid
 
 
 def namespace(pid: int, kind: str) -> int | None:

@@ -78,7 +78,8 @@ class Intervals(Sequence[Interval]):
 class KernelState:
     """What the kernel said of a thread at one tick; it holds until the next one of that thread.
 
-    ``state`` is the letter of /proc/PID/task/TID/stat (R S D T t Z X), or ``NOT_LOOKED``.
+    ``state`` is the letter of /proc/PID/task/TID/stat (R S D T t Z X), T also of one that is
+    frozen by its cgroup, or ``NOT_LOOKED``.
     ``syscall`` is the number the thread is blocked in, None while it runs; ``arg0`` its first
     argument. ``ran_ns`` and ``queued_ns`` are schedstat's fields 1 and 2: time on the CPU and time
     runnable without it (credited when it gets the CPU).

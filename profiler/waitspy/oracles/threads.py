@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
+from waitspy.kernel.freezer import Freezer
 from waitspy.model import syscalls
 from waitspy.model.oracle_names import THREADS
 from waitspy.oracles import Watched
@@ -85,6 +86,8 @@ class _Thread:
 class _WatchedThreads:
     """``unseen`` threads may have run since they were looked at; ``turn`` is whose turn is next."""
 
+    freezer: Freezer
+    frozen: bool = False
     threads: dict[int, _Thread] = field(default_factory=dict)
     unseen: int = 0
     turn: int = 0
@@ -113,7 +116,7 @@ class ThreadsOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
-        process = self._processes[watched.pid] = _WatchedThreads()
+        process = self._processes[watched.pid] = _WatchedThreads(Freezer(watched.pid))
         watched.stood = partial(self._stood, process)
         return "ok"
 
@@ -135,15 +138,20 @@ class ThreadsOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
+        frozen = not watched.ran and process.freezer.holds(now_ns)
+        changed, process.frozen = frozen != process.frozen, frozen
         if watched.ran:
             yield from self._rediscover(process, watched, now_ns)
             process.unseen = len(process.threads)
-        if not (process.unseen > 0 or watched.was_due or watched.running):
+        if not (process.unseen > 0 or watched.was_due or watched.running or changed):
             return
         process.unseen -= _AT_ONCE
-        for tid, thread in _due(process, watched, now_ns):
+        due = list(process.threads.items()) if changed else _due(process, watched, now_ns)
+        for tid, thread in due:
+            if changed:
+                thread.marks = b""  # it is in another state, though it did not run
             try:
-                said = self._read(tid, thread, watched, now_ns)
+                said = self._read(tid, thread, watched, now_ns, frozen=frozen)
             except OSError:  # ESRCH: the thread ended
                 self._drop(process, tid, watched)
                 process.rescan = True
@@ -182,7 +190,9 @@ class ThreadsOracle:
             files = _Files(f"{watched.proc}/task/{tid}")
             process.threads[tid] = _Thread(files, 0 if first else now_ns)
 
-    def _read(self, tid: int, thread: _Thread, watched: Watched, now_ns: int) -> _Said | None:
+    def _read(
+        self, tid: int, thread: _Thread, watched: Watched, now_ns: int, *, frozen: bool
+    ) -> _Said | None:
         marks = self._marks(thread)
         if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
@@ -192,6 +202,8 @@ class ThreadsOracle:
         call = thread.files.read("syscall", 256).split()
         stat = thread.files.read("stat", 512)
         state = stat[stat.rfind(b")") + 2 : stat.rfind(b")") + 3].decode("ascii", "replace") or "?"
+        if frozen and state not in "ZX":
+            state = "T"  # it looks asleep, but waits for nothing of its own either
         number: int | None = None
         arg0: int | None = None
         if call and call[0] != b"running":

@@ -48,7 +48,7 @@ class Facts:
     """What decides about access to one process; None where the system does not say.
 
     ``uid`` is waitspy's effective user; ``target_uids`` the target's real, effective and saved
-    ones; ``target_owner`` owns its /proc folder, and is root when the target is not dumpable.
+    ones; ``target_owner`` owns its files in /proc, and is root when the target is not dumpable.
     ``yama`` is ptrace_scope, None without Yama. ``contained``: waitspy runs in a container,
     ``kubernetes``: in one of a pod.
     """

@@ -12,7 +12,7 @@ from waitspy.errors import SamplerError, WaitspyError
 from waitspy.kernel import procfs
 from waitspy.model.processes import Worker
 from waitspy.samplers.pyspy_binary import find_pyspy
-from waitspy.target import access, discover
+from waitspy.target import access, discover, interpreter
 from waitspy.target.machine import Check, Status, examine_machine, safely
 from waitspy.target.tree import FOREIGN
 
@@ -125,12 +125,9 @@ def _stacks(pid: int) -> Check:
     threads = sum(line.startswith("Thread ") for line in out.splitlines())
     if code == 0 and threads:
         return Check(name, "ok", f"py-spy read {threads} thread{'s' if threads > 1 else ''}")
-    return Check(
-        name,
-        "fail",
-        _last_line(err) or "py-spy saw no thread",
-        "try again; if it stays, see whether this py-spy supports that Python version",
-    )
+    found = _last_line(err) or "py-spy saw no thread"
+    hint = "try again; if it stays, see whether this py-spy supports that Python version"
+    return Check(name, "fail", *(interpreter.out_of_reach(pid) or (found, hint)))
 
 
 def _run(argv: list[str], within_s: float) -> tuple[int, str, str]:

@@ -330,6 +330,27 @@ def runtime_span(pid: int) -> tuple[int, int] | None:
     return (start, start + size) if size else None
 
 
+def out_of_reach(pid: int) -> tuple[str, str] | None:
+    """Why py-spy, which goes by paths, cannot open the interpreter's file, and what would help.
+
+    None when it can, and when this cannot be known.
+    """
+    try:
+        files = parse_maps(procfs.read(pid, "maps"))
+        executable = procfs.link(pid, "exe").removesuffix(_DELETED)
+        file, _ = _runtime(pid, files, executable)
+        if file is None:
+            return None
+        what = f"py-spy cannot open its {file.name}, which "
+        if file.deleted and file.path != executable:  # that one has a link of its own
+            return what + "was deleted or replaced since it began", "restart the server"
+        if not file.deleted and not os.path.exists(f"{procfs.PROC}/{pid}/root{file.path}"):
+            return what + "its root hides (chroot)", "run waitspy inside of that root"
+    except OSError:
+        pass
+    return None
+
+
 def _runtime(
     pid: int, files: tuple[MappedFile, ...], executable: str
 ) -> tuple[MappedFile | None, Image | None]:

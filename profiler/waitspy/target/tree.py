@@ -13,10 +13,13 @@ from waitspy.target import access, interpreter, roles
 
 NOT_PYTHON = "not a Python process"
 ZOMBIE = "a zombie: it has ended and its parent has not collected it"
+HEADLESS = "its main thread has ended, and the kernel shows nothing of the others without it"
 KERNEL_THREAD = "a kernel thread"
 STARTING = "exec is loading its program just now"
 FOREIGN = frozenset({NOT_PYTHON, ZOMBIE, KERNEL_THREAD})
 """The values of ``why_not`` of what cannot be Python at all."""
+
+_KEEP_THE_HEAD = "let its main thread wait for the others (Thread.join) instead of ending"
 
 _SETTLED_S = 0.1
 """A fork younger than this may be about to exec another program."""
@@ -73,8 +76,8 @@ class Tree:
         role, title, threads, and ``why_not``, which becomes None when a process turns out to
         be Python or attachable after all. Processes that outlive their parent stay in the tree.
         A process first seen as a zombie is listed as such; one that was known alive is gone as
-        soon as it is a zombie. A fork that may be about to exec is left for the next look,
-        except in the first.
+        soon as it is a zombie, and HEADLESS where others of its threads go on. A fork that may
+        be about to exec is left for the next look, except in the first.
         """
         now_s = time.monotonic()
         self._refresh(now_s)
@@ -92,6 +95,11 @@ class Tree:
             stat = now.get(pid)
             if stat is None or stat.start_ticks != entry.stat.start_ticks:
                 del self._entries[pid]
+                continue
+            if stat.headless:
+                if entry.stat.headless:  # else the others may only be ending, too
+                    entry.why_not, entry.remedy = HEADLESS, _KEEP_THE_HEAD
+                entry.stat = stat
                 continue
             if stat.zombie and entry.why_not != ZOMBIE:
                 self._ended.add((pid, stat.start_ticks))
@@ -278,6 +286,9 @@ def _examine_once(
 ) -> _Entry:
     again_after_s = min(again_after_s, _LAST_LOOK_AGAIN_S)
     entry = _Entry(stat, argv, None, None, None, now_s + again_after_s, again_after_s)
+    if stat.headless:
+        entry.why_not, entry.remedy = HEADLESS, _KEEP_THE_HEAD
+        return entry
     if stat.zombie:
         entry.why_not, entry.remedy = ZOMBIE, "nothing to do: it does no work any more"
         return entry

@@ -1,4 +1,7 @@
-"""A server that is stopped for a moment."""
+"""A server is stopped with SIGSTOP for half a second, and goes on.
+
+That it was late is told as lack of CPU; the program is not blamed.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,6 @@ from tests.live.running import (
     target,
     wait_until,
 )
-
-pytestmark = pytest.mark.ptrace
 
 
 def test_a_stopped_server_had_no_cpu(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Whether its cgroup is frozen, which no state letter says: a frozen thread looks asleep.
+
+Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst and cgroup-v2.rst of Linux 6.12. Each
+cgroup says whether it is frozen, itself or below one that is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from waitspy.kernel import procfs
+from waitspy.model.clock import NS
+
+_MOVES_NS = NS // 2  # a process seldom changes its cgroup
+_SAYS = {b"cgroup": ("freezer.state", b"FR"), b"cgroup2": ("cgroup.events", b"frozen 1")}
+"""What a file of a cgroup says while it is frozen, or about to be, by the type of its mount."""
+
+_File = tuple[str, bytes]
+
+
+class Freezer:
+    """The freezers of one process; where no cgroup is mounted, nothing is known to be frozen."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._files: tuple[_File, ...] = ()
+        self._next_ns = 0
+
+    def holds(self, now_ns: int) -> bool:
+        """Whether the process is kept from running by one of them."""
+        if now_ns >= self._next_ns:
+            self._next_ns = now_ns + _MOVES_NS
+            self._files = self._found()
+        return any(_says(path, what) for path, what in self._files)
+
+    def _found(self) -> tuple[_File, ...]:
+        try:
+            cgroups = procfs.read(self._pid, "cgroup")
+            mounts = procfs.read(os.getpid(), "mountinfo")
+        except OSError:
+            return ()
+        return tuple(file for file in files(cgroups, mounts) if os.path.exists(file[0]))
+
+
+def files(cgroups: bytes, mounts: bytes) -> tuple[_File, ...]:
+    """The files that tell, and what they say if frozen, by /proc/PID/cgroup and our mountinfo."""
+    paths: dict[bytes, bytes] = {}
+    for row in cgroups.splitlines():
+        _, controllers, path = row.split(b":", 2)
+        if not controllers or b"freezer" in controllers.split(b","):
+            paths[b"cgroup" if controllers else b"cgroup2"] = path
+    found = []
+    for row in mounts.splitlines():
+        place, _, source = row.partition(b" - ")
+        root, where = place.split()[3:5]
+        type_, _, options = source.split()[:3]
+        path = paths.get(type_, b"")
+        if not path or (type_ == b"cgroup" and b"freezer" not in options.split(b",")):
+            continue
+        inside = os.path.relpath(path, root)
+        if inside.split(b"/")[0] != b"..":  # else that mount does not show it
+            name, says = _SAYS[type_]
+            found.append((os.fsdecode(os.path.join(where, inside, os.fsencode(name))), says))
+    return tuple(found)
+
+
+def _says(path: str, what: bytes) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return what in (file.read(256) or b"")
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""What happens to where recordings and reports are written."""

@@ -1,0 +1,1 @@
+"""What is too much: workers, threads, timers, time."""

@@ -1,0 +1,1 @@
+"""What processes, threads and files may be called."""

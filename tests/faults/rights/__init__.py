@@ -1,0 +1,1 @@
+"""What waitspy and the target may do, and what they may not."""

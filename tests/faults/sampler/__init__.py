@@ -1,0 +1,1 @@
+"""What happens to py-spy, which reads the stacks."""
