@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -42,11 +41,10 @@ main()
 
 
 def test_no_thread_of_a_library_takes_a_recording_s_signals() -> None:
-    """numpy starts one for each further CPU; the kernel gives a signal to whoever does not block it."""
+    """numpy may start some; the kernel gives a signal to whoever does not block it."""
     argv = [sys.executable, "-c", TELLS, "--version"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split("\n")[1:-1]
     masks = [int(mask, 16) for mask in said]
-    assert len(masks) > 1 or os.cpu_count() == 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         assert sum(not mask >> number - 1 & 1 for mask in masks) == 1, masks
 
