@@ -48,7 +48,7 @@ os.execv(argv[0], argv)
 def denied(*calls: str | Denied, number: int = errno.EPERM) -> Sequence[str]:
     """waitspy, to which the kernel answers so when it makes one of these calls (seccomp(2))."""
     pairs = [(one, None) if isinstance(one, str) else one for one in calls]
-    rules = [(_NUMBERS[name], first, number) for name, first in pairs if name in _NUMBERS]
+    rules = [(_NUMBERS[name], first and int(first), number) for name, first in pairs if name in _NUMBERS]
     return [sys.executable, "-c", _FILTER, repr(rules), *WAITSPY]
 
 

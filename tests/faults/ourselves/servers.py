@@ -50,11 +50,13 @@ def listener(seconds: float) -> Iterator[int]:
         yield server.pid
 
 
-def recorded(folder: Path, pid: int, *options: object, **more: Any) -> tuple[Report, str]:
+def recorded(
+    folder: Path, pid: int, *options: object, err: str = "", **more: Any
+) -> tuple[Report, str]:
     """What is judged of a recording of that process, and what was said at its end."""
     args = ("record", pid, "-d", "1.2", "-o", "rec", *options)
-    code, out, err = run(folder, *args, **more)
-    assert (code, err) == (0, ""), out
+    code, out, said = run(folder, *args, **more)
+    assert (code, said) == (0, err), out
     return judged(folder / "rec"), out
 
 
