@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
+
+import pytest
 
 from tests.live.running import WAITSPY
 
@@ -48,7 +52,9 @@ os.execv(argv[0], argv)
 def denied(*calls: str | Denied, number: int = errno.EPERM) -> Sequence[str]:
     """waitspy, to which the kernel answers so when it makes one of these calls (seccomp(2))."""
     pairs = [(one, None) if isinstance(one, str) else one for one in calls]
-    rules = [(_NUMBERS[name], first and int(first), number) for name, first in pairs if name in _NUMBERS]
+    rules = [
+        (_NUMBERS[name], first and int(first), number) for name, first in pairs if name in _NUMBERS
+    ]
     return [sys.executable, "-c", _FILTER, repr(rules), *WAITSPY]
 
 
@@ -63,3 +69,24 @@ def mounted(*lines: str) -> Sequence[str]:
 
 def quoted(path: object) -> str:
     return shlex.quote(str(path))
+
+
+def _may_mount() -> bool:
+    tried = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "mount",
+        "-t",
+        "tmpfs",
+        "none",
+        "/mnt",
+    ]
+    return (
+        os.geteuid() == 0
+        and subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    )
+
+
+needs_mount = pytest.mark.skipif(not _may_mount(), reason="may not mount")
