@@ -141,15 +141,6 @@ def test_a_command_is_not_started_when_its_recording_cannot_be_made(tmp_path: Pa
     assert not (tmp_path / "started").exists()
 
 
-@pytest.mark.ptrace
-def test_default_names_do_not_collide(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    args = ("record", target.pid, "-d", "0.3")
-    with session(tmp_path, *args) as one, session(tmp_path, *args) as other:
-        codes = {finished(other)[0], finished(one)[0]}
-    assert codes == {0}
-    assert len(os.listdir(tmp_path)) == 2
-
-
 # --- processes that go away ------------------------------------------------------------------------
 
 

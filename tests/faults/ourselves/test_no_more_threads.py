@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.faults.ourselves.handicapped import denied
-from tests.faults.ourselves.servers import STALLING, loop, recorded
+from tests.faults.ourselves.servers import STALLING, by_itself, loop, recorded
 from tests.live.session import run, said_well
 
 WAITSPY = denied("clone", "clone3", "fork", "vfork", number=errno.EAGAIN)
@@ -20,7 +20,7 @@ WAITSPY = denied("clone", "clone3", "fork", "vfork", number=errno.EAGAIN)
 def test_a_stall_is_found_without_its_line(tmp_path: Path) -> None:
     with loop(*STALLING) as pid:
         report, out = recorded(tmp_path, pid, waitspy=WAITSPY)
-    (finding,) = report.findings
+    (finding,) = by_itself(report)
     assert (finding.kind.name, finding.verdict) == ("blocked-loop", "starving")
     assert finding.blame is None
     assert [loss.what for loss in report.losses] == ["source lines", "stacks"]

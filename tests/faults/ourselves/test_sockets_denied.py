@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.faults.ourselves.handicapped import denied
 from tests.faults.ourselves.servers import (
     STALLING,
+    by_itself,
     is_told_to_sleep,
     listener,
     loop,
@@ -34,6 +35,6 @@ def test_a_stall_is_found(tmp_path: Path) -> None:
 def test_connections_that_nobody_accepts_are_found(tmp_path: Path) -> None:
     with listener(60) as pid:
         report, out = recorded(tmp_path, pid, waitspy=WAITSPY)
-    (finding,) = report.findings
+    (finding,) = by_itself(report)
     assert (finding.kind.name, finding.verdict) == ("accept-backlog", "starving")
     assert f"(oracle requests): {WHY}" in out

@@ -19,6 +19,7 @@ from tests.faults.ourselves.servers import HEALTHY, is_told_to_sleep, is_well, j
 from tests.live.session import finished, lasting, sampled, session
 from waitspy.kernel import procfs
 from waitspy.model.judged import Report
+from waitspy.render.words import duration
 
 pytestmark = [
     pytest.mark.alone,
@@ -57,7 +58,7 @@ def recorded_starving(folder: Path, *mode: object) -> tuple[Report, str]:
     assert (code, err) == (0, "")
     report = judged(folder / "rec")
     assert report.recording.unseen_s > 0.5
-    assert f"nobody looked for {report.recording.unseen_s:.3g} s of it" in out
+    assert f"nobody looked for {duration(report.recording.unseen_s)} of it" in out
     return report, out
 
 

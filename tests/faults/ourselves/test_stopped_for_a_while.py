@@ -16,6 +16,7 @@ import pytest
 from tests.faults.ourselves.servers import (
     HEALTHY,
     NEVER_ANSWERING,
+    by_itself,
     executor,
     is_well,
     judged,
@@ -76,7 +77,7 @@ def test_who_stood_in_one_call_all_the_time_is_told_once(
 ) -> None:
     with blocked as pid:
         report = stopped_meanwhile(pid, tmp_path)
-    (finding,) = report.findings
+    (finding,) = by_itself(report)
     assert (finding.kind.name, finding.verdict) == (kind, "starving")
     (episode,) = finding.episodes
     # It lasts to the end, and began before waitspy did, or while it looked for the first time.

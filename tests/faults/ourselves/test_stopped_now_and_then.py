@@ -22,6 +22,7 @@ from tests.faults.ourselves.servers import (
 )  # fmt: skip
 from tests.live.session import finished, has_stacks, lasting, load, meta, sampled, session
 from waitspy.model.judged import Report
+from waitspy.render.words import duration
 
 pytestmark = pytest.mark.alone
 
@@ -49,7 +50,7 @@ def judged_with_gaps(pid: int, folder: Path) -> tuple[Report, str]:
     assert len(gaps) == _STOPS
     assert all(a[1] <= b[0] for a, b in pairwise(gaps))
     assert report.recording.unseen_s >= _STOPS * _STOPPED_S * 0.9
-    told = f"nobody looked for {report.recording.unseen_s:.3g} s of it"
+    told = f"nobody looked for {duration(report.recording.unseen_s)} of it"
     assert told in out.splitlines()[1]
     assert [loss for loss in report.losses if "waitspy itself did not run" in loss.why]
     return report, first_line
@@ -60,7 +61,7 @@ def test_an_all_clear_says_for_how_long_nobody_looked(tmp_path: Path) -> None:
         report, first_line = judged_with_gaps(pid, tmp_path)
     is_well(report)
     assert first_line.startswith("no starvation seen")
-    assert f"nobody looked for {report.recording.unseen_s:.3g} s of it" in first_line
+    assert f"nobody looked for {duration(report.recording.unseen_s)} of it" in first_line
 
 
 def test_no_stall_is_told_longer_than_it_was(tmp_path: Path) -> None:
