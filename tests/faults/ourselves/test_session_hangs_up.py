@@ -7,31 +7,29 @@ killed, or under nohup, it records to the end.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pty
 import signal
 import subprocess
-import termios
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
-import pytest
 
 from tests.live.running import WAITSPY, wait_until
 from tests.live.session import environment, has_stacks, lasting, load, losses, sampled
 
 
 @contextlib.contextmanager
-def shell_on_terminal(folder: Path, argv: Sequence[object]) -> Iterator[tuple[int, int, int]]:
-    """The pid of a shell with a terminal of its own, that of what it runs, and the other end."""
+def shell_on_terminal(folder: Path, argv: Sequence[object]) -> Iterator[tuple[int, IO[bytes]]]:
+    """Runs it in a shell with a terminal of its own: its pid, and the other end of that."""
     master, slave = pty.openpty()
+    terminal = open(master, "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
     # A command after it keeps the shell from becoming what it runs.
     shell = subprocess.Popen(
-        ["sh", "-c", '"$@"; true', "sh", *map(str, argv)],
+        ["setsid", "--ctty", "sh", "-c", '"$@"; true', "sh", *map(str, argv)],
         cwd=folder, env=environment(TERM="xterm"), stdin=slave, stdout=slave, stderr=slave,
-        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(slave)
     inner: list[psutil.Process] = []
@@ -39,23 +37,23 @@ def shell_on_terminal(folder: Path, argv: Sequence[object]) -> Iterator[tuple[in
         sampled(folder / "rec")
         inner = psutil.Process(shell.pid).children()
         (waitspy,) = inner
-        yield shell.pid, waitspy.pid, master
+        yield waitspy.pid, terminal
         shell.wait(timeout=60)
         wait_until(lambda: not waitspy.is_running(), "waitspy goes on")
     finally:
-        for one in (*inner, shell):
+        for one in inner:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-        with contextlib.suppress(OSError):
-            os.close(master)
+        shell.kill()
         shell.wait()
+        terminal.close()
 
 
 def test_a_terminal_that_hangs_up_ends_it(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     argv = (*WAITSPY, "record", target.pid, "-d", "50", "-o", "rec")
-    with shell_on_terminal(tmp_path, argv) as (_, _, master):
+    with shell_on_terminal(tmp_path, argv) as (_, terminal):
         lasting(0.5)
-        os.close(master)
+        terminal.close()
     recording = load(tmp_path / "rec")
     assert losses(recording) == []
     assert recording.info.duration_s < 40
@@ -81,15 +79,11 @@ def test_a_shell_that_is_killed_alone_does_not_end_it(
     assert recording.info.duration_s >= 1.2
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP])
-def test_under_nohup_it_records_to_the_end(
-    tmp_path: Path, target: subprocess.Popen[str], number: signal.Signals
-) -> None:
+def test_under_nohup_it_records_to_the_end(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     argv = ("nohup", *WAITSPY, "record", target.pid, "-d", "1.2", "-o", "rec")
-    with shell_on_terminal(tmp_path, argv) as (_, waitspy, master):
-        os.close(master)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(waitspy, number)
+    with shell_on_terminal(tmp_path, argv) as (waitspy, terminal):
+        terminal.close()
+        os.kill(waitspy, signal.SIGHUP)  # the terminal's goes to the shell's group only
     recording = load(tmp_path / "rec")
     assert losses(recording) == []
     assert recording.info.duration_s >= 1.2

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.ourselves.servers import HEALTHY, is_told_to_sleep, is_well, judged, loop
+from tests.faults.ourselves.servers import HEALTHY, by_itself, is_well, judged, loop
 from tests.live.session import finished, lasting, sampled, session
 from waitspy.kernel import procfs
 from waitspy.model.judged import Report
@@ -70,4 +70,7 @@ def test_an_all_clear_says_how_little_it_is_worth(tmp_path: Path) -> None:
 
 def test_no_stall_is_told_longer_than_it_was(tmp_path: Path) -> None:
     report, _ = recorded_starving(tmp_path, "sleep", 0.5, 0.3)
-    is_told_to_sleep(report, at_most_s=0.5)
+    found = by_itself(report)  # some of it perhaps as latent: that work was due was not seen
+    assert {one.kind.name for one in found} == {"blocked-loop"}
+    assert {one.blame and one.blame.function for one in found} == {"sleep"}
+    assert max(one.longest_s for one in found) < 0.56
