@@ -45,7 +45,7 @@ def writes_to_stdout(pid: int) -> bool:
 def test_an_interrupt_while_the_report_is_written(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
-    args = ("record", target.pid, "-d", "0.3", "-o", "rec")
+    args = ("record", target.pid, "-d", "0.8", "-o", "rec")
     with full_pipe() as (_, writer), session(tmp_path, *args, stdout=writer) as waitspy:
         wait_until(lambda: writes_to_stdout(waitspy.pid), "it does not write")
         waitspy.send_signal(signal.SIGINT)
@@ -58,7 +58,7 @@ def test_an_interrupt_while_the_report_is_written(
 def test_a_report_that_is_interrupted_exits_130(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
-    assert run(tmp_path, "record", target.pid, "-d", "0.3", "-o", "rec")[0] == 0
+    assert run(tmp_path, "record", target.pid, "-d", "0.8", "-o", "rec")[0] == 0
     with full_pipe() as (_, writer), session(tmp_path, "report", "rec", stdout=writer) as waitspy:
         wait_until(lambda: writes_to_stdout(waitspy.pid), "it does not write")
         waitspy.send_signal(signal.SIGINT)

@@ -15,7 +15,15 @@ from tests.faults.ourselves.servers import STALLING, is_told_to_sleep, loop, rec
 from tests.live.session import environment
 
 
-@pytest.mark.parametrize("home", [None, "", "/no/such/home", "/proc"])
+@pytest.mark.parametrize(
+    "home",
+    [
+        None,
+        pytest.param("", marks=pytest.mark.slow),
+        pytest.param("/no/such/home", marks=pytest.mark.slow),
+        pytest.param("/proc", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stall_is_found(tmp_path: Path, home: str | None) -> None:
     env = environment(TMPDIR="/no/such/folder")
     env.pop("HOME", None)

@@ -27,7 +27,16 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+QUICK = {"warnings are errors", "one column", "nonsense"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(odd, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, odd in ODD.items()
+    ],
+)
 def test_a_stall_is_found(tmp_path: Path, odd: dict[str, str]) -> None:
     with loop(*STALLING) as pid:
         report, out = recorded(tmp_path, pid, env=environment(**odd))
