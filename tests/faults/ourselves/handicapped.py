@@ -61,7 +61,8 @@ def denied(*calls: str | Denied, number: int = errno.EPERM) -> Sequence[str]:
 def mounted(*lines: str) -> Sequence[str]:
     """waitspy in a mount namespace of its own, in which root has run these lines of shell.
 
-    ``$$`` in them is the pid that waitspy will have.
+    ``$$`` in them is the pid that waitspy will have. A file system that is remounted in it (not
+    ``bind``) is remounted everywhere: mount another one.
     """
     script = " && ".join([*lines, 'exec "$@"'])
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *WAITSPY]

@@ -6,6 +6,8 @@ As root, a stall is found as ever and nothing is lost. Another user is told in t
 from __future__ import annotations
 
 import os
+import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,7 +18,13 @@ from tests.faults.ourselves.servers import STALLING, is_told_to_sleep, loop, rec
 from tests.live.running import WAITSPY
 from tests.live.session import AS_NOBODY, run, said_well
 
-pytestmark = [pytest.mark.may_skip, needs_mount]
+_LINUX = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
+pytestmark = [
+    pytest.mark.may_skip,
+    needs_mount,
+    # Before, all mounts of /proc were one: the options would hold for the whole machine.
+    pytest.mark.skipif(_LINUX < (5, 8), reason="needs Linux 5.8: a /proc of its own"),
+]
 
 HIDING = "mount -t proc -o hidepid=2 proc /proc"
 
