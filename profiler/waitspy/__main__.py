@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 
@@ -21,7 +23,8 @@ def main() -> None:
     # them would now and then take a Ctrl-C that a recording is about to fetch, and cut it in half.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        from waitspy.cli import main as run  # noqa: PLC0415  (only now can it be interrupted well)
+        with _no_threads_of_numpy():
+            from waitspy.cli import main as run  # noqa: PLC0415  (only now it is interrupted well)
     except (ImportError, MemoryError) as error:
         _cannot_start(error)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -29,6 +32,20 @@ def main() -> None:
         run(prog_name="waitspy")
     except MemoryError:
         sys.exit("waitspy: it may not have the memory that this takes\n  try: ulimit -v unlimited")
+
+
+@contextmanager
+def _no_threads_of_numpy() -> Iterator[None]:
+    """Nothing here multiplies matrices; where no thread is to be had, OpenBLAS raises SIGINT."""
+    name = "OPENBLAS_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _cannot_start(error: Exception) -> NoReturn:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ def run(cwd: Path, *args: object, **more: Any) -> tuple[int, str, str]:
         return finished(process)
 
 
+def record_by_shell(
+    cwd: Path, target: subprocess.Popen[str], line: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Records for a moment, in a shell line where "$@" is waitspy."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line, "sh", *WAITSPY, "record", str(target.pid),
+         "-d", "0.6", "-o", "rec"],
+        cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
 def meta(folder: Path) -> dict[str, Any]:
     """What meta.json says now; {} before there is one."""
     try:
@@ -152,13 +165,18 @@ def no_spy_is_left(pid: int) -> None:
     wait_until(lambda: not spies(pid), f"py-spy still looks at {pid}: {spies(pid)}")
 
 
-def still_works(process: subprocess.Popen[str]) -> None:
-    """The target is not stopped, nobody traces it, and it goes on with its count."""
-    for tid in procfs.threads(process.pid):
-        status = Path(f"/proc/{process.pid}/task/{tid}/status").read_text("utf-8")
+def is_left_alone(pid: int) -> None:
+    """No thread of that process is stopped, and nobody traces one."""
+    for tid in procfs.threads(pid):
+        status = Path(f"/proc/{pid}/task/{tid}/status").read_text("utf-8")
         rows = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         assert rows["State"][0] in "SRD", rows["State"]
         assert rows["TracerPid"] == "0"
+
+
+def still_works(process: subprocess.Popen[str]) -> None:
+    """The target is not stopped, nobody traces it, and it goes on with its count."""
+    is_left_alone(process.pid)
     assert process.stdout is not None
     assert os.read(process.stdout.fileno(), 1 << 20)  # what it has said until now
     process.stdout.readline()  # perhaps the rest of a line
@@ -167,6 +185,24 @@ def still_works(process: subprocess.Popen[str]) -> None:
 
 def load(folder: Path) -> Recording:
     return loading.load(str(folder))
+
+
+def lasting(seconds: float) -> None:
+    """Lets a recording have some content; nothing is waited for."""
+    time.sleep(seconds)
+
+
+def has_stacks(recording: Recording) -> None:
+    """Both stacks of the target that takes turns were seen."""
+    functions = {
+        frame.function
+        for worker in recording.workers
+        for segment in worker.segments
+        for thread in segment.threads
+        for interval in thread.intervals
+        for frame in interval.stack
+    }
+    assert {"count", "take_turns"} <= functions
 
 
 def stack_seconds(recording: Recording) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,13 +16,11 @@ import pytest
 from tests.live.session import (
     AS_NOBODY,
     environment,
-    finished,
     load,
     losses,
     run,
     running_target,
     said_well,
-    session,
 )
 from tests.live.started import started
 
@@ -136,28 +133,6 @@ def test_a_command_is_not_started_when_its_recording_cannot_be_made(tmp_path: Pa
     assert code == 1
     said_well(err, "exists")
     assert not (tmp_path / "started").exists()
-
-
-def test_a_working_directory_that_is_gone(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    folder = tmp_path / "gone"
-    folder.mkdir()
-    # The shell has a current directory that no longer exists when waitspy starts.
-    line = f'rmdir {folder}; exec "$0" -m waitspy record {target.pid} -d 0.2'
-    done = subprocess.run(
-        ["sh", "-c", line, sys.executable],
-        cwd=folder, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    said_well(done.stderr, "-o")
-
-
-@pytest.mark.ptrace
-def test_default_names_do_not_collide(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    args = ("record", target.pid, "-d", "0.3")
-    with session(tmp_path, *args) as one, session(tmp_path, *args) as other:
-        codes = {finished(other)[0], finished(one)[0]}
-    assert codes == {0}
-    assert len(os.listdir(tmp_path)) == 2
 
 
 # --- --fail-on -------------------------------------------------------------------------------------
@@ -407,14 +382,3 @@ def test_a_recording_of_another_user(tmp_path: Path) -> None:
     code, _, err = run(tmp_path, "report", "rec", waitspy=AS_NOBODY)
     assert code == 1
     said_well(err, "Permission denied")
-
-
-def test_interrupts_before_anything_was_kept_exit_130(tmp_path: Path) -> None:
-    """A report is interrupted while it reads a recording that never ends (a pipe)."""
-    (tmp_path / "rec").mkdir()
-    os.mkfifo(tmp_path / "rec" / "meta.json")
-    # The open returns when waitspy has opened the other end.
-    with session(tmp_path, "report", "rec") as waitspy, open(tmp_path / "rec" / "meta.json", "w"):
-        waitspy.send_signal(signal.SIGINT)
-        code, out, err = finished(waitspy)
-    assert (code, out, err) == (130, "", "waitspy: interrupted\n")

@@ -109,12 +109,46 @@ def test_where_nothing_can_starve_there_is_no_all_clear() -> None:
 
 
 def test_verdict_claims_nothing_of_loops_that_nobody_watched() -> None:
-    only_pools = dict.fromkeys(ORACLES_OK, "no") | {"pools": "ok", "backlog": "ok"}
+    only_pools = dict.fromkeys(ORACLES_OK, "no") | dict.fromkeys(
+        ("threads", "pools", "backlog"), "ok"
+    )
     report = replace(report_examples.healthy(), workers=(worker(4711, oracles=only_pools),))
     assert verdicts.sentence(report, plain) == (
         "no starvation seen: 1 worker, 10 s, but no loop could be watched; "
         "I/O and asyncio work could not be watched on the only worker"
     )
+
+
+def test_loops_that_are_there_and_not_seen_are_no_all_clear() -> None:
+    unseen = Coverage(0, 0, 1, unseen_loops=2)
+    report = replace(report_examples.healthy(), watched=unseen)
+    assert severity(report) == "unknown"
+    assert verdicts.sentence(report, plain) == (
+        "starvation could not be judged: no event loop could be watched in any of 4 workers"
+    )
+    some = replace(report, watched=replace(unseen, loops=1))
+    assert severity(some) == "none"
+
+
+def test_without_the_states_of_threads_nothing_is_claimed() -> None:
+    no_states = ORACLES_OK | {"threads": "the kernel does not tell"}
+    report = replace(report_examples.healthy(), workers=(worker(4711, oracles=no_states),))
+    assert severity(report) == "unknown"
+    beside = replace(report, workers=(*report.workers, worker(4712)))
+    assert verdicts.sentence(beside, plain) == (
+        "no starvation seen: 2 workers, 10 s, every loop that could be watched was served within "
+        "100 ms; I/O, asyncio work, thread pools and accept queues could not be watched on "
+        "1 of 2 workers"
+    )
+
+
+def test_an_all_clear_tells_for_how_long_nobody_looked() -> None:
+    quiet = report_examples.healthy()
+    gaps = ((0, 1_000_000_000), (2_000_000_000, 2_500_000_000))
+    report = replace(quiet, recording=replace(quiet.recording, gaps=gaps))
+    assert verdicts.sentence(report, plain).endswith("; nobody looked for 1.5 s of it")
+    short = replace(quiet.recording, gaps=((0, 99_000_000),))
+    assert "nobody looked" not in verdicts.sentence(replace(quiet, recording=short), plain)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -180,7 +180,7 @@ class Capture:
         signals_seen = 0
         while True:
             now_ns = time.monotonic_ns()
-            self._tell_gap(self._pace.look(now_ns))
+            self._pace.look(now_ns)
             if end_ns is not None and now_ns >= end_ns:
                 return False
             try:
@@ -212,13 +212,6 @@ class Capture:
                 if self._command is None or signals_seen > 1:
                     self.interrupted = True
                     return signals_seen > 1
-
-    def _tell_gap(self, length_ns: int) -> None:
-        """What happened while nobody looked is not known; long gaps are told as a loss, too."""
-        if length_ns > NS:
-            what = f"{length_ns / NS:.1f} s of the oracles' looks"
-            why = "waitspy itself did not run"
-            self._losses.append(Loss(what, why, "do not stop it, and give it CPU"))
 
     def _scan(self, now_ns: int) -> bool:
         """Attaches new workers and closes ended ones; False when nothing is left."""
@@ -376,6 +369,11 @@ class Capture:
 
     def _fill_meta(self) -> None:
         losses = self._losses + [loss for one in self._everyone for loss in one.losses]
+        unseen_ns = sum(end_ns - start_ns for start_ns, end_ns in self._pace.gaps)
+        if unseen_ns > NS:  # less is told without being called a loss
+            what = f"{unseen_ns / NS:.1f} s of the oracles' looks"
+            why = "waitspy itself did not run"
+            losses.append(Loss(what, why, "do not stop it, and give it CPU"))
         for worker, _ in self._skipped.values():
             why = worker.why_not or "it cannot be attached"
             what = f"the whole process ({worker.command})"

@@ -34,6 +34,8 @@ _MOST_LINES = 40_000
 _CLOCK_S = 1.0  # by which the time of a file and the start of a process may seem to differ
 _NO_RIGHTS = "they are read with the rights of the server's user only, which this user may not take"
 _GIVE_RIGHTS = "run as root or as that user, or with CAP_SETUID and CAP_SETGID"
+_NO_THREAD = "a thread of their own reads them, and none can be started: there are too many"
+_GIVE_THREADS = "raise the limit of processes (ulimit -u, pids.max of its cgroup)"
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")  # as Python splits its source: at no other character
 _MADE = "__annotate__"  # by the compiler, without a definition: CPython 3.14, Python/codegen.c
 _DEFINES = re.compile(r"[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)")
@@ -76,6 +78,8 @@ class Roots:
         if rights not in {root.rights for root in self._roots.values()}:
             try:
                 file_rights.reading(rights, lambda: None)
+            except BlockingIOError:
+                return Loss("source lines", _NO_THREAD, _GIVE_THREADS, pid)
             except OSError:
                 return Loss("source lines", _NO_RIGHTS, _GIVE_RIGHTS, pid)
         try:

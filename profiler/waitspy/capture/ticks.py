@@ -38,13 +38,11 @@ class Pace:
         self._counted = now_ns, cpu_ns
         self._apart_ns = 0
 
-    def look(self, now_ns: int) -> int:
-        """Notes that a look begins; gives the length of the gap that it ends, 0 for none."""
+    def look(self, now_ns: int) -> None:
+        """Notes that a look begins, and the gap that it ends, if any."""
         since_ns, self._looked_ns = self._looked_ns, now_ns
-        if now_ns - since_ns <= self.tick_ns + self._late_ns:
-            return 0
-        self.gaps.append((since_ns, now_ns))
-        return now_ns - since_ns
+        if now_ns - since_ns > self.tick_ns + self._late_ns:
+            self.gaps.append((since_ns, now_ns))
 
     def next_ns(self, now_ns: int) -> int:
         """When the next look is due, now that this one is done; those missed are left out.

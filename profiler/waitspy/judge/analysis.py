@@ -37,7 +37,7 @@ from waitspy.model.judged import (
     Report,
     WhatWaits,
 )
-from waitspy.model.oracle_names import ASYNCIO
+from waitspy.model.oracle_names import ASYNCIO, EPOLL
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import Loss, Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
@@ -126,7 +126,14 @@ def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Coverage:
     """What there was to starve; pools and listeners count once, whoever shares them."""
     pools_seen = {(w.thread(0), e.pool) for w in workers for e in w.pools if e.info is not None}
     listeners_seen = {e.inode for w in workers for e in w.listeners if e.name is not None}
-    return Coverage(loops_seen, len(pools_seen), len(listeners_seen))
+    unseen = {
+        (worker.thread(0), event.loop)
+        for worker in workers
+        if worker.oracles.get(EPOLL) != "ok"
+        for event in worker.loops
+        if event.facts is not None and not event.facts.closed
+    }
+    return Coverage(loops_seen, len(pools_seen), len(listeners_seen), len(unseen))
 
 
 def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:

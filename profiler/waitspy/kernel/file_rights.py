@@ -6,6 +6,7 @@ be anybody's secrets, and would then stand in a recording.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -41,7 +42,8 @@ def reading(rights: FileRights, read: Callable[[], _T]) -> _T:
     """What the function gives, called with these rights and no others.
 
     Raises:
-        OSError: these rights cannot be taken, or it takes too long; and what the function raises.
+        OSError: these rights cannot be taken, there is no thread to be had for it, or it takes too
+            long; and what the function raises.
     """
     done: list[_T] = []
     failed: list[BaseException] = []
@@ -56,7 +58,10 @@ def reading(rights: FileRights, read: Callable[[], _T]) -> _T:
     # The rights are the thread's, and end with it.
     thread = threading.Thread(target=run, name="waitspy-files", daemon=True)
     with calls.staying_dumpable():
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # so says threading of EAGAIN: RLIMIT_NPROC, pids.max
+            raise OSError(errno.EAGAIN, str(error)) from None
         thread.join(_MOST_S)
     if failed:
         raise failed[0]

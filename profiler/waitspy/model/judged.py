@@ -159,11 +159,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many things that can starve were seen, and looked at, in the recorded workers."""
+    """How many things that can starve were seen, and looked at, in the recorded workers.
+
+    ``unseen_loops`` are there as well, in processes whose I/O could not be watched.
+    """
 
     loops: int
     pools: int
     listeners: int
+    unseen_loops: int = 0
 
     @property
     def nothing(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from waitspy.model.clock import NS
 from waitspy.model.epolls import EpollEvent
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvent
@@ -90,6 +91,11 @@ class RecordingInfo:
     gaps: tuple[tuple[int, int], ...] = ()
     looks: int | None = None
     redacted: bool = False
+
+    @property
+    def unseen_s(self) -> float:
+        """For how long nobody looked, in all."""
+        return sum(end_ns - start_ns for start_ns, end_ns in self.gaps) / NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ up too, so that the report can say what waits.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -61,11 +62,9 @@ class EpollOracle:
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why descriptors of that process cannot be duplicated."""
         try:
-            fds = descriptors.epoll_fds(watched.pid)
             # A process without an epoll may open one later: prove the right on any descriptor.
-            probe = fds or tuple(int(n) for n in os.listdir(f"{watched.proc}/fd")[:1])
-            if probe and not fds:
-                os.close(descriptors.duplicate(watched.pid, probe[0]))
+            names = (int(name) for name in os.listdir(f"{watched.proc}/fd"))
+            _prove(watched.pid, [*descriptors.epoll_fds(watched.pid), *names])
         except (FileNotFoundError, ProcessLookupError):
             return "the process is gone"
         except OSError as error:
@@ -161,6 +160,18 @@ class EpollOracle:
         epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
         if found is not None:
             yield EpollUnread(now_ns, epfd, found)
+
+
+def _prove(pid: int, fds: Iterable[int]) -> None:
+    """Duplicates the first of these descriptors that is still open; OSError where it may not be."""
+    for fd in fds:
+        try:
+            os.close(descriptors.duplicate(pid, fd))
+        except OSError as error:
+            if error.errno == errno.EBADF:  # closed meanwhile
+                continue
+            raise
+        return
 
 
 def _still(pid: int, epfd: int, duplicate: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
@@ -104,8 +105,7 @@ class ThreadsOracle:
     def __init__(self) -> None:
         self._processes: dict[int, _WatchedThreads] = {}
         self._epoll_waits = syscalls.epoll_waits()
-        with open("/proc/self/schedstat", "rb") as f:
-            self._has_schedstat = f.read().split()[0] != b"0"
+        self._has_schedstat = _tells_run_time()
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or the reason when the first thread's system call cannot be read."""
@@ -113,6 +113,8 @@ class ThreadsOracle:
             with open(f"{watched.proc}/task/{watched.pid}/syscall", "rb") as f:
                 f.read()
         except FileNotFoundError:
+            if os.path.exists(f"{watched.proc}/task/{watched.pid}"):
+                return "this kernel has no /proc/PID/task/TID/syscall"
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
@@ -256,6 +258,13 @@ def _due(process: _WatchedThreads, watched: Watched, now_ns: int) -> list[tuple[
     if process.turn >= len(everyone):
         process.turn = 0
     return list(chosen.items())
+
+
+def _tells_run_time() -> bool:
+    """Whether this kernel counts in schedstat; some do not have it, in others it reads zero."""
+    with suppress(OSError), open("/proc/self/schedstat", "rb") as f:
+        return f.read().split()[:1] not in ([], [b"0"])
+    return False
 
 
 def _switch_lines(status: bytes) -> bytes:

@@ -11,7 +11,9 @@ from waitspy.render import escape
 from waitspy.render.reports.report_format import (
     Severity,
     counted,
+    is_judged,
     known_oracles,
+    no_loop_seen,
     nothing_to_watch,
     owed_long,
     refused,
@@ -25,6 +27,7 @@ from waitspy.render.words import (
     kind_count,
     place,
     plural,
+    unlooked_words,
     worst_words,
 )
 
@@ -62,6 +65,8 @@ def sentence(report: Report, code: Code) -> str:
         why = f"pending work could not be seen on {where}"
         if nothing_to_watch(report):
             why = f"no event loop, thread pool or listening socket was found in {where}"
+        elif no_loop_seen(report):
+            why = f"no event loop could be watched in {where}"
         sentence = f"starvation could not be judged: {why}"
         if owed := owed_long(report):
             sentence = f"{sentence}, and {_owed_clause(owed)}"
@@ -161,25 +166,25 @@ def _watched(report: Report) -> list[str]:
 
 
 def _loops_clause(report: Report) -> str:
-    if report.watched is not None and not report.watched.loops:
-        return "but no event loop was seen to run"
     within = f"within {duration(report.recording.min_stall_s)}"
     names = [name for name in (ASYNCIO, EPOLL) if name in known_oracles(report)]
     # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.
     done = f"was served {within}" if ASYNCIO in names else f"collected its I/O {within}"
-    seen = [[record.oracles.get(name) == "ok" for name in names] for record in counted(report)]
+    seen = [[is_judged(record, name) for name in names] for record in counted(report)]
+    if not any(map(any, seen)):
+        return "but no loop could be watched"
+    if report.watched is not None and not report.watched.loops:
+        return "but no event loop was seen to run"
     if all(all(oracles) for oracles in seen):
         return f"every loop {done}"
-    if any(any(oracles) for oracles in seen):
-        return f"every loop that could be watched {done}"
-    return "but no loop could be watched"
+    return f"every loop that could be watched {done}"
 
 
 def _blind_clauses(workers: Sequence[WorkerRecord], oracles: Sequence[str]) -> list[str]:
     blind: dict[tuple[int, ...], list[str]] = {}
     for name in oracles:
         what = PENDING[name]
-        pids = tuple(r.worker.pid for r in workers if r.oracles.get(name) != "ok")
+        pids = tuple(r.worker.pid for r in workers if not is_judged(r, name))
         if pids:
             blind.setdefault(pids, []).append(what)
     size = len(workers)
@@ -193,7 +198,8 @@ def _blind_clauses(workers: Sequence[WorkerRecord], oracles: Sequence[str]) -> l
 def _gap_clauses(report: Report) -> list[str]:
     missing = {record.worker.pid for record in refused(report)}
     losses = [loss for loss in report.losses if loss.pid not in missing]
-    clauses = []
+    unlooked = unlooked_words(report.recording)
+    clauses = [unlooked] if unlooked else []
     if missing:
         clauses.append(f"{plural(len(missing), 'process', 'processes')} could not be attached")
     if losses:

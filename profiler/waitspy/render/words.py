@@ -249,14 +249,23 @@ def cost_words(cost: Cost) -> str:
 
 def recording_words(recording: RecordingInfo, code: Code) -> str:
     """As in "recorded :8000 on web-1 at 2026-01-02 03:04:05 UTC for 10 s, 100 Hz"; the time is
-    that of the machine.
+    that of the machine. For how long nobody looked is told behind it.
     """
     redacted = f"; {sharing.REDACTED}" if recording.redacted else ""
+    unlooked = unlooked_words(recording)
+    unseen = f"; {unlooked}" if unlooked else ""
     return (
         f"recorded {code(recording.target)} on {code(recording.host)} at "
         f"{code(to_the_second(recording.started_at))} for {duration(recording.duration_s)}, "
-        f"{recording.rate_hz:g} Hz{redacted}"
+        f"{recording.rate_hz:g} Hz{unseen}{redacted}"
     )
+
+
+def unlooked_words(recording: RecordingInfo) -> str | None:
+    """As in "nobody looked for 1.52 s of it"; None where no stall could hide in that time."""
+    if recording.unseen_s < recording.min_stall_s:
+        return None
+    return f"nobody looked for {duration(recording.unseen_s)} of it"
 
 
 def unseen(report: Report, code: Code) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Place, Report
-from waitspy.model.oracle_names import EPOLL, PENDING
+from waitspy.model.oracle_names import EPOLL, PENDING, THREADS
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 
@@ -72,16 +72,22 @@ def not_watched(report: Report) -> list[tuple[list[str], str, list[int]]]:
     return [(names, status, list(pids)) for (status, pids), names in grouped.items()]
 
 
+def is_judged(record: WorkerRecord, name: str) -> bool:
+    """Whether work of which that oracle tells could starve in that process and be found: who is
+    blocked meanwhile, the states of its threads tell.
+    """
+    return record.oracles.get(name) == "ok" and record.oracles.get(THREADS, "ok") == "ok"
+
+
 def severity(report: Report) -> Severity:
     """The worst verdict of the report; "unknown" when nothing could be judged at all."""
     verdicts = {finding.verdict for finding in report.findings}
     for verdict in ("starving", "late"):
         if verdict in verdicts:
             return verdict
-    blind = not any(
-        record.oracles.get(name) == "ok" for record in counted(report) for name in PENDING
-    )
-    if blind or (nothing_to_watch(report) and not verdicts):
+    blind = not any(is_judged(record, name) for record in counted(report) for name in PENDING)
+    nothing = nothing_to_watch(report) or no_loop_seen(report)
+    if blind or (nothing and not verdicts):
         return "unknown"
     return "latent" if verdicts else "none"
 
@@ -89,6 +95,12 @@ def severity(report: Report) -> Severity:
 def nothing_to_watch(report: Report) -> bool:
     """Whether there was no loop, pool or listener that could have starved: no all-clear."""
     return report.watched is not None and report.watched.nothing
+
+
+def no_loop_seen(report: Report) -> bool:
+    """Whether there were event loops, and not one could be watched: no all-clear either."""
+    seen = report.watched
+    return seen is not None and not seen.loops and seen.unseen_loops > 0
 
 
 def owed_long(report: Report) -> tuple[OwedRequests, ...]:
