@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,7 +31,8 @@ from waitspy.render.reports.json_report import schema
 MOST_S = 60
 MOST_BYTES = 500_000_000
 LONGEST_MESSAGE = 2000
-FORBIDDEN = ("\x1b", "\x07", "\0", "\r", "\x0c", "\x9b", "\u2028", "\u202e", "\u200b", "\ufeff")
+FORBIDDEN_IN_LINES = ("\x1b", "\x07", "\0", "\r", "\x0c", "\x9b", "\u2028")
+FORBIDDEN = (*FORBIDDEN_IN_LINES, "\u202e", "\u200b", "\ufeff")
 """What no text for people may have in it: it moves the cursor, breaks lines or hides something."""
 
 Ways = Callable[[Path | str], Iterator[tuple[str, ...]]]
@@ -195,12 +196,14 @@ def is_well_formed(one: Read) -> None:
         case "perfetto":
             raw = one.out
             assert Trace.FromString(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).packet
+        case "collapsed":  # data: a line each, for programs
+            _is_shown_well(one.text, FORBIDDEN_IN_LINES)
         case _:
             _is_shown_well(one.text)
 
 
-def _is_shown_well(text: str) -> None:
-    for forbidden in FORBIDDEN:
+def _is_shown_well(text: str, forbidden_ones: Sequence[str] = FORBIDDEN) -> None:
+    for forbidden in forbidden_ones:
         assert forbidden not in text, repr(forbidden)
 
 

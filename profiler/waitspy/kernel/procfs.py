@@ -220,9 +220,10 @@ def read_cmdline(pid: int) -> tuple[str, ...]:
 
 
 def owner(pid: int) -> int:
-    """The user id that owns /proc/PID: root for a process that is not dumpable."""
+    """The user id that owns the files in /proc/PID: root for a process that is not dumpable."""
+    # The folder itself is always its user's: task_dump_owner in Linux's fs/proc/base.c.
     with _vanishing(pid):
-        return os.stat(f"{PROC}/{pid}").st_uid
+        return os.stat(f"{PROC}/{pid}/status").st_uid
 
 
 def namespace(pid: int, kind: str) -> int | None:
