@@ -22,7 +22,7 @@ from waitspy.render import FLAMEGRAPHS, REPORTS
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDINGS = ("blocked", "healthy", "parked")
 
-MOST_S = 10
+MOST_S = 30
 MOST_BYTES = 500_000_000
 _LONGEST_MESSAGE = 2000
 
@@ -48,11 +48,11 @@ def report_on(path: str) -> None:
         renderer.render(profile, stream)
 
 
-def attempt(seed: int) -> Outcome:
-    """Damages a golden recording by that seed and reports on it, in a child."""
+def attempt(seed: int, original: Path | None = None) -> Outcome:
+    """Damages that recording, or a golden one, by that seed and reports on it, in a child."""
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder) / "rec"
-        shutil.copytree(GOLDEN / RECORDINGS[seed % len(RECORDINGS)], recording)
+        shutil.copytree(original or GOLDEN / RECORDINGS[seed % len(RECORDINGS)], recording)
         said = damage(recording, seed)
         return Outcome(seed, said, _in_a_child(str(recording)))
 

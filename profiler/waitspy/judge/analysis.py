@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -26,7 +26,7 @@ from waitspy.judge import (
 )
 from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
-from waitspy.model.activities import Activities, ThreadActivity
+from waitspy.model.activities import Activities, ThreadActivity, by_process
 from waitspy.model.clock import NS, to_the_second
 from waitspy.model.judged import (
     Analysis,
@@ -91,11 +91,15 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         ThreadActivity(key.pid, key.tid, names[key], activities)
         for key, activities in weighed.items()
     ]
+    of_threads = by_process(done)
     judged = findings.judge(starved, recording.sources, info.duration_s)
     analysed = Analysis(
         Report(
             recording=replace(info, min_stall_s=stall_s),
-            workers=tuple(_told(worker, done) for worker in recording.workers),
+            workers=tuple(
+                _told(worker, of_threads.get(worker.thread(0), {}).values())
+                for worker in recording.workers
+            ),
             losses=(*recording.losses, *_not_looked(not_looked)),
             findings=judged,
             cost=recording.cost,
@@ -152,11 +156,10 @@ def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:
         )
 
 
-def _told(worker: WorkerRecord, done: Mapping[ThreadKey, Activities]) -> WorkerRecord:
+def _told(worker: WorkerRecord, own: Iterable[Activities]) -> WorkerRecord:
     """The worker with what the ``asyncio`` oracle cannot see of it: loops of another library."""
     if worker.oracles.get(ASYNCIO) != "ok" or any(event.facts for event in worker.loops):
         return worker
-    own = (mine for key, mine in done.items() if key == worker.thread(key.tid))
     stacks = (mine.stacks[n] for mine in own for n in np.unique(mine.stack).tolist())
     library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
     if library is None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from waitspy.judge import blame
 from waitspy.judge.classify import source_line
-from waitspy.model.activities import Activities, Activity
+from waitspy.model.activities import Activities, Activity, by_process
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.columns import UNKNOWN
@@ -73,7 +73,12 @@ def find(
     if not of_tasks and not of_threads:
         return None
     tasks = (one for worker in of_tasks for one in _tasks_of(worker, end_ns))
-    threads = (one for worker in of_threads for one in _threads_of(worker, done, end_ns))
+    mine = by_process(done)
+    threads = (
+        one
+        for worker in of_threads
+        for one in _threads_of(worker, mine.get(worker.thread(0), {}), end_ns)
+    )
     places = [*_grouped("task", tasks, sources), *_grouped("thread", threads, sources)]
     return tuple(sorted(places, key=_order))
 
@@ -164,7 +169,7 @@ def _is_one(frame: Frame, known: Mapping[str, frozenset[str]]) -> bool:
 
 
 def _threads_of(
-    worker: WorkerRecord, done: Mapping[ThreadKey, Activities], end_ns: int
+    worker: WorkerRecord, own: Mapping[ThreadKey, Activities], end_ns: int
 ) -> Iterator[_Seen]:
     """Its threads that waited at one place for most of the time.
 
@@ -172,10 +177,9 @@ def _threads_of(
     """
     until_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     least_ns = max(_LEAST_NS, int((until_ns - worker.attached_ns) * _LEAST_SHARE))
-    for key, activities in done.items():
-        if key == worker.thread(key.tid):
-            states = worker.states.get(key.tid, NO_STATES)
-            yield from _long_wait(key.pid, activities, states, least_ns)
+    for key, activities in own.items():
+        states = worker.states.get(key.tid, NO_STATES)
+        yield from _long_wait(key.pid, activities, states, least_ns)
 
 
 def _long_wait(

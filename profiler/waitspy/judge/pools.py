@@ -307,7 +307,7 @@ def _is_batch(
 
     A queue that has not moved for very long (``unmoved``) is one only if one thread waits for it.
     """
-    names = {pool.names[n][0] for w in waited for n in _numbers(w) if n in pool.names}
+    names = {pool.names[n][0] for w in waited for n in _named(pool, w)}
     running = {
         name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
     }
@@ -338,7 +338,7 @@ def _stand_in(
     n = bisect_right(pool.counts, gap[0], key=lambda count: count[0]) - 1
     taken = pool.counts[n][2] if n >= 0 else 0
     running = [pool.names[k] for k in range(taken - len(pool.tids), taken) if k in pool.names]
-    queued = [pool.names[k] for w in waited for k in _numbers(w) if k in pool.names]
+    queued = [pool.names[k] for w in waited for k in _named(pool, w)]
     names = {base_name(name) for name, _ in queued}
     alike = len(names) == 1 and _may_run(names, guilty)
     known = running or (queued if alike else [])
@@ -370,7 +370,7 @@ def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
 def _items(pool: Pool, waited: Sequence[Waiting]) -> Iterator[Item]:
     kind: ItemKind = "task" if pool.info.kind == "limiter" else "work-item"
     for one in waited:
-        named = [n for n in _numbers(one) if n in pool.names]
+        named = _named(pool, one)
         for n in named:
             name, where = pool.names[n]
             yield Item(kind, name, where, one.start_ns, one.end_ns)
@@ -379,8 +379,12 @@ def _items(pool: Pool, waited: Sequence[Waiting]) -> Iterator[Item]:
             yield Item(kind, UNNAMED, None, one.start_ns, one.end_ns, count=rest)
 
 
-def _numbers(one: Waiting) -> range:
-    return range(one.first, one.first + one.count)
+def _named(pool: Pool, one: Waiting) -> list[int]:
+    """The numbers of its items whose names are known; a queue may hold far more without one."""
+    end = one.first + one.count
+    if one.count < len(pool.names):
+        return [n for n in range(one.first, end) if n in pool.names]
+    return sorted(n for n in pool.names if one.first <= n < end)
 
 
 def _late(events: Sequence[PoolEvent], least_ns: int, stop_ns: int) -> Iterator[Waiting]:

@@ -15,17 +15,21 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack
 from waitspy.model.waits import Wait, WaitKind
 
+_LARGEST = 1 << 62
+
 
 def weigh(
     done: Mapping[ThreadKey, Activities], found: Sequence[Starvation]
 ) -> dict[ThreadKey, Activities]:
     """The activities, cut at the bounds of the episodes that they starved, with both weights."""
     held: dict[ThreadKey, list[_Held]] = {}
-    for s in found:
-        if not s.latent:
-            one = s.start_ns, s.end_ns, s.waiting, len(s.held_by)
-            for key in s.held_by:
-                held.setdefault(key, []).append(one)
+    starving = [s for s in found if not s.latent]
+    # So many that the sum of all that waited fits into a column, whatever a recording says.
+    most = _LARGEST // max(1, sum(s.end_ns - s.start_ns for s in starving))
+    for s in starving:
+        one = s.start_ns, s.end_ns, min(s.waiting, most), len(s.held_by)
+        for key in s.held_by:
+            held.setdefault(key, []).append(one)
     return {
         key: _weighed(activities, held[key]) if key in held else activities
         for key, activities in done.items()

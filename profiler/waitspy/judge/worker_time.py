@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from waitspy.model.activities import Activities
+from waitspy.model.activities import Activities, by_process
 from waitspy.model.columns import UNKNOWN
 from waitspy.model.judged import WorkerTime
 from waitspy.model.oracle_names import THREADS
@@ -20,6 +20,7 @@ def of_workers(
     workers: Iterable[WorkerRecord], done: Mapping[ThreadKey, Activities], end_ns: int
 ) -> Iterator[WorkerTime]:
     """The shares of every worker whose threads were watched, of the time until it was gone."""
+    of_threads = by_process(done)
     for worker in workers:
         until_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
         length_ns = until_ns - worker.attached_ns
@@ -30,7 +31,7 @@ def of_workers(
         cpu_share = sum(known) / length_ns if len(known) == len(ran) else None
         gil_share = None
         if worker.runtime_span is not None:
-            own = [mine for key, mine in done.items() if key == worker.thread(key.tid)]
+            own = of_threads.get(worker.thread(0), {}).values()
             gil_share = sum(map(_gil_ns, own)) / length_ns
         yield WorkerTime(worker.worker.pid, cpu_share, gil_share)
 

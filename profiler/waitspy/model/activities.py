@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 
 from waitspy.model.columns import Int64s, Mask, int64s
+from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack, StackTable
 from waitspy.model.waits import Wait, WaitTable
 
@@ -122,6 +123,16 @@ class Activities(Sequence[Activity]):
 
 
 NO_ACTIVITIES = Activities.of((), StackTable(), WaitTable())
+
+
+def by_process(
+    done: Mapping[ThreadKey, Activities],
+) -> dict[ThreadKey, dict[ThreadKey, Activities]]:
+    """What the threads of each process did, under the key that its thread 0 would have."""
+    found: dict[ThreadKey, dict[ThreadKey, Activities]] = {}
+    for key, activities in done.items():
+        found.setdefault(key._replace(tid=0), {})[key] = activities
+    return found
 
 
 @dataclass(frozen=True, slots=True)

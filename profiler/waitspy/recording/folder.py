@@ -191,7 +191,7 @@ class Writer:
 
     def release(self) -> None:
         """Lets go of the folder, with all that was added to it since, for its owner."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, OverflowError):  # of what sudo left
             _hand_over(self.descriptor)
         os.close(self.descriptor)
 

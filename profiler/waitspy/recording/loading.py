@@ -134,7 +134,7 @@ def _meta(path: str) -> dict[str, Any]:
             raise RecordingError(f"{path} does not exist", hint) from None
         raise RecordingError(f"{path} cannot be read: {why}", hint) from None
     try:
-        meta = read_json(read_text(name))
+        meta = read_json(read_text(path, "meta.json"))
     except FileNotFoundError:
         raise RecordingError(f"{path} is not a recording: it has no meta.json", hint) from None
     except OSError as error:
@@ -291,7 +291,7 @@ def _within(found: Iterable[_R], from_ns: int, until_ns: int) -> tuple[_R, ...]:
 
 def _nobodys(worker: WorkerRecord) -> Iterator[Loss]:
     """Stacks under an id that is no thread of the process: nothing is known of who ran them."""
-    if worker.oracles.get("threads") != "ok":
+    if worker.oracles.get("threads") != "ok" or not worker.states:  # its rows may be lost
         return
     seen_ns: dict[int, int] = {}
     for segment in worker.segments:

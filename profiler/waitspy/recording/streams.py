@@ -52,10 +52,9 @@ class Streams:
         """What one sampler run wrote; None when that is nothing or cannot be read."""
         pid = int(row["pid"])
         what = f"stacks, segment {row['n']}"
-        name = os.path.join(self._path, "stacks", os.path.basename(str(row["file"])))
         try:
             segment = chrometrace.parse(
-                read_bytes(name),
+                self._bytes("stacks", os.path.basename(str(row["file"]))),
                 self.stacks,
                 int(row["zero_ns"]),
                 _period_ns(float(row["rate_hz"])),
@@ -67,7 +66,7 @@ class Streams:
                 self._lost(what, "the sampler wrote nothing before the end", pid)
             return None
         except (OSError, *DAMAGED) as error:
-            self._lost(what, f"cannot be read: {error}", pid)
+            self._lost(what, f"cannot be read: {_why(error)}", pid)
             return None
         if segment.torn:
             self._lost(what, "the file is cut short", pid)
@@ -108,8 +107,7 @@ class Streams:
     def sources(self) -> dict[str, dict[int, str]]:
         """The source lines by file and line; {} when none were read."""
         try:
-            name = os.path.join(self._path, "sources.json")
-            files = read_json(read_text(name, errors="replace"))
+            files = read_json(read_text(self._path, "sources.json", errors="replace"))
             sources = {
                 str(name): {int(line): str(text) for line, text in lines.items()}
                 for name, lines in files.items()
@@ -117,7 +115,7 @@ class Streams:
         except FileNotFoundError:
             return {}
         except (OSError, *DAMAGED) as error:
-            self._lost("source lines", f"sources.json cannot be read: {error}", None)
+            self._lost("source lines", f"sources.json cannot be read: {_why(error)}", None)
             return {}
         self._losses.extend(lost_sources(sources))
         return sources
@@ -145,7 +143,7 @@ class Streams:
         return lines.rows
 
     def _bytes(self, *name: str) -> bytes:
-        return read_bytes(os.path.join(self._path, *name))
+        return read_bytes(self._path, *name)
 
     def _damaged(self, count: int, what: str, pid: int) -> None:
         if count:
@@ -165,6 +163,11 @@ def lost_sources(sources: SourceLines) -> Iterator[Loss]:
             "changed since the process began, or not the code that was seen there",
             "restart the server, or look at the source as it was then",
         )
+
+
+def _why(error: Exception) -> str:
+    """In words, without the number of a system's error."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _period_ns(rate_hz: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def _stacks(pid: int) -> Check:
     """Reads the stacks of one process once, without stopping it."""
     name = f"pid {pid} stacks"
     try:
-        dump = [find_pyspy(), "dump", "--nonblocking", "--pid", str(pid)]
+        # Without --json it prints the command, too, and fails where that is no UTF-8.
+        dump = [find_pyspy(), "dump", "--json", "--nonblocking", "--pid", str(pid)]
         code, out, err = _run(dump, _DUMP_WITHIN_S)
     except SamplerError as error:
         return Check(name, "fail", str(error), error.hint)
@@ -122,12 +124,20 @@ def _stacks(pid: int) -> Check:
         )
     except OSError as error:
         return Check(name, "fail", f"py-spy does not run: {error}", "see the check of py-spy")
-    threads = sum(line.startswith("Thread ") for line in out.splitlines())
+    threads = _count(out)
     if code == 0 and threads:
         return Check(name, "ok", f"py-spy read {threads} thread{'s' if threads > 1 else ''}")
     found = _last_line(err) or "py-spy saw no thread"
     hint = "try again; if it stays, see whether this py-spy supports that Python version"
     return Check(name, "fail", *(interpreter.out_of_reach(pid) or (found, hint)))
+
+
+def _count(dump: str) -> int:
+    """How many threads a dump has."""
+    try:
+        return len(json.loads(dump))
+    except (ValueError, TypeError):
+        return 0
 
 
 def _run(argv: list[str], within_s: float) -> tuple[int, str, str]:

@@ -61,8 +61,9 @@ def not_watched(report: Report) -> list[tuple[list[str], str, list[int]]]:
     An oracle of pending work of which nothing is told did not run, so it belongs here too.
     """
     by_oracle: dict[tuple[str, str], list[int]] = {}
+    known = known_oracles(report)
     for record in attached(report):
-        statuses = dict.fromkeys(known_oracles(report), "it did not run") | dict(record.oracles)
+        statuses = dict.fromkeys(known, "it did not run") | dict(record.oracles)
         for name, status in statuses.items():
             if status != "ok":
                 by_oracle.setdefault((name, status), []).append(record.worker.pid)
