@@ -15,6 +15,9 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_BYTES = 256 << 20
 """Of one stream: an hour of a server with hundreds of busy threads has less."""
 
+TRACE_BYTES = 64 << 20
+"""Of one segment of a sampler, which is ended long before; read, it takes eight times as much."""
+
 META_BYTES = 64 << 20
 """Of ``meta.json`` and ``sources.json``."""
 
@@ -25,7 +28,7 @@ def read_bytes(name: str, most: int = MOST_BYTES) -> bytes:
     Raises:
         OSError: it is not there, or it is none that a recording can have.
     """
-    with open(name, "rb", buffering=0, opener=lambda name, _: os.open(name, _READ)) as file:
+    with open(name, "rb", buffering=0, opener=_opened) as file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
@@ -35,6 +38,15 @@ def read_bytes(name: str, most: int = MOST_BYTES) -> bytes:
             raise OSError(errno.EINVAL, "parts of it were never written")
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         return file.read(most)
+
+
+def _opened(name: str, _flags: int) -> int:
+    try:
+        return os.open(name, _READ)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link") from None
+        raise
 
 
 def read_text(name: str, *, errors: str = "strict") -> str:

@@ -13,7 +13,7 @@ from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.recording import chrometrace, dumps, threads
-from waitspy.recording.files import read_bytes, read_text
+from waitspy.recording.files import TRACE_BYTES, read_bytes, read_text
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
 
@@ -42,17 +42,16 @@ class Streams:
         self._losses = losses
         self._cut = cut
         self.stacks = StackTable(homes)
+        self._lost_segments: dict[tuple[int, str], tuple[int, list[Any]]] = {}
         self.known_ns: dict[int, int] = {}
         """By pid: after this time a torn stream says nothing, although the capture went on."""
 
     def segment(self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds) -> Segment | None:
         """What one sampler run wrote; None when that is nothing or cannot be read."""
-        pid = int(row["pid"])
-        what = f"stacks, segment {row['n']}"
         name = os.path.join(self._path, "stacks", os.path.basename(str(row["file"])))
         try:
             segment = chrometrace.parse(
-                read_bytes(name),
+                read_bytes(name, TRACE_BYTES),
                 self.stacks,
                 int(row["zero_ns"]),
                 _period_ns(float(row["rate_hz"])),
@@ -60,15 +59,27 @@ class Streams:
                 native_ids,
             )
         except FileNotFoundError:
-            if "why" not in row:  # else the capture itself has reported it
-                self._lost(what, "the sampler wrote nothing before the end", pid)
+            self._lost_segment(row, "the sampler wrote nothing before the end")
             return None
         except (OSError, *DAMAGED) as error:
-            self._lost(what, f"cannot be read: {error}", pid)
+            self._lost_segment(row, f"cannot be read: {_reason(error)}")
             return None
         if segment.torn:
-            self._lost(what, "the file is cut short", pid)
+            self._lost_segment(row, "the file is cut short")
         return segment
+
+    def _lost_segment(self, row: Mapping[str, Any], why: str) -> None:
+        """Tells it, together with others of the worker that were lost in the same way."""
+        if "why" in row:
+            return  # the capture itself has told what became of it
+        pid = int(row["pid"])
+        at, numbers = self._lost_segments.setdefault((pid, why), (len(self._losses), []))
+        numbers.append(row["n"])
+        if len(numbers) == 1:
+            self._lost(f"stacks, segment {row['n']}", why, pid)
+        else:
+            what = f"stacks, {len(numbers)} segments from {numbers[0]} to {numbers[-1]}"
+            self._losses[at] = Loss(what, why, KEPT, pid)
 
     def states(self, pid: int, oracles: Mapping[str, str]) -> dict[int, KernelStates]:
         """The kernel states of a worker's threads, by thread id."""
@@ -110,7 +121,7 @@ class Streams:
         except FileNotFoundError:
             return {}
         except (OSError, *DAMAGED) as error:
-            self._lost("source lines", f"sources.json cannot be read: {error}", None)
+            self._lost("source lines", f"sources.json cannot be read: {_reason(error)}", None)
             return {}
         self._losses.extend(lost_sources(sources))
         return sources
@@ -158,6 +169,11 @@ def lost_sources(sources: SourceLines) -> Iterator[Loss]:
             "changed since the process began, or not the code that was seen there",
             "restart the server, or look at the source as it was then",
         )
+
+
+def _reason(error: BaseException) -> str:
+    """Why, without the name of the file, which was another one while it was recorded."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _period_ns(rate_hz: float) -> int:
