@@ -12,7 +12,6 @@ import pty
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,18 +25,14 @@ from tests.live.session import (
     environment,
     finished,
     flushed_s,
-    kept_from_running,
     load,
     losses,
-    meta,
     no_spy_is_left,
     run,
     running_target,
     said_well,
     sampled,
     session,
-    spies,
-    stack_seconds,
     still_works,
 )
 from waitspy.model.clock import NS
@@ -107,44 +102,6 @@ def test_a_signal_sent_twice_at_once_is_one(tmp_path: Path, target: subprocess.P
     assert recording.losses == ()
     has_stacks(recording)
     assert "recording: rec" in done.stdout
-
-
-def test_a_stopped_pyspy_goes_on_and_nothing_is_lost(
-    tmp_path: Path, target: subprocess.Popen[str]
-) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
-        sampled(tmp_path / "rec")
-        (spy,) = spies(target.pid)
-        spy.suspend()
-        wait_until(lambda: len(meta(tmp_path / "rec")["segments"]) >= 2, "no new segment")
-        wait_until(lambda: spies(target.pid) and spy not in spies(target.pid), "it goes on")
-        lasting(0.5)
-        for one in spies(target.pid):
-            one.suspend()  # this time at the end
-        waitspy.send_signal(signal.SIGINT)
-        code, out, err = finished(waitspy)
-    assert (code, err) == (0, ""), out
-    assert losses(load(tmp_path / "rec")) == []
-    has_stacks(load(tmp_path / "rec"))
-
-
-def test_a_second_signal_does_not_wait_for_pyspy(
-    tmp_path: Path, target: subprocess.Popen[str]
-) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
-        sampled(tmp_path / "rec")
-        with kept_from_running(spies(target.pid)):
-            waitspy.send_signal(signal.SIGINT)
-            lasting(0.3)
-            assert waitspy.poll() is None
-            waitspy.send_signal(signal.SIGINT)
-            code, out, err = finished(waitspy)
-    assert (code, err) == (0, "")
-    (loss,) = losses(load(tmp_path / "rec"))
-    assert f"stacks of pid {target.pid}" in loss
-    assert "killed before it could write" in loss
-    assert "killed before it could write" in " ".join(out.split())
-    assert load(tmp_path / "rec").workers[0].states
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.2, 0.3])
@@ -236,28 +193,6 @@ def test_a_killed_waitspy_leaves_a_recording_and_a_running_target(
     assert "waitspy was killed" in " ".join(out.split())
 
 
-def test_a_killed_pyspy_is_replaced(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
-        sampled(tmp_path / "rec")
-        lasting(1.2)
-        (spy,) = spies(target.pid)
-        spy.kill()
-        wait_until(lambda: len(meta(tmp_path / "rec")["segments"]) == 2, "no new segment")
-        sampled(tmp_path / "rec")
-        lasting(0.5)
-        waitspy.send_signal(signal.SIGINT)
-        code, out, err = finished(waitspy)
-    assert (code, err) == (0, "")
-    recording = load(tmp_path / "rec")
-    (loss,) = losses(recording)
-    assert "SIGKILL" in loss
-    assert "sampling went on" in loss
-    assert len(recording.workers[0].segments) == 1
-    has_stacks(recording)
-    assert stack_seconds(recording) > 0.3
-    assert "SIGKILL" in out
-
-
 def test_a_waitspy_that_was_stopped_goes_on(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     with session(tmp_path, "record", target.pid, "-d", "2", "-o", "rec") as waitspy:
         sampled(tmp_path / "rec")
@@ -291,82 +226,6 @@ def test_a_terminal_that_goes_away_does_not_end_it(
     recording = load(tmp_path / "rec")
     assert recording.losses == ()
     assert recording.info.duration_s >= 1.5
-
-
-# --- the disk --------------------------------------------------------------------------------------
-
-needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.skip(f"may not mount: {mounted.stderr}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(folder: Path) -> None:
-    with open(folder / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
-        while True:
-            f.write(bytes(4096))
-
-
-@pytest.mark.may_skip
-@needs_mount
-def test_a_disk_that_fills_up_ends_the_recording(
-    tmp_path: Path, small_disk: Path, target: subprocess.Popen[str]
-) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "disk/rec") as waitspy:
-        sampled(small_disk / "rec")
-        lasting(0.5)
-        fill(small_disk)
-        code, out, err = finished(waitspy)
-    assert code == 1
-    said_well(err, "ended early", "No space left", "free some space")
-    assert "disk/rec" in out
-    recording = load(small_disk / "rec")
-    assert [loss for loss in losses(recording) if "No space left" in loss], losses(recording)
-    assert 0.3 < recording.info.duration_s < 40
-    assert recording.workers[0].states
-    assert run(tmp_path, "report", "disk/rec")[0] == 0
-
-
-@pytest.mark.may_skip
-@needs_mount
-def test_a_full_disk_does_not_end_the_command(tmp_path: Path, small_disk: Path) -> None:
-    script = "import sys; print('ready', flush=True); print(sys.stdin.readline()); sys.exit(6)"
-    args = ("record", "-o", "disk/rec", "--", sys.executable, "-c", script)
-    with session(tmp_path, *args, stdin=subprocess.PIPE) as waitspy:
-        sampled(small_disk / "rec")
-        pid = meta(small_disk / "rec")["workers"][0]["pid"]
-        fill(small_disk)
-        no_spy_is_left(pid)
-        lasting(0.3)  # time in which the command would be ended, if it were
-        assert waitspy.stdin is not None
-        out, err = waitspy.communicate("still here\n", timeout=60)
-    assert "still here" in out
-    assert waitspy.returncode == 6
-    assert "No space left" in " ".join(out.split())
-    assert err == ""
-
-
-@pytest.mark.may_skip
-@needs_mount
-def test_a_disk_that_is_full_from_the_start(
-    tmp_path: Path, small_disk: Path, target: subprocess.Popen[str]
-) -> None:
-    fill(small_disk)
-    code, out, err = run(tmp_path, "record", target.pid, "-d", "1", "-o", "disk/rec")
-    assert (code, out) == (1, "")
-    said_well(err, "disk/rec", "No space left")
-    assert os.listdir(small_disk) == ["filler"]
 
 
 # --- what reads the report ---------------------------------------------------------------------------
