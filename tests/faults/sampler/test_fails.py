@@ -25,8 +25,8 @@ kill -SEGV $$
 @pytest.mark.parametrize(
     ("seconds", "pyspy", "why"),
     [
-        ("0.1", REFUSING, "this machine is not for me"),
-        ("0.1", DYING, "SIGSEGV"),
+        ("0.4", REFUSING, "this machine is not for me"),
+        ("0.4", DYING, "SIGSEGV"),
         pytest.param(
             "3.5",  # time for five attempts
             REFUSING,

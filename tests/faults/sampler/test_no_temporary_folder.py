@@ -6,38 +6,25 @@ py-spy samples and writes as ever: nothing is lost.
 from __future__ import annotations
 
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.disk.disks import mounted
 from tests.faults.sampler.seen import has_stacks
-from tests.live.running import WAITSPY
-from tests.live.session import finished, load, session
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A folder that is not below /tmp."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        yield Path(folder)
+from tests.live.session import environment, load, run
 
 
 @pytest.mark.may_skip
 @pytest.mark.parametrize(
     "options", ["size=4k,nr_inodes=1", "ro", "noexec"], ids=["full", "read-only", "noexec"]
 )
-def test_py_spy_does_without(elsewhere: Path, target: subprocess.Popen[str], options: str) -> None:
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("may not make a mount namespace")
-    # The mount is seen by this waitspy and its py-spy only, and goes with them.
-    line = f'mount -t tmpfs -o {options} tmpfs /tmp && exec "$@"'
-    argv = ("unshare", "-m", "sh", "-c", line, "sh", *WAITSPY)
-    args = ("record", target.pid, "-d", "0.8", "-o", "rec")
-    with session(elsewhere, *args, waitspy=argv) as process:
-        code, _, err = finished(process)
+def test_py_spy_does_without(tmp_path: Path, target: subprocess.Popen[str], options: str) -> None:
+    with mounted(tmp_path / "temporary", options) as folder:
+        env = environment(TMPDIR=str(folder))
+        args = ("record", target.pid, "-d", "0.8", "-o", "rec")
+        code, _, err = run(tmp_path, *args, env=env)
     assert (code, err) == (0, "")
-    recording = load(elsewhere / "rec")
+    recording = load(tmp_path / "rec")
     assert recording.losses == ()
     has_stacks(recording)
