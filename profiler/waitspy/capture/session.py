@@ -32,7 +32,7 @@ from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
 from waitspy.oracles.allowance import routine_share
 from waitspy.oracles.registry import make_oracles
-from waitspy.recording.folder import Writer
+from waitspy.recording.folder import Writer, remedy
 from waitspy.samplers.registry import START_COST_NS, make_sampler
 from waitspy.target import discover
 from waitspy.target.tree import HEADLESS, Tree
@@ -86,8 +86,8 @@ class Capture:
     """One recording, from start to its last file.
 
     ``progress`` is called a few times a second. ``run`` returns when the time is up, a signal
-    came, the target is gone, or the disk failed (``disk_error`` says how); the folder is then
-    complete.
+    came, the target is gone, or the disk failed (``disk_error`` says how, ``disk_remedy`` what to
+    do); the folder is then complete.
 
     Raises:
         RecordingError: the folder cannot be made.
@@ -114,6 +114,7 @@ class Capture:
         self._looks = 0
         self._peak_rss = 0
         self.disk_error: str | None = None
+        self.disk_remedy = ""
         tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
         self._purse = Purse(START_COST_NS)
         self._spent = Recently()
@@ -129,6 +130,10 @@ class Capture:
     def path(self) -> str:
         """Where the recording is, for this process, until ``release``."""
         return self._writer.path
+
+    def place(self) -> str:
+        """Where the recording is for others, until ``release``: somebody may have renamed it."""
+        return self._writer.place(self._options.output)
 
     def release(self) -> None:
         """Lets go of the recording and of the workers' files."""
@@ -167,7 +172,8 @@ class Capture:
         return True
 
     def _disk_failed(self, error: OSError) -> None:
-        self.disk_error = self.disk_error or error.strerror or str(error)
+        if self.disk_error is None:
+            self.disk_error, self.disk_remedy = error.strerror or str(error), remedy(error)
 
     def _loop(self, signals: Signals, timing: Callable[[bool], None]) -> bool:
         """Ticks until the end; True when a second signal asked to end at once."""
@@ -344,8 +350,7 @@ class Capture:
             one.release()
         if self.disk_error is not None:
             what = "everything after the capture could not go on"
-            remedy = "free some space on the disk, or raise the limit that is named"
-            self._losses.append(Loss(what, self.disk_error, remedy))
+            self._losses.append(Loss(what, self.disk_error, self.disk_remedy))
         asked_ns, slowest_ns = self._pace.asked_ns, self._pace.slowest_ns
         if slowest_ns > asked_ns:
             why = f"up to {slowest_ns // 10**6} ms apart instead of {asked_ns // 10**6} ms"

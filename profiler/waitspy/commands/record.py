@@ -168,7 +168,7 @@ def record_and_report(
     if capture.disk_error is not None:
         raise RecordingError(
             f"the recording {options.output} ended early: {capture.disk_error}",
-            "free some space and record again; what was recorded before is there",
+            f"{capture.disk_remedy}, and record again; what was recorded before is there",
         )
     if fail_on and severity(report) == "unknown":
         click.echo("waitspy: --fail-on: nothing was watched that could have starved", err=True)
@@ -233,13 +233,20 @@ def _save_and_report(capture: Capture, output: str) -> Report:
         recording = loading.load(capture.path)
         sources = capture.roots.read(recording)
         save_sources(capture.path, sources)
+        place = capture.place()
+    except RecordingError as error:  # somebody has removed it, or all that was in it
+        why = capture.disk_error or str(error).replace(capture.path, output)
+        raise RecordingError(
+            f"the recording {output} is lost: {why}",
+            "record again into a folder that nobody removes meanwhile",
+        ) from None
     finally:
         capture.release()
     losses = (*recording.losses, *lost_sources(sources))
     judged = analysis.analyse(replace(recording, sources=sources, losses=losses))
     with printing() as stream:
         REPORTS["text"]().render(judged, stream)
-        stream.write(f"\nrecording: {escape.terminal(output)}\n")
+        stream.write(f"\nrecording: {escape.terminal(place)}\n")
     return judged.report
 
 

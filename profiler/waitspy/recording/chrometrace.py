@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from waitspy.model.clock import NS
 from waitspy.model.columns import int64s
 from waitspy.model.stacks import Line, StackTable
 from waitspy.model.threads import Intervals, SampledThread, Segment
@@ -82,6 +83,8 @@ def parse(
     start_ns = zero_ns + events[0].ts * 1000 if events else zero_ns
     stop_ns = zero_ns + last_us * 1000
     if end_ns is not None:
+        if start_ns > end_ns + NS:
+            raise ValueError("not a py-spy trace: its times are after its end")
         stop_ns = max(start_ns, min(stop_ns, end_ns))
     shown = _replay(events, table, zero_ns, native_ids, last_us)
     threads = tuple(
@@ -188,6 +191,8 @@ def _replay(
 
 def _close(thread: _OpenThread, at_us: int) -> None:
     """What was shown until then is over."""
+    if at_us < thread.since_us:
+        raise ValueError("not a py-spy trace: its times go back")
     if thread.root is not None and thread.stack and at_us > thread.since_us:
         last = thread.done[-1] if thread.done else None
         if last and last[1] == thread.since_us and last[2] == thread.stack:

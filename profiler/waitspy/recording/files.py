@@ -18,6 +18,9 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 MOST_BYTES = 256 << 20
 """Of one stream: an hour of a server with hundreds of busy threads has less."""
 
+TRACE_BYTES = 64 << 20
+"""Of one segment of a sampler, which is ended long before; read, it takes eight times as much."""
+
 META_BYTES = 64 << 20
 """Of ``meta.json`` and ``sources.json``."""
 

@@ -21,6 +21,7 @@ its place, or in the place of a folder above it, leads nowhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -66,20 +67,39 @@ def create_first(paths: Iterable[str]) -> str:
 
 
 def _made(path: str) -> str:
+    new: list[str] = []
     try:
         whole = os.path.abspath(path)
         above = os.path.dirname(whole)
         if not os.path.isdir(above):
+            new = _missing(above)
             os.makedirs(above)
     except OSError as error:
+        _remove(new)
         raise _cannot_create(path, error) from None
     try:
         os.mkdir(whole, _PRIVATE)
     except FileExistsError:
         raise
     except OSError as error:
+        _remove(new)
         raise _cannot_create(path, error) from None
     return whole
+
+
+def _missing(folder: str) -> list[str]:
+    """The folders that have to be made so that this one is there, it first."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def _remove(folders: Iterable[str]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def _cannot_create(path: str, error: OSError) -> RecordingError:
@@ -87,6 +107,18 @@ def _cannot_create(path: str, error: OSError) -> RecordingError:
         f"cannot create the recording {path}: {error.strerror}",
         "choose a folder that this user may write with -o",
     )
+
+
+def remedy(error: OSError) -> str:
+    """What to do so that it can be written another time."""
+    limits = {
+        errno.ENOSPC: "free some space on the disk",
+        errno.EDQUOT: "free some space, or raise this user's quota",
+        errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+        errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    }
+    known = limits.get(error.errno or 0)
+    return known or "use a folder with -o that stays there and stays writable"
 
 
 def discard(path: str) -> None:
@@ -121,6 +153,13 @@ class Writer:
             raise RecordingError(
                 f"cannot write to {path}: {error.strerror}", "free some space or use -o"
             ) from None
+
+    def place(self, name: str) -> str:
+        """Where it is by now, in the words of ``name`` if that still leads there."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.lstat(name), os.fstat(self.descriptor)):
+                return name
+        return os.readlink(self.path)
 
     def file(self, *parts: str) -> str:
         """The path of a file inside the recording."""

@@ -14,7 +14,7 @@ from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.recording import chrometrace, dumps, threads
-from waitspy.recording.files import read_bytes, read_text
+from waitspy.recording.files import TRACE_BYTES, read_bytes, read_text
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
 
@@ -45,16 +45,15 @@ class Streams:
         self._losses = losses
         self._cut = cut
         self.stacks = StackTable(homes)
+        self._lost_segments: dict[tuple[int, str], tuple[int, list[Any]]] = {}
         self.known_ns: dict[int, int] = {}
         """By pid: after this time a torn stream says nothing, although the capture went on."""
 
     def segment(self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds) -> Segment | None:
         """What one sampler run wrote; None when that is nothing or cannot be read."""
-        pid = int(row["pid"])
-        what = f"stacks, segment {row['n']}"
         try:
             segment = chrometrace.parse(
-                self._bytes("stacks", os.path.basename(str(row["file"]))),
+                self._bytes("stacks", os.path.basename(str(row["file"])), most=TRACE_BYTES),
                 self.stacks,
                 int(row["zero_ns"]),
                 _period_ns(float(row["rate_hz"])),
@@ -62,17 +61,31 @@ class Streams:
                 native_ids,
             )
         except FileNotFoundError:
-            if "why" not in row:  # else the capture itself has reported it
-                self._lost(what, "the sampler wrote nothing before the end", pid)
+            self._lost_segment(row, "the sampler wrote nothing before the end")
             return None
         except (OSError, *DAMAGED) as error:
-            self._lost(what, f"cannot be read: {_why(error)}", pid)
+            self._lost_segment(row, f"cannot be read: {_why(error)}")
             return None
         if segment.torn:
-            self._lost(what, "the file is cut short", pid)
-        return replace(
-            segment, takes_ns=min(max(0, int(row.get("sample_ns", 0))), _LONGEST_SAMPLE_NS)
+            self._lost_segment(row, "the file is cut short")
+        takes_ns, late_ns = (
+            min(max(0, int(row.get(name, 0))), _LONGEST_SAMPLE_NS)
+            for name in ("sample_ns", "late_ns")
         )
+        return replace(segment, takes_ns=takes_ns, late_ns=late_ns)
+
+    def _lost_segment(self, row: Mapping[str, Any], why: str) -> None:
+        """Tells it, together with others of the worker that were lost in the same way."""
+        if "why" in row:
+            return  # the capture itself has told what became of it
+        pid = int(row["pid"])
+        at, numbers = self._lost_segments.setdefault((pid, why), (len(self._losses), []))
+        numbers.append(row["n"])
+        if len(numbers) == 1:
+            self._lost(f"stacks, segment {row['n']}", why, pid)
+        else:
+            what = f"stacks, {len(numbers)} segments from {numbers[0]} to {numbers[-1]}"
+            self._losses[at] = Loss(what, why, KEPT, pid)
 
     def states(self, pid: int, oracles: Mapping[str, str]) -> dict[int, KernelStates]:
         """The kernel states of a worker's threads, by thread id."""
@@ -142,8 +155,8 @@ class Streams:
             self.known_ns[pid] = min(last_ns, self.known_ns.get(pid, last_ns))
         return lines.rows
 
-    def _bytes(self, *name: str) -> bytes:
-        return read_bytes(self._path, *name)
+    def _bytes(self, *name: str, most: int | None = None) -> bytes:
+        return read_bytes(self._path, *name, most=most)
 
     def _damaged(self, count: int, what: str, pid: int) -> None:
         if count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from functools import partial
 from typing import IO
 
 from waitspy.kernel import calls, procfs
+from waitspy.recording.files import TRACE_BYTES
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
@@ -26,6 +28,10 @@ def _before_exec(nicer: int) -> None:
     # sessions first (sched(7), autogroup), one would count as much as a whole server, nice or not.
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as f:
         f.write(str(min(19, max(0, _NICENESS + nicer))))
+    # Nobody reads more of it, and it must fill neither the disk nor, by what it says, the memory.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft == resource.RLIM_INFINITY or soft > TRACE_BYTES:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (TRACE_BYTES, hard))
     # The capture blocks signals to take them one by one; children must not inherit that.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     with contextlib.suppress(OSError):

@@ -17,24 +17,23 @@ that of one such start; a live test bounds it against a target that prints its o
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
-from waitspy.model.stacks import Frame, Stack
-from waitspy.recording.dumps import DumpRow
+from waitspy.recording.files import TRACE_BYTES
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
 from waitspy.samplers.child import Child
 from waitspy.samplers.pyspy_binary import find_pyspy
+from waitspy.samplers.pyspy_said import last_words, not_started, read_dump, scratch, size, why
 
 SEGMENT_NS = 20 * NS
 START_COST_NS = 15_000_000
@@ -60,8 +59,10 @@ _SLOWEST_RETRY_NS = 10 * NS
 _ENDED_NS = 300_000_000
 _WAITED_LONG_NS = NS // 2  # shorter pauses are what every change of segments under a budget has
 _LASTED_NS = NS  # a run that fails sooner has lost nothing worth telling
-_WRITE_WITHIN_NS = 15 * NS
+_WRITE_WITHIN_NS = 10 * NS
 _DUMP_WITHIN_NS = 5 * NS
+_MOST_SAID_BYTES = 1 << 20
+_MOST_DUMPED_BYTES = 32 << 20
 _OUTLIVES_S = 60  # how long a run goes on that nobody ends: waitspy was killed as it started it
 _WROTE = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _WENT_ON = "sampling went on"
@@ -74,6 +75,7 @@ _SMEARED = (
     "one sample of all its threads takes longer than what it would show is true",
     "go by the findings: where something waits, single stacks were read at once",
 )
+_SAYS_TOO_MUCH = "py-spy wrote messages without end"
 _TOO_SHORT = "py-spy had not attached yet when the recording ended"
 
 
@@ -92,6 +94,11 @@ class _Run:
     weighed_ns: int = 0
     ready_bytes: int | None = None
     grown_bytes: int = 0
+    killed_for: str | None = None
+
+    def kill(self, why: str) -> None:
+        self.killed_for = why
+        self.child.signal(signal.SIGKILL)
 
     def ask_to_end(self, now_ns: int) -> None:
         if self.asked_at_ns is None:
@@ -129,6 +136,20 @@ class _Run:
         return self.ready is not None and now_ns - self.ready[0] >= wait_ns
 
 
+@dataclass
+class _Look:
+    """One py-spy dump process."""
+
+    child: Child
+    output: IO[bytes]
+    at_ns: int
+    killed_for: str | None = None
+
+    def kill(self, why: str) -> None:
+        self.killed_for = why
+        self.child.signal(signal.SIGKILL)
+
+
 class PySpySampler:
     """Samples one worker; see ``Sampler`` for the contract.
 
@@ -161,10 +182,13 @@ class PySpySampler:
         self._segment_ns = segment_ns
         self._may_spend = may_spend
         self._runs: list[_Run] = []
-        self._dump: tuple[Child, IO[bytes], int] | None = None
+        self._dump: _Look | None = None
         self._stopping = False
         self._killed = False
         self._failures = 0
+        self._ended = 0  # runs in a row, by themselves, with a file
+        self._missed_ns = 0
+        self._missed_why = ""
         self._untold: Loss | None = None
         self._failed_dumps: list[str] = []
         self._retry_at_ns = 0
@@ -184,7 +208,9 @@ class PySpySampler:
                 self._runs.remove(run)
                 self._finish(run, code, now_ns, status)
             elif run.asked_at_ns is not None and now_ns - run.asked_at_ns > _WRITE_WITHIN_NS:
-                run.child.signal(signal.SIGKILL)
+                run.kill(f"py-spy did not write within {_WRITE_WITHIN_NS // NS} s")
+            elif size(run.log) > _MOST_SAID_BYTES:
+                run.kill(_SAYS_TOO_MUCH)
             else:
                 run.look(now_ns)
                 if run.ready is not None:
@@ -244,15 +270,15 @@ class PySpySampler:
         """See ``Sampler.dump``."""
         if self._dump is not None or self._stopping or not self._may_spend(_DUMP_COST_NS):
             return False
-        output = _scratch()
+        output = scratch()
         argv = [self._binary, "dump", "--json", "--full-filenames", *self._mode]
         try:
             child = Child([*argv, "--pid", str(self.pid)], output, output)
         except (OSError, subprocess.SubprocessError) as error:
             output.close()
-            self._failed_dumps.append(_not_started(error))
+            self._failed_dumps.append(not_started(error))
             return False
-        self._dump = child, output, now_ns
+        self._dump = _Look(child, output, now_ns)
         return True
 
     def stop(self, now_ns: int) -> None:
@@ -267,20 +293,20 @@ class PySpySampler:
     def kill(self) -> None:
         """See ``Sampler.kill``."""
         self._stopping = self._killed = True
-        for child in [run.child for run in self._runs] + ([self._dump[0]] if self._dump else []):
+        for child in [run.child for run in self._runs] + ([self._dump.child] if self._dump else []):
             child.signal(signal.SIGKILL)
 
     @property
     def done(self) -> bool:
         """See ``Sampler.done``."""
-        untold = self._untold is not None or self._failed_dumps or self._waited_ns
+        untold = self._untold or self._missed_ns or self._failed_dumps or self._waited_ns
         told = not self._stopping or not untold
         return not self._runs and self._dump is None and told
 
     def cpu_ns(self) -> int:
         """See ``Sampler.cpu_ns``."""
         live = sum(run.child.cpu_ns() for run in self._runs)
-        return self._spent_ns + live + (self._dump[0].cpu_ns() if self._dump else 0)
+        return self._spent_ns + live + (self._dump.child.cpu_ns() if self._dump else 0)
 
     def sampling(self) -> Sampling:
         """See ``Sampler.sampling``."""
@@ -301,12 +327,12 @@ class PySpySampler:
             "--duration", str(self._segment_ns // NS + _OUTLIVES_S),
             "--output", os.path.join(self._folder, name),
         ]  # fmt: skip
-        log = _scratch()
+        log = scratch()
         try:
             child = Child(argv, log, log, can_wait=True, keep=self._keep)
         except (OSError, subprocess.SubprocessError) as error:
             log.close()
-            self._failed(_not_started(error), 0, now_ns, status)
+            self._failed(not_started(error), 0, now_ns, status)
             return
         row = SegmentRow(self.pid, n, name, child.started_ns + ZERO_NS, rate)
         self.segments.append(row)
@@ -323,30 +349,41 @@ class PySpySampler:
             self._sampling.samples + run.sampling.samples,
         )
         with run.log:
-            run.log.seek(0)
-            said = run.log.read().decode("utf-8", "replace")
-        if code == 0 and os.path.exists(os.path.join(self._folder, row.file)):
+            said = last_words(run.log)
+            if code < 0 and size(run.log) > _MOST_SAID_BYTES:  # the kernel was faster
+                run.killed_for = _SAYS_TOO_MUCH
+        path = os.path.join(self._folder, row.file)
+        if code == 0 and os.path.lexists(path):
             if wrote := _WROTE.search(said):
                 # One per thread and tick; what it could not read counts as an error.
                 row.samples, row.errors = int(wrote[1]), int(wrote[2])
             self._failures = 0
             self._untold = None
             if run.asked_at_ns is None:  # its process has ended: the capture will soon know
-                self._retry_at_ns = now_ns + _ENDED_NS
+                self._retry_at_ns = now_ns + min(_SLOWEST_RETRY_NS, _ENDED_NS * 2**self._ended)
+                self._ended += 1
+            else:
+                self._ended = 0
         else:
             row.why = self._why(run, code, said)
             length_ns = (run.asked_at_ns or now_ns) - row.zero_ns
             self._failed(row.why, length_ns, now_ns, status)
+            if run.ready is not None and length_ns <= _LASTED_NS:
+                self._missed_ns += length_ns + self._retry_at_ns - now_ns
+                self._missed_why = row.why
+            with suppress(OSError):
+                if os.lstat(path).st_size >= TRACE_BYTES:
+                    os.unlink(path)  # nobody could read it
         status.finished.append(row)
 
     def _why(self, run: _Run, code: int, said: str) -> str:
         if self._killed:
             return "py-spy was killed before it could write"
-        if run.asked_at_ns is not None and code == -signal.SIGKILL:
-            return f"py-spy did not write within {_WRITE_WITHIN_NS // NS} s"
+        if run.killed_for is not None and code < 0:
+            return run.killed_for
         if run.asked_at_ns is not None and code == -signal.SIGINT:
             return _TOO_SHORT
-        return _why(code, said)
+        return why(code, said)
 
     def _failed(self, why: str, length_ns: int, now_ns: int, status: SamplerStatus) -> None:
         self._failures += 1
@@ -372,30 +409,38 @@ class PySpySampler:
             self._untold = None
 
     def _reap_dump(self, now_ns: int, status: SamplerStatus) -> None:
-        if self._dump is None:
+        look = self._dump
+        if look is None:
             return
-        child, output, at_ns = self._dump
-        code = child.poll()
+        code = look.child.poll()
         if code is None:
-            if now_ns - at_ns > _DUMP_WITHIN_NS:
-                child.signal(signal.SIGKILL)
+            if now_ns - look.at_ns > _DUMP_WITHIN_NS:
+                look.kill(f"py-spy did not answer within {_DUMP_WITHIN_NS // NS} s")
+            elif size(look.output) > _MOST_DUMPED_BYTES:
+                look.kill(_SAYS_TOO_MUCH)
             return
         self._dump = None
-        self._spent_ns += child.cpu_ns()
-        with output:
-            output.seek(0)
-            raw = output.read()
+        self._spent_ns += look.child.cpu_ns()
+        with look.output:
+            said = last_words(look.output)
+            if code < 0 and size(look.output) > _MOST_DUMPED_BYTES:
+                look.killed_for = _SAYS_TOO_MUCH
+            look.output.seek(0)
+            raw = look.output.read(_MOST_DUMPED_BYTES)
         try:
             # now, as this look began long ago where there are many workers
-            status.dumps.append(_read_dump(raw, at_ns, time.monotonic_ns()))
+            status.dumps.append(read_dump(raw, look.at_ns, time.monotonic_ns()))
         except (ValueError, KeyError, TypeError, AttributeError):
             if not self._killed:
-                self._failed_dumps.append(_why(code, raw.decode("utf-8", "replace")))
+                self._failed_dumps.append(look.killed_for or why(code, said))
 
     def _tell_rest(self, status: SamplerStatus) -> None:
         """What was lost, but would not have been worth telling had it gone on."""
         if self._untold is not None:
             status.losses.append(self._untold)
+        elif self._missed_ns > _LASTED_NS and not self._failures:
+            what = f"{self._missed_ns / NS:.1f} s of stacks"
+            status.losses.append(Loss(what, self._missed_why, _WENT_ON, self.pid))
         if self._failed_dumps:
             count, why = len(self._failed_dumps), self._failed_dumps[-1]
             what = f"{count} single looks at the stacks"
@@ -404,40 +449,6 @@ class PySpySampler:
             what = f"{self._waited_ns / NS:.1f} s of stacks"
             status.losses.append(Loss(what, *self._why_none, self.pid))
         self._untold = None
+        self._missed_ns = 0
         self._failed_dumps.clear()
         self._waited_ns = 0
-
-
-def _scratch() -> IO[bytes]:
-    """A nameless file for what a helper says; in memory where possible, as disks fill up."""
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("py-spy"), "w+b")
-    return tempfile.TemporaryFile()
-
-
-def _read_dump(raw: bytes, at_ns: int, until_ns: int) -> DumpRow:
-    stacks: dict[int, Stack] = {}
-    gil_tid = None
-    threads = json.loads(raw.decode("utf-8", "replace"))
-    pthreads = any(thread["os_thread_id"] is None for thread in threads)
-    for thread in threads:
-        tid = int(thread["thread_id" if pthreads else "os_thread_id"])
-        frames = reversed(thread["frames"])
-        stacks[tid] = tuple(Frame(f["name"], f["filename"], f["line"] or None) for f in frames)
-        if thread.get("owns_gil"):
-            gil_tid = tid
-    return DumpRow(at_ns, stacks, gil_tid, until_ns)
-
-
-def _not_started(error: Exception) -> str:
-    return f"py-spy cannot be started: {getattr(error, 'strerror', None) or error}"
-
-
-def _why(code: int, said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("Error:", "Reason:"))]
-    if errors:
-        return "py-spy: " + "; ".join(line.split(":", 1)[1].strip() for line in errors)
-    if code < 0:
-        return f"py-spy was killed by {signal.Signals(-code).name}"
-    return f"py-spy ended with code {code}" + (f": {lines[-1]}" if lines else "")
