@@ -24,8 +24,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import IO
 
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
@@ -33,6 +31,7 @@ from waitspy.recording.files import TRACE_BYTES
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
 from waitspy.samplers.child import Child
 from waitspy.samplers.pyspy_binary import find_pyspy
+from waitspy.samplers.pyspy_runs import FIRST_SAMPLE, DumpRun, RecordRun
 from waitspy.samplers.pyspy_said import last_words, not_started, read_dump, scratch, size, why
 
 SEGMENT_NS = 20 * NS
@@ -40,14 +39,8 @@ START_COST_NS = 15_000_000
 """CPU time that a py-spy uses before it can sample, before one was seen to."""
 
 ZERO_NS = 2_500_000
-_ATTACHES_WITHIN_NS = 100_000_000
-"""From exec until it was seen to be ready, beside its own CPU time, where nobody takes the CPU."""
-
 _DUMP_COST_NS = 15_000_000
-_FIRST_SAMPLE = 2  # periods after it can sample: the times between samples are random
-_FIRST_SAMPLE_NS = NS  # and so long at the most
 _WAITS_FOR_ROOM_NS = 2 * NS  # beyond its time, before a segment ends without a successor
-_WEIGH_EVERY_NS = NS // 2
 _TOO_LONG_BYTES = 2_000_000
 """Grown by so much, a py-spy has so much to write at its end that it ends sooner: it writes all at
 once, for 5 to 10 ms a megabyte. Threads that start and end make it grow."""
@@ -77,77 +70,6 @@ _SMEARED = (
 )
 _SAYS_TOO_MUCH = "py-spy wrote messages without end"
 _TOO_SHORT = "py-spy had not attached yet when the recording ended"
-
-
-@dataclass
-class _Run:
-    """One py-spy record process."""
-
-    row: SegmentRow
-    child: Child
-    log: IO[bytes]
-    asked_at_ns: int | None = None
-    ready: tuple[int, int] | None = None
-    """When it was seen to be able to sample, and the CPU time used until then."""
-
-    sampling: Sampling = _NO_SAMPLING
-    weighed_ns: int = 0
-    ready_bytes: int | None = None
-    grown_bytes: int = 0
-    killed_for: str | None = None
-
-    def kill(self, why: str) -> None:
-        self.killed_for = why
-        self.child.signal(signal.SIGKILL)
-
-    def ask_to_end(self, now_ns: int) -> None:
-        if self.asked_at_ns is None:
-            self.asked_at_ns = now_ns
-            self.child.signal(signal.SIGINT)
-            self.child.signal(signal.SIGCONT)  # one that somebody has stopped would never write
-
-    def look(self, now_ns: int) -> None:
-        """Notes when it is ready, and what its samples cost until it is asked to end.
-
-        py-spy 0.4 takes SIGINT over once it has attached.
-        """
-        if self.asked_at_ns is not None:
-            return
-        if self.ready is None:
-            if self.child.catches(signal.SIGINT):
-                self.ready = now_ns, self.child.cpu_ns()
-                # on a busy machine its clock starts as much later as it waits for the CPU
-                waited_ns = time.monotonic_ns() - self.child.started_ns - self.ready[1]
-                self.row.late_ns = max(0, waited_ns - _ATTACHES_WITHIN_NS)
-            return
-        ready_ns, cpu_ns = self.ready
-        samples = (now_ns - ready_ns) / NS * self.row.rate_hz
-        self.sampling = Sampling(self.child.cpu_ns() - cpu_ns, samples)
-        if now_ns - self.weighed_ns >= _WEIGH_EVERY_NS:
-            self.weighed_ns = now_ns
-            if self.child.stopped():  # what it goes on to show has long passed
-                self.ask_to_end(now_ns)
-            held_bytes = self.child.rss_bytes()
-            self.ready_bytes = self.ready_bytes or held_bytes
-            self.grown_bytes = held_bytes - self.ready_bytes
-
-    def has_sampled(self, now_ns: int) -> bool:
-        wait_ns = min(_FIRST_SAMPLE_NS, int(_FIRST_SAMPLE * NS / self.row.rate_hz))
-        return self.ready is not None and now_ns - self.ready[0] >= wait_ns
-
-
-@dataclass
-class _Look:
-    """One py-spy dump process."""
-
-    child: Child
-    output: IO[bytes]
-    at_ns: int
-    killed_for: str | None = None
-
-    def kill(self, why: str) -> None:
-        self.killed_for = why
-        self.child.signal(signal.SIGKILL)
 
 
 class PySpySampler:
@@ -181,8 +103,8 @@ class PySpySampler:
         self._mode: Sequence[str] = () if blocking else ("--nonblocking",)
         self._segment_ns = segment_ns
         self._may_spend = may_spend
-        self._runs: list[_Run] = []
-        self._dump: _Look | None = None
+        self._runs: list[RecordRun] = []
+        self._dump: DumpRun | None = None
         self._stopping = False
         self._killed = False
         self._failures = 0
@@ -240,7 +162,7 @@ class PySpySampler:
             self._waiting_since_ns = None
             self._start(now_ns, rate_hz, status)
 
-    def _relieve(self, run: _Run, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
+    def _relieve(self, run: RecordRun, now_ns: int, rate_hz: float, status: SamplerStatus) -> None:
         """Starts a run's successor when it is time, or ends it where there is no room for both."""
         if rate_hz <= 0:
             self.pause(now_ns)
@@ -253,7 +175,7 @@ class PySpySampler:
         due = too_fast or too_slow or too_long or late_ns > 0
         if not due or now_ns < self._retry_at_ns:
             return
-        both_sample_ns = int(_FIRST_SAMPLE * run.sampling.cpu_ns / max(1.0, run.sampling.samples))
+        both_sample_ns = int(FIRST_SAMPLE * run.sampling.cpu_ns / max(1.0, run.sampling.samples))
         if self._may_spend(self._start_cost_ns + both_sample_ns):
             self._start(now_ns, rate_hz, status)
         elif run.ready is not None and (too_fast or too_long or late_ns > _WAITS_FOR_ROOM_NS):
@@ -278,7 +200,7 @@ class PySpySampler:
             output.close()
             self._failed_dumps.append(not_started(error))
             return False
-        self._dump = _Look(child, output, now_ns)
+        self._dump = DumpRun(child, output, now_ns)
         return True
 
     def stop(self, now_ns: int) -> None:
@@ -336,9 +258,9 @@ class PySpySampler:
             return
         row = SegmentRow(self.pid, n, name, child.started_ns + ZERO_NS, rate)
         self.segments.append(row)
-        self._runs.append(_Run(row, child, log))
+        self._runs.append(RecordRun(row, child, log))
 
-    def _finish(self, run: _Run, code: int, now_ns: int, status: SamplerStatus) -> None:
+    def _finish(self, run: RecordRun, code: int, now_ns: int, status: SamplerStatus) -> None:
         row = run.row
         row.end_ns = now_ns
         if run.sampling.samples:
@@ -376,7 +298,7 @@ class PySpySampler:
                     os.unlink(path)  # nobody could read it
         status.finished.append(row)
 
-    def _why(self, run: _Run, code: int, said: str) -> str:
+    def _why(self, run: RecordRun, code: int, said: str) -> str:
         if self._killed:
             return "py-spy was killed before it could write"
         if run.killed_for is not None and code < 0:
