@@ -40,7 +40,7 @@ def test_its_lines_are_left_out(tmp_path: Path, name: str) -> None:
     path = make(tmp_path, name)
     report = recorded(tmp_path, str(path))
     blames = [f["blame"] for f in report["findings"] if f["blame"]]
-    assert {blame["file"] for blame in blames} == {str(path)}
+    assert str(path) in {blame.get("file") for blame in blames}
     assert not [blame for blame in blames if blame.get("source")]
     lines = json.loads((tmp_path / "rec" / "sources.json").read_text("utf-8"))
     assert not lines.get(str(path))
