@@ -316,3 +316,31 @@ def test_two_programs_of_one_pid_accept_one_after_the_other() -> None:
         ((ThreadKey(100, 100),), 100, 900, only),
         ((ThreadKey(100, 100, 1),), 1_500, 2_000, only),
     ]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "told"),
+    [
+        ([(100, 2), (400, 3)], [("127.0.0.1:80", 3, 2.9)]),
+        ([(100, 2), (1_100, 0)], [("127.0.0.1:80", 2, 1.0)]),
+        ([(100, 2), (1_099, 0)], []),
+        ([(100, 2), (900, 1), (1_700, 2), (2_500, 0)], [("127.0.0.1:80", 2, 1.6)]),
+        ([(100, 1), (900, 0), (950, 1), (1_700, 0)], []),
+        ([(2_500, 4)], []),
+        ([], []),
+    ],
+)
+def test_connections_that_nobody_takes_for_long_are_told_whatever_their_owner_does(
+    waiting: list[tuple[float, int]], told: list[tuple[str, int, float]]
+) -> None:
+    """A server that has no descriptors left, or enough clients, is blocked in nothing."""
+    idle = process(1, listens(*waiting), states((0, "epoll_wait 5")))
+    found = listeners.unaccepted([idle], at(3_000))
+    assert [(one.listener, one.most, one.longest_s) for one in found] == told
+
+
+def test_nobody_is_let_in_by_who_has_ended_or_has_no_name() -> None:
+    gone = process(1, listens((100, 2)), states((0, "epoll_wait 5")), gone_ns=at(1_000))
+    assert listeners.unaccepted([gone], at(3_000)) == ()
+    nameless = [event for event in listens((100, 2)) if event.name is None]
+    assert listeners.unaccepted([process(1, nameless, BLOCKED)], at(3_000)) == ()

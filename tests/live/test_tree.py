@@ -88,7 +88,7 @@ def test_children_appear_and_are_gone() -> None:
         tree.scan()
         tell(process, "spawn sleep 600")
         child = int(wait_for(process, "spawned").split()[1])
-        _, sleep = tree.scan()
+        _, sleep = until(tree, lambda workers: len(workers) == 2)
         assert (sleep.pid, sleep.ppid, sleep.why_not) == (child, process.pid, NOT_PYTHON)
         tell(process, f"kill {child}")
         wait_for(process, "killed")

@@ -186,8 +186,8 @@ class Capture:
         signals_seen = 0
         while True:
             now_ns = time.monotonic_ns()
-            self._pace.look(now_ns)
             if end_ns is not None and now_ns >= end_ns:
+                self._pace.look(now_ns)
                 return False
             try:
                 due = scans.due(now_ns) or any(one.over for one in self._attached.values())
@@ -195,7 +195,8 @@ class Capture:
                     return False
                 if self._coming:
                     self._attach_some()
-                now_ns = time.monotonic_ns()  # nothing is seen of a worker before it is attached
+                now_ns = time.monotonic_ns()  # of what is seen now, and of the gap before it
+                self._pace.look(now_ns)
                 self._looks += 1
                 for one in self._attached.values():
                     one.tick(now_ns)

@@ -123,6 +123,7 @@ def _waiting(
         places.find(workers, done, sources, end_ns),
         places.looked(workers, end_ns),
         tuple(worker_time.of_workers(workers, done, end_ns)),
+        listeners.unaccepted(workers, end_ns),
     )
 
 

@@ -23,8 +23,10 @@ from waitspy.judge.thread_time import cut
 from waitspy.judge.timeline import still_spans
 from waitspy.model import syscalls
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
+from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, Mask, int64s
+from waitspy.model.judged import Unaccepted
 from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
@@ -33,6 +35,7 @@ from waitspy.model.stacks import Stack
 from waitspy.model.threads import FOREVER_NS, NO_STATES
 from waitspy.model.waits import Wait, WaitKind
 
+_UNACCEPTED_NS = NS
 _LOOKS_APART_NS = 60_000_000  # a thread may be looked at by so much sooner or later than a socket
 
 Done = Mapping[ThreadKey, Activities]
@@ -159,6 +162,46 @@ def _stood(worker: WorkerRecord, tid: int, at_ns: Int64s) -> Mask:
         return away
     before = np.searchsorted(starts, at_ns - _LOOKS_APART_NS, "right") - 1
     return away | ((before >= 0) & (ends_ns[before] >= at_ns + _LOOKS_APART_NS))
+
+
+def unaccepted(workers: Sequence[WorkerRecord], end_ns: int) -> tuple[Unaccepted, ...]:
+    """The listeners whose queue of connections did not get shorter for a second and more.
+
+    A queue that stays as long as it was may still be served, with one that comes for one that is
+    taken; that this looks alike at a hundred looks in a row happens where it is full.
+    """
+    names: dict[int, str] = {}
+    counts: dict[int, list[tuple[int, int]]] = {}
+    gone_ns: dict[int, int] = {}
+    for worker in workers:
+        last_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+        for event in worker.listeners:
+            gone_ns[event.inode] = max(last_ns, gone_ns.get(event.inode, 0))
+            if event.name is not None:
+                names[event.inode] = event.name
+            if event.waiting is not None:
+                counts.setdefault(event.inode, []).append((event.at_ns, event.waiting))
+    found = []
+    for inode, rows in counts.items():
+        longest_ns, most = _longest_untaken(sorted(rows), gone_ns[inode])
+        if longest_ns >= _UNACCEPTED_NS and inode in names:
+            found.append(Unaccepted(names[inode], most, longest_ns / NS))
+    return tuple(sorted(found, key=lambda one: (-one.longest_s, one.listener)))
+
+
+def _longest_untaken(counts: Sequence[tuple[int, int]], end_ns: int) -> tuple[int, int]:
+    """For how long none left a queue that was not empty, and how many were in it then."""
+    longest_ns, most_then = 0, 0
+    since_ns, before = end_ns, 0
+    for at_ns, count in (*counts, (end_ns, 0)):
+        if count < before:
+            if at_ns - since_ns > longest_ns:
+                longest_ns, most_then = at_ns - since_ns, before
+            since_ns = at_ns
+        elif not before:
+            since_ns = at_ns
+        before = count
+    return longest_ns, most_then
 
 
 def starvations(

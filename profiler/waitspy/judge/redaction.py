@@ -71,9 +71,12 @@ class _Redaction:
         return replace(done, profile=analysis.profile(done))
 
     def _waiting(self, waiting: WhatWaits) -> WhatWaits:
-        if waiting.places is None:
-            return waiting
-        return replace(waiting, places=tuple(self._place(place) for place in waiting.places))
+        places, outside = waiting.places, waiting.unaccepted
+        return replace(
+            waiting,
+            places=None if places is None else tuple(self._place(place) for place in places),
+            unaccepted=tuple(replace(one, listener=self._text(one.listener)) for one in outside),
+        )
 
     def _place(self, place: Place) -> Place:
         return replace(

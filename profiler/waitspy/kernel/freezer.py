@@ -11,7 +11,8 @@ import os
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 
-_MOVES_NS = NS // 2  # a process seldom changes its cgroup
+_MOVES_NS = 5 * NS  # a process seldom changes its cgroup
+_ASKED_EVERY_NS = NS // 20  # of idle workers this is all that a look costs: it adds up
 _SAYS = {b"cgroup": ("freezer.state", b"FR"), b"cgroup2": ("cgroup.events", b"frozen 1")}
 """What a file of a cgroup says while it is frozen, or about to be, by the type of its mount."""
 
@@ -24,14 +25,18 @@ class Freezer:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._files: tuple[_File, ...] = ()
-        self._next_ns = 0
+        self._next_ns = self._ask_ns = 0
+        self._held = False
 
     def holds(self, now_ns: int) -> bool:
-        """Whether the process is kept from running by one of them."""
+        """Whether the process is kept from running by one of them, as of a moment ago."""
         if now_ns >= self._next_ns:
             self._next_ns = now_ns + _MOVES_NS
             self._files = self._found()
-        return any(_says(path, what) for path, what in self._files)
+        if now_ns >= self._ask_ns:
+            self._ask_ns = now_ns + _ASKED_EVERY_NS
+            self._held = any(_says(path, what) for path, what in self._files)
+        return self._held
 
     def _found(self) -> tuple[_File, ...]:
         try:

@@ -191,6 +191,17 @@ class OwedRequests:
 
 
 @dataclass(frozen=True, slots=True)
+class Unaccepted:
+    """Connections to a listener that waited to be accepted, whatever its owner did: ``most`` at
+    once, and for ``longest_s`` none was seen to be taken.
+    """
+
+    listener: str
+    most: int
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A line at which tasks, or threads, wait, and what for in the end.
 
@@ -236,7 +247,8 @@ class WorkerTime:
 
 @dataclass(frozen=True, slots=True)
 class WhatWaits:
-    """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port.
+    """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port,
+    ``unaccepted`` by how long it was.
 
     ``places`` are those of tasks and threads, idle ones last; None when not known.
     """
@@ -245,6 +257,7 @@ class WhatWaits:
     places: tuple[Place, ...] | None = None
     tasks: TasksLooked | None = None
     workers: tuple[WorkerTime, ...] = ()
+    unaccepted: tuple[Unaccepted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from waitspy.render.words import (
     kind_count,
     place,
     plural,
+    unaccepted_words,
     unlooked_words,
     worst_words,
 )
@@ -68,19 +69,26 @@ def sentence(report: Report, code: Code) -> str:
         elif no_loop_seen(report):
             why = f"no event loop could be watched in {where}"
         sentence = f"starvation could not be judged: {why}"
-        if owed := owed_long(report):
-            sentence = f"{sentence}, and {_owed_clause(owed)}"
+        if clauses := _waits(report, code):
+            sentence = f"{sentence}, and {join(clauses)}"
     else:
         length = duration(report.recording.duration_s)
         head = "no starvation seen"
-        if owed := owed_long(report):
-            head = f"{head} in what was watched, but {_owed_clause(owed)}"
+        if clauses := _waits(report, code):
+            head = f"{head} in what was watched, but {join(clauses)}"
         head = f"{head}: {plural(len(workers), 'worker')}, {length}"
         blind = _blind_clauses(workers, known_oracles(report))
         sentence = "; ".join((f"{head}, {_loops_clause(report)}", *_watched(report), *blind))
     latent = len(report.findings)
     more = [f"{latent} latent: {LATENT_MEANING}"] if latent else []
     return "; ".join((sentence, *more, *_gap_clauses(report)))
+
+
+def _waits(report: Report, code: Code) -> list[str]:
+    """Who waits although nothing is to blame for it."""
+    outside = [unaccepted_words(one, code) for one in report.waiting.unaccepted[:_PORTS]]
+    owed = owed_long(report)
+    return [*outside, _owed_clause(owed)] if owed else outside
 
 
 def _owed_clause(owed: Sequence[OwedRequests]) -> str:

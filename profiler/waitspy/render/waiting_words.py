@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 from waitspy.model.judged import Place, Report, WorkerTime
 from waitspy.render.reports.report_format import nobody_waits
-from waitspy.render.words import Code, duration, join, numbers, owed_words, place, plural, share
+from waitspy.render.words import (
+    Code,
+    duration,
+    join,
+    numbers,
+    owed_words,
+    place,
+    plural,
+    share,
+    unaccepted_words,
+)
 
 TITLE = "what waits"
 
@@ -22,7 +32,7 @@ HINT = "nobody was seen to wait for long: if somebody does, record longer, or un
 
 def lines(report: Report, code: Code) -> list[str]:
     """All that is to be said; [] when nothing is known."""
-    found = _owed(report)
+    found = [*_outside(report, code), *_owed(report)]
     places = report.waiting.places or ()
     found += [_place(one, code) for one in places[:_LISTED]]
     if len(places) > _LISTED:
@@ -34,12 +44,17 @@ def lines(report: Report, code: Code) -> list[str]:
 
 def few_lines(report: Report, code: Code) -> list[str]:
     """The same in six lines at most: what may be idle is only counted."""
-    owed = _owed(report)
+    owed = [*_outside(report, code), *_owed(report)]
     if len(owed) > _FEW_PORTS:
         owed[_FEW_PORTS - 1 :] = [f"and {len(owed) - _FEW_PORTS + 1} ports more"]
     end = [*_rest(report), *_workers(report.waiting.workers)]
     room = _FEW_LINES - len(owed) - len(end)
     return [*owed, *(_place(one, code) for one in _telling(report)[:room]), *end]
+
+
+def _outside(report: Report, code: Code) -> list[str]:
+    """Whose connections nobody accepted for long, a line for each listener."""
+    return [unaccepted_words(one, code) for one in report.waiting.unaccepted]
 
 
 def _owed(report: Report) -> list[str]:

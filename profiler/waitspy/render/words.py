@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from waitspy.model.clock import NS, to_the_second
-from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Victim
+from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Unaccepted, Victim
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo
 from waitspy.model.waits import Wait, WaitKind
@@ -210,6 +210,16 @@ def evidence_words(finding: Finding, recording: RecordingInfo, code: Code) -> st
     last = max(0.0, max(e.end_s for e in episodes) - origin_s)
     parts += [", ".join(counts), f"from {duration(first)} to {duration(last)} of the recording"]
     return "; ".join(filter(None, parts))
+
+
+# --- who waits outside --------------------------------------------------------------------------
+
+
+def unaccepted_words(one: Unaccepted, code: Code) -> str:
+    """As in "2 connections to 127.0.0.1:8000 waited to be accepted, none was taken for 3.1 s"."""
+    many = f"{plural(one.most, 'connection')} to {code(one.listener)}"
+    none = "and was not" if one.most == 1 else "none was"
+    return f"{many} waited to be accepted, {none} taken for {duration(one.longest_s)}"
 
 
 # --- who is owed an answer ---------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """No thread and no process can be started any more, as at a container's limit (EAGAIN).
 
-waitspy records what needs neither: a stall is found, and told without its line. That py-spy could not be started
-is told as a loss, and so are source lines.
+waitspy records what needs neither: a stall is found, on its line. That py-spy could not be started is told as a
+loss, and so are source lines.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from tests.live.session import run, said_well
 WAITSPY = denied("clone", "clone3", "fork", "vfork", number=errno.EAGAIN)
 
 
-def test_a_stall_is_found_without_its_line(tmp_path: Path) -> None:
+def test_a_stall_is_found_without_its_source(tmp_path: Path) -> None:
     with loop(*STALLING) as pid:
         report, out = recorded(tmp_path, pid, waitspy=WAITSPY, stacks=False)
     (finding,) = by_itself(report)
     assert (finding.kind.name, finding.verdict) == ("blocked-loop", "starving")
-    assert finding.blame is None
+    assert finding.blame is not None
+    assert (finding.blame.function, finding.blame.source) == ("sleep", None)
     assert [loss.what for loss in report.losses] == ["source lines", "stacks"]
     assert "py-spy cannot be started: Resource temporarily unavailable" in out
 

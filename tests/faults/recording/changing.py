@@ -57,5 +57,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def only_one_segment(rec: Path) -> None:
-    """Its sampler may have been replaced once: then the rest is forgotten."""
+    """Its sampler may have been replaced once: then the rest is forgotten, as are single stacks."""
+    for dumps in (rec / "stacks").glob("*.dumps.jsonl"):
+        dumps.unlink()
     change_meta(rec, lambda meta: meta.update(segments=meta["segments"][:1]))

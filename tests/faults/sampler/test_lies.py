@@ -85,7 +85,7 @@ def test_a_line_that_cannot_be_is_unknown(
     assert {(frame.function, frame.line) for frame in frames} == {("f", None)}
 
 
-def test_an_endless_name_is_cut_where_people_read_it(tmp_path: Path) -> None:
+def test_an_endless_name_hides_no_line(tmp_path: Path) -> None:
     with started([sys.executable, "-c", STARVING]) as (process, _):
         pyspy = tells(*shown(process.pid, "f" * 100_000, 1000, 900_000))
         args = ("record", process.pid, "-d", "1", "-o", "rec")
@@ -93,5 +93,5 @@ def test_an_endless_name_is_cut_where_people_read_it(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     markdown = run(tmp_path, "report", "rec", "-f", "markdown")[1]
     for text in (out, markdown):
-        assert "ffff…ffff" in text
+        assert "block (<string>:5) blocked the only worker" in text.replace("`", "")
         assert len(text) < 10_000

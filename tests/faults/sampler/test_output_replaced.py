@@ -27,7 +27,7 @@ from tests.live.session import load, run
     [
         ("mkfifo $output", "it is not a regular file"),
         ("ln -s /etc/passwd $output", "it is a link"),
-        ("mkdir $output", "Is a directory"),
+        ("mkdir $output", "it is not a regular file"),
         ("ln -s /dev/zero $output", "it is a link"),
     ],
     ids=["pipe", "link", "folder", "link to a device"],

@@ -1,6 +1,7 @@
 """A server has used up all its descriptors (RLIMIT_NOFILE): it can open nothing more, and accept nobody.
 
-What starves is found as before, and the server lacks no descriptor because of waitspy.
+What starves is found as before, and the server lacks no descriptor because of waitspy. Who waits to be
+accepted is told, though the server is blocked in nothing: it is no all-clear.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.target.served import blocks, lost, prelude, recorded, served, untouched, watched
-from tests.live.running import wait_until
+from tests.faults.target.served import (
+    HEALTHY,
+    SERVER,
+    blocks,
+    lost,
+    prelude,
+    recorded,
+    report,
+    served,
+    untouched,
+    watched,
+)
+from tests.live.running import client, target, wait_until
+from tests.live.session import run
 
 LIMIT = 40
 USE_UP = f"""
@@ -56,3 +69,20 @@ def test_a_server_without_descriptors_is_recorded(tmp_path: Path) -> None:
     blocks(tmp_path, told, server.pid)
     watched(told, server.pid)
     assert lost(told) == []
+
+
+def test_clients_that_it_cannot_accept_are_told(tmp_path: Path) -> None:
+    with target([*prelude(USE_UP), SERVER, *HEALTHY]) as server:
+        os.kill(server.pid, signal.SIGUSR1)
+        wait_until(lambda: held(server.pid) == LIMIT, "it has descriptors left")
+        with client(server.ready["port"], connections=3):
+            code, out, err = run(tmp_path, "record", server.pid, "-d", "2.5", "-o", "rec")
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert said.startswith(
+        "no starvation seen in what was watched, but 3 connections to 127.0.0.1:"
+    )
+    (one,) = report(tmp_path)["waiting"]["unaccepted"]
+    assert one["listener"] == f"127.0.0.1:{server.ready['port']}"
+    assert one["most"] == 3
+    assert one["longest_s"] > 1

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.examples import report_examples
-from waitspy.model.judged import Analysis, OwedRequests, Report, TasksLooked, WhatWaits
+from waitspy.model.judged import Analysis, OwedRequests, Report, TasksLooked, Unaccepted, WhatWaits
 from waitspy.render import verdicts, waiting_words
+from waitspy.render.reports.json_report import report_object
 from waitspy.render.reports.markdown import MarkdownRenderer
 from waitspy.render.reports.page import HtmlRenderer
 from waitspy.render.reports.report_format import ReportRenderer
@@ -74,6 +75,21 @@ def test_what_is_answered_soon_is_usual(oldest_s: float, told: bool) -> None:
     assert ("what waits" in text(report)) is told
     assert ("are owed an answer" in verdicts.sentence(report, str)) is told
     assert "### What waits" in written(MarkdownRenderer(), report)
+
+
+def test_who_is_not_let_in_is_no_all_clear_either() -> None:
+    waiting = WhatWaits(unaccepted=(Unaccepted("127.0.0.1:80", 2, 3.1), Unaccepted("/s", 1, 1.0)))
+    report = replace(report_examples.healthy(), waiting=waiting)
+    two = "2 connections to 127.0.0.1:80 waited to be accepted, none was taken for 3.1 s"
+    one = "1 connection to /s waited to be accepted, and was not taken for 1 s"
+    assert waiting_words.lines(report, str) == [two, one]
+    sentence = verdicts.sentence(report, str)
+    assert sentence.startswith(f"no starvation seen in what was watched, but {two} and {one}: ")
+    assert two in text(report)
+    told = report_object(report)["waiting"]["unaccepted"]
+    assert told[1] == {"listener": "/s", "most": 1, "longest_s": 1.0}
+    found = replace(report_examples.starving(), waiting=waiting)
+    assert "accepted" not in verdicts.sentence(found, str)
 
 
 def test_it_does_not_look_like_an_all_clear() -> None:

@@ -23,6 +23,7 @@ from waitspy.model.judged import (
     Place,
     PlaceWait,
     Report,
+    Unaccepted,
     Victim,
     VictimKind,
     WhatWaits,
@@ -215,6 +216,8 @@ def _waiting(waiting: WhatWaits) -> dict[str, Any]:
         found["places"] = [_place(place) for place in waiting.places]
     if waiting.tasks is not None:
         found["tasks"] = {"pending": waiting.tasks.pending, "looked": waiting.tasks.looked}
+    if waiting.unaccepted:
+        found["unaccepted"] = [_unaccepted(one) for one in waiting.unaccepted]
     if waiting.workers:
         found["workers"] = [_worker_time(one) for one in waiting.workers]
     return found
@@ -238,6 +241,11 @@ def _place(place: Place) -> dict[str, Any]:
 
 def _worker_time(one: WorkerTime) -> dict[str, Any]:
     return _known({"pid": one.pid, "cpu_share": one.cpu_share, "gil_share": one.gil_share})
+
+
+def _unaccepted(one: Unaccepted) -> dict[str, Any]:
+    known = {"listener": one.listener, "most": one.most, "longest_s": one.longest_s}
+    return _known(known)
 
 
 def _owed(owed: OwedRequests) -> dict[str, Any]:

@@ -114,8 +114,9 @@ def owed_long(report: Report) -> tuple[OwedRequests, ...]:
 
 
 def unexplained(report: Report) -> bool:
-    """Whether somebody waits for an answer, and no finding says what for."""
-    return severity(report) not in {"starving", "late"} and bool(owed_long(report))
+    """Whether somebody waits for an answer or to be let in, and no finding says what for."""
+    waits = owed_long(report) or report.waiting.unaccepted
+    return severity(report) not in {"starving", "late"} and bool(waits)
 
 
 def crowded(report: Report) -> tuple[Place, ...]:
@@ -134,12 +135,12 @@ def tells_waiting(report: Report) -> bool:
     """Whether a short report says what waits: somebody does, and no finding says what for."""
     if severity(report) in {"starving", "late"}:
         return False
-    return bool(owed_long(report) or crowded(report))
+    return bool(owed_long(report) or crowded(report) or report.waiting.unaccepted)
 
 
 def nobody_waits(report: Report) -> bool:
     """Whether nothing was found, and nobody waits who might be served late."""
-    return severity(report) == "none" and not owed_long(report) and not crowded(report)
+    return severity(report) == "none" and not tells_waiting(report)
 
 
 def short_stack(finding: Finding, limit: int = 6) -> list[tuple[Frame, bool] | int]:
