@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
 
 _ALWAYS = {
-    "buffer-vs-job": {"block", "off"},
+    "buffer-vs-job": {"block"},
     "fastapi-full-threads": {"harm", "healthy"},
     "gunicorn-slow-upstream": {"sync", "gthread-healthy"},
     "process-pool-pipeline": {"harm"},

@@ -81,7 +81,7 @@ def test_timers_that_are_served_are_silent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("python", "more", "tasks"),
     [
-        *(pytest.param(p, (), 0, id=f"{p}") for p in ENDS),
+        *(pytest.param(p, (), 0, id=f"{p}", marks=pytest.mark.slow) for p in ENDS[:1]),
         *(pytest.param(p, (), 3_000, id=f"{p}-many") for p in ENDS[-1:]),
         *(pytest.param(p, ("uvloop",), 0, id=f"{p}-uvloop") for p in UVLOOP),
     ],

@@ -38,7 +38,11 @@ def uwsgi(*options: str) -> Iterator[tuple[int, int]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("options", [(), ("--enable-threads",)], ids=["", "threads"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--enable-threads",), marks=pytest.mark.slow)],
+    ids=["", "threads"],
+)
 def test_a_slow_call_keeps_all_workers_from_accepting(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:

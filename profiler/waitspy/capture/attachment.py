@@ -96,7 +96,7 @@ class Attachment:
         self._sampled = budget.Recently()
         self._last_dump_ns = self._next_stacks_ns = 0
         self._for_stacks = Allowance(_STACKS_SHARE)
-        self._wants_dump = False
+        self._wants_dump = self._wants_stacks = False
         self._gone = False
         self._span = interpreter.runtime_span(worker.pid)
         if self._span is not None:
@@ -158,11 +158,12 @@ class Attachment:
         self.stalling = self._watched.onset or (self.stalling and self._watched.due)
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
-        if self._wants_dump and self._read_stacks():
-            self._wants_dump = self._wants_gil()
+        self._wants_stacks = self._watched.onset or (self._wants_stacks and self._watched.due)
+        if self._wants_stacks and self._read_stacks():
+            self._wants_stacks = False
         if self._wants_dump:
             self._dump(now_ns)
-        if not self._wants_dump:
+        if not self._wants_stacks:
             self._watched.suspects.clear()
 
     @property
@@ -311,11 +312,13 @@ class Attachment:
         )
 
     def _dump(self, now_ns: int) -> None:
-        """Takes all stacks at once where sampling is too slow, or somebody waits for the GIL."""
+        """Takes all stacks at once where somebody waits for the GIL, or where sampling is too slow
+        and those of the threads in question could not be read.
+        """
         wants_gil = self._wants_gil()
         every_ns = _GIL_DUMP_EVERY_NS if wants_gil else _DUMP_EVERY_NS
         if (
-            (0 < self.rate_hz < _DUMP_BELOW_HZ or wants_gil)
+            ((self._wants_stacks and 0 < self.rate_hz < _DUMP_BELOW_HZ) or wants_gil)
             and (now_ns - self._last_dump_ns >= every_ns)
             and self.sampler.dump(now_ns)
         ):

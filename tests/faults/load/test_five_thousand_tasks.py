@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.load.crowds import check_crowd
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 def test_each_stall_among_five_thousand_tasks_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.load.crowds import check_crowd
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 def test_each_stall_among_three_thousand_connections_is_told(tmp_path: Path) -> None:

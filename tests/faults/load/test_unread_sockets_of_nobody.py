@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.load.crowds import check_crowd
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 def test_sockets_that_nobody_watches_are_no_victims(tmp_path: Path) -> None:

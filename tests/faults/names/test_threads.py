@@ -12,7 +12,7 @@ import pytest
 from tests.faults.names.naming import HOSTILE, recorded, variants
 
 
-@pytest.mark.parametrize("name", variants(HOSTILE, "escapes", "long"))
+@pytest.mark.parametrize("name", variants(HOSTILE, "escapes"))
 def test_what_it_does_is_told(tmp_path: Path, name: str) -> None:
     report = recorded(tmp_path, "file.py", "work", name)
     assert "work" in {f["blame"]["function"] for f in report["findings"] if f["blame"]}

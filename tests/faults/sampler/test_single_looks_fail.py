@@ -15,7 +15,8 @@ from tests.live.session import load
 from tests.live.started import started
 
 KEPT = """
-import asyncio, threading, time
+import asyncio, sys, threading, time
+sys.set_int_max_str_digits(0)
 huge = 7 ** 210000
 
 def keep():

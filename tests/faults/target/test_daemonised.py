@@ -52,7 +52,7 @@ def told_in(path: Path) -> Iterator[tuple[int, int]]:
         stop_tree(pid)
 
 
-@pytest.mark.parametrize("by", ["pid", "port"])
+@pytest.mark.parametrize("by", ["pid", pytest.param("port", marks=pytest.mark.slow)])
 def test_a_daemon_is_recorded(tmp_path: Path, by: str) -> None:
     # Any way to run a command to its end.
     with session(tmp_path, *command(tmp_path / "told"), waitspy=()) as first:

@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.target.served import lost, report, untouched, watched
 from tests.live.harms import blamed
 from tests.live.running import TARGETS, starved_by_itself, target, wait_until
@@ -47,6 +49,7 @@ def test_the_end_of_the_only_worker_ends_the_recording(tmp_path: Path) -> None:
     assert "exited" in out
 
 
+@pytest.mark.slow
 def test_the_others_are_recorded_to_the_end(tmp_path: Path) -> None:
     with target([sys.executable, TARGETS / "crew.py"]) as crew:
         pids = {name: ready["pid"] for name, ready in crew.ready.items()}
