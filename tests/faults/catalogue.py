@@ -20,7 +20,7 @@ _INTRODUCTION = """\
 waitspy runs as root beside servers that it must not harm, on machines that are in trouble already. So it is
 tried under faults, one file each in [tests/faults](../tests/faults): what is broken, what must hold, and
 whether it held at the last run. `make faults` tries them all and writes this page; `make test` tries those
-that take less than three seconds.
+that take a few seconds.
 
 Under every fault of the target, no thread of it is stopped or traced by waitspy, and nothing that waitspy
 started is left behind.
