@@ -7,10 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.live.session import no_spy_is_left, running_target, still_works
+from tests.live.session import no_spy_is_left, nothing_left_behind, running_target, still_works
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,10 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
-    yield
-    after = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
-    assert not after
+    with nothing_left_behind():
+        yield
 
 
 @pytest.fixture

@@ -161,6 +161,15 @@ def kept_from_running(processes: list[psutil.Process]) -> Iterator[None]:
         stopper.join()
 
 
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Afterwards this process has no other children than before, nor have those."""
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    yield
+    after = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
+    assert not after
+
+
 def no_spy_is_left(pid: int) -> None:
     wait_until(lambda: not spies(pid), f"py-spy still looks at {pid}: {spies(pid)}")
 

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.live.session import (
+    nothing_left_behind,
     run,
     running_target,
     said_well,
@@ -22,10 +22,8 @@ from tests.live.started import started
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing() -> Iterator[None]:
-    before = {p.pid for p in psutil.Process().children(recursive=True)}
-    yield
-    after = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
-    assert not after
+    with nothing_left_behind():
+        yield
 
 
 @pytest.fixture(scope="module")

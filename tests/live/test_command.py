@@ -23,6 +23,7 @@ from tests.live.session import (
     load,
     losses,
     meta,
+    nothing_left_behind,
     run,
     running_target,
     sampled,
@@ -37,10 +38,8 @@ SLEEPER = "import time; print('ready', flush=True); time.sleep(60)"
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing() -> Iterator[None]:
-    before = {p.pid for p in psutil.Process().children(recursive=True)}
-    yield
-    after = [p for p in psutil.Process().children(recursive=True) if p.pid not in before]
-    assert not after
+    with nothing_left_behind():
+        yield
 
 
 def python(script: str, *args: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A file or folder of the recording's name exists already.
 
-Nothing in it is touched, no command is started, and names that waitspy chooses itself do not collide.
+Nothing in it is touched, and no command is started.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import subprocess
 from pathlib import Path
 
 from tests.live.session import (
-    finished,
     run,
     said_well,
-    session,
 )
 
 
@@ -32,11 +30,3 @@ def test_a_command_is_not_started_when_its_recording_cannot_be_made(tmp_path: Pa
     assert code == 1
     said_well(err, "exists")
     assert not (tmp_path / "started").exists()
-
-
-def test_default_names_do_not_collide(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    args = ("record", target.pid, "-d", "0.3")
-    with session(tmp_path, *args) as one, session(tmp_path, *args) as other:
-        codes = {finished(other)[0], finished(one)[0]}
-    assert codes == {0}
-    assert len(os.listdir(tmp_path)) == 2

@@ -9,10 +9,10 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.faults.sampler.seen import lasting
 from tests.live.session import (
     finished,
     kept_from_running,
+    lasting,
     load,
     losses,
     sampled,

@@ -9,10 +9,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.faults.sampler.seen import has_stacks, lasting
 from tests.live.running import wait_until
 from tests.live.session import (
     finished,
+    has_stacks,
+    lasting,
     load,
     losses,
     meta,

@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 
 from tests.faults.sampler.fakes import looked_beside
-from tests.faults.sampler.seen import has_stacks, lasting
 from tests.live.running import wait_until
-from tests.live.session import finished, load, meta, session, spies
+from tests.live.session import finished, has_stacks, lasting, load, meta, session, spies
 from waitspy.model.clock import NS
 
 

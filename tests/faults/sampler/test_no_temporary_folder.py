@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disk.disks import mounted
-from tests.faults.sampler.seen import has_stacks
-from tests.live.session import environment, load, run
+from tests.live.session import environment, has_stacks, load, run
 
 
 @pytest.mark.may_skip

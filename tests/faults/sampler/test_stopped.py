@@ -9,9 +9,18 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.faults.sampler.seen import has_stacks, lasting
 from tests.live.running import wait_until
-from tests.live.session import finished, load, losses, meta, sampled, session, spies
+from tests.live.session import (
+    finished,
+    has_stacks,
+    lasting,
+    load,
+    losses,
+    meta,
+    sampled,
+    session,
+    spies,
+)
 
 
 def test_a_stopped_pyspy_goes_on_and_nothing_is_lost(
