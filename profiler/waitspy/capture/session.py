@@ -161,6 +161,7 @@ class Capture:
         """Attaches whoever is there; False when the disk failed."""
         try:
             self._scan(time.monotonic_ns())
+            self._attach_some()
         except OSError as error:
             self._disk_failed(error)
             return False
@@ -245,7 +246,7 @@ class Capture:
                 # Processes that are not Python are no loss; they are not even workers.
                 self._skipped.setdefault(key, (worker, now_ns))
         self._coming = {key: one for key, one in self._coming.items() if key in found}
-        self._attach_some()
+        self._share_out()
         if self._command is not None:
             return self._command.exit_code is None
         return bool(found.keys() - self._headless)
@@ -261,10 +262,14 @@ class Capture:
         self._spend(time.monotonic_ns())
         for one in begun:
             one.step(time.monotonic_ns())
+        self._share_out()
+        self._pace.leave_out(time.process_time_ns() - before_ns)
+
+    def _share_out(self) -> None:
+        """What looks for new things may use is divided among those who are attached now."""
         share = routine_share(len(self._attached))
         for one in self._attached.values():
             one.allow(share)
-        self._pace.leave_out(time.process_time_ns() - before_ns)
 
     def _exit_of(self, pid: int) -> str:
         code = self._command.exit_code if self._command and self._command.pid == pid else None

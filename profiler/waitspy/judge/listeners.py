@@ -76,26 +76,38 @@ def find(
 
     ``watched`` are those (by inode) that are judged with an event loop.
     """
-    names: dict[int, str] = {}
-    counts: dict[int, list[tuple[int, int]]] = {}
+    names = _names(workers)
     holders: dict[int, dict[ThreadKey, WorkerRecord]] = {}
     accepting: dict[int, set[int]] = {}
     for worker in workers:
         for event in worker.listeners:
             if event.name is not None:
-                names[event.inode] = event.name
                 holders.setdefault(event.inode, {})[worker.thread(0)] = worker
-            if event.waiting is not None:
-                counts.setdefault(event.inode, []).append((event.at_ns, event.waiting))
             if event.accepted:
                 accepting.setdefault(event.inode, set()).add(worker.worker.pid)
     found = []
-    for inode, rows in counts.items():
+    for inode, rows in _counts(workers).items():
         own = _accepting(holders.get(inode, {}).values(), accepting.get(inode, set()))
-        rows.sort()
         acceptors = _acceptors(own, inode, rows, arch)
         if acceptors and inode not in watched:
             found.append(Listener(names[inode], acceptors, tuple(rows)))
+    return found
+
+
+def _names(workers: Sequence[WorkerRecord]) -> dict[int, str]:
+    """The address or path of each listening socket, by inode."""
+    return {e.inode: e.name for w in workers for e in w.listeners if e.name is not None}
+
+
+def _counts(workers: Sequence[WorkerRecord]) -> dict[int, list[tuple[int, int]]]:
+    """How many connections waited in each listening socket, whoever told it, in time order."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for worker in workers:
+        for event in worker.listeners:
+            if event.waiting is not None:
+                found.setdefault(event.inode, []).append((event.at_ns, event.waiting))
+    for rows in found.values():
+        rows.sort()
     return found
 
 
@@ -170,20 +182,15 @@ def unaccepted(workers: Sequence[WorkerRecord], end_ns: int) -> tuple[Unaccepted
     A queue that stays as long as it was may still be served, with one that comes for one that is
     taken; that this looks alike at a hundred looks in a row happens where it is full.
     """
-    names: dict[int, str] = {}
-    counts: dict[int, list[tuple[int, int]]] = {}
+    names = _names(workers)
     gone_ns: dict[int, int] = {}
     for worker in workers:
         last_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
         for event in worker.listeners:
             gone_ns[event.inode] = max(last_ns, gone_ns.get(event.inode, 0))
-            if event.name is not None:
-                names[event.inode] = event.name
-            if event.waiting is not None:
-                counts.setdefault(event.inode, []).append((event.at_ns, event.waiting))
     found = []
-    for inode, rows in counts.items():
-        longest_ns, most = _longest_untaken(sorted(rows), gone_ns[inode])
+    for inode, rows in _counts(workers).items():
+        longest_ns, most = _longest_untaken(rows, gone_ns[inode])
         if longest_ns >= _UNACCEPTED_NS and inode in names:
             found.append(Unaccepted(names[inode], most, longest_ns / NS))
     return tuple(sorted(found, key=lambda one: (-one.longest_s, one.listener)))

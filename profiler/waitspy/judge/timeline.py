@@ -92,10 +92,10 @@ class _Shown:
 
     @staticmethod
     def joined(parts: Sequence[_Shown]) -> _Shown:
+        columns = _Shown.__dataclass_fields__
         if not parts:
-            return _Shown(*(int64s(()) for _ in range(6)))
-        fields = ("start_ns", "end_ns", "stack", "period_ns", "takes_ns", "late_ns")
-        return _Shown(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
+            return _Shown(*(int64s(()) for _ in columns))
+        return _Shown(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
     def until(self, stop_ns: int) -> _Shown:
         ends = np.minimum(self.end_ns, stop_ns)
@@ -119,15 +119,12 @@ def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[Sample
         seen = (t for t in segment.threads if len(t.intervals))
         for thread in sorted(seen, key=lambda t: int(t.intervals.start_ns[0])):
             intervals = thread.intervals
-            period_ns = np.full(len(intervals), segment.period_ns, np.int64)
-            takes_ns = np.full(len(intervals), segment.takes_ns, np.int64)
+            times = segment.period_ns, segment.takes_ns, segment.late_ns
             shown = _Shown(
                 intervals.start_ns,
                 intervals.end_ns,
                 intervals.stack,
-                period_ns,
-                takes_ns,
-                np.full(len(intervals), segment.late_ns, np.int64),
+                *(np.full(len(intervals), ns, np.int64) for ns in times),
             )
             yield thread, shown.until(min(until_ns, segment.end_ns))
 

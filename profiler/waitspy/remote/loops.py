@@ -21,8 +21,9 @@ _MOST_HELD = 4000
 """Objects in one thread's frames that are looked at."""
 
 _MOST_HOLDERS = 500
+"""Objects with attributes, in the frames of one thread, whose attributes are looked at."""
+
 _HELD_CPU_NS = 10_000_000  # one thread takes about a third of a millisecond
-"""Objects with attributes, in the frames of all threads, whose attributes are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
