@@ -36,9 +36,9 @@ LIVE := tests/live tests/faults
 
 unit: .venv/dev $(ASSETS) system
 	@test -d .pythons/usr || $(MAKE) pythons || echo "going on without Pythons from Debian sid" >&2
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone and not slow" $(LIVE:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone and not slow" $(LIVE)
-	$(BIN)/python -m pytest -m "alone and not slow"
+	$(BIN)/python -m tests.again -n 2 --dist worksteal -m "not alone and not slow" $(LIVE:%=--ignore=%)
+	$(BIN)/python -m tests.again -n 2 --dist worksteal -m "not alone and not slow" $(LIVE)
+	$(BIN)/python -m tests.again -m "alone and not slow"
 
 # Every variant of every scenario, recorded under load and compared with its truth.
 scenarios: .venv/dev system

@@ -11,7 +11,10 @@ from waitspy.model.clock import NS
 from waitspy.samplers import Sampling, SegmentRow
 from waitspy.samplers.child import Child
 
-FIRST_SAMPLE = 2  # periods after it can sample: the times between samples are random
+FIRST_SAMPLE = 7
+"""Periods after which a run surely has its first sample: py-spy 0.4 (timer.rs) draws the times
+between samples from an exponential distribution, so one start in a thousand takes longer."""
+
 _FIRST_SAMPLE_NS = NS  # and so long at the most
 _WEIGH_EVERY_NS = NS // 2
 _NO_SAMPLING = Sampling()
