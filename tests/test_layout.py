@@ -50,6 +50,7 @@ SUBJECTS = frozenset(
         "pools",
         "listeners",
         "requests",
+        "wait_for",
         "places",
         "waits",
         "reports",

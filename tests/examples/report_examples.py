@@ -11,9 +11,11 @@ from waitspy.model.judged import (
     Blame,
     Episode,
     Finding,
+    Link,
     OwedRequests,
     Place,
     Report,
+    Spot,
     TasksLooked,
     Victim,
     WhatWaits,
@@ -149,6 +151,45 @@ def parked_loop() -> Finding:
     )
 
 
+LOOKUP = Spot("lookup", "/srv/quotes/app/cache.py", 52, "with self._lock:")
+TAKEN = Spot("Cache.refresh", "/srv/quotes/app/cache.py", 40, "with self._lock:")
+UPSTREAM = Spot("fetch", "/srv/quotes/app/upstream.py", 18, "data = sock.recv(1 << 16)")
+_FUTEX = Wait(WaitKind.LOCK, "with self._lock", "futex")
+
+
+def held_lock() -> Finding:
+    """A loop that wants the lock which another thread holds while it reads from a socket."""
+    return replace(
+        blocked_loop(),
+        wait=_FUTEX,
+        chain=(
+            Link(4711, 4711, "MainThread", LOOKUP, _FUTEX, START_S + 1.2, waits_for="lock"),
+            Link(
+                4711,
+                4733,
+                "refresher",
+                UPSTREAM,
+                Wait(WaitKind.SOCKET, "sock.recv", "recvfrom"),
+                START_S + 1.1,
+                how="with",
+                taken=TAKEN,
+            ),
+        ),
+    )
+
+
+def deadlock() -> Finding:
+    """Two threads, each of which wants the lock of the other one; where is known of one."""
+    return replace(
+        held_lock(),
+        kind=kinds.DEADLOCK,
+        chain=(
+            Link(4711, 4711, "", LOOKUP, _FUTEX, None, "owner", TAKEN, waits_for="lock"),
+            Link(4711, 4733, "refresher", None, _FUTEX, None, "with", waits_for="lock"),
+        ),
+    )
+
+
 def overloaded_pool() -> Finding:
     resize = Frame("resize", "/srv/quotes/app/images.py", 14)
     return Finding(
@@ -218,6 +259,11 @@ def mixed() -> Report:
     report = starving()
     findings = (blocked_loop(), parked_loop(), overloaded_pool(), latent_block())
     return replace(report, findings=findings)
+
+
+def chains() -> Report:
+    """Who holds what is known: over a slow wait, and in a ring."""
+    return replace(starving(), findings=(held_lock(), deadlock()))
 
 
 def late() -> Report:
@@ -401,15 +447,20 @@ def deep_stack() -> Report:
 
 def hostile(text: str = HOSTILE) -> Report:
     """Everything that comes from a target is ``text``."""
-    frame = Frame(text, text, 3)
+    frame, spot = Frame(text, text, 3), Spot(text, text, 3, text)
+    wait = Wait(WaitKind.SLEEP, text, text)
     finding = replace(
         blocked_loop(),
-        wait=Wait(WaitKind.SLEEP, text, text),
+        wait=wait,
         blames=(Blame(text, text, 3, 0.7, text), Blame(text, None, None, 0.3)),
         stack=(frame,) * 9,
         episodes=(Episode(4711, 4711, START_S + 1, START_S + 2, (text,)),),
         victims=(Victim("task", text, text, 2, 3.0),),
         remedy=text,
+        chain=(
+            Link(4711, 1, text, spot, wait, 1.0, waits_for="lock"),
+            Link(4711, 2, text, spot, wait, 1.0, "with", spot),
+        ),
     )
     record = worker(4711)
     bad = replace(
@@ -440,6 +491,7 @@ EXAMPLES: Mapping[str, Callable[[], Report]] = {
     for build in (
         starving,
         mixed,
+        chains,
         late,
         healthy,
         many_processes,

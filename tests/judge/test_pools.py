@@ -33,6 +33,7 @@ from tests.examples.pool_examples import (
     waits,
 )
 from waitspy.judge import findings, pools
+from waitspy.model.kinds import DEADLOCK, EXHAUSTED_POOL
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack
@@ -228,12 +229,12 @@ def test_a_deadlock_needs_every_thread(holds: tuple[int, ...], *, deadlock: bool
     did[1] = [(0, 2_000, BATCH, WAITS)]
     seen = found(OWN, [*queue((100, 2, 0)), waits(160, "outer", on_itself=holds)], did, "futex 7")
     told = "deadlock of thread pool crawl: all 2 threads wait for work that only this pool can run"
-    assert [(s.deadlock, s.detail) for s in seen] == ([(True, told)] if deadlock else [])
+    assert [(s.kind, s.detail) for s in seen] == ([(DEADLOCK, told)] if deadlock else [])
 
 
 def test_threads_that_hold_a_future_but_do_not_wait_for_it_are_no_deadlock() -> None:
     (one,) = found(DEFAULT, [*STUCK, waits(160, "slow", on_itself=(11, 12))], BLOCKED)
-    assert (one.deadlock, one.detail) == (False, "the default executor: all 2 threads")
+    assert (one.kind, one.detail) == (EXHAUSTED_POOL, "the default executor: all 2 threads")
 
 
 @pytest.mark.parametrize(

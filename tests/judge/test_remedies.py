@@ -12,6 +12,7 @@ from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
     BLOCKED_LOOP,
     BUSY_LOOP,
+    DEADLOCK,
     EXHAUSTED_POOL,
     GIL_BOUND,
     KINDS,
@@ -79,7 +80,6 @@ def test_every_row_can_be_told() -> None:
         *({"pool": pool} for pool in (None, *PoolKind)),
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
         *({"frames": (frame,)} for frame in FRAMES),
-        {"pool": PoolKind.EXECUTOR, "deadlock": True},
     ]
     told = {
         find(Case(kind, Wait(wait, call), **more))
@@ -104,7 +104,7 @@ def test_every_row_can_be_told() -> None:
 def test_a_pool_gets_the_remedy_of_its_framework(pool: PoolKind, word: str) -> None:
     case = Case(EXHAUSTED_POOL, SLEEP, pool=pool)
     assert word in find(case)
-    assert "never wait" in find(replace(case, deadlock=True))
+    assert "never wait" in find(replace(case, kind=DEADLOCK, wait=Wait(WaitKind.FUTURE)))
 
 
 def test_a_pool_is_not_known_by_what_its_code_is_called() -> None:

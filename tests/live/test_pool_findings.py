@@ -39,7 +39,7 @@ def test_a_pool_that_waits_for_itself_is_a_deadlock(python: str, tmp_path: Path)
     with target([python, POOLS, "deadlock"]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=2)
     (finding,) = starved_by_itself(report)
-    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["kind"] == "deadlock", said(report)
     assert finding["detail"].startswith("deadlock of thread pool"), finding["detail"]
     assert finding["blame"]["function"].endswith("outer")
     assert [(v["name"], v["count"]) for v in finding["victims"]] == [("quick", 2)]

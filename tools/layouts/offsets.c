@@ -128,6 +128,9 @@ typedef struct { PyObject_HEAD PyObject *task; } task_wrapper;
 typedef struct { PyObject_HEAD PyObject *fn, *args, *kw; } partial;
 /* Modules/selectmodule.c: pyEpoll_Object */
 typedef struct { PyObject_HEAD int epfd; } epoll;
+/* Modules/_threadmodule.c: lockobject, and rlockobject as far as to its owner; from 3.14 on a mutex
+ * and a _PyRecursiveMutex stand there, whose owner has the same place */
+typedef struct { PyObject_HEAD void *lock; unsigned long owner; } thread_lock;
 /* Objects/genobject.c: PyCoroWrapper, PyAsyncGenASend and PyAsyncGenAThrow begin like this */
 typedef struct { PyObject_HEAD PyObject *wrapped; } awaitable_wrapper;
 
@@ -196,6 +199,9 @@ int main(void)
     FIELD("function_closure", PyFunctionObject, func_closure);
     FIELD("function_qualname", PyFunctionObject, func_qualname);
     FIELD("cell_content", PyCellObject, ob_ref);
+    FIELD("lock_handle", thread_lock, lock);
+    FIELD("lock_owner", thread_lock, owner);
+    FIELD("descriptor_name", PyMethodDescrObject, d_common.d_name);
     FIELD("method_function", PyMethodObject, im_func);
     FIELD("method_self", PyMethodObject, im_self);
     FIELD("builtin_def", PyCFunctionObject, m_ml);
@@ -262,6 +268,10 @@ int main(void)
 #if AT_LEAST(11)
     FIELD("code_qualname", PyCodeObject, co_qualname);
     FIELD("code_bytecode", PyCodeObject, co_code_adaptive);
+    FIELD("code_exceptions", PyCodeObject, co_exceptiontable);
+    FIELD("code_locals", PyCodeObject, co_nlocalsplus);
+#else
+    FIELD("code_bytes", PyCodeObject, co_code);
 #endif
 #if AT_LEAST(10)
     FIELD("code_lines", PyCodeObject, co_linetable);
@@ -293,6 +303,11 @@ int main(void)
     FIELD("frame_code", PyFrameObject, f_code);
     FIELD("frame_instruction", PyFrameObject, f_lasti);
     FIELD("frame_value_stack", PyFrameObject, f_valuestack);
+    FIELD("frame_block_count", PyFrameObject, f_iblock);
+    FIELD("frame_blocks", PyFrameObject, f_blockstack);
+    VALUE("block_size", sizeof(PyTryBlock));
+    FIELD("block_handler", PyTryBlock, b_handler);
+    FIELD("block_level", PyTryBlock, b_level);
 #if AT_LEAST(10)
     FIELD("frame_stack_top", PyFrameObject, f_stackdepth);
     FIELD("frame_state", PyFrameObject, f_state);

@@ -165,6 +165,7 @@ class Attachment:
             self._dump(now_ns)
         if not self._wants_stacks:
             self._watched.suspects.clear()
+            self._watched.holders.clear()
 
     @property
     def over(self) -> bool:
@@ -277,9 +278,9 @@ class Attachment:
             reader.know(Homes([self._program]))
 
     def _read_stacks(self) -> bool:
-        """Reads the stacks of threads that stand still, those first that a wait is about; whether
-        each of these was read, or all where nobody knows whom it is about. At any rate of
-        sampling, so that a wait has a stack of its own.
+        """Reads the stacks of threads that stand still: first of those that a wait is about, then
+        of those that hold what is waited for; whether each of the first was read, or all where
+        nobody knows whom it is about. At any rate of sampling: a wait has a stack of its own.
 
         Raises:
             OSError: the disk failed.
@@ -288,7 +289,8 @@ class Attachment:
         at_ns = time.monotonic_ns()
         if not isinstance(reader, Reader) or at_ns < self._next_stacks_ns:
             return False
-        first = [tid for tid in sorted(self._watched.suspects) if tid in blocked]
+        asked_for = (*sorted(self._watched.suspects), *sorted(self._watched.holders))
+        first = [tid for tid in asked_for if tid in blocked]
         others = [tid for tid in (self.pid, *sorted(blocked)) if tid in blocked]
         began_ns = time.thread_time_ns()
         stacks: dict[int, Stack] = {}

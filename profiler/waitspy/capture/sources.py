@@ -139,7 +139,7 @@ class Roots:
 
 
 def _shown(worker: WorkerRecord, recording: Recording) -> Iterator[Frame]:
-    """Every frame of a worker's threads and of its waiting tasks."""
+    """Every frame of a worker's threads and of its waiting tasks, and where locks were taken."""
     numbers = {number for dump in worker.dumps for number in dump.stacks.values()}
     for segment in worker.segments:
         for thread in segment.threads:
@@ -148,6 +148,9 @@ def _shown(worker: WorkerRecord, recording: Recording) -> Iterator[Frame]:
     for look in worker.places:
         for group in look.groups or ():
             yield from group.stack
+    for seen in worker.wait_for:
+        for waiting in seen.waiting:
+            yield from (holder.at for holder in waiting.holders if holder.at is not None)
 
 
 def _of_root(root: _Root, wanted: Mapping[str, _Wanted], most: int) -> dict[str, dict[int, str]]:

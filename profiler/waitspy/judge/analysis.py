@@ -12,6 +12,7 @@ from waitspy.judge import (
     blame,
     classify,
     findings,
+    held_locks,
     listeners,
     loop_episodes,
     loops,
@@ -21,6 +22,7 @@ from waitspy.judge import (
     pools,
     requests,
     timeline,
+    wait_for,
     weights,
     worker_time,
 )
@@ -85,14 +87,17 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             listener, recording.workers, done, info.end_ns, min_stall_ns
         )
     not_looked = [s for s in starved if not s.looked]
-    starved = [s for s in starved if s.looked]
+    chains = wait_for.Chains(recording.workers, done, names, recording.sources)
+    starved = list(held_locks.rings((s for s in starved if s.looked), chains))
+    for worker in recording.workers:
+        starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
     weighed = weights.weigh(done, starved)
     threads = [
         ThreadActivity(key.pid, key.tid, names[key], activities)
         for key, activities in weighed.items()
     ]
     of_threads = by_process(done)
-    judged = findings.judge(starved, recording.sources, info.duration_s)
+    judged = findings.judge(starved, recording.sources, info.duration_s, chains)
     analysed = Analysis(
         Report(
             recording=replace(info, min_stall_s=stall_s),

@@ -13,7 +13,7 @@ from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Frame, Stack
 
-ItemKind = Literal["task", "timer", "callback", "work-item", "connection"]
+ItemKind = Literal["task", "timer", "callback", "work-item", "connection", "thread"]
 
 
 UNNAMED = ""
@@ -52,7 +52,7 @@ class Starvation:
     that starved it, by thread, cut to the episode; empty when no stack did (no CPU, unknown
     holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
     it, both for people. ``served`` counts what was served nevertheless, where that is known.
-    ``pool`` is what starved if it is a pool, ``deadlock`` says that this pool waits for itself.
+    ``pool`` is what starved if it is a pool.
     ``asyncio`` says that an object of asyncio's is known to be the loop.
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
@@ -73,7 +73,6 @@ class Starvation:
     detail: str | None = None
     served: int | None = None
     pool: PoolKind | None = None
-    deadlock: bool = False
     process: int = 0
     looked: bool = True
     stand_in: Frame | None = None

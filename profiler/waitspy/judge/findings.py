@@ -10,15 +10,17 @@ from waitspy.judge import blame, remedies
 from waitspy.judge import victims as victims_of
 from waitspy.judge.classify import source_line
 from waitspy.judge.episode import Starvation
+from waitspy.judge.wait_for import Chains
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding
-from waitspy.model.kinds import GIL_BOUND, Kind, Verdict
+from waitspy.model.judged import Blame, Episode, Finding, Link
+from waitspy.model.kinds import GIL_BOUND, HELD_LOCK, Kind, Verdict
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait, WaitKind
 
 _Key = tuple[Kind, Verdict, str | None, Frame | None]
 _LEAST_SHARE = 0.02
+_CHAINS_OF = 100  # episodes of a finding, the longest ones, whose chains are followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class _Blamed:
 
 
 def judge(
-    starvations: Iterable[Starvation], sources: SourceLines, duration_s: float
+    starvations: Iterable[Starvation],
+    sources: SourceLines,
+    duration_s: float,
+    chains: Chains | None = None,
 ) -> tuple[Finding, ...]:
     """The findings, those with the most victim-seconds first."""
     groups: dict[_Key, list[_Blamed]] = {}
@@ -42,7 +47,7 @@ def judge(
         key = (starvation.kind, starvation.verdict, starvation.detail, top)
         groups.setdefault(key, []).append(blamed)
     _join_unblamed(groups)
-    found = [_finding(group, sources, duration_s) for group in groups.values()]
+    found = [_finding(group, sources, duration_s, chains) for group in groups.values()]
     return tuple(
         sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind.name, f.pids))
     )
@@ -75,7 +80,9 @@ def _weigh(starvation: Starvation) -> _Blamed:
     return _Blamed(starvation, frames, stacks, waits)
 
 
-def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) -> Finding:
+def _finding(
+    group: Sequence[_Blamed], sources: SourceLines, duration_s: float, chains: Chains | None
+) -> Finding:
     first = group[0].episode
     kind, latent = first.kind, first.latent
     frames: Counter[Frame | None] = Counter()
@@ -99,7 +106,6 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         packages=frozenset(name for f in above if (name := f.home.package) is not None),
         library=_library(first, stack),
         pool=first.pool,
-        deadlock=first.deadlock,
         frames=tuple(f"{frame.home.short}:{frame.function}" for frame in above),
     )
     return Finding(
@@ -119,7 +125,25 @@ def _finding(group: Sequence[_Blamed], sources: SourceLines, duration_s: float) 
         victims=victims,
         remedy=remedies.find(case),
         detail=first.detail,
+        chain=() if chains is None else _chain([one.episode for one in group], chains),
     )
+
+
+def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:
+    """The chain that most of the time went to, as it was in the longest of these episodes."""
+    lengths: Counter[tuple[object, ...]] = Counter()
+    first: dict[tuple[object, ...], tuple[Link, ...]] = {}
+    by_length = sorted(group, key=lambda one: one.start_ns - one.end_ns)
+    for one in by_length[:_CHAINS_OF]:
+        waiters = [one.thread] if one.kind is HELD_LOCK else list(one.held_by) or [one.thread]
+        for key in waiters:
+            chain = chains.of(key, one.start_ns, one.end_ns)
+            if chain is None or len(chain.links) < 2:
+                continue
+            same = tuple((link.at, link.how, link.taken, link.wait) for link in chain.links)
+            lengths[same] += one.end_ns - one.start_ns
+            first.setdefault(same, chain.links)
+    return first[lengths.most_common(1)[0][0]] if lengths else ()
 
 
 def _library(episode: Starvation, stack: Stack) -> str | None:

@@ -26,7 +26,7 @@ from waitspy.judge.spans import Span, grouped, union
 from waitspy.judge.thread_time import Composition, compose, cut, trim
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.code_origin import Origin, base_name
-from waitspy.model.kinds import EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
+from waitspy.model.kinds import DEADLOCK, EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
 from waitspy.model.oracle_names import POOLS, THREADS
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.processes import ThreadKey
@@ -208,7 +208,7 @@ def _judge(
         return None  # there was a thread for it: it waited for something else
     spent = [compose(worker.states.get(tid, NO_STATES), *gap) for tid in pool.tids]
     stands_still = gap[1] - gap[0] >= min_stall_ns
-    kind = _kind(spent, gap, guilty, stands_still=stands_still)
+    kind = DEADLOCK if stuck else _kind(spent, gap, guilty, stands_still=stands_still)
     judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
     unmoved = kind is EXHAUSTED_POOL and gap[1] - gap[0] >= min_stall_ns * _HANGS
     if kind is None:
@@ -231,7 +231,6 @@ def _judge(
         detail=_detail(pool, len(guilty), stuck=stuck),
         served=_count(pool.counts, start_ns, end_ns),
         pool=pool.kind,
-        deadlock=stuck,
         stand_in=_stand_in(pool, waited, guilty, activities, gap),
     )
 

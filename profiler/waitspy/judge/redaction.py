@@ -18,7 +18,7 @@ from waitspy.judge.private_text import HIDDEN, Privacy
 from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, int64s
-from waitspy.model.judged import Analysis, Blame, Finding, Place, WhatWaits
+from waitspy.model.judged import Analysis, Blame, Finding, Link, Place, Spot, WhatWaits
 from waitspy.model.recorded import Loss, SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack, StackTable, placed
 from waitspy.model.waits import Wait, WaitTable
@@ -140,6 +140,23 @@ class _Redaction:
             ),
             remedy=self._text(finding.remedy),
             detail=self._maybe(finding.detail),
+            chain=tuple(map(self._link, finding.chain)),
+        )
+
+    def _link(self, link: Link) -> Link:
+        return replace(
+            link,
+            thread=self._text(link.thread),
+            at=None if link.at is None else self._spot(link.at),
+            taken=None if link.taken is None else self._spot(link.taken),
+            wait=self._wait(link.wait),
+        )
+
+    def _spot(self, spot: Spot) -> Spot:
+        return replace(
+            spot,
+            file=None if spot.file is None else self._privacy.path(spot.file),
+            source=None if spot.source is None else self._privacy.source(spot.source),
         )
 
     def _blame(self, blame: Blame, sources: SourceLines) -> Blame:
@@ -200,6 +217,8 @@ def _files(judged: Analysis) -> Iterator[str]:
     for finding in judged.report.findings:
         yield from (frame.file for frame in finding.stack)
         yield from (blame.file for blame in finding.blames if blame.file is not None)
+        spots = (spot for link in finding.chain for spot in (link.at, link.taken))
+        yield from (spot.file for spot in spots if spot is not None and spot.file is not None)
         yield from (v.where.rpartition(":")[0] for v in finding.victims if v.where is not None)
     yield from (place.file for place in judged.report.waiting.places or () if place.file)
 

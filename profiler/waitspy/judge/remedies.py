@@ -13,8 +13,10 @@ from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
     BLOCKED_LOOP,
     BUSY_LOOP,
+    DEADLOCK,
     EXHAUSTED_POOL,
     GIL_BOUND,
+    HELD_LOCK,
     NO_CPU,
     OVERLOADED_LOOP,
     OVERLOADED_POOL,
@@ -32,7 +34,7 @@ class Case:
     ``line`` is the blamed source line where it is known, ``packages`` are those whose frames are in
     the blamed stack, ``frames`` all that are in it, as ``file:function``. ``library`` is the loop's
     own where it is not asyncio, as in ``"gevent"``, or ``OTHER`` where none is known; ``pool`` is
-    what starved if it is a pool, ``deadlock`` says that it waits for itself.
+    what starved if it is a pool.
     """
 
     kind: Kind
@@ -41,7 +43,6 @@ class Case:
     packages: frozenset[str] = frozenset()
     library: str | None = None
     pool: PoolKind | None = None
-    deadlock: bool = False
     frames: tuple[str, ...] = ()
 
     @property
@@ -63,7 +64,6 @@ class Remedy:
     waits: frozenset[WaitKind] = frozenset()
     code: re.Pattern[str] | None = None
     pool: PoolKind | None = None
-    deadlock: bool = False
     library: str | None = None
     frames: re.Pattern[str] | None = None
     asyncio: bool = False
@@ -75,7 +75,6 @@ class Remedy:
             and (not self.waits or case.wait.kind in self.waits)
             and (self.code is None or any(map(self.code.search, case.code)))
             and self.pool in {None, case.pool}
-            and self.deadlock <= case.deadlock
             and self.library in {None, case.library}
             and (self.frames is None or any(map(self.frames.search, case.frames)))
             and not (self.asyncio and case.library is not None)
@@ -88,7 +87,6 @@ def _row(
     waits: str = "",
     code: str = "",
     pool: PoolKind | None = None,
-    deadlock: bool = False,
     library: str | None = None,
     frames: str = "",
     asyncio: bool = False,
@@ -99,7 +97,6 @@ def _row(
         frozenset(WaitKind(w) for w in waits.split()),
         re.compile(code) if code else None,
         pool,
-        deadlock,
         library,
         re.compile(frames) if frames else None,
         asyncio,
@@ -140,7 +137,11 @@ ROWS: tuple[Remedy, ...] = (
          "limit of the container (cpu.stat, nr_throttled), a SIGSTOP, or a frozen cgroup (a paused "
          "container); the program is not to blame", NO_CPU),
     _row("never wait in a pool for work that is given to the same pool: call the function "
-         "directly, or give the inner work an executor of its own", EXHAUSTED_POOL, deadlock=True),
+         "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
+    _row("take these locks in the same order everywhere, or hold no lock while taking another one; "
+         "a timeout on the wait (acquire(timeout=…)) lets it end", DEADLOCK),
+    _row("hold the lock for shorter: do the slow wait before or after, and take the lock for what "
+         "it protects only; or wait with a timeout", HELD_LOCK),
     _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "
          "queue): more threads would only wait, too; hold it for shorter, or wait with a timeout",
          EXHAUSTED_POOL, waits="lock queue"),

@@ -11,6 +11,7 @@ from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
+from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import Wait
 
 Weight = Literal["wall", "starved", "victims"]
@@ -22,7 +23,7 @@ WEIGHT_UNITS: Mapping[Weight, str] = {
 }
 
 
-VictimKind = Literal["task", "timer", "callback", "io", "work-item", "connection"]
+VictimKind = Literal["task", "timer", "callback", "io", "work-item", "connection", "thread"]
 PlaceWait = Literal["idle", "lock", "other"]
 PendingKind = Literal["ready", "overdue", "unread", "queued", "backlog"]
 
@@ -101,12 +102,43 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A line of code, in words; ``source`` is its text, None when it was not read."""
+
+    function: str
+    file: str | None
+    line: int | None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A thread in a chain of waits: where it is, since when (seconds), and in what.
+
+    ``how`` says how it is known that it holds what the one before it waits for, and ``taken`` at
+    which line it took that, where known; the first link has neither. ``waits_for`` is the kind of
+    what it waits for itself, None at the root.
+    """
+
+    pid: int
+    tid: int
+    thread: str
+    at: Spot | None
+    wait: Wait
+    since_s: float | None = None
+    how: How | None = None
+    taken: Spot | None = None
+    waits_for: Held | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Episodes with the same kind and blame; the field meanings are those of the JSON report.
 
     ``blames`` is sorted by share, the largest first; it is empty when nothing can be blamed.
     ``pids`` and ``threads`` (OS thread ids) are sorted. ``detail`` says what it is that starved,
-    where there is more to say than the kind.
+    where there is more to say than the kind. ``chain`` leads from a thread that starved it to the
+    root, where somebody is known to hold what it waits for; in a deadlock, back to its beginning.
     """
 
     kind: Kind
@@ -125,6 +157,7 @@ class Finding:
     victims: tuple[Victim, ...]
     remedy: str
     detail: str | None = None
+    chain: tuple[Link, ...] = ()
 
     @property
     def blame(self) -> Blame | None:

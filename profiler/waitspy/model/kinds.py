@@ -71,6 +71,19 @@ NO_CPU = Kind(
     "whoever should serve could run, or was stopped, and did not get the CPU",
     "kept {who} off the CPU",
 )
+HELD_LOCK = Kind(
+    "held-lock",
+    "held lock",
+    "threads wait for a lock that somebody holds over a slow wait",
+    "held a lock that {who} wanted",
+    verdicts=("starving", "late"),
+)
+DEADLOCK = Kind(
+    "deadlock",
+    "deadlock",
+    "each waits for what another one of them holds: it never ends",
+    "took part in a deadlock of {who}",
+)
 EXHAUSTED_POOL = Kind(
     "exhausted-pool",
     "exhausted pool",
@@ -108,6 +121,8 @@ KINDS: Mapping[str, Kind] = {
         BUSY_LOOP,
         GIL_BOUND,
         NO_CPU,
+        HELD_LOCK,
+        DEADLOCK,
         EXHAUSTED_POOL,
         ACCEPT_BACKLOG,
         OVERLOADED_LOOP,

@@ -11,6 +11,7 @@ POOLS = "pools"
 BACKLOG = "backlog"
 REQUESTS = "requests"
 PLACES = "places"
+WAIT_FOR = "wait_for"
 
 PENDING: Mapping[str, str] = {
     EPOLL: "I/O",
@@ -25,5 +26,6 @@ WATCHED: Mapping[str, str] = {
     THREADS: "thread states",
     REQUESTS: "what is owed to clients",
     PLACES: "where tasks wait",
+    WAIT_FOR: "who holds what threads wait for",
 }
 """All oracles."""

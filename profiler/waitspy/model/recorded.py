@@ -15,6 +15,7 @@ from waitspy.model.processes import ThreadKey, Worker
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
+from waitspy.model.wait_for import WaitForEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class WorkerRecord:
     listeners: tuple[ListenerEvent, ...] = ()
     requests: tuple[RequestsEvent, ...] = ()
     places: tuple[PlacesEvent, ...] = ()
+    wait_for: tuple[WaitForEvent, ...] = ()
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 

@@ -53,3 +53,9 @@ def epoll_waits(arch: str | None = None) -> frozenset[int]:
 def accepts(arch: str) -> frozenset[int]:
     """Numbers of the calls with which a thread accepts a connection."""
     return frozenset(number for number, call in TABLES.get(arch, {}).items() if call in ACCEPTS)
+
+
+def futexes() -> frozenset[int]:
+    """Numbers of the calls with which a thread of this machine waits for a lock or a signal."""
+    table = TABLES.get(platform.machine(), {})
+    return frozenset(number for number, call in table.items() if call == "futex")

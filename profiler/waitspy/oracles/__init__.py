@@ -24,12 +24,14 @@ class Watched:
     ``ran`` is False when no thread of the process got any CPU time since the last tick.
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
     ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
-    thread to its syscall number and first argument. ``due`` is set at a tick by whoever sees that
+    thread to its syscall number and first argument, ``blocked_since_ns`` tells since when at least
+    a thread has not run. ``due`` is set at a tick by whoever sees that
     I/O waits uncollected on some epoll of the process, or that other work has begun to wait on a
     loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
     the one tick at which such a wait is old enough to look like the start of an episode.
     ``routine_share`` of one core is what an oracle may use to look for new things in it.
     ``suspects`` are the threads that it may be about, as far as whoever saw it knows.
+    ``holders`` are those that hold what threads wait for.
     ``stood`` tells of a thread whether it has not run since its state was read.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
@@ -41,12 +43,14 @@ class Watched:
     ran: bool = True
     polling: dict[int, int] = field(default_factory=dict)
     blocked: dict[int, tuple[int, int]] = field(default_factory=dict)
+    blocked_since_ns: dict[int, int] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
     tids: set[int] = field(default_factory=set)
     due: bool = False
     was_due: bool = False
     onset: bool = False
     suspects: set[int] = field(default_factory=set)
+    holders: set[int] = field(default_factory=set)
     stood: Callable[[int], bool] = lambda _: False
     listening: frozenset[str] | None = None
     reader: Reader | str | None = None

@@ -12,6 +12,7 @@ from waitspy.oracles.places import PlacesOracle
 from waitspy.oracles.pools import PoolsOracle
 from waitspy.oracles.requests import RequestsOracle
 from waitspy.oracles.threads import ThreadsOracle
+from waitspy.oracles.wait_for import WaitForOracle
 
 
 def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
@@ -25,4 +26,5 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         BacklogOracle(onset),
         RequestsOracle(int(min_stall_s * NS)),
         PlacesOracle(),
+        WaitForOracle(onset),
     )

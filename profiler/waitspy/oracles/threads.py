@@ -198,7 +198,8 @@ class ThreadsOracle:
         marks = self._marks(thread)
         if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
-        if marks != thread.marks:
+        moved = marks != thread.marks
+        if moved:
             thread.ran_ns = now_ns
         thread.marks = marks
         call = thread.files.read("syscall", 256).split()
@@ -214,6 +215,8 @@ class ThreadsOracle:
         thread.runnable = number is None or state == "R"
         # A stopped thread still shows the call it was in, but waits for nothing but SIGCONT.
         self._tell(tid, watched, None if state in "Tt" else number, arg0)
+        if moved or tid not in watched.blocked_since_ns:
+            watched.blocked_since_ns[tid] = now_ns
         if self._has_schedstat:
             ran_ns, queued_ns = (int(part) for part in marks.split()[:2])
             return state, number, arg0, ran_ns, queued_ns
@@ -235,6 +238,7 @@ class ThreadsOracle:
         thread.files.close()
         watched.polling.pop(tid, None)
         watched.blocked.pop(tid, None)
+        watched.blocked_since_ns.pop(tid, None)
         watched.running.discard(tid)
 
 

@@ -15,11 +15,28 @@ from typing import Any, Protocol, TypeVar, cast, get_args
 from waitspy.errors import RecordingError
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes
-from waitspy.model.oracle_names import ASYNCIO, BACKLOG, EPOLL, PLACES, POOLS, REQUESTS
+from waitspy.model.oracle_names import (
+    ASYNCIO,
+    BACKLOG,
+    EPOLL,
+    PLACES,
+    POOLS,
+    REQUESTS,
+    WAIT_FOR,
+)
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.threads import Segment
-from waitspy.recording import code_origin, epolls, listeners, loops, places, pools, requests
+from waitspy.recording import (
+    code_origin,
+    epolls,
+    listeners,
+    loops,
+    places,
+    pools,
+    requests,
+    wait_for,
+)
 from waitspy.recording.files import read_text
 from waitspy.recording.folder import SCHEMA
 from waitspy.recording.gaps import settle
@@ -247,6 +264,10 @@ def _worker(
     place_events = tuple(
         look.placed(streams.stacks.placed) for look in told(PLACES, places.READER, places.event)
     )
+    wait_events = tuple(
+        look.placed(streams.stacks.placed)
+        for look in told(WAIT_FOR, wait_for.READER, wait_for.event)
+    )
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
@@ -271,6 +292,7 @@ def _worker(
         listeners=listener_events,
         requests=request_events,
         places=place_events,
+        wait_for=wait_events,
     )
 
 

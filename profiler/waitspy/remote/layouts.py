@@ -67,6 +67,9 @@ class Layout:
     function_closure: int
     function_qualname: int
     cell_content: int
+    lock_handle: int
+    lock_owner: int
+    descriptor_name: int
     method_function: int
     method_self: int
     builtin_def: int
@@ -111,6 +114,12 @@ class Layout:
     task_wrapper_task: int
     # 3.8 to 3.10: frames are objects
     frame_value_stack: int = 0
+    frame_block_count: int = 0
+    frame_blocks: int = 0
+    block_size: int = 0
+    block_handler: int = 0
+    block_level: int = 0
+    code_bytes: int = 0
     # 3.8, 3.9
     gen_running: int = 0
     # 3.10 and newer: frames have a state
@@ -130,6 +139,8 @@ class Layout:
     chunk_data: int = 0
     code_qualname: int = 0
     code_bytecode: int = 0
+    code_exceptions: int = 0
+    code_locals: int = 0
     gen_state: int = 0
     # SimpleQueue: a list up to 3.12, a ring after
     queue_list: int = 0

@@ -11,12 +11,13 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from waitspy.kernel import procfs
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
+from waitspy.model.wait_for import WaitEdge
 from waitspy.remote.anchors import Anchors, InterpreterState
 from waitspy.remote.awaiting import Awaiting
 from waitspy.remote.callables import Callables
@@ -45,6 +46,8 @@ from waitspy.remote.values import (
     TaskFacts,
     TasksLook,
 )
+from waitspy.remote.wait_for import WaitFor
+from waitspy.remote.with_blocks import WithBlocks
 
 _T = TypeVar("_T")
 
@@ -86,6 +89,7 @@ class Reader:
         self._objects = Objects(self.runtime.memory, self.runtime.layout)
         self._frames = Frames(self._objects)
         self._stacks = ThreadStacks(self._frames)
+        self._blocks = WithBlocks(self._frames)
         self._interps: dict[tuple[int, int], InterpreterState] = {}
         self._asyncio: dict[int, _Asyncio] = {}
         self._history: dict[int, tuple[int, int | None]] = {}
@@ -248,6 +252,28 @@ class Reader:
             if found and time.thread_time_ns() - began_ns > cpu_ns:
                 break
         return found
+
+    # --- who waits for whom ---------------------------------------------------------------
+
+    def wait_for(
+        self, tids: Iterable[int], futexes: Mapping[int, int], cpu_ns: int
+    ) -> tuple[WaitEdge, ...]:
+        """What those threads wait for, who holds that, what these wait for, and so on.
+
+        ``futexes`` has the address at which each thread waits that does so in a futex. Only
+        threads that stand still are told of. It takes about ``cpu_ns`` of this thread's CPU time.
+        """
+        self._objects.forget()
+        self._look_at_interpreters()
+        tids = list(tids)
+        found: dict[int, WaitEdge] = {}
+        for interp in self._interps.values():
+            threads = self.runtime.threads(interp.address)
+            work_item = interp.names_of("concurrent.futures.thread").get("_WorkItem")
+            look = WaitFor(self._frames, self._stacks, self._blocks, threads, work_item)
+            for waiting in look.look(tids, futexes, cpu_ns):
+                found.setdefault(waiting.tid, waiting)
+        return tuple(found.values())
 
     # --- waiting tasks --------------------------------------------------------------------
 

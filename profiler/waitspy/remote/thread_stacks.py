@@ -6,6 +6,8 @@ waits, its stack alone is read in well under a millisecond, and at a known time.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from waitspy.model.stacks import Frame, Stack
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, word_at
@@ -16,6 +18,14 @@ _DEEPEST = 2048
 _OWNED_BY_C = 3
 """From 3.12 on, frames with this owner or a higher one are entries from C code, without code of
 their own (enum _frameowner of pycore_frame.h and pycore_interpframe_structs.h)."""
+
+
+class ThreadFrame(NamedTuple):
+    """A frame of a thread: where it is, its code, and the pointer or index that it holds."""
+
+    address: int
+    code: int
+    instruction: int
 
 
 class ThreadStacks:
@@ -35,20 +45,20 @@ class ThreadStacks:
 
     def still(self, thread: int) -> Stack:
         """The stack of a thread state, outermost first; Torn if it changed while it was read."""
-        before = self._places(thread)
-        stack = [self._frames.code(code, instruction) for code, instruction in before]
-        if self._places(thread) != before:
+        before = self.frames(thread)
+        stack = [self._frames.code(frame.code, frame.instruction) for frame in before]
+        if self.frames(thread) != before:
             raise Torn("a thread that runs")
         # whose code it is is settled on loading, for these as for sampled stacks
         return tuple(Frame(f.function, f.file, f.line) for f in reversed(stack))
 
-    def _places(self, thread: int) -> list[tuple[int, int]]:
-        """Code object and instruction of each frame, innermost first."""
+    def frames(self, thread: int) -> list[ThreadFrame]:
+        """The frames of a thread state, innermost first, as they are read one by one."""
         lay = self._layout
         frame = self._memory.word(thread + lay.thread_frame)
         if frame and lay.pair in {(3, 11), (3, 12)}:
             frame = self._memory.word(frame + lay.cframe_frame)
-        found: list[tuple[int, int]] = []
+        found: list[ThreadFrame] = []
         seen: set[int] = set()
         while frame and len(seen) < _DEEPEST:
             if frame in seen:
@@ -60,6 +70,6 @@ class ThreadStacks:
                     instruction = word_at(raw, lay.frame_instruction)
                 else:
                     instruction = max(0, word_at(raw, lay.frame_instruction, "i"))
-                found.append((word_at(raw, lay.frame_code) & ~3, instruction))
+                found.append(ThreadFrame(frame, word_at(raw, lay.frame_code) & ~3, instruction))
             frame = word_at(raw, lay.frame_back)
         return found

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from waitspy.model.judged import Finding, OwedRequests, Report
+from waitspy.model.kinds import HELD_LOCK
 from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING
 from waitspy.model.recorded import WorkerRecord
-from waitspy.render import escape
+from waitspy.render import chain_words, escape
 from waitspy.render.reports.report_format import (
     Severity,
     counted,
@@ -110,6 +111,8 @@ def _finding_sentence(report: Report, level: Severity, code: Code) -> str:
     when = "" if worst is None else f", {worst} of the time"
     word = "stall" if level == "starving" else "stretch"
     clauses = [f"{_deed(report, first, code)}{when}", *_waited(first)]
+    if (root := chain_words.root_words(first.chain, code)) and first.kind is not HELD_LOCK:
+        clauses.append(root)
     clauses += [f"longest {word} {duration(first.longest_s)}", *_others(report, first)]
     return "; ".join(clauses)
 

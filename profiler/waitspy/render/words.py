@@ -31,6 +31,7 @@ _VICTIMS = {
     "io": ("I/O event", "I/O events"),
     "work-item": ("queued work item", "queued work items"),
     "connection": ("connection", "connections"),
+    "thread": ("thread", "threads"),
 }
 
 

@@ -90,7 +90,7 @@ def outer_job(pool, number):
     due_ns = time.monotonic_ns()
     inner = pool.submit(quick_job, due_ns)
     if number == THREADS - 1:
-        truth.begin("exhausted-pool", outer_job, tid=0)
+        truth.begin("deadlock", outer_job, tid=0)
     truth.waits("work-item", due_ns, None, tid=0)
     inner.result()  # culprit
 

@@ -67,7 +67,7 @@ def test_who_is_well_is_not_accused_of_the_time_in_between(healthy: Any, tmp_pat
 @pytest.mark.parametrize(
     ("blocked", "kind"),
     [
-        pytest.param(executor("deadlock"), "exhausted-pool", id="executor"),
+        pytest.param(executor("deadlock"), "deadlock", id="executor"),
         pytest.param(listener(60), "accept-backlog", id="listener", marks=pytest.mark.slow),
         pytest.param(loop(*NEVER_ANSWERING), "blocked-loop", id="loop", marks=pytest.mark.slow),
     ],

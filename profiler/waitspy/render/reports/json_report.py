@@ -19,10 +19,12 @@ from waitspy.model.judged import (
     Blame,
     Episode,
     Finding,
+    Link,
     OwedRequests,
     Place,
     PlaceWait,
     Report,
+    Spot,
     Unaccepted,
     Victim,
     VictimKind,
@@ -33,6 +35,7 @@ from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.processes import Role
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
+from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import WaitKind
 from waitspy.render.escape import json_text
 
@@ -55,6 +58,8 @@ def schema() -> dict[str, Any]:
         ("wait", "kind", WaitKind),
         ("victim", "kind", get_args(VictimKind)),
         ("place", "wait", get_args(PlaceWait)),
+        ("link", "how", get_args(How)),
+        ("held", "kind", get_args(Held)),
         ("worker", "role", get_args(Role)),
     ):
         loaded["$defs"][part]["properties"][key] = {"enum": [str(value) for value in values]}
@@ -156,6 +161,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),
         "blame": blames[0] if blames else None,
         **({"blames": blames} if len(blames) > 1 else {}),
+        **({"chain": [_link(link, finding) for link in finding.chain]} if finding.chain else {}),
         "stack": [_frame(frame) for frame in finding.stack],
         "pids": list(finding.pids),
         "threads": list(finding.threads),
@@ -179,6 +185,28 @@ def _blame(blame: Blame) -> dict[str, Any]:
             "source": blame.source,
             "share": blame.share,
         }
+    )
+
+
+def _link(link: Link, finding: Finding) -> dict[str, Any]:
+    at = {} if link.at is None else _spot(link.at)
+    wait = link.wait
+    following = (*finding.chain, finding.chain[0])[finding.chain.index(link) + 1]
+    held = None if link.waits_for is None else _known({"kind": link.waits_for})
+    if held is not None and following.taken is not None:
+        held["taken"] = _spot(following.taken)
+    return {
+        "who": _known({"pid": link.pid, "tid": link.tid, "name": link.thread or None}),
+        **at,
+        "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),
+        **_known({"since_s": link.since_s, "how": link.how}),
+        **({} if held is None else {"waits_for": held}),
+    }
+
+
+def _spot(spot: Spot) -> dict[str, Any]:
+    return _known(
+        {"function": spot.function, "file": spot.file, "line": spot.line, "source": spot.source}
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
-from waitspy.render import escape, waiting_words, words
+from waitspy.render import chain_words, escape, waiting_words, words
 from waitspy.render.reports import episodes_told, process_table
 from waitspy.render.reports.report_format import (
     blamed_index,
@@ -107,6 +107,7 @@ def _finding(index: int, finding: Finding, report: Report) -> str:
         ("What", "" if finding.detail is None else f"<p>{code(finding.detail)}</p>"),
         ("Blame", _blames(finding, report)),
         ("Wait", f"<p>{words.wait_words(finding.wait, code)}</p>"),
+        ("Chain", _chain(finding)),
         ("Victims", _victims(finding.victims)),
         ("Remedy", _remedy(_plain(finding.remedy))),
         ("Episodes", _episodes(index, finding, report)),
@@ -139,6 +140,14 @@ def _blames(finding: Finding, report: Report) -> str:
     ]
     rest = len(finding.blames) - _LISTED
     return "".join(shown) + (f"<p>and {rest} more</p>" if rest > 0 else "")
+
+
+def _chain(finding: Finding) -> str:
+    rows = "".join(
+        f"<li>{text}{'' if source is None else f'<br>{code(source)}'}</li>"
+        for text, source in chain_words.lines(finding.chain, code)
+    )
+    return f'<ol class="chain">{rows}</ol>' if rows else ""
 
 
 def _source(blame: Blame, report: Report) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from waitspy.model.judged import Analysis, Finding, Report
-from waitspy.render import escape, verdicts, waiting_words, words
+from waitspy.render import chain_words, escape, verdicts, waiting_words, words
 from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
     Severity,
@@ -155,6 +155,8 @@ def _details(finding: Finding, report: Report) -> Table:
         grid.add_row("what", _text(_code(finding.detail)))
     grid.add_row("wait", _text(words.wait_words(finding.wait, _code)))
     grid.add_row("blame", _blames(finding, report))
+    if finding.chain:
+        grid.add_row("chain", _chain(finding))
     if finding.victims:
         grid.add_row("victims", _victims(finding))
     grid.add_row("remedy", Text(_prose(finding.remedy), style="green"))
@@ -178,6 +180,15 @@ def _blames(finding: Finding, report: Report) -> RenderableType:
     rest = len(finding.blames) - _LISTED
     if rest > 0:
         lines.append(Text(f"and {rest} more"))
+    return Group(*lines)
+
+
+def _chain(finding: Finding) -> RenderableType:
+    lines: list[RenderableType] = []
+    for text, source in chain_words.lines(finding.chain, _code):
+        lines.append(_text(text))
+        if source is not None:
+            lines.append(Padding(Text(_code(source)), (0, 0, 0, 4)))
     return Group(*lines)
 
 

@@ -1,0 +1,180 @@
+"""Episodes of locks: threads that wait for what somebody holds over a slow wait, or in a ring.
+
+What threads that serve a loop or a pool wait for is told with that loop or pool. A lock whose
+holder waits for work itself (a connection, a message, a signal) starves nobody: those who wait for
+it are the next ones in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from waitspy.judge import blame
+from waitspy.judge.episode import UNNAMED, Item, Starvation
+from waitspy.judge.spans import Span, common, union
+from waitspy.judge.thread_time import cut
+from waitspy.judge.wait_for import Chains
+from waitspy.model.activities import NO_ACTIVITIES, Activities
+from waitspy.model.judged import Link
+from waitspy.model.kinds import (
+    ACCEPT_BACKLOG,
+    BLOCKED_LOOP,
+    DEADLOCK,
+    EXHAUSTED_POOL,
+    HELD_LOCK,
+    PARKED_LOOP,
+)
+from waitspy.model.oracle_names import THREADS, WAIT_FOR
+from waitspy.model.processes import ThreadKey
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.wait_for import WaitEdge
+from waitspy.model.waits import WaitKind
+
+_SLOW = frozenset(
+    {
+        WaitKind.SLEEP, WaitKind.SOCKET, WaitKind.DNS, WaitKind.FILE, WaitKind.SUBPROCESS,
+        WaitKind.JOIN, WaitKind.FUTURE, WaitKind.ON_CPU, WaitKind.GIL,
+    }
+)  # fmt: skip
+"""Waits that end by themselves, and do not wait for work to arrive."""
+
+_FOR_WORK = ("accept", "select", "poll")
+"""Calls that wait for work to arrive, by the last part of their names."""
+
+_MAY_BE_RINGS = frozenset({BLOCKED_LOOP, PARKED_LOOP, EXHAUSTED_POOL, ACCEPT_BACKLOG})
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """A thread that stood in one wait for a lock, and what was seen of that."""
+
+    tid: int
+    span: Span
+    seen: list[WaitEdge] = field(default_factory=list)
+
+
+def rings(starved: Iterable[Starvation], chains: Chains) -> Iterator[Starvation]:
+    """The same episodes; those that a ring keeps are deadlocks."""
+    for one in starved:
+        if one.kind not in _MAY_BE_RINGS or not one.held_by:
+            yield one
+            continue
+        found = [chains.of(key, one.start_ns, one.end_ns) for key in one.held_by]
+        if all(chain is not None and chain.ring for chain in found):
+            yield replace(one, kind=DEADLOCK, verdict=DEADLOCK.verdict)
+        else:
+            yield one
+
+
+def find(
+    worker: WorkerRecord,
+    done: Mapping[ThreadKey, Activities],
+    chains: Chains,
+    told: Sequence[Starvation],
+    end_ns: int,
+    min_stall_ns: int,
+) -> Iterator[Starvation]:
+    """The episodes of locks in a worker; ``told`` are those of its loops and pools."""
+    taken: dict[int, list[Span]] = {}
+    for one in told:
+        for key in one.held_by:
+            if key._replace(tid=0) == worker.thread(0):
+                taken.setdefault(key.tid, []).append((one.start_ns, one.end_ns))
+    by_subject: dict[int, list[_Waiter]] = {}
+    for subject, waiter in _waiters(worker, chains, end_ns):
+        if waiter.span[1] - waiter.span[0] >= min_stall_ns:
+            by_subject.setdefault(subject, []).append(waiter)
+    rings_seen: list[tuple[frozenset[int], Span]] = []
+    for waiters in by_subject.values():
+        for span in union(waiter.span for waiter in waiters):
+            mine = [w for w in waiters if span[0] <= w.span[0] and w.span[1] <= span[1]]
+            if any(common(union(taken.get(w.tid, ())), [w.span]) for w in mine):
+                continue
+            found = _episode(worker, done, chains, mine, span)
+            if found is None:
+                continue
+            if found.kind is DEADLOCK:  # of each lock in it, one tells of all
+                ring = frozenset(key.tid for key in found.held_by)
+                if any(ring == other and common([span], [past]) for other, past in rings_seen):
+                    continue
+                rings_seen.append((ring, span))
+            yield found
+
+
+def _waiters(worker: WorkerRecord, chains: Chains, end_ns: int) -> Iterator[tuple[int, _Waiter]]:
+    """Every standstill in which a thread was seen to wait for a lock that is held, by the lock."""
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    found: dict[tuple[int, int, int], _Waiter] = {}
+    for event in chains.events(worker):
+        for one in event.waiting:
+            states = worker.states.get(one.tid)
+            if one.kind not in {"lock", "semaphore"} or not one.holders or states is None:
+                continue
+            starts, ends = states.still
+            n = int(np.searchsorted(starts, event.at_ns, "right")) - 1
+            if n < 0 or ends[n] <= event.at_ns:
+                continue
+            span = int(starts[n]), int(np.minimum(ends[n], stop_ns))
+            key = (one.subject, one.tid, span[0])
+            found.setdefault(key, _Waiter(one.tid, span)).seen.append(one)
+    for (subject, _, _), waiter in found.items():
+        yield subject, waiter
+
+
+def _episode(
+    worker: WorkerRecord,
+    done: Mapping[ThreadKey, Activities],
+    chains: Chains,
+    waiters: Sequence[_Waiter],
+    span: Span,
+) -> Starvation | None:
+    longest = max(waiters, key=lambda w: w.span[1] - w.span[0])
+    chain = chains.of(worker.thread(longest.tid), *longest.span)
+    if chain is None or not (chain.ring or is_slow(chain.root)):
+        return None
+    holders = {holder.tid for waiter in waiters for one in waiter.seen for holder in one.holders}
+    guilty = {link.tid for link in chain.links} if chain.ring else holders
+    kind = DEADLOCK if chain.ring else HELD_LOCK
+    waits = {waiter.tid: waiter.span for waiter in waiters}
+    if chain.ring:
+        waits = {link.tid: waits.get(link.tid, span) for link in chain.links} | waits
+    taken = chain.links[1].taken if len(chain.links) > 1 else None
+    return Starvation(
+        kind=kind,
+        verdict="late" if not chain.ring and len(holders) > 1 else kind.verdict,
+        pid=worker.worker.pid,
+        tid=longest.tid,
+        process=worker.process,
+        place="a lock",
+        start_ns=span[0],
+        end_ns=span[1],
+        held_by={
+            worker.thread(tid): cut(done.get(worker.thread(tid), NO_ACTIVITIES), *span)
+            for tid in sorted(guilty)
+        },
+        base=None,
+        evidence=(WAIT_FOR, THREADS),
+        items=tuple(_item(done, worker.thread(tid), waited) for tid, waited in waits.items()),
+        detail=None if taken is None else f"a lock taken at {taken.file}:{taken.line}",
+    )
+
+
+def is_slow(root: Link) -> bool:
+    """Whether a thread is in the middle of something, rather than waiting for something to do."""
+    call = (root.wait.call or "").rpartition(".")[2]
+    syscall = root.wait.syscall or ""
+    for_work = call in _FOR_WORK or syscall.startswith("accept")
+    return root.wait.kind in _SLOW and not for_work
+
+
+def _item(done: Mapping[ThreadKey, Activities], thread: ThreadKey, span: Span) -> Item:
+    """The thread that waited, by what it does."""
+    mine = cut(done.get(thread, NO_ACTIVITIES), *span)
+    frames = [frame for a in mine if (frame := blame.blamed(a.stack)) is not None]
+    if not frames:
+        return Item("thread", UNNAMED, None, *span)
+    frame = frames[-1]
+    return Item("thread", frame.function, f"{frame.file}:{frame.line}", *span)

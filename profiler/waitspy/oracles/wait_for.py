@@ -1,0 +1,141 @@
+"""The ``wait_for`` oracle: what threads that have stood for long wait for, and who holds it.
+
+A thread that stands in a futex waits for a lock, for a signal, or for work. Which of these, its
+memory tells; it is looked at once it has stood there for ``onset_ns``. One that waits for a lock
+is looked at again as long as it stands, since the holders change; of the others one look is enough.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from waitspy.model import syscalls
+from waitspy.model.clock import NS
+from waitspy.model.oracle_names import WAIT_FOR
+from waitspy.model.wait_for import WaitEdge
+from waitspy.oracles import Watched
+from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.reading import TRANSIENT, reader_of
+from waitspy.recording.rows import RowType
+from waitspy.recording.wait_for import WaitForRow
+from waitspy.remote.memory import Unavailable
+from waitspy.remote.reader import Reader
+
+_AGAIN_NS = NS // 5  # looks at those who still wait for what somebody holds
+_SHARE = 0.01  # of one core, for the looks at one worker
+_CPU_NS = 10_000_000  # of one look: a longer one would keep the other oracles from theirs
+_MOST = 64  # threads of one look
+_LATER_NS = NS  # after a look that failed, or the last of many
+_NEVER_NS = NS << 32
+_HELD = frozenset({"lock", "semaphore"})
+"""What may get a holder, or another one, as long as somebody waits for it."""
+
+
+@dataclass(slots=True)
+class _Stands:
+    """A thread that stands in a futex: since when, when to look at it, and how long after that."""
+
+    since_ns: int
+    next_ns: int
+    again_ns: int = _AGAIN_NS
+
+
+@dataclass(slots=True)
+class _WatchedWaits:
+    reader: Reader
+    stands: dict[int, _Stands] = field(default_factory=dict)
+    told: dict[int, WaitEdge] = field(default_factory=dict)
+    next_ns: int = 0
+    urgent_ns: int = 0
+    for_urgent: Allowance = field(default_factory=lambda: Allowance(_SHARE))
+
+
+class WaitForOracle:
+    """Watches the threads of all workers that stand in a futex for ``onset_ns``."""
+
+    name: ClassVar[str] = WAIT_FOR
+    rows: ClassVar[RowType] = WaitForRow
+
+    def __init__(self, onset_ns: int) -> None:
+        self._onset_ns = onset_ns
+        self._futexes = syscalls.futexes()
+        self._processes: dict[int, _WatchedWaits] = {}
+
+    def attach(self, watched: Watched) -> str:
+        """``"ok"``, or why this interpreter cannot be read."""
+        reader = reader_of(watched)
+        if isinstance(reader, str):
+            return reader
+        self._processes[watched.pid] = _WatchedWaits(reader)
+        return "ok"
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[WaitForRow]:
+        """A row when threads were looked at and wait for something new, or for another holder."""
+        process = self._processes.get(watched.pid)
+        if process is None:
+            return
+        if watched.ran or watched.was_due:
+            _keep(process, watched, self._futexes, self._onset_ns)
+        urgent = bool(watched.suspects) and now_ns >= process.urgent_ns
+        if not urgent and now_ns < process.next_ns:
+            return
+        due = [
+            tid
+            for tid, stands in process.stands.items()
+            if now_ns >= stands.next_ns and (not urgent or tid in watched.suspects)
+        ]
+        if not due:
+            return
+        began_ns = time.thread_time_ns()
+        yield from _look(process, watched, due[:_MOST])
+        spent_ns, at_ns = time.thread_time_ns() - began_ns, time.monotonic_ns()
+        if urgent:
+            process.urgent_ns = process.for_urgent.spend(spent_ns, at_ns)
+        else:
+            process.next_ns = at_ns + int(spent_ns / watched.routine_share)
+
+    def detach(self, watched: Watched) -> None:
+        """Forgets that worker."""
+        self._processes.pop(watched.pid, None)
+
+
+def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator[WaitForRow]:
+    addresses = {tid: watched.blocked[tid][1] for tid in process.stands}
+    found: tuple[WaitEdge, ...] | None = None
+    with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes: later
+        found = process.reader.wait_for(tids, addresses, _CPU_NS)
+    at_ns = time.monotonic_ns()
+    seen = {one.tid: one for one in found or () if watched.stood(one.tid)}
+    for tid in tids:
+        stands, one = process.stands[tid], seen.get(tid)
+        if found is None:
+            stands.next_ns = at_ns + _LATER_NS
+        elif one is not None and (one.holders or one.kind in _HELD):
+            stands.next_ns = at_ns + stands.again_ns
+            stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
+        else:
+            stands.next_ns = _NEVER_NS
+    watched.holders |= {holder.tid for one in seen.values() for holder in one.holders}
+    if any(process.told.get(tid) != one for tid, one in seen.items()):
+        yield WaitForRow(at_ns, tuple(seen.values()))
+    process.told.update(seen)
+
+
+def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], onset_ns: int) -> None:
+    """Notes who has come to stand in a futex, and forgets who has moved."""
+    blocked, since = watched.blocked, watched.blocked_since_ns
+    for tid, stands in list(process.stands.items()):
+        if (
+            tid not in blocked
+            or blocked[tid][0] not in futexes
+            or since.get(tid, 0) != stands.since_ns
+        ):
+            del process.stands[tid]
+            process.told.pop(tid, None)
+    for tid, (number, _) in blocked.items():
+        if number in futexes and tid not in process.stands:
+            process.stands[tid] = _Stands(since.get(tid, 0), since.get(tid, 0) + onset_ns)

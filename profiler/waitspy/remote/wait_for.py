@@ -1,0 +1,231 @@
+"""What waiting threads wait for, and who holds it, or has to do it.
+
+What a thread waits for is exact: the lock whose address it shows to the kernel, else the object
+whose method it stands in, a local of a frame that cannot go on. Who holds a lock is exact, too,
+where the lock names its owner, or a ``with`` block is entered; whoever called ``acquire`` by hand
+is not found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from waitspy.model.wait_for import Held, Holder, WaitEdge
+from waitspy.remote.frames import Frames
+from waitspy.remote.locks import Locks
+from waitspy.remote.memory import Torn, Unreadable
+from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
+from waitspy.remote.with_blocks import Entered, WithBlocks
+
+_KINDS: Mapping[str, Held] = {
+    "Condition": "condition",
+    "Event": "event",
+    "Semaphore": "semaphore",
+    "Barrier": "barrier",
+    "Thread": "thread",
+    "Queue": "queue",
+    "Future": "future",
+}
+"""Classes of the standard library in whose methods threads wait, by name."""
+
+_FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
+_MOST_WAITING = 32
+
+
+class WaitFor:
+    """One look at the threads of one interpreter; what is read is kept until its end.
+
+    ``work_item`` is the type of what executors run (``concurrent.futures.thread._WorkItem``).
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        stacks: ThreadStacks,
+        blocks: WithBlocks,
+        threads: Iterable[Thread],
+        work_item: int | None,
+    ) -> None:
+        self._frames = frames
+        self._objects = frames.objects
+        self._stacks = stacks
+        self._blocks = blocks
+        self._locks = Locks(frames.objects)
+        self._work_item = work_item
+        self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
+        self._inside: dict[int, list[Entered]] = {}
+        self._whole = True
+
+    def look(
+        self, tids: Iterable[int], futexes: Mapping[int, int], cpu_ns: int
+    ) -> tuple[WaitEdge, ...]:
+        """What those threads wait for, and whoever holds that, and so on to the end of each chain.
+
+        ``futexes`` has the address at which a thread waits in the kernel. It takes about as much
+        of this thread's CPU time as ``cpu_ns``.
+        """
+        until_ns = time.thread_time_ns() + cpu_ns
+        found: dict[int, WaitEdge] = {}
+        left = list(dict.fromkeys(tids))
+        while left and len(found) < _MOST_WAITING:
+            tid = left.pop(0)
+            if tid in found or tid not in self._threads or tid not in futexes:
+                continue
+            with contextlib.suppress(Unreadable):
+                waiting = self._waiting(tid, futexes[tid], until_ns)
+                if waiting is not None:
+                    found[tid] = waiting
+                    left += [holder.tid for holder in waiting.holders]
+        return tuple(found.values())
+
+    def _waiting(self, tid: int, futex: int, until_ns: int) -> WaitEdge | None:
+        frames = self._stacks.frames(self._threads[tid].address)
+        kind, subject = self._subject(frames)
+        handle = self._locks.wanted(futex)
+        holders = tuple(self._of_lock(tid, handle, until_ns)) if handle else ()
+        lock = self._lock(tid, handle) if handle and kind is None and not holders else None
+        if holders or lock:
+            kind, subject = "lock", lock or handle or 0
+        elif kind == "thread":
+            holders = tuple(self._of_thread(subject))
+        elif kind == "semaphore":
+            holders = tuple(self._of_object(tid, subject, until_ns))
+        elif kind == "future":
+            holders = tuple(self._of_future(tid, subject))
+        if kind is None:
+            return None
+        if lock and not holders:
+            holders = tuple(self._of_rlock(lock))
+        if self._stacks.frames(self._threads[tid].address) != frames:
+            raise Torn("a thread that runs")
+        return WaitEdge(tid, kind, subject, holders, self._whole)
+
+    # --- what it is -----------------------------------------------------------------------
+
+    def _subject(self, frames: Sequence[ThreadFrame]) -> tuple[Held | None, int]:
+        """The kind and object whose method the innermost frames are in: the outermost of these."""
+        found: tuple[Held | None, int] = None, 0
+        for frame in frames:
+            if not self._frames.code(frame.code).rooted.endswith(_FILES):
+                break
+            first = self._first_local(frame)
+            kind = self._kind(first)
+            if kind is not None:
+                found = kind, first
+        return found
+
+    def _first_local(self, frame: ThreadFrame) -> int:
+        """``self``, in a method."""
+        return self._objects.memory.word(frame.address + self._objects.layout.frame_locals) & ~3
+
+    def _kind(self, address: int) -> Held | None:
+        try:
+            for base in self._objects.type_of(address).mro:
+                name = _KINDS.get(self._objects.type_at(base).name)
+                if name is not None:
+                    return name
+        except Unreadable:
+            pass
+        return None
+
+    def _lock(self, tid: int, handle: int) -> int | None:
+        """The lock object with that handle, as far as the thread's own frames refer to it."""
+        lock = self._locks.at(handle)
+        if lock is not None:
+            return lock
+        words = self._frames.held(self._threads[tid].address)
+        for word, kind in zip(words, self._objects.types_of(words), strict=True):
+            if kind is not None and self._locks.is_lock(kind):
+                found = self._locks.handle(word)
+                if found == handle:
+                    return word
+        return None
+
+    # --- who holds it ---------------------------------------------------------------------
+
+    def _of_lock(self, tid: int, handle: int, until_ns: int) -> Iterator[Holder]:
+        for other, entered in self._all_inside(tid, until_ns):
+            if self._held_handle(entered.held) == handle and handle not in self._given_up(other):
+                owner = self._locks.owner(entered.held)
+                if owner is None or owner == self._threads[other].ident:
+                    yield Holder(other, "with" if owner is None else "owner", entered.at)
+
+    def _of_rlock(self, lock: int) -> Iterator[Holder]:
+        owner = self._locks.owner(lock)
+        for tid, thread in self._threads.items():
+            if owner and thread.ident == owner:
+                yield Holder(tid, "owner")
+
+    def _of_object(self, tid: int, subject: int, until_ns: int) -> Iterator[Holder]:
+        for other, entered in self._all_inside(tid, until_ns):
+            if entered.held == subject:
+                yield Holder(other, "with", entered.at)
+
+    def _of_thread(self, subject: int) -> Iterator[Holder]:
+        ident = self._objects.attributes(subject, {"_ident"}).get("_ident")
+        wanted = self._objects.integer(ident) if ident else 0
+        for tid, thread in self._threads.items():
+            if thread.ident == wanted:
+                yield Holder(tid, "join")
+
+    def _of_future(self, tid: int, subject: int) -> Iterator[Holder]:
+        for other, thread in self._threads.items():
+            words = self._frames.held(thread.address) if other != tid else []
+            for item in self._objects.of_type(words, self._work_item):
+                with contextlib.suppress(Unreadable):
+                    if self._objects.attributes(item, {"future"}).get("future") == subject:
+                        yield Holder(other, "work-item")
+                        break
+
+    def _held_handle(self, held: int) -> int | None:
+        try:
+            return self._locks.inside(held)
+        except Unreadable:
+            return None
+
+    def _given_up(self, tid: int) -> set[int]:
+        """The locks of conditions in which a thread waits: it is in their blocks, without them."""
+        found: set[int] = set()
+        with contextlib.suppress(Unreadable):
+            for frame in self._stacks.frames(self._threads[tid].address):
+                if not self._frames.code(frame.code).rooted.endswith(_FILES):
+                    break
+                first = self._first_local(frame)
+                if self._kind(first) == "condition":
+                    found |= {self._locks.inside(first) or 0}
+        return found
+
+    def _all_inside(self, tid: int, until_ns: int) -> Iterator[tuple[int, Entered]]:
+        """Every block that another thread is in, as far as there is time to read them."""
+        for other, thread in self._threads.items():
+            if other == tid:
+                continue
+            if other not in self._inside:
+                if time.thread_time_ns() >= until_ns:
+                    self._whole = False
+                    continue
+                self._inside[other] = []
+                with contextlib.suppress(Unreadable):
+                    self._inside[other] = self._blocks_of(thread)
+            yield from ((other, entered) for entered in self._inside[other])
+
+    def _blocks_of(self, thread: Thread) -> list[Entered]:
+        """The blocks that a thread is in, the outermost first; of one that runs, those which it
+        has not left meanwhile.
+        """
+        first, again = (
+            [
+                (frame.address, frame.code, entered)
+                for frame in reversed(self._stacks.frames(thread.address))
+                for entered in self._blocks.of_frame(frame.address)
+            ]
+            for _ in range(2)
+        )
+        return [entered for *frame, entered in first if (*frame, entered) in again]

@@ -1,0 +1,243 @@
+"""Which ``with`` blocks a frame is in: who is inside of a lock that knows no owner.
+
+The interpreter has to remember whose ``__exit__`` it will call. Up to 3.10 the frame's stack of
+blocks says how much of its value stack is in use; from 3.11 on the code's table of exceptions does,
+by the entry that covers the current instruction (Objects/exception_handling_notes.txt). What lies
+above is left over from blocks that have ended, and never looked at.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from waitspy.model.stacks import Frame
+from waitspy.remote.frames import Frames, is_coroutine
+from waitspy.remote.memory import Torn, Unreadable, word_at
+
+_EXITS = frozenset({"__exit__", "__aexit__"})
+_GENERATOR_MANAGERS = frozenset({"_GeneratorContextManager", "_AsyncGeneratorContextManager"})
+"""Lib/contextlib.py: what ``with`` blocks the generator is in, whoever uses it is in."""
+
+_SETUPS = frozenset({143, 154})
+"""SETUP_WITH and SETUP_ASYNC_WITH up to 3.10 (Lib/opcode.py)."""
+
+_EXTENDED_ARG = 144
+_MOST_SLOTS = 256
+_MOST_BLOCKS = 20  # CO_MAXBLOCKS, Include/cpython/code.h
+_LONGEST_CODE = 1 << 18
+_MOST_CODES = 10_000
+_DEEPEST = 4  # generators in whose blocks others are
+
+
+class Entered(NamedTuple):
+    """The object of a ``with`` block that a frame is in, and the line at which it was entered."""
+
+    held: int
+    at: Frame
+
+
+class _Covered(NamedTuple):
+    """A row of a table of exceptions: from where to where (bytes), handler, depth of the stack."""
+
+    start: int
+    end: int
+    target: int
+    depth: int
+
+
+class WithBlocks:
+    """Reads the blocks of frames of one process.
+
+    Raises:
+        Unreadable: from every method: the frame is gone.
+        OSError: from every method.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._objects = frames.objects
+        self._memory = frames.objects.memory
+        self._tables: dict[int, tuple[int, list[_Covered]]] = {}
+
+    def of_frame(self, frame: int, depth: int = 0) -> list[Entered]:
+        """The blocks that a frame is in, the outermost first; those of generators among them that
+        stand for a block (``contextlib.contextmanager``).
+        """
+        lay = self._objects.layout
+        found: list[Entered] = []
+        modern = lay.pair >= (3, 11)
+        for held, at in self._modern(frame) if modern else self._classic(frame):
+            found.append(Entered(held, at))
+            found += self._behind(held, depth)
+        return found
+
+    def of_generator(self, generator: int, depth: int = 0) -> list[Entered]:
+        """The blocks that a suspended generator or coroutine is in."""
+        lay = self._objects.layout
+        if not is_coroutine(self._objects.type_of(generator)):
+            raise Torn("no generator")
+        if lay.pair < (3, 11):
+            frame = self._memory.word(generator + lay.gen_frame)
+            return self.of_frame(frame, depth) if frame else []
+        state = word_at(self._memory.read(generator + lay.gen_state, 1), 0, "b")
+        return [] if state == lay.frame_cleared else self.of_frame(generator + lay.gen_frame, depth)
+
+    def _behind(self, held: int, depth: int) -> list[Entered]:
+        """The blocks that the generator of a context manager is in."""
+        if depth >= _DEEPEST or self._objects.type_of(held).name not in _GENERATOR_MANAGERS:
+            return []
+        generator = self._objects.attributes(held, {"gen"}).get("gen")
+        return self.of_generator(generator, depth + 1) if generator else []
+
+    # --- 3.11 and newer -------------------------------------------------------------------
+
+    def _modern(self, frame: int) -> Iterator[tuple[int, Frame]]:
+        lay = self._objects.layout
+        raw = self._memory.read(frame, lay.frame_locals)
+        code = word_at(raw, lay.frame_code) & ~3
+        offset = word_at(raw, lay.frame_instruction) - code - lay.code_bytecode
+        table = self._table(code)
+        depth = next((e.depth for e in table if e.start <= offset < e.end), 0)
+        if not 0 < depth <= _MOST_SLOTS:
+            return
+        n_locals = word_at(self._memory.read(code + lay.code_locals, 4), 0, "I")
+        base = frame + lay.frame_locals + 8 * n_locals
+        words = struct.unpack(f"<{depth}Q", self._memory.read(base, 8 * depth))
+        for used, held in self._held([word & ~3 for word in words]):
+            entered = _entered(table, offset, used)
+            instruction = None if entered is None else code + lay.code_bytecode + entered
+            yield held, self._frames.code(code, instruction)
+
+    def _table(self, code: int) -> list[_Covered]:
+        lay = self._objects.layout
+        address = self._memory.word(code + lay.code_exceptions)
+        known = self._tables.get(code)
+        if known is not None and known[0] == address:
+            return known[1]
+        raw = self._bytes(address)
+        if len(self._tables) >= _MOST_CODES:
+            self._tables.clear()
+        table = list(_entries(raw))
+        self._tables[code] = address, table
+        return table
+
+    def _bytes(self, address: int) -> bytes:
+        lay = self._objects.layout
+        if self._objects.type_of(address).name != "bytes":
+            raise Torn("not bytes")
+        length = self._memory.word(address + lay.ob_size)
+        if length > _LONGEST_CODE:
+            raise Torn("code of unlikely length")
+        return self._memory.read(address + lay.bytes_value, length) if length else b""
+
+    # --- up to 3.10 -----------------------------------------------------------------------
+
+    def _classic(self, frame: int) -> Iterator[tuple[int, Frame]]:
+        lay = self._objects.layout
+        raw = self._memory.read(frame, lay.frame_locals)
+        count = word_at(raw, lay.frame_block_count, "i")
+        if not 0 < count <= _MOST_BLOCKS:
+            return
+        handlers: dict[int, int] = {}
+        for at in range(
+            lay.frame_blocks, lay.frame_blocks + count * lay.block_size, lay.block_size
+        ):
+            level = word_at(raw, at + lay.block_level, "i")
+            handlers.setdefault(level, word_at(raw, at + lay.block_handler, "i"))
+        depth = max(handlers)
+        if not 0 < depth <= _MOST_SLOTS:
+            return
+        code = word_at(raw, lay.frame_code)
+        base = word_at(raw, lay.frame_value_stack)
+        words = struct.unpack(f"<{depth}Q", self._memory.read(base, 8 * depth))
+        for used, held in self._held(words):
+            yield held, self._frames.code(code, self._setup(code, handlers.get(used)))
+
+    def _setup(self, code: int, handler: int | None) -> int | None:
+        """The instruction that began the block with that handler, as frames count them."""
+        lay = self._objects.layout
+        unit = 2 if lay.pair == (3, 10) else 1  # bytes of what a jump counts
+        raw = self._bytes(self._memory.word(code + lay.code_bytes))
+        argument = 0
+        for at in range(0, len(raw) - 1, 2):
+            argument = argument << 8 | raw[at + 1]
+            if raw[at] == _EXTENDED_ARG:
+                continue
+            if raw[at] in _SETUPS and at + 2 + argument * unit == (handler or 0) * unit:
+                return at // unit
+            argument = 0
+        return None
+
+    # --- both -----------------------------------------------------------------------------
+
+    def _held(self, words: list[int] | tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        """Whose ``__exit__`` lies there, and how deep the stack was once it did."""
+        lay = self._objects.layout
+        for n, word in enumerate(words):
+            try:
+                kind = self._objects.type_of(word) if word else None
+                if kind is None or kind.heap:
+                    continue
+                if kind.name == "builtin_function_or_method":
+                    name = self._memory.word(self._memory.word(word + lay.builtin_def))
+                    if self._objects.c_text(name) in _EXITS:
+                        yield n + 1, self._memory.word(word + lay.builtin_self)
+                elif kind.name == "method":
+                    if self._is_exit(self._memory.word(word + lay.method_function)):
+                        yield n + 1, self._memory.word(word + lay.method_self)
+                elif lay.pair >= (3, 14) and any(words[n + 1 : n + 2]) and self._is_exit(word):
+                    # LOAD_SPECIAL leaves the function and the object that it is called with
+                    yield n + 2, words[n + 1]
+            except Unreadable:
+                continue
+
+    def _is_exit(self, function: int) -> bool:
+        lay = self._objects.layout
+        kind = self._objects.type_of(function)
+        if kind.heap:
+            return False
+        if kind.name == "function":
+            name = self._objects.text(self._memory.word(function + lay.function_qualname))
+            return name.rpartition(".")[2] in _EXITS
+        if kind.name in {"method_descriptor", "wrapper_descriptor"}:
+            name = self._objects.text(self._memory.word(function + lay.descriptor_name))
+            return name in _EXITS
+        return False
+
+
+def _entries(raw: bytes) -> Iterator[_Covered]:
+    """The rows of a table of exceptions: numbers in pieces of six bits, the highest first; the
+    first byte of a row has bit 7 set, all but a number's last byte bit 6.
+    """
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = raw[at] & 63
+        while raw[at] & 64:
+            at += 1
+            value = value << 6 | raw[at] & 63
+        at += 1
+        return value
+
+    try:
+        while at < len(raw):
+            start, length, target, depth = number(), number(), number(), number()
+            yield _Covered(2 * start, 2 * (start + length), 2 * target, depth >> 1)
+    except IndexError:
+        return
+
+
+def _entered(table: list[_Covered], offset: int, used: int) -> int | None:
+    """Where the block was entered that left the stack so deep: the instruction before those that
+    its handler covers.
+    """
+    spans: dict[int, tuple[int, int]] = {}
+    for entry in table:
+        if entry.depth == used:
+            first, last = spans.get(entry.target, (entry.start, entry.end))
+            spans[entry.target] = min(first, entry.start), max(last, entry.end)
+    around = [first for first, last in spans.values() if first <= offset < last]
+    return max(around) - 2 if around else None

@@ -1,0 +1,87 @@
+"""Chains of waits in words: who holds what somebody waits for, and what that one waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from waitspy.model.judged import Link, Spot
+from waitspy.model.wait_for import Held
+from waitspy.model.waits import WaitKind
+from waitspy.render import words
+from waitspy.render.words import Code
+
+_WAITS_FOR: Mapping[Held, str] = {
+    "lock": "waits for a lock that {who} holds",
+    "semaphore": "waits for a semaphore of which {who} has a place",
+    "thread": "waits for {who} to end",
+    "future": "waits for a result that {who} works on",
+}
+"""The rest is told the same way: it waits for something of somebody."""
+
+_ANYTHING = "waits for what {who} has"
+
+
+class ChainLine(NamedTuple):
+    """A sentence, escaped, and the line of code that it is about, as it was read."""
+
+    text: str
+    source: str | None
+
+
+def lines(chain: Sequence[Link], code: Code) -> list[ChainLine]:
+    """As in "thread 12 waits for a lock that thread 14 (refresh) holds, taken at cache.py:40" and
+    "thread 14 (refresh) waits in sock.recv (recvfrom), in fetch, upstream.py:18"; the root is last.
+    """
+    return list(_lines(chain, code))
+
+
+def _lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
+    ring = is_ring(chain)
+    for n, link in enumerate(chain):
+        if link.waits_for is None:
+            yield _root(link, code)
+            return
+        following = chain[(n + 1) % len(chain)]
+        held = _WAITS_FOR.get(link.waits_for, _ANYTHING).format(who=_who(following, code))
+        text = f"{_who(link, code)} {held}"
+        if following.taken is not None:
+            text = f"{text}, taken in {_where(following.taken, code)}"
+        if ring and n == len(chain) - 1:
+            text = f"{text}: so none of them can go on"
+        yield ChainLine(text, None if following.taken is None else following.taken.source)
+
+
+def is_ring(chain: Sequence[Link]) -> bool:
+    """Whether it has no root."""
+    return bool(chain) and chain[-1].waits_for is not None
+
+
+def root_words(chain: Sequence[Link], code: Code) -> str | None:
+    """As in "what it waits for is held in fetch (upstream.py:18)"; None where no root is known."""
+    if len(chain) < 2 or is_ring(chain) or chain[-1].at is None:
+        return None
+    at = chain[-1].at
+    file = None if at.file is None else at.file.rpartition("/")[2]
+    where = f" ({code(words.place(file, at.line))})" if file else ""
+    return f"what it waits for is held up in {code(at.function)}{where}"
+
+
+def _root(link: Link, code: Code) -> ChainLine:
+    where = "" if link.at is None else f", in {_where(link.at, code)}"
+    doing = words.wait_words(link.wait, code)
+    if link.wait.kind is WaitKind.UNKNOWN and link.wait.call is None:
+        doing = "does what is not known"
+    return ChainLine(
+        f"{_who(link, code)} {doing}{where}", None if link.at is None else link.at.source
+    )
+
+
+def _who(link: Link, code: Code) -> str:
+    name = f" ({code(link.thread)})" if link.thread else ""
+    return f"thread {link.tid}{name}"
+
+
+def _where(spot: Spot, code: Code) -> str:
+    place = words.place(spot.file, spot.line)
+    return f"{code(spot.function)}, {code(place)}" if place else code(spot.function)

@@ -1,0 +1,61 @@
+"""What threads wait for, and who holds it, is what they say themselves."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from tests.live.running import TARGETS, target
+from tests.remote.interpreters import Python, found
+from waitspy.kernel import procfs
+from waitspy.model import syscalls
+from waitspy.model.clock import NS
+from waitspy.model.wait_for import WaitEdge
+from waitspy.remote.reader import Reader
+
+pytestmark = pytest.mark.ptrace
+
+
+def futexes(pid: int) -> dict[int, int]:
+    """The address at which each thread waits that does so in a futex."""
+    found = {}
+    for tid in procfs.threads(pid):
+        with open(f"/proc/{pid}/task/{tid}/syscall") as file:
+            number, *arguments = file.read().split()
+        if number.isdigit() and syscalls.name(int(number), os.uname().machine) == "futex":
+            found[tid] = int(arguments[0], 16)
+    return found
+
+
+def told(waiting: WaitEdge | None, path: str) -> dict[str, Any] | None:
+    if waiting is None:
+        return None
+    holders = sorted(waiting.holders, key=lambda holder: holder.tid)
+    assert all(holder.at is None or holder.at.file == path for holder in holders)
+    return {
+        "kind": waiting.kind,
+        "holders": [holder.tid for holder in holders],
+        "lines": [holder.at.line if holder.at else None for holder in holders],
+        "how": holders[0].how if holders else None,
+    }
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_who_waits_for_what_and_who_holds_it(python: Python) -> None:
+    path = str(TARGETS / "holding_threads.py")
+    with target([python.path, path], env=python.environment) as process:
+        cases = process.ready["cases"]
+        reader = Reader(process.pid)
+        tids = [case["waits"] for case in cases.values()]
+        seen = {one.tid: one for one in reader.wait_for(tids, futexes(process.pid), NS)}
+    for case in cases.values():
+        pairs = sorted(zip(case["holders"], case["lines"], strict=True))
+        case["holders"], case["lines"] = [p[0] for p in pairs], [p[1] for p in pairs]
+    truth = {
+        name: {part: case[part] for part in ("kind", "holders", "lines", "how")}
+        for name, case in cases.items()
+    }
+    assert {n: told(seen.get(c["waits"]), path) for n, c in cases.items()} == truth
+    assert all(one.whole for one in seen.values())
