@@ -46,9 +46,14 @@ class _Stands:
 
 @dataclass(slots=True)
 class _WatchedWaits:
+    """``soonest_ns`` is when one of those that stand is to be looked at; ``next_ns`` from when on
+    there is time for it, ``urgent_ns`` for those that a wait is about.
+    """
+
     reader: Reader
     stands: dict[int, _Stands] = field(default_factory=dict)
     told: dict[int, WaitEdge] = field(default_factory=dict)
+    soonest_ns: int = 0
     next_ns: int = 0
     urgent_ns: int = 0
     for_urgent: Allowance = field(default_factory=lambda: Allowance(_SHARE))
@@ -81,7 +86,7 @@ class WaitForOracle:
         if watched.ran or watched.was_due:
             _keep(process, watched, self._futexes, self._onset_ns)
         urgent = bool(watched.suspects) and now_ns >= process.urgent_ns
-        if not urgent and now_ns < process.next_ns:
+        if now_ns < process.soonest_ns or (not urgent and now_ns < process.next_ns):
             return
         due = [
             tid
@@ -89,6 +94,9 @@ class WaitForOracle:
             if now_ns >= stands.next_ns and (not urgent or tid in watched.suspects)
         ]
         if not due:
+            if not urgent:
+                every = (stands.next_ns for stands in process.stands.values())
+                process.soonest_ns = min(every, default=_NEVER_NS)
             return
         began_ns = time.thread_time_ns()
         yield from _look(process, watched, due[:_MOST])
@@ -138,4 +146,6 @@ def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], ons
             process.told.pop(tid, None)
     for tid, (number, _) in blocked.items():
         if number in futexes and tid not in process.stands:
-            process.stands[tid] = _Stands(since.get(tid, 0), since.get(tid, 0) + onset_ns)
+            stands = _Stands(since.get(tid, 0), since.get(tid, 0) + onset_ns)
+            process.stands[tid] = stands
+            process.soonest_ns = min(process.soonest_ns, stands.next_ns)

@@ -1,0 +1,227 @@
+"""Chains of waits, and the episodes of locks that they explain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.examples.build import SOURCES, activities, activity, at, frame, ms, stack, states, worker
+from waitspy.judge import findings, held_locks
+from waitspy.judge.episode import Starvation
+from waitspy.judge.wait_for import Chain, Chains
+from waitspy.model.activities import Activities
+from waitspy.model.kinds import BLOCKED_LOOP, DEADLOCK, HELD_LOCK
+from waitspy.model.processes import ThreadKey
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.wait_for import Holder, WaitEdge, WaitForEvent
+from waitspy.model.waits import Wait, WaitKind
+
+LOOKUP = stack("run@/app/cache.py:1 > lookup@/app/cache.py:52")
+REFRESH = stack("run@/app/cache.py:1 > refresh@/app/cache.py:44 > fetch@/app/upstream.py:18")
+TAKEN = frame("refresh@/app/cache.py:40")
+WANTS = Wait(WaitKind.LOCK, "with self._lock", "futex")
+RECEIVES = Wait(WaitKind.SOCKET, "sock.recv", "recvfrom")
+LOCK, OTHER = 0x1000, 0x2000
+END_MS = 3_000
+
+
+def waits(tid: int, *holders: int, subject: int = LOCK, at_: bool = True) -> WaitEdge:
+    found = tuple(Holder(tid, "with", TAKEN if at_ else None) for tid in holders)
+    return WaitEdge(tid, "lock", subject, found, whole=True)
+
+
+def recorded(
+    *looks: tuple[float, tuple[WaitEdge, ...]],
+    root: Wait = RECEIVES,
+    moves_ms: tuple[float, ...] = (),
+) -> tuple[WorkerRecord, dict[ThreadKey, Activities]]:
+    """Thread 12 stands from 500 to 1,500 ms, all others all the time; 14 is in ``root``."""
+    record = worker()
+    standing = {
+        11: states((0, "futex 0x10")),
+        12: states((0, "run"), (500, "futex 0x10"), *((m, "futex 0x10") for m in moves_ms),
+                   (1_500, "run")),
+        13: states((0, "futex 0x20")),
+        14: states((0, "recvfrom 5")),
+    }  # fmt: skip
+    record = replace(
+        record,
+        states=standing,
+        wait_for=tuple(WaitForEvent(at(when), edges) for when, edges in looks),
+    )
+    did = {
+        11: activities(activity(0, END_MS, LOOKUP, WANTS)),
+        12: activities(activity(500, 1_500, LOOKUP, WANTS)),
+        13: activities(activity(0, END_MS, LOOKUP, WANTS)),
+        14: activities(activity(100, END_MS, REFRESH, root)),
+    }
+    return record, {record.thread(tid): mine for tid, mine in did.items()}
+
+
+def chains_of(record: WorkerRecord, done: dict[ThreadKey, Activities]) -> Chains:
+    return Chains([record], done, {record.thread(14): "refresher"}, SOURCES)
+
+
+def chain(*looks: tuple[float, tuple[WaitEdge, ...]], tid: int = 12) -> Chain | None:
+    record, done = recorded(*looks)
+    return chains_of(record, done).of(record.thread(tid), at(500), at(1_500))
+
+
+def found(
+    *looks: tuple[float, tuple[WaitEdge, ...]],
+    root: Wait = RECEIVES,
+    told: tuple[Starvation, ...] = (),
+    min_stall_ms: int = 100,
+    moves_ms: tuple[float, ...] = (),
+) -> list[Starvation]:
+    record, done = recorded(*looks, root=root, moves_ms=moves_ms)
+    seen = held_locks.find(
+        record, done, chains_of(record, done), told, at(END_MS), min_stall_ms * 1_000_000
+    )
+    return sorted(seen, key=lambda one: (one.start_ns, one.tid))
+
+
+# --- chains ----------------------------------------------------------------------------------------
+
+
+def test_a_chain_goes_from_who_waits_to_the_root() -> None:
+    one = chain((700, (waits(12, 13), waits(13, 14, subject=OTHER))))
+    assert one is not None
+    assert not one.ring
+    assert [(link.tid, link.waits_for, link.how) for link in one.links] == [
+        (12, "lock", None),
+        (13, "lock", "with"),
+        (14, None, "with"),
+    ]
+    root = one.root
+    assert (root.thread, root.wait, root.since_s) == ("refresher", RECEIVES, at(100) / 1e9)
+    assert root.at is not None
+    assert (root.at.function, root.at.file, root.at.line) == ("fetch", "/app/upstream.py", 18)
+    assert root.taken is not None
+    assert (root.taken.function, root.taken.line) == ("refresh", 40)
+
+
+def test_the_last_look_that_knows_a_holder_tells() -> None:
+    one = chain((600, (waits(12, 14),)), (900, (waits(12, 13),)), (1_200, (waits(12),)))
+    assert one is not None
+    assert [link.tid for link in one.links] == [12, 13]
+
+
+@pytest.mark.parametrize("when_ms", [400, 1_600])
+def test_a_look_before_or_after_tells_nothing(when_ms: int) -> None:
+    assert chain((when_ms, (waits(12, 14),))) is None
+
+
+def test_nobody_who_holds_it_is_no_chain() -> None:
+    assert chain((700, (waits(12),))) is None
+    assert chain((700, (waits(11, 14),))) is None
+
+
+def test_a_ring_has_each_of_its_threads_once() -> None:
+    ring = (waits(12, 11), waits(11, 12, subject=OTHER))
+    one = chain((700, ring))
+    assert one is not None
+    assert one.ring
+    assert [(link.tid, link.waits_for) for link in one.links] == [(12, "lock"), (11, "lock")]
+    assert all(link.taken is not None for link in one.links)
+
+
+def test_who_only_leads_into_a_ring_is_no_part_of_it() -> None:
+    ring = (waits(12, 11), waits(11, 13, subject=OTHER), waits(13, 11, subject=3))
+    one = chain((700, ring))
+    assert one is not None
+    assert (one.ring, [link.tid for link in one.links]) == (True, [11, 13])
+
+
+def test_a_thread_without_a_stack_is_a_link_all_the_same() -> None:
+    one = chain((700, (waits(12, 77, at_=False),)))
+    assert one is not None
+    assert (one.root.at, one.root.taken, one.root.wait.kind) == (None, None, WaitKind.UNKNOWN)
+
+
+# --- held locks ------------------------------------------------------------------------------------
+
+
+def test_threads_that_wait_for_one_lock_are_one_episode_that_blames_who_holds_it() -> None:
+    (one,) = found((700, (waits(12, 14), waits(11, 14))), (900, (waits(11, 14),)))
+    assert (one.kind, one.verdict) == (HELD_LOCK, "starving")
+    assert (ms(one.start_ns), ms(one.end_ns)) == (0, END_MS)
+    assert [key.tid for key in one.held_by] == [14]
+    assert sorted((item.name, ms(item.start_ns), ms(item.end_ns)) for item in one.items) == [
+        ("lookup", 0, END_MS),
+        ("lookup", 500, 1_500),
+    ]
+    assert one.detail == "a lock taken at /app/cache.py:40"
+    (finding,) = findings.judge([one], SOURCES, 3.0)
+    assert finding.blame is not None
+    assert (finding.blame.function, finding.blame.line) == ("fetch", 18)
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        Wait(WaitKind.QUEUE, "self.jobs.get", "futex"),
+        Wait(WaitKind.LOCK, "self.ready.wait", "futex"),
+        Wait(WaitKind.POOL_IDLE, None, "futex"),
+        Wait(WaitKind.LOOP_POLL, None, "epoll_wait"),
+        Wait(WaitKind.SOCKET, "listener.accept", "poll"),
+        Wait(WaitKind.SOCKET, None, "accept4"),
+        Wait(WaitKind.SOCKET, "select.select", "pselect6"),
+        Wait(WaitKind.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_who_waits_behind_one_that_waits_for_work_is_idle(root: Wait) -> None:
+    assert found((700, (waits(12, 14),)), root=root) == []
+
+
+def test_a_short_wait_is_none() -> None:
+    assert found((700, (waits(12, 14),)), min_stall_ms=1_001) == []
+    assert len(found((700, (waits(12, 14),)), min_stall_ms=1_000)) == 1
+
+
+def test_a_wait_in_which_the_thread_has_run_is_another_one() -> None:
+    (one,) = found((700, (waits(12, 14),)), moves_ms=(800,))
+    assert (ms(one.start_ns), ms(one.end_ns)) == (500, 800)
+
+
+def test_a_lock_that_went_from_hand_to_hand_makes_late() -> None:
+    (one,) = found((700, (waits(12, 14),)), (900, (waits(12, 13),)), (1_100, (waits(12, 14),)))
+    assert (one.kind, one.verdict) == (HELD_LOCK, "late")
+    assert [key.tid for key in one.held_by] == [13, 14]
+
+
+def test_what_a_loop_is_kept_by_is_told_there() -> None:
+    record, done = recorded((700, (waits(12, 14),)))
+    loop = Starvation(
+        BLOCKED_LOOP, "starving", 100, 12, "a loop", at(600), at(1_500),
+        {record.thread(12): tuple(done[record.thread(12)])}, None, ("asyncio",),
+    )  # fmt: skip
+    assert found((700, (waits(12, 14),)), told=(loop,)) == []
+    (one,) = held_locks.rings([loop], chains_of(record, done))
+    assert one == loop
+    (finding,) = findings.judge([one], SOURCES, 3.0, chains_of(record, done))
+    assert [link.tid for link in finding.chain] == [12, 14]
+
+
+# --- deadlocks -------------------------------------------------------------------------------------
+
+RING = (waits(12, 11), waits(11, 12, subject=OTHER))
+
+
+def test_a_ring_of_threads_is_one_deadlock() -> None:
+    (one,) = found((700, RING))
+    assert (one.kind, one.verdict) == (DEADLOCK, "starving")
+    assert [key.tid for key in one.held_by] == [11, 12]
+    assert len(one.items) == 2
+
+
+def test_a_loop_that_a_ring_keeps_is_a_deadlock() -> None:
+    record, done = recorded((700, RING))
+    loop = Starvation(
+        BLOCKED_LOOP, "starving", 100, 12, "a loop", at(600), at(1_500),
+        {record.thread(12): tuple(done[record.thread(12)])}, None, ("asyncio",),
+    )  # fmt: skip
+    (one,) = held_locks.rings([loop], chains_of(record, done))
+    assert (one.kind, one.start_ns, one.held_by) == (DEADLOCK, loop.start_ns, loop.held_by)

@@ -1,0 +1,190 @@
+"""When the wait_for oracle looks, at whom, and what it tells."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+import pytest
+
+from tests.examples.build import process
+from waitspy.model import syscalls
+from waitspy.model.clock import NS
+from waitspy.model.wait_for import Held, Holder, WaitEdge
+from waitspy.oracles import Watched
+from waitspy.oracles.wait_for import WaitForOracle
+from waitspy.recording.wait_for import WaitForRow
+from waitspy.remote.memory import Torn, Unavailable
+from waitspy.remote.reader import Reader
+
+(FUTEX,) = syscalls.futexes()
+ONSET_NS = 50_000_000
+MS = 1_000_000
+POLL = 7
+
+
+def edge(tid: int, *holders: int, kind: Held = "lock") -> WaitEdge:
+    return WaitEdge(tid, kind, 0x10, tuple(Holder(one, "with") for one in holders), whole=True)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is that of the last look."""
+    monkeypatch.setattr("time.monotonic_ns", lambda: Looks.now_ns)
+
+
+class Scripted:
+    """A reader that says what it is told to, look by look, and then the last again."""
+
+    def __init__(self, *said: list[WaitEdge] | Exception) -> None:
+        self.said = list(said)
+        self.asked: list[tuple[list[int], Mapping[int, int]]] = []
+
+    def wait_for(
+        self, tids: Iterable[int], futexes: Mapping[int, int], cpu_ns: int
+    ) -> tuple[WaitEdge, ...]:
+        assert cpu_ns > 0
+        self.asked.append((sorted(tids), futexes))
+        said = self.said.pop(0) if len(self.said) > 1 else self.said[0]
+        if isinstance(said, Exception):
+            raise said
+        return tuple(said)
+
+    @property
+    def tids(self) -> list[list[int]]:
+        return [tids for tids, _ in self.asked]
+
+
+class Looks:
+    """An oracle at one worker whose threads stand where they are told to."""
+
+    now_ns = 0
+
+    def __init__(self, reader: Scripted) -> None:
+        self.watched = Watched(process(), "/proc/100")
+        self.watched.reader = cast("Reader", reader)
+        self.watched.stood = lambda _: True
+        self.watched.routine_share = 1e9  # what looks cost is none of these tests' business
+        self.oracle = WaitForOracle(ONSET_NS)
+        assert self.oracle.attach(self.watched) == "ok"
+
+    def stand(self, since_ms: float, *tids: int, number: int = FUTEX) -> None:
+        for tid in tids:
+            self.watched.blocked[tid] = number, 0x1000 + tid
+            self.watched.blocked_since_ns[tid] = int(since_ms * MS)
+
+    def at(self, ms: float, *, ran: bool = True) -> list[WaitForRow]:
+        Looks.now_ns = int(ms * MS)
+        self.watched.begin_tick(ran=ran)
+        return list(self.oracle.tick(self.watched, int(ms * MS)))
+
+
+def test_who_has_stood_in_a_futex_for_a_while_is_looked_at() -> None:
+    reader = Scripted([edge(12, 14)])
+    looks = Looks(reader)
+    looks.stand(0, 12, 13)
+    looks.stand(0, 14, number=POLL)
+    looks.stand(40, 15)
+    assert looks.at(0) == []
+    assert looks.at(49, ran=False) == []
+    assert reader.asked == []
+    (row,) = looks.at(50, ran=False)
+    assert row.waiting == (edge(12, 14),)
+    assert reader.asked == [([12, 13], {12: 0x100C, 13: 0x100D, 15: 0x100F})]
+    assert looks.watched.holders == {14}
+
+
+def test_who_waits_for_nothing_that_is_held_is_looked_at_once() -> None:
+    reader = Scripted([edge(12, kind="queue")])
+    looks = Looks(reader)
+    looks.stand(0, 12, 13)
+    looks.at(0)
+    (row,) = looks.at(60)
+    assert row.waiting == (edge(12, kind="queue"),)
+    for ms in range(100, 60_000, 100):
+        assert looks.at(ms) == []
+    assert reader.tids == [[12, 13]]
+
+
+def test_one_that_has_moved_is_looked_at_again() -> None:
+    reader = Scripted([edge(12, kind="queue")])
+    looks = Looks(reader)
+    looks.stand(0, 12)
+    looks.at(0)
+    looks.at(60)
+    looks.stand(100, 12)
+    looks.at(100)
+    assert looks.at(149) == []
+    assert len(looks.at(150)) == 1
+    assert reader.tids == [[12], [12]]
+
+
+@pytest.mark.parametrize("kind", ["lock", "semaphore"])
+def test_who_waits_for_a_lock_is_looked_at_more_and_more_rarely(kind: Held) -> None:
+    reader = Scripted([edge(12, kind=kind)])
+    looks = Looks(reader)
+    looks.stand(0, 12)
+    told, when = [], []
+    for ms in range(0, 5_000, 10):
+        many = len(reader.asked)
+        told += looks.at(ms)
+        if len(reader.asked) > many:
+            when.append(ms)
+    assert when[:5] == [50, 250, 650, 1450, 2450]
+    assert len(told) == 1, "nothing new was said"
+
+
+def test_another_holder_is_told() -> None:
+    looks = Looks(Scripted([edge(12, 14)], [edge(12, 15), edge(15, 16)]))
+    looks.stand(0, 12)
+    told = []
+    for ms in range(0, 300, 10):
+        told += looks.at(ms)
+    assert [row.waiting for row in told] == [(edge(12, 14),), (edge(12, 15), edge(15, 16))]
+
+
+def test_what_a_thread_said_that_has_run_meanwhile_is_not_believed() -> None:
+    looks = Looks(Scripted([edge(12, 14), edge(13, 14)]))
+    looks.watched.stood = lambda tid: tid == 13
+    looks.stand(0, 12, 13)
+    looks.at(0)
+    (row,) = looks.at(60)
+    assert row.waiting == (edge(13, 14),)
+
+
+@pytest.mark.parametrize(
+    "fault", [Torn("it changes"), OSError(errno.ESRCH, os.strerror(3)), Unavailable("x")]
+)
+def test_a_look_that_fails_is_made_again_later(fault: Exception) -> None:
+    reader = Scripted(fault, [edge(12, 14)])
+    looks = Looks(reader)
+    looks.stand(0, 12)
+    told = []
+    for ms in range(0, 1_200, 10):
+        told += looks.at(ms)
+    assert len(told) == 1
+    assert len(reader.asked) >= 2
+
+
+def test_those_that_a_wait_is_about_come_first_and_at_once() -> None:
+    reader = Scripted([edge(12, 14)])
+    looks = Looks(reader)
+    looks.watched.routine_share = 1e-9
+    looks.stand(0, 12)
+    looks.at(0)
+    looks.at(60)
+    looks.stand(100, 12, 13)
+    looks.at(100)
+    assert looks.at(200) == [], "nothing is left for routine"
+    looks.watched.suspects = {13}
+    looks.at(210)
+    assert reader.tids == [[12], [13]]
+
+
+def test_an_unreadable_process_says_why() -> None:
+    watched = Watched(process(), "/proc/100")
+    watched.reader = "no Python interpreter is mapped"
+    assert WaitForOracle(ONSET_NS).attach(watched) == "no Python interpreter is mapped"
+    assert list(WaitForOracle(ONSET_NS).tick(watched, NS)) == []
