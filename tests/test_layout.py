@@ -51,6 +51,7 @@ SUBJECTS = frozenset(
         "listeners",
         "requests",
         "wait_for",
+        "task_waits",
         "places",
         "waits",
         "reports",

@@ -18,6 +18,7 @@ from tests.remote.started import Started, started
 from waitspy.judge import places
 from waitspy.model.clock import NS
 from waitspy.model.judged import Place
+from waitspy.model.places import PlacesEvent
 from waitspy.model.recorded import WorkerRecord
 from waitspy.oracles import Watched
 from waitspy.oracles.places import PlacesOracle
@@ -67,7 +68,7 @@ class Looking:
             self.watched.worker,
             0,
             oracles={"places": "ok"},
-            places=tuple(event(row) for row in self.told),
+            places=tuple(e for e in map(event, self.told) if isinstance(e, PlacesEvent)),
         )
         listed = places.find([worker], {}, {}, round(end_s * NS))
         assert listed is not None

@@ -59,3 +59,26 @@ def test_who_waits_for_what_and_who_holds_it(python: Python) -> None:
     }
     assert {n: told(seen.get(c["waits"]), path) for n, c in cases.items()} == truth
     assert all(one.whole for one in seen.values())
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
+    path = str(TARGETS / "holding_tasks.py")
+    with target([python.path, path], env=python.environment) as process:
+        reader = Reader(process.pid)
+        (look,) = reader.tasks_looks(set(), NS)
+        assert look.looked == look.pending
+        waited = {task.task for task in look.tasks}
+        seen = reader.held_by_tasks(look.loop, look.tasks, waited, NS)
+        again = reader.held_by_tasks(look.loop, look.tasks, waited, 0)
+    assert seen is not None
+    assert again == seen, "what stands still is not read again"
+    assert all(at.file == path for one in seen for _, at in one.holders)
+    told = sorted(
+        (one.kind, len(one.waiters), len(one.holders), one.holders[0][1].line if one.holders else 0)
+        for one in seen
+    )
+    assert told == sorted(
+        (case["kind"], case["waiters"], case["holders"], case["line"] or 0)
+        for case in process.ready["cases"].values()
+    )

@@ -148,9 +148,14 @@ def _shown(worker: WorkerRecord, recording: Recording) -> Iterator[Frame]:
     for look in worker.places:
         for group in look.groups or ():
             yield from group.stack
+    for told in worker.task_waits:
+        for wait in told.waits:
+            yield from wait.stack
+            for holders in wait.holders:
+                yield from (*holders.stack, holders.at)
     for seen in worker.wait_for:
         for waiting in seen.waiting:
-            yield from (holder.at for holder in waiting.holders if holder.at is not None)
+            yield from (one.at for one in waiting.holders if one.at is not None)
 
 
 def _of_root(root: _Root, wanted: Mapping[str, _Wanted], most: int) -> dict[str, dict[int, str]]:

@@ -21,6 +21,7 @@ from waitspy.judge import (
     places,
     pools,
     requests,
+    task_waits,
     timeline,
     wait_for,
     weights,
@@ -91,6 +92,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     starved = list(held_locks.rings((s for s in starved if s.looked), chains))
     for worker in recording.workers:
         starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
+        starved += task_waits.find(worker, recording.sources, info.end_ns, min_stall_ns)
     weighed = weights.weigh(done, starved)
     threads = [
         ThreadActivity(key.pid, key.tid, names[key], activities)

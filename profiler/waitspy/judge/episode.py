@@ -8,6 +8,7 @@ from typing import Literal
 
 from waitspy.model.activities import Activity
 from waitspy.model.epolls import UnreadSocket
+from waitspy.model.judged import Link
 from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
@@ -55,6 +56,8 @@ class Starvation:
     ``pool`` is what starved if it is a pool.
     ``asyncio`` says that an object of asyncio's is known to be the loop.
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
+    ``of_tasks`` says that ``held_by`` shows awaits of tasks, and no stacks that a thread has shown;
+    ``links`` is then the chain.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
 
@@ -77,6 +80,8 @@ class Starvation:
     looked: bool = True
     stand_in: Frame | None = None
     asyncio: bool = False
+    links: tuple[Link, ...] = ()
+    of_tasks: bool = False
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""

@@ -135,6 +135,8 @@ def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:
     first: dict[tuple[object, ...], tuple[Link, ...]] = {}
     by_length = sorted(group, key=lambda one: one.start_ns - one.end_ns)
     for one in by_length[:_CHAINS_OF]:
+        if one.of_tasks:
+            return one.links
         waiters = [one.thread] if one.kind is HELD_LOCK else list(one.held_by) or [one.thread]
         for key in waiters:
             chain = chains.of(key, one.start_ns, one.end_ns)

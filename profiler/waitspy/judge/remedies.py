@@ -14,6 +14,7 @@ from waitspy.model.kinds import (
     BLOCKED_LOOP,
     BUSY_LOOP,
     DEADLOCK,
+    EXHAUSTED_CONNECTIONS,
     EXHAUSTED_POOL,
     GIL_BOUND,
     HELD_LOCK,
@@ -140,6 +141,9 @@ ROWS: tuple[Remedy, ...] = (
          "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
     _row("take these locks in the same order everywhere, or hold no lock while taking another one; "
          "a timeout on the wait (acquire(timeout=…)) lets it end", DEADLOCK),
+    _row("give connections back before anything slow: take one for the query only (async with, to "
+         "its end), read or close each response; only then make the pool larger, and wait for a "
+         "connection with a timeout", EXHAUSTED_CONNECTIONS),
     _row("hold the lock for shorter: do the slow wait before or after, and take the lock for what "
          "it protects only; or wait with a timeout", HELD_LOCK),
     _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "

@@ -96,7 +96,7 @@ class Chains:
             pid=key.pid,
             tid=key.tid,
             thread=self._names.get(key, ""),
-            at=None if frame is None else self.spot(frame),
+            at=None if frame is None else spot(frame, self._sources),
             wait=Wait(WaitKind.UNKNOWN) if activity is None else activity.wait,
             since_s=None if activity is None else activity.start_ns / NS,
             how=None if holder is None else holder.how,
@@ -105,17 +105,11 @@ class Chains:
         )
 
     def _taken(self, holder: Holder) -> Spot | None:
-        return None if holder.at is None else self.spot(holder.at)
+        return None if holder.at is None else spot(holder.at, self._sources)
 
     def events(self, worker: WorkerRecord) -> tuple[WaitForEvent, ...]:
         """What was seen of a worker."""
         return self._events.get(worker.thread(0), ())
-
-    def spot(self, frame: Frame) -> Spot:
-        """A frame's line, with its text where it was read."""
-        line = source_line(frame, self._sources)
-        source = None if line is None else line.strip()
-        return Spot(frame.function, frame.file or None, frame.line, source)
 
     def _at(self, key: ThreadKey, at_ns: int) -> Activity | None:
         mine = self._done.get(key)
@@ -123,6 +117,13 @@ class Chains:
             return None
         n = int(np.searchsorted(mine.start_ns, at_ns, "right")) - 1
         return mine[n] if n >= 0 and mine.end_ns[n] > at_ns else None
+
+
+def spot(frame: Frame, sources: SourceLines) -> Spot:
+    """A frame's line, with its text where it was read."""
+    line = source_line(frame, sources)
+    source = None if line is None else line.strip()
+    return Spot(frame.function, frame.file or None, frame.line, source)
 
 
 def _at_ns(event: WaitForEvent) -> int:

@@ -23,7 +23,7 @@ def weigh(
 ) -> dict[ThreadKey, Activities]:
     """The activities, cut at the bounds of the episodes that they starved, with both weights."""
     held: dict[ThreadKey, list[_Held]] = {}
-    starving = [s for s in found if not s.latent]
+    starving = [s for s in found if not s.latent and not s.of_tasks]
     # So many that the sum of all that waited fits into a column, whatever a recording says.
     most = _LARGEST // max(1, sum(s.end_ns - s.start_ns for s in starving))
     for s in starving:

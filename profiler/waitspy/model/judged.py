@@ -11,6 +11,7 @@ from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
+from waitspy.model.task_waits import TaskHeld
 from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import Wait
 
@@ -115,6 +116,7 @@ class Spot:
 class Link:
     """A thread in a chain of waits: where it is, since when (seconds), and in what.
 
+    With ``task`` it is ``count`` tasks of the loop of that thread, which run that coroutine.
     ``how`` says how it is known that it holds what the one before it waits for, and ``taken`` at
     which line it took that, where known; the first link has neither. ``waits_for`` is the kind of
     what it waits for itself, None at the root.
@@ -128,7 +130,9 @@ class Link:
     since_s: float | None = None
     how: How | None = None
     taken: Spot | None = None
-    waits_for: Held | None = None
+    waits_for: Held | TaskHeld | None = None
+    task: str | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

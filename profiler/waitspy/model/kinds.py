@@ -74,8 +74,15 @@ NO_CPU = Kind(
 HELD_LOCK = Kind(
     "held-lock",
     "held lock",
-    "threads wait for a lock that somebody holds over a slow wait",
+    "threads or tasks wait for a lock that somebody holds over a slow wait",
     "held a lock that {who} wanted",
+    verdicts=("starving", "late"),
+)
+EXHAUSTED_CONNECTIONS = Kind(
+    "exhausted-connections",
+    "exhausted connections",
+    "all connections of a pool are lent, and those who want one do not get it",
+    "is where connections ran out in {who}",
     verdicts=("starving", "late"),
 )
 DEADLOCK = Kind(
@@ -122,6 +129,7 @@ KINDS: Mapping[str, Kind] = {
         GIL_BOUND,
         NO_CPU,
         HELD_LOCK,
+        EXHAUSTED_CONNECTIONS,
         DEADLOCK,
         EXHAUSTED_POOL,
         ACCEPT_BACKLOG,

@@ -14,6 +14,7 @@ from waitspy.model.pools import PoolEvent
 from waitspy.model.processes import ThreadKey, Worker
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import StackTable
+from waitspy.model.task_waits import TaskWaitsEvent
 from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.model.wait_for import WaitForEvent
 
@@ -58,6 +59,7 @@ class WorkerRecord:
     listeners: tuple[ListenerEvent, ...] = ()
     requests: tuple[RequestsEvent, ...] = ()
     places: tuple[PlacesEvent, ...] = ()
+    task_waits: tuple[TaskWaitsEvent, ...] = ()
     wait_for: tuple[WaitForEvent, ...] = ()
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()

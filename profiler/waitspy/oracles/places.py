@@ -16,15 +16,17 @@ from typing import ClassVar
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import PLACES
 from waitspy.model.places import TaskGroup
-from waitspy.model.stacks import Stack
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.task_waits import TaskHolder, TaskWait
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of
-from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen
+from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
-from waitspy.remote.values import Service, StandingTask, TasksLook
+from waitspy.remote.task_waits import may_be_held
+from waitspy.remote.values import HeldByTasks, Service, StandingTask, TasksLook
 
 _FIRST_NS = NS // 5  # what every recording begins with is done by then
 _LOOK_NS = NS
@@ -35,19 +37,26 @@ _SHARE = 0.01  # of one core at the most, for the looks at one worker
 _ALL_SHARE = 0.03  # and for those at all workers together
 _APART_NS = 20_000_000  # so that looks at many workers do not add up to a gap for other oracles
 _CPU_NS = 15_000_000  # of one look: a longer one would keep the other oracles from theirs
+_HELD_CPU_NS = 20_000_000  # of reading who holds what they wait for
+_HELD_SHARE = 0.02  # of one core, for that in one worker, where tasks wait for what others hold
 _MOST_GROUPS = 32
+_MOST_WAITS = 16  # things that tasks wait for, those that most of them do
+_MOST_HOLDERS = 8  # places at which one thing is held
 
 
 @dataclass(slots=True)
 class _LoopTasks:
     """What was last seen of one loop: which of its tasks wait, since which look each, and when it
-    was last seen to have run something. ``names`` are those of the places that were told.
+    was last seen to have run something. ``names`` are those of the places that were told. ``asks``
+    says that tasks wait for what others may hold, and were seen there once.
     """
 
     waits: dict[int, tuple[StandingTask, int]] = field(default_factory=dict)
     service: Service | None = None
     ran_ns: int = 0
     told: TasksSeen | None = None
+    held: tuple[TaskWait, ...] = ()
+    asks: bool = False
     names: dict[tuple[int, ...], tuple[Stack, str | None]] = field(default_factory=dict)
 
 
@@ -58,10 +67,15 @@ class _WatchedTasks:
     began_ns: int = 0
     next_ns: int = 0
     unseen: bool = True
+    next_held_ns: int = 0
+    for_held: Allowance = field(default_factory=lambda: Allowance(_HELD_SHARE))
+    spent_held_ns: int = 0
 
     def again_ns(self, now_ns: int, spent_ns: int) -> int:
         """When to look again after such a look."""
         pause_ns = min(_LONGEST_NS, max(_LOOK_NS, (now_ns - self.began_ns) // _LATER))
+        if any(loop.asks for loop in self.loops.values()):
+            pause_ns = _AGAIN_NS
         return now_ns + max(pause_ns, int(spent_ns / _SHARE))
 
 
@@ -102,27 +116,29 @@ class PlacesOracle:
         process.unseen |= watched.ran
         if now_ns < process.next_ns:
             return
-        if not process.unseen:  # nothing ran, so that all are where they were
-            process.next_ns = process.again_ns(now_ns, 0)
-            yield from (TasksSame(now_ns, loop) for loop in process.loops)
-            return
-        if now_ns < self._next_ns:
+        if process.unseen and now_ns < self._next_ns:
             return  # it is another worker's turn
         began_ns = time.thread_time_ns()
         try:
-            yield from _look(process, now_ns)
-            process.unseen = False
+            if process.unseen:
+                yield from _look(process, now_ns)
+                process.unseen = False
+            else:  # nothing ran, so that all are where they were
+                for address, loop in process.loops.items():
+                    yield TasksSame(now_ns, address)
+                    yield from _tell_held(process, address, loop, now_ns)
         except TRANSIENT:
-            spent_ns = self._spend(began_ns, now_ns)
+            spent_ns = self._spend(process, began_ns, now_ns)
             process.next_ns = now_ns + max(_AGAIN_NS, int(spent_ns / _SHARE))
         except (OSError, Unavailable):  # the process is ending, or has imported an unknown asyncio
             process.loops.clear()
             process.next_ns = now_ns + NS
         else:
-            process.next_ns = process.again_ns(now_ns, self._spend(began_ns, now_ns))
+            process.next_ns = process.again_ns(now_ns, self._spend(process, began_ns, now_ns))
 
-    def _spend(self, began_ns: int, now_ns: int) -> int:
-        spent_ns = time.thread_time_ns() - began_ns
+    def _spend(self, process: _WatchedTasks, began_ns: int, now_ns: int) -> int:
+        spent_ns = time.thread_time_ns() - began_ns - process.spent_held_ns
+        process.spent_held_ns = 0
         self._next_ns = max(now_ns + _APART_NS, self._for_all.spend(spent_ns, now_ns))
         return spent_ns
 
@@ -145,6 +161,7 @@ def _look(process: _WatchedTasks, now_ns: int) -> Iterator[PlacesRow]:
         same = before == loop.waits and loop.told is not None and _says(loop.told, row)
         loop.told = row
         yield TasksSame(now_ns, address) if same else row
+        yield from _tell_held(process, address, loop, now_ns)
 
 
 def _note(loop: _LoopTasks, look: TasksLook, now_ns: int) -> None:
@@ -175,6 +192,66 @@ def _groups(reader: Reader, loop: _LoopTasks, now_ns: int) -> Iterator[TaskGroup
         known = before.get(task.place) if seen_ns is not None else None
         loop.names[task.place] = stack, future = known or reader.where(task)
         yield TaskGroup(stack, future, len(group), seen_ns, since_ns >= loop.ran_ns)
+
+
+def _tell_held(
+    process: _WatchedTasks, address: int, loop: _LoopTasks, now_ns: int
+) -> Iterator[TasksHeld]:
+    """What tasks have waited for since the look before, and who holds it, where that is new."""
+    may_be = {place for place, (stack, _) in loop.names.items() if may_be_held(stack)}
+    waiting = [since_ns for task, since_ns in loop.waits.values() if task.place in may_be]
+    loop.asks = any(since_ns >= now_ns for since_ns in waiting)
+    held: tuple[TaskWait, ...] | None = ()
+    if waiting:
+        if now_ns < process.next_held_ns:
+            return
+        began_ns = time.thread_time_ns()
+        held = _held(process.reader, address, loop, now_ns)
+        spent_ns = time.thread_time_ns() - began_ns
+        process.next_held_ns = process.for_held.spend(spent_ns, now_ns)
+        process.spent_held_ns += spent_ns
+        loop.asks |= held is None
+    if held is not None and held != loop.held:
+        loop.held = held
+        yield TasksHeld(now_ns, address, held)
+
+
+def _held(
+    reader: Reader, address: int, loop: _LoopTasks, now_ns: int
+) -> tuple[TaskWait, ...] | None:
+    waited = {task for task, (_, since_ns) in loop.waits.items() if since_ns < now_ns}
+    tasks = [task for task, _ in loop.waits.values()]
+    found = reader.held_by_tasks(address, tasks, waited, _HELD_CPU_NS)
+    if found is None:
+        return None
+    most = sorted(found, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
+    return tuple(_task_wait(reader, loop, one, now_ns) for one in most)
+
+
+def _task_wait(reader: Reader, loop: _LoopTasks, found: HeldByTasks, now_ns: int) -> TaskWait:
+    oldest, since_ns = min((loop.waits[task] for task in found.waiters), key=lambda one: one[1])
+    by_place: dict[tuple[tuple[int, ...], Frame], list[tuple[StandingTask, int]]] = {}
+    for holder, at in found.holders:
+        task = loop.waits[holder]
+        by_place.setdefault((task[0].place, at), []).append(task)
+    groups = sorted(by_place.items(), key=lambda item: -len(item[1]))[:_MOST_HOLDERS]
+    return TaskWait(
+        found.kind,
+        found.subject,
+        len(found.waiters),
+        reader.where(oldest)[0],
+        since_ns,
+        tuple(_holder(reader, at, some, now_ns) for (_, at), some in groups),
+        found.use,
+    )
+
+
+def _holder(
+    reader: Reader, at: Frame, some: list[tuple[StandingTask, int]], now_ns: int
+) -> TaskHolder:
+    task, since_ns = min(some, key=lambda one: one[1])
+    stack, future = reader.where(task)
+    return TaskHolder(stack, at, len(some), since_ns if since_ns < now_ns else None, future)
 
 
 def _waited(group: Iterable[tuple[StandingTask, int]], now_ns: int) -> tuple[int, int]:

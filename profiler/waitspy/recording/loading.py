@@ -24,8 +24,10 @@ from waitspy.model.oracle_names import (
     REQUESTS,
     WAIT_FOR,
 )
+from waitspy.model.places import PlacesEvent
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
+from waitspy.model.task_waits import TaskWaitsEvent
 from waitspy.model.threads import Segment
 from waitspy.recording import (
     code_origin,
@@ -261,9 +263,9 @@ def _worker(
     pool_events = told(POOLS, pools.READER, pools.event)
     listener_events = told(BACKLOG, listeners.READER, listeners.event)
     request_events = told(REQUESTS, requests.READER, requests.event)
-    place_events = tuple(
+    looks = [
         look.placed(streams.stacks.placed) for look in told(PLACES, places.READER, places.event)
-    )
+    ]
     wait_events = tuple(
         look.placed(streams.stacks.placed)
         for look in told(WAIT_FOR, wait_for.READER, wait_for.event)
@@ -291,7 +293,8 @@ def _worker(
         pools=pool_events,
         listeners=listener_events,
         requests=request_events,
-        places=place_events,
+        places=tuple(look for look in looks if isinstance(look, PlacesEvent)),
+        task_waits=tuple(look for look in looks if isinstance(look, TaskWaitsEvent)),
         wait_for=wait_events,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from waitspy.model.places import PlacesEvent, TaskGroup
+from waitspy.model.task_waits import TaskWait, TaskWaitsEvent
 from waitspy.recording.rows import Address, Count, Row, reader
 
 
@@ -21,14 +22,23 @@ class TasksSame(Row, frozen=True, tag="same"):
     loop: Address
 
 
-PlacesRow = TasksSeen | TasksSame
+class TasksHeld(Row, frozen=True, tag="held"):
+    """What tasks have waited for since the look before that other tasks hold, or a pool lends."""
+
+    loop: Address
+    waits: tuple[TaskWait, ...]
+
+
+PlacesRow = TasksSeen | TasksSame | TasksHeld
 READER = reader(PlacesRow)
 
 
-def event(row: PlacesRow) -> PlacesEvent:
+def event(row: PlacesRow) -> PlacesEvent | TaskWaitsEvent:
     """The event that a row tells of."""
     match row:
         case TasksSeen():
             return PlacesEvent(row.at_ns, row.loop, row.pending, row.looked, row.groups)
         case TasksSame():
             return PlacesEvent(row.at_ns, row.loop)
+        case TasksHeld():
+            return TaskWaitsEvent(row.at_ns, row.loop, row.waits)

@@ -189,21 +189,7 @@ class EventLoops:
 
     def first_ready(self, ready: int, limit: int) -> list[int]:
         """The first handles of a ready queue."""
-        lay, memory = self.anchors.layout, self.memory
-        raw = memory.read(ready, lay.deque_state + 8)
-        if self.objects.type_at(word_at(raw, lay.ob_type)).name != "collections.deque":
-            raise Torn("not a deque")
-        size, block = word_at(raw, lay.ob_size), word_at(raw, lay.deque_left_block)
-        index = word_at(raw, lay.deque_left_index)
-        found: list[int] = []
-        wanted = min(size, limit)
-        while len(found) < wanted and index < lay.deque_block_items:
-            count = min(lay.deque_block_items - index, wanted - len(found))
-            at = block + lay.deque_block_data + 8 * index
-            found += struct.unpack(f"<{count}Q", memory.read(at, 8 * count))
-            if len(found) < wanted:
-                block, index = memory.word(block + lay.deque_block_right), 0
-        return found
+        return self.objects.deque_items(ready, limit)
 
     # --- whose they are -------------------------------------------------------------------
 

@@ -141,6 +141,24 @@ class Objects(Types):
             raise Torn("no list or tuple")
         return list(struct.unpack(f"<{size}Q", self.memory.read(at, 8 * size))) if size else []
 
+    def deque_items(self, address: int, limit: int) -> list[int]:
+        """The addresses of the first items of a deque."""
+        lay = self.layout
+        raw = self.memory.read(address, lay.deque_state + 8)
+        if self.type_at(word_at(raw, lay.ob_type)).name != "collections.deque":
+            raise Torn("not a deque")
+        size, block = word_at(raw, lay.ob_size), word_at(raw, lay.deque_left_block)
+        index = word_at(raw, lay.deque_left_index)
+        found: list[int] = []
+        wanted = min(size, limit)
+        while len(found) < wanted and index < lay.deque_block_items:
+            count = min(lay.deque_block_items - index, wanted - len(found))
+            at = block + lay.deque_block_data + 8 * index
+            found += struct.unpack(f"<{count}Q", self.memory.read(at, 8 * count))
+            if len(found) < wanted:
+                block, index = self.memory.word(block + lay.deque_block_right), 0
+        return found
+
     def dict_size(self, address: int) -> int:
         """How many entries a dict has."""
         if not self.type_of(address).flags & IS_DICT:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from waitspy.kernel import procfs
@@ -31,10 +31,12 @@ from waitspy.remote.places import Places, future_of, stack_of
 from waitspy.remote.pools import Pools
 from waitspy.remote.runtime import Runtime, Thread
 from waitspy.remote.snapshots import Snapshots
+from waitspy.remote.task_waits import TaskWaits
 from waitspy.remote.tasks import Task, Tasks, TaskSet
 from waitspy.remote.thread_stacks import ThreadStacks
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import (
+    HeldByTasks,
     ImportFacts,
     LimiterFacts,
     LoopFacts,
@@ -90,6 +92,7 @@ class Reader:
         self._frames = Frames(self._objects)
         self._stacks = ThreadStacks(self._frames)
         self._blocks = WithBlocks(self._frames)
+        self._task_waits: dict[int, TaskWaits] = {}
         self._interps: dict[tuple[int, int], InterpreterState] = {}
         self._asyncio: dict[int, _Asyncio] = {}
         self._history: dict[int, tuple[int, int | None]] = {}
@@ -237,21 +240,14 @@ class Reader:
         """The Python stacks of those threads that stand still, of as many as this thread's CPU
         time ``cpu_ns`` allows, in their order, but of one at least; those that run are left out.
         """
-        began_ns = time.thread_time_ns()
+        until_ns = time.thread_time_ns() + cpu_ns
         self._look_at_interpreters()
         states: dict[int, list[int]] = {}
         for interp in self._interps.values():
             for thread in self.runtime.threads(interp.address):
                 if thread.tid is not None:
                     states.setdefault(thread.tid, []).append(thread.address)
-        found: dict[int, Stack] = {}
-        for tid in tids:
-            for state in states.get(tid, ()):  # one for each interpreter that the thread was in
-                with contextlib.suppress(Unreadable):
-                    found[tid] = self._stacks.still(state) or found.get(tid, ())
-            if found and time.thread_time_ns() - began_ns > cpu_ns:
-                break
-        return found
+        return self._stacks.of(tids, states, until_ns)
 
     # --- who waits for whom ---------------------------------------------------------------
 
@@ -265,14 +261,10 @@ class Reader:
         """
         self._objects.forget()
         self._look_at_interpreters()
-        tids = list(tids)
-        found: dict[int, WaitEdge] = {}
+        asked, found = list(tids), dict[int, WaitEdge]()
         for interp in self._interps.values():
-            threads = self.runtime.threads(interp.address)
-            work_item = interp.names_of("concurrent.futures.thread").get("_WorkItem")
-            look = WaitFor(self._frames, self._stacks, self._blocks, threads, work_item)
-            for waiting in look.look(tids, futexes, cpu_ns):
-                found.setdefault(waiting.tid, waiting)
+            look = WaitFor(interp, self._stacks, self._blocks)
+            found = {one.tid: one for one in look.look(asked, futexes, cpu_ns)} | found
         return tuple(found.values())
 
     # --- waiting tasks --------------------------------------------------------------------
@@ -300,6 +292,8 @@ class Reader:
                 loop = self._loop_at(part, address)
                 if loop is not None:
                     loops.append((part, loop, tasks))
+        alive = {loop.address for _, loop, _ in loops}
+        self._task_waits = {at: look for at, look in self._task_waits.items() if at in alive}
         found: list[TasksLook] = []
         left_ns = began_ns + cpu_ns - time.thread_time_ns()
         for part, loop, tasks in loops:
@@ -309,6 +303,16 @@ class Reader:
             except Unreadable:
                 found.append(TasksLook(loop.address, None, len(tasks), 0, ()))
         return tuple(found)
+
+    def held_by_tasks(
+        self, loop: int, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
+    ) -> tuple[HeldByTasks, ...] | None:
+        """What tasks wait for that others can hold, of those that have ``waited`` for a while; and
+        which of all these tasks of a loop (by its address) hold it. None: ``cpu_ns`` of this
+        thread's CPU time was not enough; the next call goes on.
+        """
+        look = self._task_waits.setdefault(loop, TaskWaits(self._frames, self._blocks))
+        return look.look(tasks, waited, cpu_ns)
 
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         """The awaits of a task that waits, and the type of future that it waits for."""

@@ -6,11 +6,14 @@ waits, its stack alone is read in well under a millisecond, and at a known time.
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from waitspy.model.stacks import Frame, Stack
 from waitspy.remote.frames import Frames
-from waitspy.remote.memory import Torn, word_at
+from waitspy.remote.memory import Torn, Unreadable, word_at
 
 _DEEPEST = 2048
 """Frames that are read; of deeper stacks the innermost ones."""
@@ -37,7 +40,7 @@ class ThreadStacks:
     """
 
     def __init__(self, frames: Frames) -> None:
-        self._frames = frames
+        self.code = frames
         self._memory = frames.objects.memory
         lay = self._layout = frames.objects.layout
         used = (lay.frame_back, lay.frame_code, lay.frame_instruction, lay.frame_owner)
@@ -46,11 +49,26 @@ class ThreadStacks:
     def still(self, thread: int) -> Stack:
         """The stack of a thread state, outermost first; Torn if it changed while it was read."""
         before = self.frames(thread)
-        stack = [self._frames.code(frame.code, frame.instruction) for frame in before]
+        stack = [self.code.code(frame.code, frame.instruction) for frame in before]
         if self.frames(thread) != before:
             raise Torn("a thread that runs")
         # whose code it is is settled on loading, for these as for sampled stacks
         return tuple(Frame(f.function, f.file, f.line) for f in reversed(stack))
+
+    def of(
+        self, tids: Iterable[int], states: Mapping[int, Iterable[int]], until_ns: int
+    ) -> dict[int, Stack]:
+        """The stacks of those threads that stand still, given the states of each, until this thread
+        has used so much CPU time.
+        """
+        found: dict[int, Stack] = {}
+        for tid in tids:
+            for state in states.get(tid, ()):  # one for each interpreter that the thread was in
+                with contextlib.suppress(Unreadable):
+                    found[tid] = self.still(state) or found.get(tid, ())
+            if found and time.thread_time_ns() > until_ns:
+                break
+        return found
 
     def frames(self, thread: int) -> list[ThreadFrame]:
         """The frames of a thread state, innermost first, as they are read one by one."""

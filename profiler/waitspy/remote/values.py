@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from waitspy.model.pools import PoolKind
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.task_waits import PoolUse, TaskHeld
 
 OwnerHow = Literal["running", "history", "task-list", "frames"]
 
@@ -223,6 +224,19 @@ class StandingTask(NamedTuple):
         if not self.steps:
             return self.waiter_type, self.coroutine
         return self.waiter_type, *(n for _, *step in self.steps for n in step)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldByTasks:
+    """What tasks wait for: the tasks that wait, those that hold it with the line at which each
+    took it (all by address), and what is known of it where it is a pool of connections.
+    """
+
+    kind: TaskHeld
+    subject: int
+    waiters: tuple[int, ...]
+    holders: tuple[tuple[int, Frame], ...]
+    use: PoolUse | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from waitspy.model.wait_for import Held, Holder, WaitEdge
-from waitspy.remote.frames import Frames
+from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.runtime import Thread
@@ -38,27 +38,19 @@ _MOST_WAITING = 32
 class WaitFor:
     """One look at the threads of one interpreter; what is read is kept until its end.
 
-    ``work_item`` is the type of what executors run (``concurrent.futures.thread._WorkItem``).
-
     Raises:
         Unreadable: from every method.
         OSError: from every method.
     """
 
-    def __init__(
-        self,
-        frames: Frames,
-        stacks: ThreadStacks,
-        blocks: WithBlocks,
-        threads: Iterable[Thread],
-        work_item: int | None,
-    ) -> None:
-        self._frames = frames
-        self._objects = frames.objects
+    def __init__(self, interp: InterpreterState, stacks: ThreadStacks, blocks: WithBlocks) -> None:
+        self._frames = stacks.code
+        self._objects = interp.objects
         self._stacks = stacks
         self._blocks = blocks
-        self._locks = Locks(frames.objects)
-        self._work_item = work_item
+        self._locks = Locks(interp.objects)
+        self._work_item = interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._inside: dict[int, list[Entered]] = {}
         self._whole = True

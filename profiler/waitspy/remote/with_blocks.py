@@ -20,6 +20,9 @@ _EXITS = frozenset({"__exit__", "__aexit__"})
 _GENERATOR_MANAGERS = frozenset({"_GeneratorContextManager", "_AsyncGeneratorContextManager"})
 """Lib/contextlib.py: what ``with`` blocks the generator is in, whoever uses it is in."""
 
+_EXIT_STACKS = frozenset({"ExitStack", "AsyncExitStack"})
+"""The same file: they keep the bound ``__exit__`` of each object that was entered."""
+
 _SETUPS = frozenset({143, 154})
 """SETUP_WITH and SETUP_ASYNC_WITH up to 3.10 (Lib/opcode.py)."""
 
@@ -62,15 +65,15 @@ class WithBlocks:
         self._tables: dict[int, tuple[int, list[_Covered]]] = {}
 
     def of_frame(self, frame: int, depth: int = 0) -> list[Entered]:
-        """The blocks that a frame is in, the outermost first; those of generators among them that
-        stand for a block (``contextlib.contextmanager``).
+        """The blocks that a frame is in, the outermost first; what generators among them stand for
+        (``contextlib.contextmanager``), and what was entered into an exit stack.
         """
         lay = self._objects.layout
         found: list[Entered] = []
         modern = lay.pair >= (3, 11)
         for held, at in self._modern(frame) if modern else self._classic(frame):
             found.append(Entered(held, at))
-            found += self._behind(held, depth)
+            found += self._behind(held, at, depth)
         return found
 
     def of_generator(self, generator: int, depth: int = 0) -> list[Entered]:
@@ -84,12 +87,28 @@ class WithBlocks:
         state = word_at(self._memory.read(generator + lay.gen_state, 1), 0, "b")
         return [] if state == lay.frame_cleared else self.of_frame(generator + lay.gen_frame, depth)
 
-    def _behind(self, held: int, depth: int) -> list[Entered]:
-        """The blocks that the generator of a context manager is in."""
-        if depth >= _DEEPEST or self._objects.type_of(held).name not in _GENERATOR_MANAGERS:
+    def may_be_in(self, code: int, instruction: int) -> bool:
+        """Whether a frame that stands there can be in a block; cheap, and for many frames."""
+        lay = self._objects.layout
+        if lay.pair < (3, 11):
+            return True
+        offset = instruction - code - lay.code_bytecode
+        return any(e.depth and e.start <= offset < e.end for e in self._table(code))
+
+    def _behind(self, held: int, at: Frame, depth: int) -> list[Entered]:
+        """The blocks that the generator of a context manager is in, or that a stack has entered."""
+        name = self._objects.type_of(held).name
+        if depth >= _DEEPEST or name not in _GENERATOR_MANAGERS | _EXIT_STACKS:
             return []
-        generator = self._objects.attributes(held, {"gen"}).get("gen")
-        return self.of_generator(generator, depth + 1) if generator else []
+        if name in _GENERATOR_MANAGERS:
+            generator = self._objects.attributes(held, {"gen"}).get("gen")
+            return self.of_generator(generator, depth + 1) if generator else []
+        found: list[Entered] = []
+        callbacks = self._objects.attributes(held, {"_exit_callbacks"}).get("_exit_callbacks")
+        for pair in self._objects.deque_items(callbacks, _MOST_SLOTS) if callbacks else ():
+            for _, entered in self._held(self._objects.sequence(pair, 2)):
+                found += [Entered(entered, at), *self._behind(entered, at, depth + 1)]
+        return found
 
     # --- 3.11 and newer -------------------------------------------------------------------
 
@@ -107,8 +126,8 @@ class WithBlocks:
         words = struct.unpack(f"<{depth}Q", self._memory.read(base, 8 * depth))
         for used, held in self._held([word & ~3 for word in words]):
             entered = _entered(table, offset, used)
-            instruction = None if entered is None else code + lay.code_bytecode + entered
-            yield held, self._frames.code(code, instruction)
+            if entered is not None:  # else it only awaits its ``__aenter__``
+                yield held, self._frames.code(code, code + lay.code_bytecode + entered)
 
     def _table(self, code: int) -> list[_Covered]:
         lay = self._objects.layout

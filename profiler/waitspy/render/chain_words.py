@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from waitspy.model.judged import Link, Spot
+from waitspy.model.task_waits import TaskHeld
 from waitspy.model.wait_for import Held
 from waitspy.model.waits import WaitKind
 from waitspy.render import words
 from waitspy.render.words import Code
 
-_WAITS_FOR: Mapping[Held, str] = {
-    "lock": "waits for a lock that {who} holds",
-    "semaphore": "waits for a semaphore of which {who} has a place",
-    "thread": "waits for {who} to end",
-    "future": "waits for a result that {who} works on",
+_WAITS_FOR: Mapping[Held | TaskHeld, str] = {
+    "lock": "for a lock held by {who}",
+    "semaphore": "for a semaphore whose places are held by {who}",
+    "thread": "for the end of {who}",
+    "future": "for a result that is worked on by {who}",
+    "connections": "for a connection of those held by {who}",
 }
-"""The rest is told the same way: it waits for something of somebody."""
-
-_ANYTHING = "waits for what {who} has"
+_ANYTHING = "for what is held by {who}"
 
 
 class ChainLine(NamedTuple):
@@ -30,7 +30,7 @@ class ChainLine(NamedTuple):
 
 
 def lines(chain: Sequence[Link], code: Code) -> list[ChainLine]:
-    """As in "thread 12 waits for a lock that thread 14 (refresh) holds, taken at cache.py:40" and
+    """As in "thread 12 waits for a lock held by thread 14 (refresh), taken at cache.py:40" and
     "thread 14 (refresh) waits in sock.recv (recvfrom), in fetch, upstream.py:18"; the root is last.
     """
     return list(_lines(chain, code))
@@ -44,7 +44,7 @@ def _lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
             return
         following = chain[(n + 1) % len(chain)]
         held = _WAITS_FOR.get(link.waits_for, _ANYTHING).format(who=_who(following, code))
-        text = f"{_who(link, code)} {held}"
+        text = f"{_who(link, code)} {'wait' if link.count > 1 else 'waits'} {held}"
         if following.taken is not None:
             text = f"{text}, taken in {_where(following.taken, code)}"
         if ring and n == len(chain) - 1:
@@ -72,12 +72,15 @@ def _root(link: Link, code: Code) -> ChainLine:
     doing = words.wait_words(link.wait, code)
     if link.wait.kind is WaitKind.UNKNOWN and link.wait.call is None:
         doing = "does what is not known"
+    each = ", each of which" if link.count > 1 else ""
     return ChainLine(
-        f"{_who(link, code)} {doing}{where}", None if link.at is None else link.at.source
+        f"{_who(link, code)}{each} {doing}{where}", None if link.at is None else link.at.source
     )
 
 
 def _who(link: Link, code: Code) -> str:
+    if link.task is not None:
+        return f"{words.plural(link.count, 'task')} {code(link.task)}"
     name = f" ({code(link.thread)})" if link.thread else ""
     return f"thread {link.tid}{name}"
 

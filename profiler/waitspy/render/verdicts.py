@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from waitspy.model.judged import Finding, OwedRequests, Report
-from waitspy.model.kinds import HELD_LOCK
+from waitspy.model.judged import Finding, Link, OwedRequests, Report
 from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING
 from waitspy.model.recorded import WorkerRecord
 from waitspy.render import chain_words, escape
@@ -111,10 +110,19 @@ def _finding_sentence(report: Report, level: Severity, code: Code) -> str:
     when = "" if worst is None else f", {worst} of the time"
     word = "stall" if level == "starving" else "stretch"
     clauses = [f"{_deed(report, first, code)}{when}", *_waited(first)]
-    if (root := chain_words.root_words(first.chain, code)) and first.kind is not HELD_LOCK:
+    root = chain_words.root_words(first.chain, code)
+    if root is not None and not _is_blamed(first, first.chain[-1]):
         clauses.append(root)
     clauses += [f"longest {word} {duration(first.longest_s)}", *_others(report, first)]
     return "; ".join(clauses)
+
+
+def _is_blamed(finding: Finding, root: Link) -> bool:
+    """Whether the root of its chain is where the blame lies already."""
+    at, blame = root.at, finding.blame
+    if at is None or blame is None:
+        return False
+    return (at.function, at.file, at.line) == (blame.function, blame.file, blame.line)
 
 
 def _deed(report: Report, finding: Finding, code: Code) -> str:

@@ -35,6 +35,7 @@ from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.processes import Role
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
+from waitspy.model.task_waits import TaskHeld
 from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import WaitKind
 from waitspy.render.escape import json_text
@@ -59,7 +60,7 @@ def schema() -> dict[str, Any]:
         ("victim", "kind", get_args(VictimKind)),
         ("place", "wait", get_args(PlaceWait)),
         ("link", "how", get_args(How)),
-        ("held", "kind", get_args(Held)),
+        ("held", "kind", dict.fromkeys((*get_args(Held), *get_args(TaskHeld)))),
         ("worker", "role", get_args(Role)),
     ):
         loaded["$defs"][part]["properties"][key] = {"enum": [str(value) for value in values]}
@@ -196,7 +197,15 @@ def _link(link: Link, finding: Finding) -> dict[str, Any]:
     if held is not None and following.taken is not None:
         held["taken"] = _spot(following.taken)
     return {
-        "who": _known({"pid": link.pid, "tid": link.tid, "name": link.thread or None}),
+        "who": _known(
+            {
+                "pid": link.pid,
+                "tid": link.tid,
+                "name": link.thread or None,
+                "task": link.task,
+                "count": None if link.task is None else link.count,
+            }
+        ),
         **at,
         "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),
         **_known({"since_s": link.since_s, "how": link.how}),

@@ -1,0 +1,234 @@
+"""Episodes of tasks that wait for what other tasks hold: locks, semaphores, and connections.
+
+Nothing is due on their loop, which may be idle: the oracles of pending work see nothing. Looks are
+about a second apart, so that only waits of that length and more are told. A semaphore or a pool is
+a limit on purpose: who waits for it in a batch of its own is served in time. So those count only
+where requests wait, as their tasks were begun by a server, or clients are owed an answer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+
+from waitspy.judge import blame
+from waitspy.judge.episode import Item, Starvation
+from waitspy.judge.spans import Span
+from waitspy.judge.wait_for import spot
+from waitspy.model.activities import Activity
+from waitspy.model.clock import NS
+from waitspy.model.code_origin import Origin, base_name
+from waitspy.model.judged import Link, Spot
+from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK, Verdict
+from waitspy.model.oracle_names import PLACES, REQUESTS
+from waitspy.model.processes import ThreadKey
+from waitspy.model.recorded import SourceLines, WorkerRecord
+from waitspy.model.requests import RequestsEvent
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.task_waits import TaskHolder, TaskWait
+from waitspy.model.waits import Wait, WaitKind
+
+_LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something came in between
+
+_HALF = 0.5  # of an episode, for which one holder kept it
+
+_FOR_WORK: Mapping[str, frozenset[str]] = {
+    "/asyncio/queues.py": frozenset({"get", "join"}),
+    "/asyncio/locks.py": frozenset({"wait"}),
+    "/asyncio/base_events.py": frozenset({"serve_forever"}),
+    "/anyio/_backends/_asyncio.py": frozenset({"wait"}),
+}
+"""Functions in which a task waits for something to do, or for a signal."""
+
+_SLEEPS, _STREAMS, _PROCESSES = "/asyncio/tasks.py", "/asyncio/streams.py", "/asyncio/subprocess.py"
+
+
+def find(
+    worker: WorkerRecord, sources: SourceLines, end_ns: int, min_stall_ns: int
+) -> Iterator[Starvation]:
+    """The episodes of the tasks of a worker."""
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    for loop in sorted({event.loop for event in worker.task_waits}):
+        looks = sorted(event.at_ns for event in worker.places if event.loop == loop)
+        events = [event for event in worker.task_waits if event.loop == loop]
+        seen: dict[int, list[tuple[int, int, TaskWait]]] = {}
+        for n, event in enumerate(events):
+            until_ns = events[n + 1].at_ns if n + 1 < len(events) else stop_ns
+            before = bisect_left(looks, until_ns)
+            last_ns = looks[before - 1] if before else event.at_ns
+            span = event.at_ns, max(event.at_ns, last_ns)
+            for one in event.waits:
+                seen.setdefault(one.subject, []).append((*span, one))
+        for runs in seen.values():
+            for run in _runs(runs):
+                found = _episode(worker, _owner(worker, loop), run, sources, stop_ns, min_stall_ns)
+                if found is not None:
+                    yield found
+
+
+def _runs(
+    seen: list[tuple[int, int, TaskWait]],
+) -> Iterator[list[tuple[int, int, TaskWait]]]:
+    """What was seen of one thing, without a break in which nobody waited for it."""
+    run: list[tuple[int, int, TaskWait]] = []
+    for one in seen:
+        if run and one[2].since_ns > run[-1][1]:
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run
+
+
+def _episode(
+    worker: WorkerRecord,
+    tid: int,
+    run: list[tuple[int, int, TaskWait]],
+    sources: SourceLines,
+    stop_ns: int,
+    min_stall_ns: int,
+) -> Starvation | None:
+    last = run[-1][2]
+    span = min(one.since_ns for _, _, one in run), min(stop_ns, run[-1][1])
+    if span[1] - span[0] < max(min_stall_ns, _LEAST_NS):
+        return None
+    most = max((one for _, _, one in run), key=lambda one: one.count)
+    if last.kind == "connections":
+        if most.use is not None and not most.use.exhausted:
+            return None
+    elif not most.holders or not all(is_slow(holder.stack) for holder in most.holders):
+        return None
+    if last.kind != "lock" and not _are_requests(worker, most.stack, span):
+        return None
+    if last.kind == "semaphore" and not any(holder.since_ns for holder in most.holders):
+        return None  # its places go from hand to hand
+    kind = EXHAUSTED_CONNECTIONS if last.kind == "connections" else HELD_LOCK
+    kept_ns = max(
+        (until_ns - h.since_ns for _, until_ns, one in run for h in one.holders if h.since_ns),
+        default=0,
+    )
+    hands = last.kind == "lock" and kept_ns < (span[1] - span[0]) * _HALF
+    verdict: Verdict = "late" if hands else "starving"
+    shown = most.holders or (TaskHolder(most.stack, Frame("", ""), 1, None, None),)
+    key = worker.thread(tid)
+    return Starvation(
+        kind=kind,
+        verdict=verdict,
+        pid=worker.worker.pid,
+        tid=tid,
+        process=worker.process,
+        place="tasks",
+        start_ns=span[0],
+        end_ns=span[1],
+        held_by={key: tuple(_activities(shown, span))},
+        base=None,
+        evidence=(PLACES, REQUESTS) if last.kind != "lock" else (PLACES,),
+        items=(_item(most, span),),
+        detail=_detail(most),
+        asyncio=True,
+        links=_links(key, most, sources),
+        of_tasks=True,
+    )
+
+
+def is_slow(stack: Stack) -> bool:
+    """Whether a task is in the middle of something, rather than waiting for something to do."""
+    for frame in reversed(stack):
+        for file, names in _FOR_WORK.items():
+            if frame.rooted.endswith(file) and base_name(frame.function) in names:
+                return False
+        if frame.origin is Origin.USER:
+            break
+    return True
+
+
+def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
+    """Whether those that wait were begun by a server, or its clients are owed an answer."""
+    if stack and stack[0].origin is not Origin.USER:
+        return True
+    last: dict[int, RequestsEvent] = {}
+    for event in worker.requests:  # each holds until the next one about its port
+        if event.at_ns <= span[1]:
+            last[event.port] = event
+    return any(
+        event.since_ns is not None and span[1] - event.since_ns >= _LEAST_NS
+        for event in last.values()
+    )
+
+
+def _activities(holders: tuple[TaskHolder, ...], span: Span) -> Iterator[Activity]:
+    """The span, shared among the places at which it is held by how many hold it there."""
+    total = sum(holder.count for holder in holders)
+    at_ns, done = span[0], 0
+    for holder in holders:
+        done += holder.count
+        until_ns = span[0] + (span[1] - span[0]) * done // total
+        yield Activity(at_ns, until_ns, holder.stack, _wait(holder.stack))
+        at_ns = until_ns
+
+
+def _wait(stack: Stack) -> Wait:
+    """What a task waits in: the outermost library function below the program's own code."""
+    frame = blame.blamed(stack)
+    below = stack[stack.index(frame) + 1 :] if frame is not None else ()
+    if not below:
+        return Wait(WaitKind.UNKNOWN)
+    kind = WaitKind.UNKNOWN
+    for each in below:
+        if each.rooted.endswith(_SLEEPS) and base_name(each.function) == "sleep":
+            kind = WaitKind.SLEEP
+        elif each.rooted.endswith(_STREAMS):
+            kind = WaitKind.SOCKET
+        elif each.rooted.endswith(_PROCESSES):
+            kind = WaitKind.SUBPROCESS
+    return Wait(kind, below[0].function)
+
+
+def _item(wait: TaskWait, span: Span) -> Item:
+    frame = blame.blamed(wait.stack)
+    where = None if frame is None else f"{frame.file}:{frame.line}"
+    return Item("task", _name(wait.stack), where, *span, count=wait.count)
+
+
+def _detail(wait: TaskWait) -> str | None:
+    if wait.kind != "connections":
+        taken = wait.holders[0].at if wait.holders else None
+        return None if taken is None else f"a {wait.kind} taken at {taken.file}:{taken.line}"
+    use, to_whom = wait.use, "" if wait.holders else ", to whom is not known"
+    if use is None:
+        return None
+    if use.limit is None or use.lent is None:
+        return f"{use.name}: its connections are lent{to_whom}"
+    return f"{use.name}: {use.lent} of {use.limit} connections are lent{to_whom}"
+
+
+def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, ...]:
+    if not wait.holders:
+        return ()
+    holder = wait.holders[0]
+    waiter = Link(
+        key.pid, key.tid, "", _spot(blame.blamed(wait.stack), sources), _wait(wait.stack),
+        wait.since_ns / NS, waits_for=wait.kind, task=_name(wait.stack), count=wait.count,
+    )  # fmt: skip
+    root = Link(
+        key.pid, key.tid, "", _spot(blame.blamed(holder.stack), sources), _wait(holder.stack),
+        None if holder.since_ns is None else holder.since_ns / NS, "with",
+        _spot(holder.at, sources), task=_name(holder.stack), count=holder.count,
+    )  # fmt: skip
+    return waiter, root
+
+
+def _name(stack: Stack) -> str:
+    """What tasks do, by the program's own function: those of a server all begin alike."""
+    frame = blame.blamed(stack)
+    return "?" if frame is None else frame.function
+
+
+def _spot(frame: Frame | None, sources: SourceLines) -> Spot | None:
+    return None if frame is None else spot(frame, sources)
+
+
+def _owner(worker: WorkerRecord, loop: int) -> int:
+    """The thread of a loop; the main thread where that is not known."""
+    owners = [e.facts.owner_tid for e in worker.loops if e.loop == loop and e.facts is not None]
+    return next((tid for tid in reversed(owners) if tid is not None), worker.worker.pid)

@@ -1,0 +1,80 @@
+"""What tasks wait for that other tasks hold, as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from msgspec import structs
+
+from waitspy.model.stacks import Frame
+
+TaskHeld = Literal["lock", "semaphore", "connections"]
+"""A lock, a place of a semaphore, or a connection of a pool."""
+
+
+class PoolUse(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A pool of connections: its class, its limit, and how many are lent; None is not known."""
+
+    name: str
+    limit: int | None
+    lent: int | None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all are lent, as far as is known."""
+        return self.limit is None or self.lent is None or self.lent >= self.limit
+
+
+class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Tasks that hold something at one place: their awaits, outermost first, and where they took
+    it. The one that is there the longest has been since ``since_ns``, None where it was seen once.
+    ``future`` is the type of what they wait for themselves.
+    """
+
+    stack: tuple[Frame, ...]
+    at: Frame
+    count: int
+    since_ns: int | None
+    future: str | None
+
+
+class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Tasks that wait for one thing, and those that hold it.
+
+    ``stack`` are the awaits of the one that has waited the longest, since ``since_ns``.
+    """
+
+    kind: TaskHeld
+    subject: int
+    count: int
+    stack: tuple[Frame, ...]
+    since_ns: int
+    holders: tuple[TaskHolder, ...]
+    use: PoolUse | None = None
+
+    def placed(self, place: Callable[[Frame], Frame]) -> TaskWait:
+        """The same with what ``place`` knows of whose the frames are."""
+
+        def of(holder: TaskHolder) -> TaskHolder:
+            stack = tuple(map(place, holder.stack))
+            return structs.replace(holder, stack=stack, at=place(holder.at))
+
+        return structs.replace(
+            self, stack=tuple(map(place, self.stack)), holders=tuple(map(of, self.holders))
+        )
+
+
+class TaskWaitsEvent(msgspec.Struct, frozen=True, gc=False):
+    """What tasks of one loop (by its address) were seen to wait for at two looks or more, the last
+    one at ``at_ns``. It holds until the next such event.
+    """
+
+    at_ns: int
+    loop: int
+    waits: tuple[TaskWait, ...]
+
+    def placed(self, place: Callable[[Frame], Frame]) -> TaskWaitsEvent:
+        """The same with what ``place`` knows of whose the frames are."""
+        return structs.replace(self, waits=tuple(one.placed(place) for one in self.waits))

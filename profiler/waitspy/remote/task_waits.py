@@ -1,0 +1,325 @@
+"""What waiting tasks wait for, and which tasks hold it: locks, semaphores and connections.
+
+A task that waits stands in a method of what it waits for: ``self`` there is a local of a suspended
+coroutine, hence exact. Who is inside of an ``async with`` block is read from the coroutine, as for
+threads. Whoever took a lock without such a block is not found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from waitspy.model.code_origin import base_name
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.task_waits import PoolUse, TaskHeld
+from waitspy.remote.frames import Frames
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.values import HeldByTasks, StandingTask
+from waitspy.remote.with_blocks import WithBlocks
+
+_PRIMITIVES = (
+    "/asyncio/locks.py", "/asyncio/queues.py", "/anyio/_backends/_asyncio.py",
+    "/anyio/_core/_synchronization.py",
+)  # fmt: skip
+_KINDS: Mapping[str, TaskHeld] = {
+    "Lock": "lock",
+    "Semaphore": "semaphore",
+    "CapacityLimiter": "semaphore",
+}
+"""Classes of asyncio and AnyIO that tasks hold, by the names of theirs or of their bases."""
+
+_GIVES_UP = "Condition"
+"""Whoever waits in one is in its block, and does not hold its lock."""
+
+
+class _PoolClass(NamedTuple):
+    """A class whose instances lend connections, and the file of its code.
+
+    Who waits for one stands in a function called ``waits``. ``limit`` and ``lent`` are attributes:
+    a number or a collection; those in the collection ``idle`` are not lent.
+    """
+
+    file: str
+    name: str
+    waits: str
+    limit: str
+    lent: str
+    idle: str = ""
+
+
+_POOLS = (
+    _PoolClass("/asyncpg/pool.py", "Pool", "get", "_maxsize", "_holders"),
+    _PoolClass("/aiohttp/connector.py", "BaseConnector", "_wait_for_available_connection",
+               "_limit", "_acquired"),
+    _PoolClass("/httpcore/_async/connection_pool.py", "AsyncConnectionPool",
+               "wait_for_connection", "_max_connections", "_connections"),
+    _PoolClass("/psycopg_pool/pool_async.py", "AsyncConnectionPool", "wait", "_max_size",
+               "_nconns", "_pool"),
+    _PoolClass("/redis/asyncio/connection.py", "BlockingConnectionPool", "wait",
+               "max_connections", "_in_use_connections"),
+    _PoolClass("/aiomysql/pool.py", "Pool", "wait", "_maxsize", "_used"),
+)  # fmt: skip
+"""Pools of connections, one row a library; files and attributes as of their releases of 2026."""
+
+_GREENLETS = "/sqlalchemy/util/", "greenlet_spawn"
+"""SQLAlchemy's own pool waits below this coroutine, in a greenlet, for an asyncio.Queue."""
+
+_QUEUE_POOL = PoolUse("SQLAlchemy's QueuePool", None, None)
+
+_LEADS_TO_POOL = frozenset(
+    {
+        "pool", "_pool", "_resp", "_connection", "_connector", "connection", "_con", "_holder",
+        # SQLAlchemy: a session has only those connections that it has not given back
+        "sync_session", "sync_connection", "_transaction", "_connections", "_dbapi_connection",
+        "_queue",
+    }
+)  # fmt: skip
+"""Attributes that lead from what is in a block to the pool that lent it."""
+
+_STEPS_TO_POOL = 10
+_MOST_ITEMS = 16  # of a collection on that way
+_ACQUIRE = frozenset({"acquire", "acquire_on_behalf_of"})
+
+
+def may_be_held(stack: Stack) -> bool:
+    """Whether tasks with these awaits may wait for what others hold."""
+    return any(
+        any(frame.rooted.endswith(pool.file) for pool in _POOLS)
+        or _is_greenlet(frame)
+        or (frame.rooted.endswith(_PRIMITIVES) and base_name(frame.function) in _ACQUIRE)
+        for frame in stack
+    )
+
+
+def _is_greenlet(frame: Frame) -> bool:
+    return _GREENLETS[0] in frame.file and frame.function == _GREENLETS[1]
+
+
+class _TaskPlace(NamedTuple):
+    """Of tasks that stand at the same lines: which of their coroutines is in a method of what they
+    wait for, the kind of that if it is the same for all; which waits in a condition, and which are
+    in blocks.
+    """
+
+    subject: int | None
+    kind: TaskHeld | None
+    condition: int | None
+    blocks: tuple[int, ...]
+
+
+class _TaskRead(NamedTuple):
+    """What was read of a task: what it waits for, and what the blocks that it is in lead to."""
+
+    kind: TaskHeld | None
+    subject: int
+    holds: Mapping[int, Frame]
+
+
+class TaskWaits:
+    """Reads what the tasks of one loop wait for and hold.
+
+    A task that stands where it stood is not read again.
+
+    Raises:
+        OSError: from every method.
+    """
+
+    def __init__(self, frames: Frames, blocks: WithBlocks) -> None:
+        self._frames = frames
+        self._blocks = blocks
+        self._objects = frames.objects
+        self._seen: dict[StandingTask, _TaskRead] = {}
+
+    def look(
+        self, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
+    ) -> tuple[HeldByTasks, ...] | None:
+        """What those of the tasks wait for that have ``waited`` for a while, by address.
+
+        It takes about ``cpu_ns`` of this thread's CPU time. None: that was not enough; what is
+        missing is read at the next look.
+        """
+        until_ns = time.thread_time_ns() + cpu_ns
+        places: dict[tuple[int, ...], _TaskPlace] = {}
+        for task in tasks:
+            if task.place not in places:
+                places[task.place] = self._place(task)
+        wanted = [task for task in tasks if places[task.place].subject is not None]
+        if not any(task.task in waited for task in wanted):
+            self._seen.clear()
+            return ()
+        others = [task for task in tasks if places[task.place].blocks and task not in wanted]
+        before, self._seen = self._seen, {}
+        whole = True
+        for task in (*wanted, *others):
+            seen = before.get(task)
+            if seen is None:
+                whole = whole and time.thread_time_ns() < until_ns
+                seen = self._read(task, places[task.place]) if whole else None
+            if seen is not None:
+                self._seen[task] = seen
+        if not whole:
+            return None
+        waiters: dict[int, list[int]] = {}
+        kinds: dict[int, TaskHeld] = {}
+        for task, seen in self._seen.items():
+            if task.task in waited and seen.kind is not None:
+                waiters.setdefault(seen.subject, []).append(task.task)
+                kinds[seen.subject] = seen.kind
+        return tuple(
+            HeldByTasks(
+                kind=kinds[subject],
+                subject=subject,
+                waiters=tuple(who),
+                holders=tuple(
+                    (task.task, seen.holds[subject])
+                    for task, seen in self._seen.items()
+                    if subject in seen.holds
+                ),
+                use=self._use(subject) if kinds[subject] == "connections" else None,
+            )
+            for subject, who in waiters.items()
+        )
+
+    def _place(self, task: StandingTask) -> _TaskPlace:
+        """What tasks that stand there may wait for, and which of their coroutines are in blocks."""
+        found: int | None = None
+        kind: TaskHeld | None = None
+        condition: int | None = None
+        primitive = True
+        inside: set[str] = set()
+        queue: int | None = None
+        blocks: list[int] = []
+        for n in range(len(task.steps) - 1, -1, -1):
+            _, code, instruction = task.steps[n]
+            with contextlib.suppress(Unreadable):
+                if self._blocks.may_be_in(code, instruction):
+                    blocks.append(n)
+                if kind is not None:
+                    continue
+                frame = self._frames.code(code)
+                file, name = frame.rooted, base_name(frame.function)
+                inside.add(name)
+                if any(file.endswith(row.file) and row.waits in inside for row in _POOLS):
+                    if self._is_pool(self._first_local(task.steps[n][0])):
+                        found, kind = n, "connections"
+                elif file.endswith("/asyncio/queues.py") and name == "get":
+                    queue = n
+                elif queue is not None and _is_greenlet(frame):
+                    found, kind = queue, "connections"
+                primitive = primitive and file.endswith(_PRIMITIVES)
+                if not primitive:
+                    continue
+                names = self._bases(self._first_local(task.steps[n][0]))
+                if found is None and any(each in _KINDS for each in names):
+                    found = n
+                if name == "wait" and _GIVES_UP in names:
+                    condition = n
+        return _TaskPlace(found, kind, condition, tuple(reversed(blocks)))
+
+    def _read(self, task: StandingTask, place: _TaskPlace) -> _TaskRead | None:
+        try:
+            subject, kind = 0, place.kind
+            if place.subject is not None:
+                subject = self._first_local(task.steps[place.subject][0])
+                kind = kind or self._kind(subject)
+            gives_up = None
+            if place.condition is not None:
+                gives_up = self._first_local(task.steps[place.condition][0])
+            holds: dict[int, Frame] = {}
+            for n in place.blocks:
+                for entered in self._blocks.of_generator(task.steps[n][0]):
+                    if entered.held == gives_up:
+                        continue  # a condition, whose lock it has given up
+                    for held in (entered.held, *self._behind(entered.held)):
+                        holds.setdefault(held, entered.at)
+        except Unreadable:
+            return None
+        return _TaskRead(kind, subject, holds)
+
+    def _first_local(self, coroutine: int) -> int:
+        lay = self._objects.layout
+        frame = coroutine + lay.gen_frame
+        if lay.pair < (3, 11):
+            frame = self._objects.memory.word(frame)
+        first = self._objects.memory.word(frame + lay.frame_locals) & ~3
+        # where inner functions use it, too, there is a cell in its place (from 3.11 on)
+        if first and self._objects.type_of(first).name == "cell":
+            first = self._objects.memory.word(first + lay.cell_content)
+        return first
+
+    def _bases(self, address: int) -> list[str]:
+        kind = self._objects.type_of(address)
+        return [self._objects.type_at(base).name for base in kind.mro]
+
+    def _kind(self, address: int) -> TaskHeld | None:
+        return next((_KINDS[name] for name in self._bases(address) if name in _KINDS), None)
+
+    def _is_pool(self, address: int) -> bool:
+        names = self._bases(address)
+        return any(row.name in names for row in _POOLS)
+
+    # --- who has it -----------------------------------------------------------------------
+
+    def _behind(self, held: int) -> Iterator[int]:
+        """The lock of a condition, and what leads to the pool that has lent a connection."""
+        left, seen = [held], {held}
+        for _ in range(_STEPS_TO_POOL):
+            found: list[int] = []
+            for address in left:
+                with contextlib.suppress(Unreadable):
+                    names = _LEADS_TO_POOL
+                    if address == held and _GIVES_UP in self._bases(held):
+                        names |= {"_lock"}
+                    found += self._objects.attributes(address, names).values()
+                    found += self._items(address)
+            left = [address for address in dict.fromkeys(found) if address not in seen]
+            seen.update(left)
+            yield from left
+
+    def _items(self, address: int) -> list[int]:
+        """What is in a tuple, or are the values of a dict."""
+        kind = self._objects.type_of(address).name
+        if kind == "tuple":
+            return self._objects.sequence(address, _MOST_ITEMS)
+        if kind == "dict":
+            return [value for _, value in self._objects.dict_items(address, _MOST_ITEMS)]
+        return []
+
+    def _use(self, pool: int) -> PoolUse | None:
+        """The class of a pool, its limit, and how many of its connections are lent."""
+        try:
+            if "Queue" in self._bases(pool):
+                return _QUEUE_POOL
+            name, names = self._objects.type_of(pool).name, self._bases(pool)
+            found = next(row for row in _POOLS if row.name in names and self._has(pool, row))
+            wanted = {found.limit, found.lent, found.idle} - {""}
+            attributes = self._objects.attributes(pool, wanted)
+            limit = self._objects.integer(attributes[found.limit])
+            lent = self._count(attributes[found.lent])
+            if found.idle and lent is not None:
+                lent -= self._count(attributes[found.idle]) or 0
+        except (Unreadable, KeyError, StopIteration):
+            return None
+        return PoolUse(name, limit if 0 < limit < 1 << 31 else None, lent)
+
+    def _has(self, pool: int, row: _PoolClass) -> bool:
+        return {row.limit, row.lent} <= self._objects.attributes(pool, {row.limit, row.lent}).keys()
+
+    def _count(self, address: int) -> int | None:
+        """How many there are in a collection, or the number itself."""
+        lay = self._objects.layout
+        kind = self._objects.type_of(address).name
+        if kind == "int":
+            return self._objects.integer(address)
+        if kind in {"list", "tuple", "collections.deque"}:
+            size = self._objects.memory.word(address + lay.ob_size)
+        elif kind == "set":
+            size = self._objects.memory.word(address + lay.set_used)
+        elif kind == "dict":
+            size = self._objects.memory.word(address + lay.dict_used)
+        else:
+            return None
+        return size if size < 1 << 31 else None

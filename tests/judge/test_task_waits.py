@@ -1,0 +1,183 @@
+"""Episodes of tasks that wait for what other tasks hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.examples.build import SOURCES, at, frame, info, ms, recording, stack, worker
+from waitspy.judge import analysis, task_waits
+from waitspy.judge.episode import Starvation
+from waitspy.model.judged import Finding
+from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK
+from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.places import PlacesEvent
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.requests import RequestsEvent
+from waitspy.model.stacks import Stack
+from waitspy.model.task_waits import PoolUse, TaskHeld, TaskHolder, TaskWait, TaskWaitsEvent
+from waitspy.model.waits import WaitKind
+
+LOOP = 0xA0
+END_MS = 10_000
+SLEEPS = stack("refresh@/app/cache.py:41 > sleep@lib/asyncio/tasks.py:649")
+READS = stack("refresh@/app/cache.py:42 > StreamReader.read@lib/asyncio/streams.py:713")
+WANTS = stack("lookup@/app/cache.py:52 > Lock.acquire@lib/asyncio/locks.py:114")
+SERVED = stack("run_asgi@site/uvicorn/protocols/http/h11_impl.py:403") + WANTS
+TAKEN = frame("refresh@/app/cache.py:40")
+
+
+def holder(since_ms: float | None = 100, stack_: Stack = SLEEPS, count: int = 1) -> TaskHolder:
+    since_ns = None if since_ms is None else at(since_ms)
+    return TaskHolder(stack_, TAKEN, count, since_ns, "Future")
+
+
+def wait(
+    *holders: TaskHolder,
+    kind: TaskHeld = "lock",
+    since_ms: float = 500,
+    count: int = 3,
+    waits: Stack = WANTS,
+    use: PoolUse | None = None,
+) -> TaskWait:
+    return TaskWait(kind, 0x10, count, waits, at(since_ms), holders, use)
+
+
+def record(
+    *seen: tuple[float, Sequence[TaskWait]], owed_since_ms: float | None = None
+) -> WorkerRecord:
+    """Looks are a second apart."""
+    requests: tuple[RequestsEvent, ...] = ()
+    if owed_since_ms is not None:
+        requests = (RequestsEvent(at(600), 8000, 1, 1, at(owed_since_ms)),)
+    return replace(
+        worker(end_ms=END_MS),
+        oracles={"threads": "ok", "epoll": "ok", "places": "ok"},
+        loops=(LoopEvent(at(0), LOOP, facts=LoopInfo("asyncio", 5, 117, "running", closed=False)),),
+        places=tuple(PlacesEvent(at(t), LOOP) for t in range(500, END_MS, 1_000)),
+        task_waits=tuple(TaskWaitsEvent(at(t), LOOP, tuple(waits)) for t, waits in seen),
+        requests=requests,
+    )
+
+
+def found(
+    *seen: tuple[float, Sequence[TaskWait]], owed_since_ms: float | None = None
+) -> list[Starvation]:
+    told = record(*seen, owed_since_ms=owed_since_ms)
+    return list(task_waits.find(told, SOURCES, at(END_MS), 100_000_000))
+
+
+def judged(*seen: tuple[float, Sequence[TaskWait]]) -> tuple[Finding, ...]:
+    done = analysis.analyse(recording(record(*seen), end_ms=END_MS))
+    assert done.report.recording.end_ns == info(END_MS).end_ns
+    return done.report.findings
+
+
+def test_tasks_that_wait_for_a_lock_blame_who_holds_it() -> None:
+    (one,) = judged((1_500, [wait(holder())]), (4_500, []))
+    assert (one.kind, one.verdict) == (HELD_LOCK, "starving")
+    assert one.blame is not None
+    assert (one.blame.function, one.blame.line) == ("refresh", 41)
+    assert (one.wait.kind, one.wait.call) == (WaitKind.SLEEP, "sleep")
+    assert one.starved_s == pytest.approx(3.0), "from the first look to the last before it ended"
+    assert one.threads == (117,)
+    assert [(v.kind, v.name, v.where, v.count) for v in one.victims] == [
+        ("task", "lookup", "/app/cache.py:52", 3)
+    ]
+    assert one.detail == "a lock taken at /app/cache.py:40"
+    waiter, root = one.chain
+    assert (waiter.task, waiter.count, waiter.waits_for) == ("lookup", 3, "lock")
+    assert (root.task, root.how, root.waits_for) == ("refresh", "with", None)
+    assert root.taken is not None
+    assert root.taken.line == 40
+
+
+def test_what_holds_to_the_end_lasts_until_the_last_look() -> None:
+    (one,) = found((1_500, [wait(holder())]))
+    assert (ms(one.start_ns), ms(one.end_ns)) == (500, 9_500)
+
+
+def test_nobody_who_holds_it_is_nothing() -> None:
+    assert found((1_500, [wait()])) == []
+
+
+def test_a_wait_that_one_look_saw_is_nothing() -> None:
+    assert found((1_500, [wait(holder(), since_ms=1_400)]), (1_900, [])) == []
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        "leader@/app/cache.py:41 > Queue.get@lib/asyncio/queues.py:158",
+        "leader@/app/cache.py:41 > Event.wait@lib/asyncio/locks.py:213",
+        "leader@/app/cache.py:41 > Condition.wait@lib/asyncio/locks.py:264",
+        "leader@/app/cache.py:41 > Server.serve_forever@lib/asyncio/base_events.py:372",
+    ],
+)
+def test_who_waits_behind_one_that_waits_for_work_is_idle(idle: str) -> None:
+    assert found((1_500, [wait(holder(stack_=stack(idle)))])) == []
+
+
+def test_a_lock_that_goes_from_hand_to_hand_makes_late() -> None:
+    seen = [(t, [wait(holder(since_ms=t - 250))]) for t in (1_500, 2_500, 3_500, 4_500)]
+    (one,) = found(*seen, (5_500, []))
+    assert (one.verdict, ms(one.start_ns), ms(one.end_ns)) == ("late", 500, 4_500)
+
+
+def test_places_that_share_it_share_the_blame() -> None:
+    (one,) = judged((1_500, [wait(holder(count=3), holder(stack_=READS))]))
+    assert [(b.function, b.line, round(b.share, 2)) for b in one.blames] == [
+        ("refresh", 41, 0.75),
+        ("refresh", 42, 0.25),
+    ]
+
+
+# --- limits on purpose -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["semaphore", "connections"])
+def test_a_batch_behind_a_limit_is_nothing(kind: TaskHeld) -> None:
+    assert found((1_500, [wait(holder(), kind=kind)])) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("semaphore", HELD_LOCK), ("connections", EXHAUSTED_CONNECTIONS)]
+)
+def test_requests_behind_a_limit_are_told(kind: TaskHeld, told: object) -> None:
+    (one,) = found((1_500, [wait(holder(), kind=kind, waits=SERVED)]))
+    assert one.kind is told
+    (other,) = found((1_500, [wait(holder(), kind=kind)]), owed_since_ms=550)
+    assert other.kind is told
+
+
+def test_a_semaphore_whose_places_change_hands_is_nothing() -> None:
+    assert found((1_500, [wait(holder(None), kind="semaphore", waits=SERVED)])) == []
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        (PoolUse("Pool", 8, 8), "Pool: 8 of 8 connections are lent"),
+        (PoolUse("Pool", 8, 7), None),
+        (PoolUse("Pool", None, 3), "Pool: its connections are lent"),
+        (None, "nothing"),
+    ],
+)
+def test_a_pool_that_has_some_left_is_not_exhausted(use: PoolUse | None, told: str | None) -> None:
+    seen = found((1_500, [wait(holder(), kind="connections", waits=SERVED, use=use)]))
+    assert [one.detail or "nothing" for one in seen] == ([] if told is None else [told])
+
+
+def test_connections_that_nobody_is_known_to_have_blame_who_wants_one() -> None:
+    use = PoolUse("TCPConnector", 8, 8)
+    (one,) = judged((1_500, [wait(kind="connections", waits=SERVED, use=use)]))
+    assert one.blame is not None
+    assert (one.blame.function, one.blame.line, one.chain) == ("lookup", 52, ())
+    assert one.detail == "TCPConnector: 8 of 8 connections are lent, to whom is not known"
+
+
+def test_what_tasks_show_weighs_no_thread() -> None:
+    done = analysis.analyse(recording(record((1_500, [wait(holder())])), end_ms=END_MS))
+    assert all(one.starved_s == 0 for one in done.profile.merged)
