@@ -117,6 +117,20 @@ def test_a_callback_on_the_cpu_makes_the_loop_busy_when_looks_tell() -> None:
     assert blame.blamed(blame.above(found.guilty[0].stack, found.base)) == SPIN[-1]
 
 
+@pytest.mark.parametrize(("until_ms", "kind"), [(1_400, "gc-pause"), (1_300, "busy-loop")])
+def test_a_callback_that_collected_for_most_of_it_is_a_collection(until_ms: int, kind: str) -> None:
+    events = (
+        LoopEvent(at(0), 7, facts=LoopInfo("asyncio", 5, 1, "running", closed=False)),
+        LoopEvent(at(1_110), 7, collecting=True),
+        LoopEvent(at(until_ms), 7, collecting=False),
+        LoopEvent(at(1_120), 8, collecting=True),
+        LoopEvent(at(1_590), 8, collecting=False),
+    )
+    record = replace(busy(*looked((1_100, [1]), (1_300, [1]))), loops=events)
+    (found,) = starvations(record)
+    assert found.kind.name == kind
+
+
 def test_a_busy_loop_is_not_claimed_without_two_telling_looks() -> None:
     assert starvations(busy()) == []
     assert starvations(busy(*looked((1_100, [1])))) == []

@@ -211,3 +211,27 @@ def test_what_waited_while_nobody_looked_is_not_known() -> None:
         (3, at(400), at(600)),
         (1, at(0), at(700)),
     ]
+
+
+def collects(at_ms: float, collecting: bool) -> LoopEvent:
+    return LoopEvent(at(at_ms), 1, collecting=collecting)
+
+
+@pytest.mark.parametrize(
+    ("rows", "spent_ms"),
+    [
+        ([], 0),
+        ([(100, True), (300, False)], 200),
+        ([(0, True), (300, False)], 250),
+        ([(900, True), (1_200, False)], 100),
+        ([(100, True), (200, False), (400, True), (500, False)], 200),
+        ([(100, True), (200, True), (300, False)], 100),
+        ([(100, True)], 0),
+        ([(100, False)], 0),
+    ],
+)
+def test_garbage_counts_from_a_look_that_saw_it_to_one_that_did_not(
+    rows: list[tuple[float, bool]], spent_ms: float
+) -> None:
+    events = [served(10, 1, 11), *(collects(*row) for row in rows)]
+    assert loop_service.collecting_ns(events, at(50), at(1_000)) == spent_ms * 1_000_000

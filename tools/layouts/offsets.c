@@ -229,6 +229,12 @@ int main(void)
     FIELD("runtime_interpreters", _PyRuntimeState, interpreters.head);
     FIELD("interp_next", PyInterpreterState, next);
     FIELD("interp_id", PyInterpreterState, id);
+#if AT_LEAST(9)
+    FIELD("interp_gc", PyInterpreterState, gc);
+#else
+    FIELD("runtime_gc", _PyRuntimeState, gc);
+#endif
+    FIELD("gc_collecting", struct _gc_runtime_state, collecting);
 #if AT_LEAST(11)
     FIELD("interp_threads", PyInterpreterState, threads.head);
 #else

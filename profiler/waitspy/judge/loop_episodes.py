@@ -25,6 +25,7 @@ from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.kinds import (
     BLOCKED_LOOP,
     BUSY_LOOP,
+    GC_PAUSE,
     GIL_BOUND,
     NO_CPU,
     OVERLOADED_LOOP,
@@ -62,6 +63,7 @@ def find(
         if activities and not activities.get(loop.tid):
             continue  # a thread of native code: whatever it polls is no Python program's loop
         known = _is_event_loop(loop, worker, base)
+        first = len(starved)
         for span in loops.pending(loop, worker, end_ns, min_stall_ns):
             if not known and not _has_clients(span):
                 continue
@@ -69,6 +71,7 @@ def find(
                 continue
             if span.end_ns - span.start_ns >= min_stall_ns:
                 starved.extend(_judge(span, worker, activities, base, min_stall_ns))
+        starved[first:] = [_collected(s, loop, worker) for s in starved[first:]]
         same = [s for s in starved if s.tid == loop.tid]
         starved.extend(_overloaded(loop, worker, activities, base, same, end_ns, min_stall_ns))
     yield from starved
@@ -256,6 +259,18 @@ def _judge_blocked(
         yield _make(kind, span, found, None, tid=holder, evidence=evidence)
     elif kind is not None:
         yield _make(kind, span, guilty, base)
+
+
+def _collected(one: Starvation, loop: Loop, worker: WorkerRecord) -> Starvation:
+    """The same, told as a collection of garbage where that took most of it."""
+    if one.kind not in {BUSY_LOOP, GIL_BOUND}:
+        return one
+    mine = loop_service.addresses(loop.told, loop.epfd)
+    events = (event for event in worker.loops if event.loop in mine)
+    spent_ns = loop_service.collecting_ns(events, one.start_ns, one.end_ns)
+    if spent_ns < (one.end_ns - one.start_ns) * _HALF:
+        return one
+    return replace(one, kind=GC_PAUSE, verdict=GC_PAUSE.verdict)
 
 
 def _gil_holder(span: Pending, worker: WorkerRecord) -> int | None:

@@ -39,6 +39,24 @@ def ran_in_c(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
     return facts is not None and (facts.kind, facts.how) == ("uvloop", "running")
 
 
+def collecting_ns(events: Iterable[LoopEvent], start_ns: int, end_ns: int) -> int:
+    """For how long of a span garbage was seen to be collected.
+
+    A collection of which no end was seen counts for nothing.
+    """
+    total = 0
+    since_ns: int | None = None
+    for event in events:
+        if event.collecting is None:
+            continue
+        if event.collecting:
+            since_ns = event.at_ns
+        elif since_ns is not None:
+            total += max(0, min(end_ns, event.at_ns) - max(start_ns, since_ns))
+            since_ns = None
+    return total
+
+
 def _facts_at(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> LoopInfo | None:
     facts = [e.facts for e in events if e.facts is not None and e.at_ns <= at_ns]
     mine = [one for one in facts if one.epfd == epfd and not one.closed]

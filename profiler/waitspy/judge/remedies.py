@@ -16,6 +16,7 @@ from waitspy.model.kinds import (
     DEADLOCK,
     EXHAUSTED_CONNECTIONS,
     EXHAUSTED_POOL,
+    GC_PAUSE,
     GIL_BOUND,
     HELD_LOCK,
     NO_CPU,
@@ -178,6 +179,9 @@ ROWS: tuple[Remedy, ...] = (
          "use asynchronous workers; and put a timeout on this call, so that one slow peer does not "
          "hold a worker",
          ACCEPT_BACKLOG),
+    _row("make less for the collector to walk: gc.freeze() once all is loaded (in the master, "
+         "before workers are forked), fewer and flatter objects in caches, higher thresholds "
+         "(gc.set_threshold); do not call gc.collect() while serving", GC_PAUSE),
     _row("another thread keeps the GIL: move its work to a process, or make it release the GIL",
          GIL_BOUND),
     _row("let the event loop itself wait for messages (asyncio.Queue with "

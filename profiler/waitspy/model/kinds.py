@@ -65,6 +65,13 @@ GIL_BOUND = Kind(
     "kept the GIL from {who}",
     on_cpu=True,
 )
+GC_PAUSE = Kind(
+    "gc-pause",
+    "garbage collection",
+    "the thread that should serve, or that keeps the GIL, collects garbage",
+    "collected garbage and held up {who}",
+    on_cpu=True,
+)
 NO_CPU = Kind(
     "no-cpu",
     "no CPU",
@@ -127,6 +134,7 @@ KINDS: Mapping[str, Kind] = {
         PARKED_LOOP,
         BUSY_LOOP,
         GIL_BOUND,
+        GC_PAUSE,
         NO_CPU,
         HELD_LOCK,
         EXHAUSTED_CONNECTIONS,

@@ -43,6 +43,7 @@ class LoopEvent(msgspec.Struct, frozen=True, gc=False):
     """A row about one event loop object (by its address); one of the fields is set.
 
     ``service`` is the length of its ready queue and how often that queue was changed. With
+    ``collecting``, whether garbage is collected was looked at because it served nothing. With
     ``unseen``, nobody looked at it from then on until its next row, and it served meanwhile.
     """
 
@@ -51,4 +52,5 @@ class LoopEvent(msgspec.Struct, frozen=True, gc=False):
     facts: LoopInfo | None = None
     service: tuple[int, int] | None = None
     work: LoopWork | None = None
+    collecting: bool | None = None
     unseen: bool = False

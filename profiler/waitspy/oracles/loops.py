@@ -20,7 +20,13 @@ from waitspy.model.oracle_names import ASYNCIO
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
-from waitspy.recording.loops import LoopFound, LoopRow, LoopServed, LoopWaiting
+from waitspy.recording.loops import (
+    LoopCollecting,
+    LoopFound,
+    LoopRow,
+    LoopServed,
+    LoopWaiting,
+)
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
@@ -51,6 +57,7 @@ class _Loop:
     for_looks: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     for_names: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     told: LoopInfo | None = None
+    collecting: bool = False
 
 
 @dataclass(slots=True)
@@ -98,7 +105,13 @@ class LoopsOracle:
                     yield from _serve(process.reader, loop, now_ns)
                 if _polls(loop.facts, watched):
                     loop.quiet_since_ns = now_ns
-                elif now_ns >= max(loop.quiet_since_ns + self._onset_ns, loop.next_look_ns):
+                    yield from _collects(loop, now_ns, collecting=False)
+                    continue
+                quiet = now_ns >= loop.quiet_since_ns + self._onset_ns
+                if quiet and watched.ran and not loop.facts.closed:
+                    collecting = process.reader.collecting(loop.facts)
+                    yield from _collects(loop, now_ns, collecting=collecting)
+                if quiet and now_ns >= loop.next_look_ns:
                     for row in _look(process.reader, loop, now_ns, self._onset_ns):
                         if row.work.ready or row.work.overdue:
                             watched.onset |= loop.late_since_ns != loop.quiet_since_ns
@@ -161,6 +174,12 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
         if before is None or service.served_since(before) != 0:
             loop.quiet_since_ns = now_ns
         yield LoopServed(now_ns, loop.facts.address, service.ready, service.state)
+
+
+def _collects(loop: _Loop, now_ns: int, *, collecting: bool) -> Iterator[LoopCollecting]:
+    if collecting != loop.collecting:
+        loop.collecting = collecting
+        yield LoopCollecting(now_ns, loop.facts.address, collecting)
 
 
 def _look(reader: Reader, loop: _Loop, now_ns: int, onset_ns: int) -> Iterator[LoopWaiting]:

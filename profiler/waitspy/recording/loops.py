@@ -28,7 +28,14 @@ class LoopWaiting(Row, frozen=True, tag="work"):
     work: LoopWork
 
 
-LoopRow = LoopFound | LoopServed | LoopWaiting
+class LoopCollecting(Row, frozen=True, tag="gc"):
+    """Whether its interpreter collects garbage, as it has served nothing for a while."""
+
+    loop: Address
+    collecting: bool
+
+
+LoopRow = LoopFound | LoopServed | LoopWaiting | LoopCollecting
 READER = reader(LoopRow)
 
 
@@ -41,3 +48,5 @@ def event(row: LoopRow) -> LoopEvent:
             return LoopEvent(row.at_ns, row.loop, facts=row.facts)
         case LoopWaiting():
             return LoopEvent(row.at_ns, row.loop, work=row.work)
+        case LoopCollecting():
+            return LoopEvent(row.at_ns, row.loop, collecting=row.collecting)

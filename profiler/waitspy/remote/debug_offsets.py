@@ -56,6 +56,7 @@ _ORDER = {
 _USED = {
     "runtime_interpreters": "runtime.interpreters_head",
     "interp_id": "interp.id",
+    "interp_gc": "interp.gc",
     "interp_next": "interp.next",
     "interp_threads": "interp.threads_head",
     "interp_modules": "interp.modules",

@@ -87,6 +87,7 @@ class Layout:
     runtime_interpreters: int
     interp_next: int
     interp_id: int
+    gc_collecting: int
     interp_threads: int
     interp_modules: int
     thread_next: int
@@ -122,6 +123,10 @@ class Layout:
     code_bytes: int = 0
     # 3.8, 3.9
     gen_running: int = 0
+    # 3.8: one collector for all interpreters
+    runtime_gc: int = 0
+    # 3.9 and newer
+    interp_gc: int = 0
     # 3.10 and newer: frames have a state
     frame_state: int = 0
     frame_awaiting_first: int = 0

@@ -208,6 +208,10 @@ class Reader:
             raise Torn("a loop without a ready queue")
         return self._part(loop).loops.service(loop.ready)
 
+    def collecting(self, loop: LoopFacts) -> bool:
+        """Whether the loop's interpreter is collecting garbage; as cheap."""
+        return self.runtime.collecting(self._part(loop).interp.address)
+
     # --- snapshots ------------------------------------------------------------------------
 
     def snapshot(self, loop: LoopFacts, *, names: int = 8, tasks: bool = True) -> LoopSnapshot:

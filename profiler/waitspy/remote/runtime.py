@@ -88,6 +88,12 @@ class Runtime:
             address = self.memory.word(address + lay.interp_next)
         return found
 
+    def collecting(self, interp: int) -> bool:
+        """Whether an interpreter is collecting garbage: one read, right at any time."""
+        lay = self.layout
+        gc = self.address + lay.runtime_gc if lay.runtime_gc else interp + lay.interp_gc
+        return word_at(self.memory.read(gc + lay.gc_collecting, 4), 0, "I") == 1
+
     def threads(self, interp: int) -> list[Thread]:
         """The thread states of an interpreter.
 

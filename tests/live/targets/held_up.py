@@ -1,0 +1,165 @@
+"""Programs that are kept by what somebody holds, and such that look like it. Python 3.8 syntax.
+
+Usage: held_up.py STORY.
+"""
+
+import asyncio
+import gc
+import json
+import socket
+import sys
+import threading
+import time
+
+HELD_S, FREE_S = 0.6, 0.4
+STORY = sys.argv[1]
+
+
+def ready():
+    print(json.dumps({}), flush=True)
+
+
+def slow_upstream():
+    time.sleep(HELD_S)  # root
+
+
+def refresh(lock):
+    while True:
+        with lock:
+            slow_upstream()
+        time.sleep(FREE_S)
+
+
+def look_up(lock):
+    with lock:
+        pass
+
+
+def asks(lock):
+    while True:
+        look_up(lock)
+        time.sleep(0.01)
+
+
+def thread(function, *args):
+    threading.Thread(target=function, args=args, daemon=True).start()
+
+
+async def beat():
+    while True:
+        await asyncio.sleep(0.01)
+
+
+async def lock_and_loop():
+    lock = threading.Lock()
+    thread(refresh, lock)
+    keep(beat())
+    ready()
+    while True:
+        await asyncio.sleep(0.05)
+        look_up(lock)
+
+
+def lock_and_threads():
+    lock = threading.Lock()
+    thread(refresh, lock)
+    for _ in range(3):
+        thread(asks, lock)
+    ready()
+    time.sleep(600)
+
+
+def first_then_other(one, other, both):
+    with one:
+        both.wait()
+        with other:
+            pass
+
+
+def ring():
+    locks, both = [threading.Lock(), threading.Lock()], threading.Barrier(2)
+    for one, other in (locks, locks[::-1]):
+        thread(first_then_other, one, other, both)
+    ready()
+    time.sleep(600)
+
+
+def accept(lock, listener):
+    with lock:
+        listener.accept()
+
+
+def leaders():
+    """Threads take turns to accept: those that wait for the lock are the next ones, and idle."""
+    lock, listener = threading.Lock(), socket.create_server(("127.0.0.1", 0))
+    for _ in range(4):
+        thread(accept, lock, listener)
+    ready()
+    time.sleep(600)
+
+
+KEPT = []
+
+
+def keep(coroutine):
+    KEPT.append(asyncio.ensure_future(coroutine))
+
+
+async def slow_reply():
+    await asyncio.sleep(3)  # root of tasks
+
+
+async def holds(lock):
+    while True:
+        async with lock:
+            await slow_reply()
+        await asyncio.sleep(0.1)
+
+
+async def wants(lock):
+    while True:
+        async with lock:
+            pass
+        await asyncio.sleep(0.1)
+
+
+async def lock_of_tasks():
+    lock = asyncio.Lock()
+    keep(holds(lock))
+    for _ in range(3):
+        keep(wants(lock))
+    ready()
+    await asyncio.sleep(600)
+
+
+async def job(limit):
+    async with limit:
+        await asyncio.sleep(2)
+
+
+async def batch():
+    """A limit on purpose, in front of work that is awaited as a whole; and a queue that is empty."""
+    limit = asyncio.Semaphore(3)
+    keep(asyncio.Queue().get())
+    keep(asyncio.Event().wait())
+    ready()
+    while True:
+        await asyncio.gather(*(job(limit) for _ in range(40)))
+
+
+async def collects():
+    heap = [[n, [n], {"n": [n]}] for n in range(700_000)]
+    keep(beat())
+    ready()
+    while heap:
+        await asyncio.sleep(0.5)
+        gc.collect()
+
+
+def start(story):
+    return asyncio.run(story()) if asyncio.iscoroutinefunction(story) else story()
+
+
+start({story.__name__: story for story in (
+    lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
+)}[STORY])  # fmt: skip

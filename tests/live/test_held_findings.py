@@ -1,0 +1,87 @@
+"""Who holds what others wait for, from the recording to the report; and what only looks like it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.running import TARGETS, WAITSPY, record, said, starved_by_itself, target
+from tests.pythons import ends
+
+pytestmark = pytest.mark.ptrace
+
+ENDS = [pytest.param(path, id=version) for version, path in ends().items()]
+HELD_UP = TARGETS / "held_up.py"
+
+
+def recorded(python: str, story: str, folder: Path, seconds: float = 4) -> dict[str, Any]:
+    with target([python, HELD_UP, story]) as program:
+        return record(program.pid, folder, seconds=seconds)
+
+
+def lines(chain: list[dict[str, Any]]) -> list[str]:
+    return [link["function"].rpartition(".")[2] for link in chain]
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_a_loop_that_wants_a_lock_has_its_chain(python: str, tmp_path: Path) -> None:
+    report = recorded(python, "lock_and_loop", tmp_path / "rec")
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "blocked-loop", said(report)
+    assert finding["blame"]["function"] == "look_up"
+    waiter, root = finding["chain"]
+    assert lines(finding["chain"]) == ["look_up", "slow_upstream"]
+    assert (waiter["waits_for"]["kind"], root["how"]) == ("lock", "with")
+    assert waiter["waits_for"]["taken"]["source"] == "with lock:"
+    assert root["source"] == "time.sleep(HELD_S)  # root"
+    text = subprocess.check_output([*WAITSPY, "report", tmp_path / "rec"], text=True)
+    assert "what it waits for is held up in slow_upstream (held_up.py" in text
+
+
+def test_threads_that_want_a_lock_blame_who_holds_it(tmp_path: Path) -> None:
+    report = recorded(sys.executable, "lock_and_threads", tmp_path / "rec")
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "held-lock", said(report)
+    assert finding["blame"]["function"] == "slow_upstream"
+    assert finding["blame"]["share"] > 0.8
+    assert {v["kind"] for v in finding["victims"]} == {"thread"}
+    assert lines(finding["chain"]) == ["look_up", "slow_upstream"]
+    assert 0.4 < finding["longest_s"] < 0.8
+
+
+def test_a_ring_of_locks_is_a_deadlock(tmp_path: Path) -> None:
+    report = recorded(sys.executable, "ring", tmp_path / "rec", seconds=2)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert lines(finding["chain"]) == ["first_then_other"] * 2
+    assert [link["waits_for"]["kind"] for link in finding["chain"]] == ["lock", "lock"]
+    assert finding["share"] > 0.7
+
+
+def test_tasks_that_want_a_lock_blame_the_task_that_holds_it(tmp_path: Path) -> None:
+    report = recorded(sys.executable, "lock_of_tasks", tmp_path / "rec", seconds=6)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "held-lock", said(report)
+    assert finding["blame"]["function"] == "slow_reply"
+    assert {(v["kind"], v["name"]) for v in finding["victims"]} == {("task", "wants")}
+    assert [link["who"]["task"] for link in finding["chain"]] == ["wants", "slow_reply"]
+
+
+@pytest.mark.parametrize("story", ["leaders", "batch"])
+def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:
+    report = recorded(sys.executable, story, tmp_path / "rec", seconds=6)
+    assert starved_by_itself(report) == [], said(report)
+    assert [f for f in report["findings"] if f["verdict"] == "late"] == []
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_a_collection_of_garbage_is_told_as_one(python: str, tmp_path: Path) -> None:
+    report = recorded(python, "collects", tmp_path / "rec")
+    kinds = {f["kind"]: f for f in starved_by_itself(report)}
+    assert kinds.keys() == {"gc-pause"}, said(report)
+    assert kinds["gc-pause"]["occurrences"] >= 2
+    assert "gc.freeze" in kinds["gc-pause"]["remedy"]
