@@ -31,7 +31,8 @@ class Expected:
     the load's time (the option ``--seconds``) that its episodes cover in a process, on average
     over the processes that have any; ``longest_s`` bounds its longest episode. ``also`` are kinds
     that may accompany it. With ``required`` False the finding may be missing, but if there is one
-    it must be this one. ``hidden`` is what must be said of a worker that cannot be seen whole.
+    it must be this one. ``root`` is the function at the end of its chain. ``hidden`` is what must
+    be said of a worker that cannot be seen whole.
     """
 
     options: tuple[str, ...]
@@ -49,6 +50,7 @@ class Expected:
     share: tuple[float, float] | None = None
     also: frozenset[str] = frozenset()
     hidden: str | None = None
+    root: str | None = None
 
     @property
     def path(self) -> Path | None:
@@ -126,6 +128,16 @@ SCENARIOS: Mapping[str, Scenario] = {
             "gil-hog",
             "a thread that computes keeps the GIL, and the loop beside it waits",
             "waitspy_scenarios.gil_hog",
+        ),
+        Scenario(
+            "cache-lock",
+            "a thread holds the lock of a cache over a slow call, and the loop wants it",
+            "waitspy_scenarios.cache_lock",
+        ),
+        Scenario(
+            "held-sessions",
+            "sessions that are open over a slow call have all connections of the pool",
+            "waitspy_scenarios.held_sessions",
         ),
         Scenario(
             "dns-behind-executor",

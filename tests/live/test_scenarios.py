@@ -18,10 +18,11 @@ _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest 
 
 _ALWAYS = {
     "buffer-vs-job": {"block"},
-    "fastapi-full-threads": {"harm", "healthy"},
+    "fastapi-full-threads": {"healthy"},
     "gunicorn-slow-upstream": {"sync", "gthread-healthy"},
     "process-pool-pipeline": {"harm"},
     "gil-hog": {"harm", "healthy"},
+    "held-sessions": {"harm"},
     "django-row-lock": {"harm"},
     "celery-leftovers": {"harm", "idle"},
     "gevent-file-lock": {"harm"},
@@ -73,6 +74,8 @@ def counts(finding: dict[str, Any], expected: Expected) -> bool:
 
 
 def check(finding: dict[str, Any], expected: Expected, shown: str) -> None:
+    if expected.root is not None:
+        assert finding["chain"][-1]["function"] == expected.root, shown
     assert (finding["kind"], finding["verdict"]) == (expected.kind, expected.verdict), shown
     blame = finding["blame"]
     assert blame["function"] == expected.function, shown

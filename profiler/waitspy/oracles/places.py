@@ -34,7 +34,8 @@ _LATER = 20  # the looks of a long recording are this part of it apart
 _LONGEST_NS = 10 * NS
 _AGAIN_NS = NS // 4
 _SHARE = 0.01  # of one core at the most, for the looks at one worker
-_ALL_SHARE = 0.03  # and for those at all workers together
+_WAITING_SHARE = 0.04  # where tasks wait for what others hold
+_ALL_SHARE = 0.05  # and for those at all workers together
 _APART_NS = 20_000_000  # so that looks at many workers do not add up to a gap for other oracles
 _CPU_NS = 15_000_000  # of one look: a longer one would keep the other oracles from theirs
 _HELD_CPU_NS = 20_000_000  # of reading who holds what they wait for
@@ -74,9 +75,10 @@ class _WatchedTasks:
     def again_ns(self, now_ns: int, spent_ns: int) -> int:
         """When to look again after such a look."""
         pause_ns = min(_LONGEST_NS, max(_LOOK_NS, (now_ns - self.began_ns) // _LATER))
-        if any(loop.asks for loop in self.loops.values()):
-            pause_ns = _AGAIN_NS
-        return now_ns + max(pause_ns, int(spent_ns / _SHARE))
+        share = _SHARE
+        if any(loop.asks or loop.held for loop in self.loops.values()):
+            pause_ns, share = _AGAIN_NS, _WAITING_SHARE
+        return now_ns + max(pause_ns, int(spent_ns / share))
 
 
 class PlacesOracle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from waitspy.model.code_origin import Homes
@@ -78,7 +79,21 @@ class Frames:
 
         ``instruction`` is the pointer or index that the frame holds.
         """
-        known = self._code(address)
+        return self._at(address, self._code(address), instruction)
+
+    def codes(self, places: Sequence[tuple[int, int]]) -> list[Frame | None]:
+        """The same of many code objects, each with an instruction; None for what is none."""
+        pieces = self.objects.memory.many([code for code, _ in places], self._code_size)
+        found: list[Frame | None] = []
+        for (address, instruction), raw in zip(places, pieces, strict=True):
+            try:
+                known = None if raw is None else self._code(address, raw)
+                found.append(None if known is None else self._at(address, known, instruction))
+            except Unreadable:
+                found.append(None)
+        return found
+
+    def _at(self, address: int, known: _Code, instruction: int | None) -> Frame:
         if instruction is None:
             return known.frame
         lay = self.objects.layout
@@ -89,10 +104,18 @@ class Frames:
         line = line_at(lay.pair, known.lines, known.first_line, instruction)
         return self._placed(known.frame.function, known.frame.file, line)
 
-    def _code(self, address: int) -> _Code:
+    @property
+    def _code_size(self) -> int:
+        """Bytes of a code object that tell it from others."""
+        lay = self.objects.layout
+        return 8 + max(
+            lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines, lay.code_first_line
+        )
+
+    def _code(self, address: int, raw: bytes | None = None) -> _Code:
         lay = self.objects.layout
         used = (lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines)
-        raw = self.objects.memory.read(address, 8 + max(*used, lay.code_first_line))
+        raw = raw or self.objects.memory.read(address, self._code_size)
         first = word_at(raw, lay.code_first_line, "i")
         mark = b"".join(raw[at : at + 8] for at in used) + struct.pack("<i", first)
         known = self._codes.get(address)
@@ -124,6 +147,23 @@ class Frames:
             return kind.name
         name = self.objects.memory.word(coroutine + self.objects.layout.gen_qualname)
         return self.objects.text(name)
+
+    def qualnames(self, coroutines: Sequence[int]) -> list[str | None]:
+        """The same of many; None for what cannot be read."""
+        lay = self.objects.layout
+        size = 8 + max(lay.ob_type, lay.gen_qualname)
+        names: list[int] = []
+        found: list[str | None] = []
+        for raw in self.objects.memory.many(coroutines, size):
+            try:
+                kind = None if raw is None else self.objects.type_at(word_at(raw, lay.ob_type))
+            except Unreadable:
+                kind = None
+            own = raw is not None and kind is not None and is_coroutine(kind)
+            names.append(word_at(raw, lay.gen_qualname) if raw is not None and own else 0)
+            found.append(None if kind is None or own else kind.name)
+        texts = self.objects.texts(names)
+        return [text or other for text, other in zip(texts, found, strict=True)]
 
     def awaits(self, coroutine: int) -> Stack:
         """Where a coroutine and what it awaits stand, outermost first; as far as it can be read.

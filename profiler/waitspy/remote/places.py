@@ -188,30 +188,21 @@ def stack_of(frames: Frames, task: StandingTask) -> Stack:
     Raises:
         OSError: no permission, or the process is gone.
     """
+    frames_of = frames.codes([(code, instruction) for _, code, instruction in task.steps])
+    names = frames.qualnames([coroutine for coroutine, _, _ in task.steps])
     found = []
-    for coroutine, code, instruction in task.steps:
-        try:
-            frame = frames.code(code, instruction)
-        except Unreadable:
+    for frame, name in zip(frames_of, names, strict=True):
+        if frame is None:
             break
-        found.append(Frame(_name(frames, coroutine, frame), frame.file, frame.line))
+        # up to 3.10 only its coroutine has the qualified name; it may be another one's by now
+        own = name and base_name(name) == base_name(frame.function)
+        found.append(Frame(name if name and own else frame.function, frame.file, frame.line))
     if found:
         return tuple(found)
     try:  # a coroutine of a compiled module has a name at least
         return (Frame(frames.qualname(task.coroutine) or "?", ""),)
     except Unreadable:
         return ()
-
-
-def _name(frames: Frames, coroutine: int, frame: Frame) -> str:
-    """The qualified name of a function; up to 3.10 only its coroutine has it, which may be gone
-    meanwhile, and another one be at its address.
-    """
-    try:
-        name = frames.qualname(coroutine) or ""
-    except Unreadable:
-        return frame.function
-    return name if base_name(name) == base_name(frame.function) else frame.function
 
 
 def future_of(objects: Objects, task: StandingTask) -> str | None:

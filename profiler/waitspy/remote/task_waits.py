@@ -110,14 +110,6 @@ class _TaskPlace(NamedTuple):
     blocks: tuple[int, ...]
 
 
-class _TaskRead(NamedTuple):
-    """What was read of a task: what it waits for, and what the blocks that it is in lead to."""
-
-    kind: TaskHeld | None
-    subject: int
-    holds: Mapping[int, Frame]
-
-
 class TaskWaits:
     """Reads what the tasks of one loop wait for and hold.
 
@@ -131,7 +123,7 @@ class TaskWaits:
         self._frames = frames
         self._blocks = blocks
         self._objects = frames.objects
-        self._seen: dict[StandingTask, _TaskRead] = {}
+        self._seen: dict[StandingTask, Mapping[int, Frame]] = {}
 
     def look(
         self, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
@@ -146,38 +138,40 @@ class TaskWaits:
         for task in tasks:
             if task.place not in places:
                 places[task.place] = self._place(task)
-        wanted = [task for task in tasks if places[task.place].subject is not None]
-        if not any(task.task in waited for task in wanted):
-            self._seen.clear()
-            return ()
-        others = [task for task in tasks if places[task.place].blocks and task not in wanted]
-        before, self._seen = self._seen, {}
-        whole = True
-        for task in (*wanted, *others):
-            seen = before.get(task)
-            if seen is None:
-                whole = whole and time.thread_time_ns() < until_ns
-                seen = self._read(task, places[task.place]) if whole else None
-            if seen is not None:
-                self._seen[task] = seen
-        if not whole:
-            return None
-        waiters: dict[int, list[int]] = {}
         kinds: dict[int, TaskHeld] = {}
-        for task, seen in self._seen.items():
-            if task.task in waited and seen.kind is not None:
-                waiters.setdefault(seen.subject, []).append(task.task)
-                kinds[seen.subject] = seen.kind
+        waiters: dict[int, list[int]] = {}
+        for task in tasks:
+            kind, subject = self._subject(task, places[task.place])
+            if kind is not None and task.task in waited:
+                kinds[subject] = kind
+                waiters.setdefault(subject, []).append(task.task)
+        before, self._seen = self._seen, {}
+        if not waiters:
+            return ()
+        holders: dict[int, list[tuple[int, Frame]]] = {}
+        # who waits itself may hold something, too, but is asked only for what no other one has
+        for own in (False, True):
+            for task in tasks:
+                place = places[task.place]
+                if not place.blocks or own != (place.subject is not None):
+                    continue
+                if own and holders.keys() >= waiters.keys():
+                    break
+                holds = before.get(task)
+                if holds is None:
+                    if time.thread_time_ns() >= until_ns:
+                        self._seen.update(before)
+                        return None
+                    holds = self._holds(task, place)
+                self._seen[task] = holds
+                for held in holds.keys() & waiters.keys():
+                    holders.setdefault(held, []).append((task.task, holds[held]))
         return tuple(
             HeldByTasks(
                 kind=kinds[subject],
                 subject=subject,
                 waiters=tuple(who),
-                holders=tuple(
-                    (task.task, seen.holds[subject])
-                    for task, seen in self._seen.items()
-                    if subject in seen.holds
-                ),
+                holders=tuple(holders.get(subject, ())),
                 use=self._use(subject) if kinds[subject] == "connections" else None,
             )
             for subject, who in waiters.items()
@@ -219,25 +213,28 @@ class TaskWaits:
                     condition = n
         return _TaskPlace(found, kind, condition, tuple(reversed(blocks)))
 
-    def _read(self, task: StandingTask, place: _TaskPlace) -> _TaskRead | None:
-        try:
-            subject, kind = 0, place.kind
-            if place.subject is not None:
+    def _subject(self, task: StandingTask, place: _TaskPlace) -> tuple[TaskHeld | None, int]:
+        """What a task waits for."""
+        if place.subject is not None:
+            with contextlib.suppress(Unreadable):
                 subject = self._first_local(task.steps[place.subject][0])
-                kind = kind or self._kind(subject)
+                return place.kind or self._kind(subject), subject
+        return None, 0
+
+    def _holds(self, task: StandingTask, place: _TaskPlace) -> Mapping[int, Frame]:
+        """What the blocks of a task lead to, and where each was entered."""
+        holds: dict[int, Frame] = {}
+        with contextlib.suppress(Unreadable):
             gives_up = None
             if place.condition is not None:
                 gives_up = self._first_local(task.steps[place.condition][0])
-            holds: dict[int, Frame] = {}
             for n in place.blocks:
                 for entered in self._blocks.of_generator(task.steps[n][0]):
                     if entered.held == gives_up:
                         continue  # a condition, whose lock it has given up
                     for held in (entered.held, *self._behind(entered.held)):
                         holds.setdefault(held, entered.at)
-        except Unreadable:
-            return None
-        return _TaskRead(kind, subject, holds)
+        return holds
 
     def _first_local(self, coroutine: int) -> int:
         lay = self._objects.layout
