@@ -144,7 +144,7 @@ def _blames(finding: Finding, report: Report) -> str:
 
 def _chain(finding: Finding) -> str:
     rows = "".join(
-        f"<li>{text}{'' if source is None else f'<br>{code(source)}'}</li>"
+        f"<li>{text}{'' if source is None else f'<div>{code(source)}</div>'}</li>"
         for text, source in chain_words.lines(finding.chain, code)
     )
     return f'<ol class="chain">{rows}</ol>' if rows else ""
