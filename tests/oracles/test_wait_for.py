@@ -74,6 +74,7 @@ class Looks:
         for tid in tids:
             self.watched.blocked[tid] = number, 0x1000 + tid
             self.watched.blocked_since_ns[tid] = int(since_ms * MS)
+            self.watched.moved.add(tid)
 
     def at(self, ms: float, *, ran: bool = True) -> list[WaitForRow]:
         Looks.now_ns = int(ms * MS)
@@ -166,6 +167,16 @@ def test_a_look_that_fails_is_made_again_later(fault: Exception) -> None:
         told += looks.at(ms)
     assert len(told) == 1
     assert len(reader.asked) >= 2
+
+
+def test_who_is_woken_but_has_not_run_is_left_out() -> None:
+    reader = Scripted([])
+    looks = Looks(reader)
+    looks.stand(0, 12, 13)
+    looks.at(0)
+    del looks.watched.blocked[12]
+    assert looks.at(60) == []
+    assert [sorted(futexes) for _, futexes in reader.asked] == [[13]]
 
 
 def test_those_that_a_wait_is_about_come_first_and_at_once() -> None:

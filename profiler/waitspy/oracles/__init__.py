@@ -25,7 +25,8 @@ class Watched:
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
     ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
     thread to its syscall number and first argument, ``blocked_since_ns`` tells since when at least
-    a thread has not run. ``due`` is set at a tick by whoever sees that
+    a thread has not run; ``moved`` are those that have, or ended, since somebody cleared it.
+    ``due`` is set at a tick by whoever sees that
     I/O waits uncollected on some epoll of the process, or that other work has begun to wait on a
     loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
     the one tick at which such a wait is old enough to look like the start of an episode.
@@ -44,6 +45,7 @@ class Watched:
     polling: dict[int, int] = field(default_factory=dict)
     blocked: dict[int, tuple[int, int]] = field(default_factory=dict)
     blocked_since_ns: dict[int, int] = field(default_factory=dict)
+    moved: set[int] = field(default_factory=set)
     running: set[int] = field(default_factory=set)
     tids: set[int] = field(default_factory=set)
     due: bool = False

@@ -217,6 +217,7 @@ class ThreadsOracle:
         self._tell(tid, watched, None if state in "Tt" else number, arg0)
         if moved or tid not in watched.blocked_since_ns:
             watched.blocked_since_ns[tid] = now_ns
+            watched.moved.add(tid)
         if self._has_schedstat:
             ran_ns, queued_ns = (int(part) for part in marks.split()[:2])
             return state, number, arg0, ran_ns, queued_ns
@@ -239,6 +240,7 @@ class ThreadsOracle:
         watched.polling.pop(tid, None)
         watched.blocked.pop(tid, None)
         watched.blocked_since_ns.pop(tid, None)
+        watched.moved.add(tid)
         watched.running.discard(tid)
 
 

@@ -83,8 +83,7 @@ class WaitForOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
-        if watched.ran or watched.was_due:
-            _keep(process, watched, self._futexes, self._onset_ns)
+        _keep(process, watched, self._futexes, self._onset_ns)
         urgent = bool(watched.suspects) and now_ns >= process.urgent_ns
         if now_ns < process.soonest_ns or (not urgent and now_ns < process.next_ns):
             return
@@ -112,7 +111,8 @@ class WaitForOracle:
 
 
 def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator[WaitForRow]:
-    addresses = {tid: watched.blocked[tid][1] for tid in process.stands}
+    blocked = watched.blocked  # who is woken, but has not run yet, is not in it
+    addresses = {tid: blocked[tid][1] for tid in process.stands if tid in blocked}
     found: tuple[WaitEdge, ...] | None = None
     with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes: later
         found = process.reader.wait_for(tids, addresses, _CPU_NS)
@@ -135,17 +135,12 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
 
 def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], onset_ns: int) -> None:
     """Notes who has come to stand in a futex, and forgets who has moved."""
-    blocked, since = watched.blocked, watched.blocked_since_ns
-    for tid, stands in list(process.stands.items()):
-        if (
-            tid not in blocked
-            or blocked[tid][0] not in futexes
-            or since.get(tid, 0) != stands.since_ns
-        ):
-            del process.stands[tid]
-            process.told.pop(tid, None)
-    for tid, (number, _) in blocked.items():
-        if number in futexes and tid not in process.stands:
-            stands = _Stands(since.get(tid, 0), since.get(tid, 0) + onset_ns)
-            process.stands[tid] = stands
-            process.soonest_ns = min(process.soonest_ns, stands.next_ns)
+    for tid in watched.moved:
+        process.stands.pop(tid, None)
+        process.told.pop(tid, None)
+        number, _ = watched.blocked.get(tid, (-1, 0))
+        if number in futexes:
+            since_ns = watched.blocked_since_ns.get(tid, 0)
+            process.stands[tid] = _Stands(since_ns, since_ns + onset_ns)
+            process.soonest_ns = min(process.soonest_ns, since_ns + onset_ns)
+    watched.moved.clear()
