@@ -225,3 +225,13 @@ def test_a_loop_that_a_ring_keeps_is_a_deadlock() -> None:
     )  # fmt: skip
     (one,) = held_locks.rings([loop], chains_of(record, done))
     assert (one.kind, one.start_ns, one.held_by) == (DEADLOCK, loop.start_ns, loop.held_by)
+
+
+def test_who_wants_its_own_lock_again_is_a_ring_of_one() -> None:
+    record, done = recorded((700, (waits(12, 12),)))
+    (one,) = found((700, (waits(12, 12),)))
+    assert (one.kind, [key.tid for key in one.held_by]) == (DEADLOCK, [12])
+    (finding,) = findings.judge([one], SOURCES, 3.0, chains_of(record, done))
+    (link,) = finding.chain
+    assert (link.tid, link.waits_for) == (12, "lock")
+    assert link.taken is not None

@@ -140,7 +140,7 @@ def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:
         waiters = [one.thread] if one.kind is HELD_LOCK else list(one.held_by) or [one.thread]
         for key in waiters:
             chain = chains.of(key, one.start_ns, one.end_ns)
-            if chain is None or len(chain.links) < 2:
+            if chain is None or (len(chain.links) < 2 and not chain.ring):
                 continue
             same = tuple((link.at, link.how, link.taken, link.wait) for link in chain.links)
             lengths[same] += one.end_ns - one.start_ns

@@ -141,7 +141,7 @@ def _episode(
     waits = {waiter.tid: waiter.span for waiter in waiters}
     if chain.ring:
         waits = {link.tid: waits.get(link.tid, span) for link in chain.links} | waits
-    taken = chain.links[1].taken if len(chain.links) > 1 else None
+    taken = chain.links[min(1, len(chain.links) - 1)].taken
     return Starvation(
         kind=kind,
         verdict="late" if not chain.ring and len(holders) > 1 else kind.verdict,

@@ -81,7 +81,7 @@ class WaitFor:
         frames = self._stacks.frames(self._threads[tid].address)
         kind, subject = self._subject(frames)
         handle = self._locks.wanted(futex)
-        holders = tuple(self._of_lock(tid, handle, until_ns)) if handle else ()
+        holders = tuple(self._of_lock(handle, until_ns)) if handle else ()
         lock = self._lock(tid, handle) if handle and kind is None and not holders else None
         if holders or lock:
             kind, subject = "lock", lock or handle or 0
@@ -142,8 +142,8 @@ class WaitFor:
 
     # --- who holds it ---------------------------------------------------------------------
 
-    def _of_lock(self, tid: int, handle: int, until_ns: int) -> Iterator[Holder]:
-        for other, entered in self._all_inside(tid, until_ns):
+    def _of_lock(self, handle: int, until_ns: int) -> Iterator[Holder]:
+        for other, entered in self._all_inside(until_ns):
             if self._held_handle(entered.held) == handle and handle not in self._given_up(other):
                 owner = self._locks.owner(entered.held)
                 if owner is None or owner == self._threads[other].ident:
@@ -156,8 +156,8 @@ class WaitFor:
                 yield Holder(tid, "owner")
 
     def _of_object(self, tid: int, subject: int, until_ns: int) -> Iterator[Holder]:
-        for other, entered in self._all_inside(tid, until_ns):
-            if entered.held == subject:
+        for other, entered in self._all_inside(until_ns):
+            if entered.held == subject and other != tid:
                 yield Holder(other, "with", entered.at)
 
     def _of_thread(self, subject: int) -> Iterator[Holder]:
@@ -194,11 +194,11 @@ class WaitFor:
                     found |= {self._locks.inside(first) or 0}
         return found
 
-    def _all_inside(self, tid: int, until_ns: int) -> Iterator[tuple[int, Entered]]:
-        """Every block that another thread is in, as far as there is time to read them."""
+    def _all_inside(self, until_ns: int) -> Iterator[tuple[int, Entered]]:
+        """Every block that a thread is in, as far as there is time to read them; one that wants its
+        own lock again is in a block of it, too.
+        """
         for other, thread in self._threads.items():
-            if other == tid:
-                continue
             if other not in self._inside:
                 if time.thread_time_ns() >= until_ns:
                     self._whole = False

@@ -48,7 +48,7 @@ def _lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
         if following.taken is not None:
             text = f"{text}, taken in {_where(following.taken, code)}"
         if ring and n == len(chain) - 1:
-            text = f"{text}: so none of them can go on"
+            text = f"{text}: so {'none of them can' if n else 'it can never'} go on"
         yield ChainLine(text, None if following.taken is None else following.taken.source)
 
 

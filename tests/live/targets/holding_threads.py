@@ -311,6 +311,21 @@ def ring():
     until(lambda: all(case.told["waits"] for case in cases))
 
 
+def own_lock():
+    """One that wants its own lock again."""
+    case, lock = Case("its own lock", "lock", "with"), threading.Lock()
+
+    def hold():
+        line = here()
+        with lock:
+            case.holds(line)
+            case.told["waits"] = threading.get_native_id()
+            with lock:
+                pass
+
+    case.held_by(hold)
+
+
 def runs():
     """The one who holds it computes."""
     case, lock = Case("holder that runs", "lock", "with"), threading.Lock()
@@ -329,7 +344,7 @@ def runs():
 
 for each in (
     with_lock, deep_in_blocks, twice_at_one_depth, in_handler, with_rlock, rlock_by_hand,
-    condition, generator_block, semaphore, joined, work_item, queues, others, ring, runs,
+    condition, generator_block, semaphore, joined, work_item, queues, others, ring, own_lock, runs,
 ):  # fmt: skip
     each()
 time.sleep(0.3)  # for those that only begin to wait
