@@ -50,7 +50,9 @@ def _blocking() -> list[Case]:
     for n in range(0, len(_BLOCKING), _TOGETHER):
         calls = [call for call in _BLOCKING[n : n + _TOGETHER] if call != "requests-get"]
         for where in ("in-threads", "unseen"):
-            arguments = (",".join(calls), where, "io,timers,callbacks")
+            # a thread that wants what another one holds is a finding of its own
+            harmless = [c for c in calls if where == "unseen" or c not in {"lock", "rlock"}]
+            arguments = (",".join(harmless), where, "io,timers,callbacks")
             name = f"{calls[0]} to {calls[-1]}, {where}"
             cases.append(Case(name, "blocking.py", arguments, harmful=False))
     return cases
@@ -142,6 +144,13 @@ CASES: tuple[Case, ...] = (
     Case("honest batch of long jobs", "pools.py", ("long-batch",), harmful=False, asyncio=False),
     Case("crowded executor", "pools.py", ("crowded",), harmful=True),
     Case("parked pool", "pools.py", ("parked",), harmful=False),
+    Case("lock that threads want", "holding.py", ("threads",), True, asyncio=False, quick=True),
+    Case("semaphore that threads want", "holding.py", ("semaphore",), True, asyncio=False),
+    Case("lock of idle threads", "holding.py", ("leaders",), harmful=False, asyncio=False),
+    Case("lock that is handed on", "holding.py", ("handed",), harmful=False, asyncio=False),
+    Case("lock that tasks want", "holding.py", ("tasks",), harmful=True),
+    Case("batch behind a semaphore", "holding.py", ("batch",), harmful=False),
+    Case("waits for the end", "holding.py", ("stopping",), harmful=False),
     Case("sync workers", "sync_workers.py", ("both",), True, (), False, client=(8, 0.01, "anew")),
     Case(
         "sync workers, one free",

@@ -113,6 +113,12 @@ def test_a_look_before_or_after_tells_nothing(when_ms: int) -> None:
     assert chain((when_ms, (waits(12, 14),))) is None
 
 
+def test_of_several_one_is_followed_of_which_a_stack_was_seen() -> None:
+    one = chain((700, (waits(12, 77, 14),)))
+    assert one is not None
+    assert [link.tid for link in one.links] == [12, 14]
+
+
 def test_nobody_who_holds_it_is_no_chain() -> None:
     assert chain((700, (waits(12),))) is None
     assert chain((700, (waits(11, 14),))) is None

@@ -139,11 +139,11 @@ def test_the_places_where_most_is_waited_are_kept() -> None:
     assert max(one.count for one in row.groups) == 4
 
 
-def test_looks_are_a_second_apart_and_rarer_in_a_long_recording() -> None:
+def test_looks_are_half_a_second_apart_and_rarer_in_a_long_recording() -> None:
     watching = Watching(*([look()] for _ in range(9)))
     assert len(watching.at(1.3)) == 1
-    assert watching.at(2.2) == []
-    assert len(watching.at(2.4)) == 1
+    assert watching.at(1.7) == []
+    assert len(watching.at(1.9)) == 1
     assert len(watching.at(101)) == 1
     assert watching.at(105.9) == []
     assert len(watching.at(106.1)) == 1

@@ -158,7 +158,8 @@ class Attachment:
         self.stalling = self._watched.onset or (self.stalling and self._watched.due)
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
-        self._wants_stacks = self._watched.onset or (self._wants_stacks and self._watched.due)
+        begun = self._watched.onset or bool(self._watched.holders)
+        self._wants_stacks = begun or (self._wants_stacks and self._watched.due)
         if self._wants_stacks and self._read_stacks():
             self._wants_stacks = False
         if self._wants_dump:
@@ -289,8 +290,8 @@ class Attachment:
         at_ns = time.monotonic_ns()
         if not isinstance(reader, Reader) or at_ns < self._next_stacks_ns:
             return False
-        asked_for = (*sorted(self._watched.suspects), *sorted(self._watched.holders))
-        first = [tid for tid in asked_for if tid in blocked]
+        suspects, holders = self._watched.suspects, self._watched.holders & blocked.keys()
+        first = [tid for tid in (*sorted(suspects), *sorted(holders)) if tid in blocked]
         others = [tid for tid in (self.pid, *sorted(blocked)) if tid in blocked]
         began_ns = time.thread_time_ns()
         stacks: dict[int, Stack] = {}
@@ -304,7 +305,7 @@ class Attachment:
         if stacks:
             row = DumpRow(at_ns, stacks, None, time.monotonic_ns())
             self._writer.append_dump(self.pid, row)
-        return stacks.keys() >= (self._watched.suspects or set(others))
+        return stacks.keys() >= ((suspects | holders) or set(others))
 
     def _wants_gil(self) -> bool:
         """Whether a thread waits for the GIL."""

@@ -78,9 +78,10 @@ class Chains:
             order.append(tid)
             if waiting is None or not held:
                 return Chain(tuple(links))
-            # one that is known already closes the ring; else who took it first
+            # one that is known already closes the ring; else one of which a stack was seen
             known = [one for one in waiting.holders if one.tid in order]
-            holder = (known or waiting.holders)[0]
+            seen = [one for one in waiting.holders if self._at(thread._replace(tid=one.tid), at_ns)]
+            holder = (known or seen or waiting.holders)[0]
             tid = holder.tid
         ring = links[order.index(tid) :]
         assert holder is not None

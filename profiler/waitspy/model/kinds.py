@@ -88,7 +88,7 @@ HELD_LOCK = Kind(
 EXHAUSTED_CONNECTIONS = Kind(
     "exhausted-connections",
     "exhausted connections",
-    "all connections of a pool are lent, and those who want one do not get it",
+    "all connections of a pool are lent, and others want one",
     "is where connections ran out in {who}",
     verdicts=("starving", "late"),
 )

@@ -32,7 +32,7 @@ class Watched:
     the one tick at which such a wait is old enough to look like the start of an episode.
     ``routine_share`` of one core is what an oracle may use to look for new things in it.
     ``suspects`` are the threads that it may be about, as far as whoever saw it knows.
-    ``holders`` are those that hold what threads wait for.
+    ``holders`` are those that hold what others wait for, and those that wait for it.
     ``stood`` tells of a thread whether it has not run since its state was read.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot

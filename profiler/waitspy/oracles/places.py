@@ -29,7 +29,7 @@ from waitspy.remote.task_waits import may_be_held
 from waitspy.remote.values import HeldByTasks, Service, StandingTask, TasksLook
 
 _FIRST_NS = NS // 5  # what every recording begins with is done by then
-_LOOK_NS = NS
+_LOOK_NS = NS // 2
 _LATER = 20  # the looks of a long recording are this part of it apart
 _LONGEST_NS = 10 * NS
 _AGAIN_NS = NS // 4

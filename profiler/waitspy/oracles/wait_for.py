@@ -127,7 +127,9 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
             stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
         else:
             stands.next_ns = _NEVER_NS
-    watched.holders |= {holder.tid for one in seen.values() for holder in one.holders}
+    for one in seen.values():
+        if one.holders:
+            watched.holders |= {one.tid, *(holder.tid for holder in one.holders)}
     if any(process.told.get(tid) != one for tid, one in seen.items()):
         yield WaitForRow(at_ns, tuple(seen.values()))
     process.told.update(seen)

@@ -5,6 +5,7 @@ Usage: held_up.py STORY.
 
 import asyncio
 import gc
+import inspect
 import json
 import socket
 import sys
@@ -157,7 +158,7 @@ async def collects():
 
 
 def start(story):
-    return asyncio.run(story()) if asyncio.iscoroutinefunction(story) else story()
+    return asyncio.run(story()) if inspect.iscoroutinefunction(story) else story()
 
 
 start({story.__name__: story for story in (
