@@ -144,7 +144,7 @@ CASES: tuple[Case, ...] = (
     Case("honest batch of long jobs", "pools.py", ("long-batch",), harmful=False, asyncio=False),
     Case("crowded executor", "pools.py", ("crowded",), harmful=True),
     Case("parked pool", "pools.py", ("parked",), harmful=False),
-    Case("lock that threads want", "holding.py", ("threads",), True, asyncio=False, quick=True),
+    Case("lock that threads want", "holding.py", ("threads",), True, asyncio=False),
     Case("semaphore that threads want", "holding.py", ("semaphore",), True, asyncio=False),
     Case("lock of idle threads", "holding.py", ("leaders",), harmful=False, asyncio=False),
     Case("lock that is handed on", "holding.py", ("handed",), harmful=False, asyncio=False),

@@ -14,6 +14,7 @@ from waitspy.model.judged import Finding
 from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK
 from waitspy.model.loops import LoopEvent, LoopInfo
 from waitspy.model.places import PlacesEvent
+from waitspy.model.pools import PoolEvent
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Stack
@@ -176,6 +177,12 @@ def test_connections_that_nobody_is_known_to_have_blame_who_wants_one() -> None:
     assert one.blame is not None
     assert (one.blame.function, one.blame.line, one.chain) == ("lookup", 52, ())
     assert one.detail == "TCPConnector: 8 of 8 connections are lent, to whom is not known"
+
+
+def test_a_limiter_that_is_judged_as_a_pool_is_not_told_twice() -> None:
+    told = record((1_500, [wait(holder(), kind="semaphore", waits=SERVED)]))
+    told = replace(told, pools=(PoolEvent(at(0), 0x10),))
+    assert list(task_waits.find(told, SOURCES, at(END_MS), 100_000_000)) == []
 
 
 def test_what_tasks_show_weighs_no_thread() -> None:

@@ -27,9 +27,8 @@ def lines(chain: list[dict[str, Any]]) -> list[str]:
     return [link["function"].rpartition(".")[2] for link in chain]
 
 
-@pytest.mark.parametrize("python", ENDS)
-def test_a_loop_that_wants_a_lock_has_its_chain(python: str, tmp_path: Path) -> None:
-    report = recorded(python, "lock_and_loop", tmp_path / "rec")
+def test_a_loop_that_wants_a_lock_has_its_chain(tmp_path: Path) -> None:
+    report = recorded(sys.executable, "lock_and_loop", tmp_path / "rec", seconds=3)
     (finding,) = starved_by_itself(report)
     assert finding["kind"] == "blocked-loop", said(report)
     assert finding["blame"]["function"] == "look_up"
@@ -43,7 +42,7 @@ def test_a_loop_that_wants_a_lock_has_its_chain(python: str, tmp_path: Path) -> 
 
 
 def test_threads_that_want_a_lock_blame_who_holds_it(tmp_path: Path) -> None:
-    report = recorded(sys.executable, "lock_and_threads", tmp_path / "rec")
+    report = recorded(sys.executable, "lock_and_threads", tmp_path / "rec", seconds=3)
     (finding,) = starved_by_itself(report)
     assert finding["kind"] == "held-lock", said(report)
     assert finding["blame"]["function"] == "slow_upstream"
@@ -73,7 +72,7 @@ def test_tasks_that_want_a_lock_blame_the_task_that_holds_it(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("story", ["leaders", "batch"])
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:
-    report = recorded(sys.executable, story, tmp_path / "rec", seconds=6)
+    report = recorded(sys.executable, story, tmp_path / "rec", seconds=4)
     assert starved_by_itself(report) == [], said(report)
     assert [f for f in report["findings"] if f["verdict"] == "late"] == []
 

@@ -18,15 +18,13 @@ _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest 
 
 _ALWAYS = {
     "buffer-vs-job": {"block"},
-    "fastapi-full-threads": {"healthy"},
     "gunicorn-slow-upstream": {"sync", "gthread-healthy"},
     "process-pool-pipeline": {"harm"},
-    "gil-hog": {"harm", "healthy"},
+    "gil-hog": {"harm"},
     "held-sessions": {"harm"},
     "django-row-lock": {"harm"},
     "celery-leftovers": {"harm", "idle"},
     "gevent-file-lock": {"harm"},
-    "tornado-upstream": {"healthy"},
 }
 """One of each way to starve, and some that are well; the others are slow: ``make scenarios``."""
 

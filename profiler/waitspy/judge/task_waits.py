@@ -48,6 +48,7 @@ def find(
 ) -> Iterator[Starvation]:
     """The episodes of the tasks of a worker."""
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    judged = {event.pool for event in worker.pools}
     for loop in sorted({event.loop for event in worker.task_waits}):
         looks = sorted(event.at_ns for event in worker.places if event.loop == loop)
         events = [event for event in worker.task_waits if event.loop == loop]
@@ -58,6 +59,8 @@ def find(
             last_ns = looks[before - 1] if before else event.at_ns
             span = event.at_ns, max(event.at_ns, last_ns)
             for one in event.waits:
+                if one.subject in judged:
+                    continue  # a limiter of threads is told as their pool
                 seen.setdefault(one.subject, []).append((*span, one))
         for runs in seen.values():
             for run in _runs(runs):
