@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import structs
@@ -14,12 +14,22 @@ TaskHeld = Literal["lock", "semaphore", "connections"]
 """A lock, a place of a semaphore, or a connection of a pool."""
 
 
+Many = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+"""How many, at least one."""
+
+Few = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+"""How many, or none."""
+
+AtNs = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A time in nanoseconds."""
+
+
 class PoolUse(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A pool of connections: its class, its limit, and how many are lent; None is not known."""
 
     name: str
-    limit: int | None
-    lent: int | None
+    limit: Few | None
+    lent: Few | None
 
     @property
     def exhausted(self) -> bool:
@@ -35,8 +45,8 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     stack: tuple[Frame, ...]
     at: Frame
-    count: int
-    since_ns: int | None
+    count: Many
+    since_ns: AtNs | None
     future: str | None
 
 
@@ -47,10 +57,10 @@ class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     kind: TaskHeld
-    subject: int
-    count: int
+    subject: Annotated[int, msgspec.Meta(ge=0)]
+    count: Many
     stack: tuple[Frame, ...]
-    since_ns: int
+    since_ns: AtNs
     holders: tuple[TaskHolder, ...]
     use: PoolUse | None = None
 

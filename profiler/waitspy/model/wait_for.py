@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import structs
@@ -19,10 +19,14 @@ that work, it is that thread.
 """
 
 
+Tid = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+"""The id that the system gives to a thread."""
+
+
 class Holder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The thread that holds something; ``at`` is the line at which it was taken, where known."""
 
-    tid: int
+    tid: Tid
     how: How
     at: Frame | None = None
 
@@ -34,9 +38,9 @@ class WaitEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     nothing.
     """
 
-    tid: int
+    tid: Tid
     kind: Held
-    subject: int
+    subject: Annotated[int, msgspec.Meta(ge=0)]
     holders: tuple[Holder, ...]
     whole: bool
 
