@@ -127,6 +127,14 @@ def test_a_lock_that_goes_from_hand_to_hand_makes_late() -> None:
     assert (one.verdict, ms(one.start_ns), ms(one.end_ns)) == ("late", 500, 4_500)
 
 
+def test_connections_that_change_hands_make_late() -> None:
+    seen = [
+        (t, [wait(holder(since_ms=t - 250), kind="connections", waits=SERVED)])
+        for t in (1_500, 2_500, 3_500)
+    ]
+    assert [one.verdict for one in found(*seen, (4_500, []))] == ["late"]
+
+
 def test_places_that_share_it_share_the_blame() -> None:
     (one,) = judged((1_500, [wait(holder(count=3), holder(stack_=READS))]))
     assert [(b.function, b.line, round(b.share, 2)) for b in one.blames] == [

@@ -41,7 +41,11 @@ def test_workers_with_different_stories(version: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "python", [pytest.param(p, id=str(p)) for p in with_modules("fastapi", "uvicorn")]
+    "python",
+    [
+        pytest.param(p, id=str(p), marks=pythons.marks(p.version))
+        for p in with_modules("fastapi", "uvicorn")
+    ],
 )
 def test_a_blocking_endpoint_of_fastapi(python: Python, tmp_path: Path) -> None:
     with uvicorn(python) as (pid, port), load(port, "/blocking", 4):

@@ -124,7 +124,15 @@ def frozen_file(folder: Path) -> Sequence[str]:
 
 @pytest.mark.may_skip
 @pytest.mark.parametrize(
-    "pack", [zipped, beside_its_packages, in_wheels, pex, frozen_folder, frozen_file]
+    "pack",
+    [
+        zipped,
+        beside_its_packages,
+        in_wheels,
+        pex,
+        frozen_folder,
+        pytest.param(frozen_file, marks=pytest.mark.slow),
+    ],
 )
 def test_the_programs_own_code_is_blamed(
     pack: Callable[[Path], Sequence[str]], tmp_path: Path

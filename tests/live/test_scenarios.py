@@ -17,13 +17,12 @@ pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
 
 _ALWAYS = {
-    "buffer-vs-job": {"block"},
     "gunicorn-slow-upstream": {"sync", "gthread-healthy"},
     "process-pool-pipeline": {"harm"},
     "gil-hog": {"harm"},
     "held-sessions": {"harm"},
     "django-row-lock": {"harm"},
-    "celery-leftovers": {"harm", "idle"},
+    "celery-leftovers": {"harm"},
     "gevent-file-lock": {"harm"},
 }
 """One of each way to starve, and some that are well; the others are slow: ``make scenarios``."""

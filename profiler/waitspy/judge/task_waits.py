@@ -1,9 +1,9 @@
 """Episodes of tasks that wait for what other tasks hold: locks, semaphores, and connections.
 
 Nothing is due on their loop, which may be idle: the oracles of pending work see nothing. Looks are
-about a second apart, so that only waits of that length and more are told. A semaphore or a pool is
-a limit on purpose: who waits for it in a batch of its own is served in time. So those count only
-where requests wait, as their tasks were begun by a server, or clients are owed an answer.
+a few in a second at most, so that only longer waits are told. A semaphore or a pool is a limit on
+purpose: who waits for it in a batch of its own is served in time. So those count only where
+requests wait, as their tasks were begun by a server, or clients are owed an answer.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def _episode(
         (until_ns - h.since_ns for _, until_ns, one in run for h in one.holders if h.since_ns),
         default=0,
     )
-    hands = last.kind == "lock" and kept_ns < (span[1] - span[0]) * _HALF
-    verdict: Verdict = "late" if hands else "starving"
+    goes_round = bool(most.holders) and kept_ns < (span[1] - span[0]) * _HALF
+    verdict: Verdict = "late" if goes_round and last.kind != "semaphore" else "starving"
     shown = most.holders or (TaskHolder(most.stack, Frame("", ""), 1, None, None),)
     key = worker.thread(tid)
     return Starvation(

@@ -196,8 +196,10 @@ class TaskWaits:
                 frame = self._frames.code(code)
                 file, name = frame.rooted, base_name(frame.function)
                 inside.add(name)
-                if any(file.endswith(row.file) and row.waits in inside for row in _POOLS):
-                    if self._is_pool(self._first_local(task.steps[n][0])):
+                rows = [r for r in _POOLS if file.endswith(r.file) and r.waits in inside]
+                if rows:
+                    names = self._bases(self._first_local(task.steps[n][0]))
+                    if any(row.name in names for row in rows):
                         found, kind = n, "connections"
                 elif file.endswith("/asyncio/queues.py") and name == "get":
                     queue = n
@@ -254,10 +256,6 @@ class TaskWaits:
     def _kind(self, address: int) -> TaskHeld | None:
         return next((_KINDS[name] for name in self._bases(address) if name in _KINDS), None)
 
-    def _is_pool(self, address: int) -> bool:
-        names = self._bases(address)
-        return any(row.name in names for row in _POOLS)
-
     # --- who has it -----------------------------------------------------------------------
 
     def _behind(self, held: int) -> Iterator[int]:
@@ -297,7 +295,7 @@ class TaskWaits:
             limit = self._objects.integer(attributes[found.limit])
             lent = self._count(attributes[found.lent])
             if found.idle and lent is not None:
-                lent -= self._count(attributes[found.idle]) or 0
+                lent = max(0, lent - (self._count(attributes[found.idle]) or 0))
         except (Unreadable, KeyError, StopIteration):
             return None
         return PoolUse(name, limit if 0 < limit < 1 << 31 else None, lent)
