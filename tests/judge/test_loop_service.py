@@ -227,6 +227,7 @@ def collects(at_ms: float, collecting: bool) -> LoopEvent:
         ([(100, True), (200, False), (400, True), (500, False)], 200),
         ([(100, True), (200, True), (300, False)], 100),
         ([(100, True)], 0),
+        ([(100, True), (200, False), (800, True)], 300),
         ([(100, False)], 0),
     ],
 )

@@ -42,10 +42,11 @@ def ran_in_c(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
 def collecting_ns(events: Iterable[LoopEvent], start_ns: int, end_ns: int) -> int:
     """For how long of a span garbage was seen to be collected.
 
-    A collection of which no end was seen counts for nothing.
+    What always says so says nothing: a collection without an end counts only after another one.
     """
     total = 0
     since_ns: int | None = None
+    ended = False
     for event in events:
         if event.collecting is None:
             continue
@@ -53,7 +54,9 @@ def collecting_ns(events: Iterable[LoopEvent], start_ns: int, end_ns: int) -> in
             since_ns = event.at_ns
         elif since_ns is not None:
             total += max(0, min(end_ns, event.at_ns) - max(start_ns, since_ns))
-            since_ns = None
+            since_ns, ended = None, True
+    if since_ns is not None and ended:
+        total += max(0, end_ns - max(start_ns, since_ns))
     return total
 
 
