@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
@@ -158,10 +159,11 @@ class Attachment:
         self.stalling = self._watched.onset or (self.stalling and self._watched.due)
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
-        begun = self._watched.onset or bool(self._watched.holders)
-        self._wants_stacks = begun or (self._wants_stacks and self._watched.due)
-        if self._wants_stacks and self._read_stacks():
-            self._wants_stacks = False
+        self._wants_stacks = self._watched.onset or (self._wants_stacks and self._watched.due)
+        if self._wants_stacks:
+            self._wants_stacks = not self._read_stacks()
+        elif self._watched.holders:
+            self._read_stacks_of(sorted(self._watched.holders & self._watched.blocked.keys()))
         if self._wants_dump:
             self._dump(now_ns)
         if not self._wants_stacks:
@@ -286,18 +288,28 @@ class Attachment:
         Raises:
             OSError: the disk failed.
         """
-        reader, blocked = self._watched.reader, self._watched.blocked
-        at_ns = time.monotonic_ns()
-        if not isinstance(reader, Reader) or at_ns < self._next_stacks_ns:
-            return False
+        blocked = self._watched.blocked
         suspects, holders = self._watched.suspects, self._watched.holders & blocked.keys()
         first = [tid for tid in (*sorted(suspects), *sorted(holders)) if tid in blocked]
         others = [tid for tid in (self.pid, *sorted(blocked)) if tid in blocked]
+        read = self._read_stacks_of(dict.fromkeys((*first, *others)))
+        return read >= ((suspects | holders) or set(others))
+
+    def _read_stacks_of(self, tids: Iterable[int]) -> AbstractSet[int]:
+        """Reads the stacks of those of these threads that stand still, as far as the allowance
+        goes; of which it did.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        reader, at_ns = self._watched.reader, time.monotonic_ns()
+        if not isinstance(reader, Reader) or at_ns < self._next_stacks_ns:
+            return frozenset()
         began_ns = time.thread_time_ns()
         stacks: dict[int, Stack] = {}
         # What is read here is read again by the next tick, or by the sampler.
         with suppress(OSError, Unavailable, Unreadable):
-            stacks = reader.stacks(dict.fromkeys((*first, *others)), _STACKS_CPU_NS)
+            stacks = reader.stacks(tids, _STACKS_CPU_NS)
         # who has gone on since the kernel was asked is not where it was then
         stacks = {tid: stack for tid, stack in stacks.items() if self._watched.stood(tid)}
         spent_ns = time.thread_time_ns() - began_ns
@@ -305,7 +317,7 @@ class Attachment:
         if stacks:
             row = DumpRow(at_ns, stacks, None, time.monotonic_ns())
             self._writer.append_dump(self.pid, row)
-        return stacks.keys() >= ((suspects | holders) or set(others))
+        return stacks.keys()
 
     def _wants_gil(self) -> bool:
         """Whether a thread waits for the GIL."""
