@@ -130,7 +130,7 @@ def frozen_file(folder: Path) -> Sequence[str]:
         beside_its_packages,
         in_wheels,
         pex,
-        frozen_folder,
+        pytest.param(frozen_folder, marks=pytest.mark.slow),
         pytest.param(frozen_file, marks=pytest.mark.slow),
     ],
 )

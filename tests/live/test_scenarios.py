@@ -21,7 +21,6 @@ _ALWAYS = {
     "process-pool-pipeline": {"harm"},
     "gil-hog": {"harm"},
     "held-sessions": {"harm"},
-    "django-row-lock": {"harm"},
     "celery-leftovers": {"harm"},
     "gevent-file-lock": {"harm"},
 }

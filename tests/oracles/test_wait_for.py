@@ -76,9 +76,10 @@ class Looks:
             self.watched.blocked_since_ns[tid] = int(since_ms * MS)
             self.watched.moved.add(tid)
 
-    def at(self, ms: float, *, ran: bool = True) -> list[WaitForRow]:
+    def at(self, ms: float, *, ran: bool = True, onset: bool = False) -> list[WaitForRow]:
         Looks.now_ns = int(ms * MS)
         self.watched.begin_tick(ran=ran)
+        self.watched.onset = onset
         return list(self.oracle.tick(self.watched, int(ms * MS)))
 
 
@@ -190,7 +191,9 @@ def test_those_that_a_wait_is_about_come_first_and_at_once() -> None:
     looks.at(100)
     assert looks.at(200) == [], "nothing is left for routine"
     looks.watched.suspects = {13}
-    looks.at(210)
+    assert looks.at(210, onset=True) == [], "its stack comes first"
+    looks.watched.suspects = set()
+    looks.at(220)
     assert reader.tids == [[12], [13]]
 
 

@@ -47,7 +47,7 @@ class _Stands:
 @dataclass(slots=True)
 class _WatchedWaits:
     """``soonest_ns`` is when one of those that stand is to be looked at; ``next_ns`` from when on
-    there is time for it, ``urgent_ns`` for those that a wait is about.
+    there is time for it, ``urgent_ns`` for those that a wait is about, which are ``wanted``.
     """
 
     reader: Reader
@@ -56,6 +56,7 @@ class _WatchedWaits:
     soonest_ns: int = 0
     next_ns: int = 0
     urgent_ns: int = 0
+    wanted: set[int] = field(default_factory=set)
     for_urgent: Allowance = field(default_factory=lambda: Allowance(_SHARE))
 
 
@@ -84,14 +85,19 @@ class WaitForOracle:
         if process is None:
             return
         _keep(process, watched, self._futexes, self._onset_ns)
-        urgent = bool(watched.suspects) and now_ns >= process.urgent_ns
+        if watched.onset:  # their stacks come first, at the end of this tick
+            process.wanted |= watched.suspects
+            return
+        urgent = bool(process.wanted) and now_ns >= process.urgent_ns
         if now_ns < process.soonest_ns or (not urgent and now_ns < process.next_ns):
             return
         due = [
             tid
             for tid, stands in process.stands.items()
-            if now_ns >= stands.next_ns and (not urgent or tid in watched.suspects)
+            if now_ns >= stands.next_ns and (not urgent or tid in process.wanted)
         ]
+        if urgent:
+            process.wanted.clear()
         if not due:
             if not urgent:
                 every = (stands.next_ns for stands in process.stands.values())
