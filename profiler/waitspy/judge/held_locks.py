@@ -84,7 +84,7 @@ def find(
             if key._replace(tid=0) == worker.thread(0):
                 taken.setdefault(key.tid, []).append((one.start_ns, one.end_ns))
     by_subject: dict[int, list[_Waiter]] = {}
-    for subject, waiter in _waiters(worker, chains, end_ns):
+    for subject, waiter in _waiters(worker, end_ns):
         if waiter.span[1] - waiter.span[0] >= min_stall_ns:
             by_subject.setdefault(subject, []).append(waiter)
     rings_seen: list[tuple[frozenset[int], Span]] = []
@@ -104,11 +104,11 @@ def find(
             yield found
 
 
-def _waiters(worker: WorkerRecord, chains: Chains, end_ns: int) -> Iterator[tuple[int, _Waiter]]:
+def _waiters(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[int, _Waiter]]:
     """Every standstill in which a thread was seen to wait for a lock that is held, by the lock."""
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     found: dict[tuple[int, int, int], _Waiter] = {}
-    for event in chains.events(worker):
+    for event in worker.wait_for:
         for one in event.waiting:
             states = worker.states.get(one.tid)
             if one.kind not in {"lock", "semaphore"} or not one.holders or states is None:

@@ -108,10 +108,6 @@ class Chains:
     def _taken(self, holder: Holder) -> Spot | None:
         return None if holder.at is None else spot(holder.at, self._sources)
 
-    def events(self, worker: WorkerRecord) -> tuple[WaitForEvent, ...]:
-        """What was seen of a worker."""
-        return self._events.get(worker.thread(0), ())
-
     def _at(self, key: ThreadKey, at_ns: int) -> Activity | None:
         mine = self._done.get(key)
         if mine is None:

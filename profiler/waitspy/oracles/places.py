@@ -241,19 +241,24 @@ def _task_wait(reader: Reader, loop: _LoopTasks, found: HeldByTasks, now_ns: int
         found.kind,
         found.subject,
         len(found.waiters),
-        reader.where(oldest)[0],
+        _where(reader, loop, oldest)[0],
         since_ns,
-        tuple(_holder(reader, at, some, now_ns) for (_, at), some in groups),
+        tuple(_holder(reader, loop, at, some, now_ns) for (_, at), some in groups),
         found.use,
     )
 
 
 def _holder(
-    reader: Reader, at: Frame, some: list[tuple[StandingTask, int]], now_ns: int
+    reader: Reader, loop: _LoopTasks, at: Frame, some: list[tuple[StandingTask, int]], now_ns: int
 ) -> TaskHolder:
     task, since_ns = min(some, key=lambda one: one[1])
-    stack, future = reader.where(task)
+    stack, future = _where(reader, loop, task)
     return TaskHolder(stack, at, len(some), since_ns if since_ns < now_ns else None, future)
+
+
+def _where(reader: Reader, loop: _LoopTasks, task: StandingTask) -> tuple[Stack, str | None]:
+    """Where a task waits: most places have just been named for their groups."""
+    return loop.names.get(task.place) or reader.where(task)
 
 
 def _waited(group: Iterable[tuple[StandingTask, int]], now_ns: int) -> tuple[int, int]:

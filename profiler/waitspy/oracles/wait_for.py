@@ -37,9 +37,8 @@ _HELD = frozenset({"lock", "semaphore"})
 
 @dataclass(slots=True)
 class _Stands:
-    """A thread that stands in a futex: since when, when to look at it, and how long after that."""
+    """A thread that stands in a futex: when to look at it, and how long after that again."""
 
-    since_ns: int
     next_ns: int
     again_ns: int = _AGAIN_NS
 
@@ -148,7 +147,7 @@ def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], ons
         process.told.pop(tid, None)
         number, _ = watched.blocked.get(tid, (-1, 0))
         if number in futexes:
-            since_ns = watched.blocked_since_ns.get(tid, 0)
-            process.stands[tid] = _Stands(since_ns, since_ns + onset_ns)
-            process.soonest_ns = min(process.soonest_ns, since_ns + onset_ns)
+            next_ns = watched.blocked_since_ns.get(tid, 0) + onset_ns
+            process.stands[tid] = _Stands(next_ns)
+            process.soonest_ns = min(process.soonest_ns, next_ns)
     watched.moved.clear()

@@ -53,6 +53,7 @@ class WaitFor:
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._inside: dict[int, list[Entered]] = {}
+        self._handles: dict[int, int | None] = {}
         self._whole = True
 
     def look(
@@ -177,10 +178,11 @@ class WaitFor:
                         break
 
     def _held_handle(self, held: int) -> int | None:
-        try:
-            return self._locks.inside(held)
-        except Unreadable:
-            return None
+        if held not in self._handles:
+            self._handles[held] = None
+            with contextlib.suppress(Unreadable):
+                self._handles[held] = self._locks.inside(held)
+        return self._handles[held]
 
     def _given_up(self, tid: int) -> set[int]:
         """The locks of conditions in which a thread waits: it is in their blocks, without them."""

@@ -93,7 +93,7 @@ class WithBlocks:
         if lay.pair < (3, 11):
             return True
         offset = instruction - code - lay.code_bytecode
-        return any(e.depth and e.start <= offset < e.end for e in self._table(code))
+        return _depth(self._table(code), offset) > 0
 
     def _behind(self, held: int, at: Frame, depth: int) -> list[Entered]:
         """The blocks that the generator of a context manager is in, or that a stack has entered."""
@@ -118,7 +118,7 @@ class WithBlocks:
         code = word_at(raw, lay.frame_code) & ~3
         offset = word_at(raw, lay.frame_instruction) - code - lay.code_bytecode
         table = self._table(code)
-        depth = next((e.depth for e in table if e.start <= offset < e.end), 0)
+        depth = _depth(table, offset)
         if not 0 < depth <= _MOST_SLOTS:
             return
         n_locals = word_at(self._memory.read(code + lay.code_locals, 4), 0, "I")
@@ -247,6 +247,11 @@ def _entries(raw: bytes) -> Iterator[_Covered]:
             yield _Covered(2 * start, 2 * (start + length), 2 * target, depth >> 1)
     except IndexError:
         return
+
+
+def _depth(table: list[_Covered], offset: int) -> int:
+    """How much of the value stack is in use for sure at an instruction."""
+    return next((e.depth for e in table if e.start <= offset < e.end), 0)
 
 
 def _entered(table: list[_Covered], offset: int, used: int) -> int | None:

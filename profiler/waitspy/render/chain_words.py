@@ -29,14 +29,10 @@ class ChainLine(NamedTuple):
     source: str | None
 
 
-def lines(chain: Sequence[Link], code: Code) -> list[ChainLine]:
+def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
     """As in "thread 12 waits for a lock held by thread 14 (refresh), taken at cache.py:40" and
     "thread 14 (refresh) waits in sock.recv (recvfrom), in fetch, upstream.py:18"; the root is last.
     """
-    return list(_lines(chain, code))
-
-
-def _lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
     ring = is_ring(chain)
     for n, link in enumerate(chain):
         if link.waits_for is None:
@@ -62,9 +58,8 @@ def root_words(chain: Sequence[Link], code: Code) -> str | None:
     if len(chain) < 2 or is_ring(chain) or chain[-1].at is None:
         return None
     at = chain[-1].at
-    file = None if at.file is None else at.file.rpartition("/")[2]
-    where = f" ({code(words.place(file, at.line))})" if file else ""
-    return f"what it waits for is held up in {code(at.function)}{where}"
+    where = words.short_words(at.function, at.file, at.line, code)
+    return f"what it waits for is held up in {where}"
 
 
 def _root(link: Link, code: Code) -> ChainLine:

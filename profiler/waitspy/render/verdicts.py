@@ -25,8 +25,8 @@ from waitspy.render.words import (
     duration,
     join,
     kind_count,
-    place,
     plural,
+    short_words,
     unaccepted_words,
     unlooked_words,
     worst_words,
@@ -131,10 +131,9 @@ def _deed(report: Report, finding: Finding, code: Code) -> str:
     blame = finding.blame
     if blame is None:
         return f"{finding.kind.title} in {who}, nobody to blame was seen"
-    file = None if blame.file is None else blame.file.rpartition("/")[2]
-    where = f" ({code(place(file, blame.line))})" if file else ""
+    where = short_words(blame.function, blame.file, blame.line, code)
     more = "" if blame.share >= _MAINLY else " and other lines"
-    return f"{code(blame.function)}{where}{more} {finding.kind.deed.format(who=who)}"
+    return f"{where}{more} {finding.kind.deed.format(who=who)}"
 
 
 def _who(report: Report, finding: Finding) -> str:

@@ -109,6 +109,12 @@ def place(file: str | None, line: int | None) -> str:
     return "" if file is None else file if line is None else f"{file}:{line}"
 
 
+def short_words(function: str, file: str | None, line: int | None, code: Code) -> str:
+    """As in "fetch (quotes.py:41)", without what is not known."""
+    name = None if file is None else file.rpartition("/")[2]
+    return f"{code(function)} ({code(place(name, line))})" if name else code(function)
+
+
 def wait_words(wait: Wait, code: Code) -> str:
     """As in "waits in time.sleep (clock_nanosleep)", or what is known of it."""
     verb = _WAITS[wait.kind]
