@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tests.examples.build import activities, activity, at, stack, states, worker
 from waitspy.judge import pools
@@ -57,12 +58,14 @@ def found(
     did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]],
     kernel: str | Sequence[tuple[float, str]] = "clock_nanosleep 1",
     end: float = 2_000,
+    **more: Any,
 ) -> list[Starvation]:
     """The episodes of one pool whose threads did that."""
     rows = [(0.0, kernel), (2_000.0, kernel)] if isinstance(kernel, str) else kernel
     record: WorkerRecord = worker(
         kernel={tid: states(*rows) for tid in did},
         pools=(PoolEvent(at(0), POOL, info=info), *sorted(events, key=lambda e: e.at_ns)),
+        **more,
     )
     done = {tid: activities(*(activity(*one) for one in parts)) for tid, parts in did.items()}
     return [

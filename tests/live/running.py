@@ -18,6 +18,8 @@ from typing import Any
 import jsonschema
 import psutil
 
+from waitspy.kernel import procfs
+from waitspy.model import syscalls
 from waitspy.render.reports.json_report import schema
 
 TARGETS = Path(__file__).parent / "targets"
@@ -162,3 +164,14 @@ def wait_until(condition: Any, what: str) -> None:
 def starved_by_itself(report: dict[str, Any]) -> list[dict[str, Any]]:
     """What starves but for the CPU, which tests beside this one may take: where one is not alone."""
     return [f for f in starving(report) if f["kind"] != "no-cpu"]
+
+
+def futexes(pid: int) -> dict[int, int]:
+    """The address at which each thread waits that does so in a futex."""
+    found = {}
+    for tid in procfs.threads(pid):
+        with open(f"/proc/{pid}/task/{tid}/syscall") as file:
+            number, *arguments = file.read().split()
+        if number.isdigit() and syscalls.name(int(number), os.uname().machine) == "futex":
+            found[tid] = int(arguments[0], 16)
+    return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.live.running import TARGETS, record, said, starved_by_itself, starving, target
+from tests.live.running import TARGETS, WAITSPY, record, said, starved_by_itself, starving, target
 from tests.live.web import load, uvicorn
 from tests.pythons import ends
 
@@ -50,6 +51,43 @@ def test_a_batch_of_work_is_no_finding(case: str, tmp_path: Path) -> None:
     with target([sys.executable, POOLS, case]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=3)
     assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+
+
+GROUPS = TARGETS / "thread_groups.py"
+
+
+@pytest.mark.parametrize("python", ENDS)
+@pytest.mark.parametrize(
+    ("story", "victim"), [("awaited", "quick"), ("awaited-simple", "quick"), ("events", "Job")]
+)
+def test_work_behind_blocking_calls_in_a_queue_of_threads(
+    story: str, victim: str, python: str, tmp_path: Path
+) -> None:
+    with target([python, GROUPS, story]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["blame"]["function"] == "slow"
+    assert finding["detail"].startswith("the queue of "), finding["detail"]
+    assert finding["share"] > 0.8
+    assert victim in {v["name"] for v in finding["victims"]}
+
+
+@pytest.mark.parametrize("story", ["batch", "nobody", "idle"])
+def test_a_queue_that_nobody_waits_behind_is_no_finding(story: str, tmp_path: Path) -> None:
+    with target([sys.executable, GROUPS, story]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+    text = subprocess.check_output([*WAITSPY, "report", tmp_path / "rec"], text=True)
+    assert "watched 1 thread pool" in text
+
+
+def test_a_queue_whose_thread_hangs_is_told_though_nobody_waits(tmp_path: Path) -> None:
+    with target([sys.executable, GROUPS, "hangs"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = report["findings"]
+    assert (finding["kind"], finding["verdict"]) == ("exhausted-pool", "late"), said(report)
+    assert finding["wait"]["call"] == "Event.wait"
 
 
 def test_more_work_than_a_pool_can_do_is_late(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""What is read of other processes' thread pools equals what they print of themselves."""
+"""What is read of other processes' thread pools and groups equals what they print of themselves."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.live.running import TARGETS
+from tests.live.running import TARGETS, futexes
 from tests.remote.interpreters import Python, found, with_modules
 from tests.remote.started import started
+from waitspy.model.clock import NS
 from waitspy.model.pools import PoolKind
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import PoolFacts
@@ -98,3 +99,32 @@ def test_who_awaits_what_a_pool_does(python: Python) -> None:
         assert pool.queued == 1
         places = [(task.stack[0].function, task.stack[0].line) for task in reader.awaiting(pool)]
         assert places == [("under_way", process.truth["line"])] * 2
+
+
+@pytest.mark.parametrize("python", PLAIN)
+def test_threads_that_take_from_one_queue(python: Python) -> None:
+    with started(python, TARGETS / "thread_groups.py", "known") as process:
+        reader = Reader(process.pid)
+        truth, addresses = process.truth["groups"], process.truth["queues"]
+        busy = {group.queue: group for group in reader.groups(reader.pools())}
+        known = {
+            addresses[queue]: (name, tuple(tids))
+            for name, queues in truth.items()
+            for queue, tids in queues.items()
+        }
+        by_code = {q: told for q, told in known.items() if told[0] != "pass_on"}
+        assert {q: (group.name, group.tids) for q, group in busy.items()} == by_code
+        # one that takes from a queue and fills another one is known once it was seen to wait
+        edges = reader.wait_for(process.truth["tids"], futexes(process.pid), NS)
+        assert {edge.kind for edge in edges} == {"queue", "event"}
+        waiting = {edge.subject for edge in edges if edge.kind == "queue"}
+        assert waiting == {*known, addresses["last"]} - {addresses["never_idle"]}
+        groups = {group.queue: group for group in reader.groups(reader.pools())}
+        assert {q: (group.name, group.tids) for q, group in groups.items()} == known
+        assert {len(reader.queued(groups[q]) or ()) for q in waiting & known.keys()} == {0}
+        queued = groups[addresses["never_idle"]]
+        assert len(reader.queued(queued) or ()) == 4
+        assert queued.head == (reader.queued(queued) or ())[0]
+        assert [item.name for item in queued.first] == ["quick"] * 3 + ["tuple"]
+        assert set(queued.promises) >= set(process.truth["promises"])
+        assert queued.of_clients

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
-from tests.live.running import TARGETS, target
+from tests.live.running import TARGETS, futexes, target
 from tests.remote.interpreters import Python, found
-from waitspy.kernel import procfs
-from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.wait_for import WaitEdge
 from waitspy.remote.reader import Reader
 
 pytestmark = pytest.mark.ptrace
-
-
-def futexes(pid: int) -> dict[int, int]:
-    """The address at which each thread waits that does so in a futex."""
-    found = {}
-    for tid in procfs.threads(pid):
-        with open(f"/proc/{pid}/task/{tid}/syscall") as file:
-            number, *arguments = file.read().split()
-        if number.isdigit() and syscalls.name(int(number), os.uname().machine) == "futex":
-            found[tid] = int(arguments[0], 16)
-    return found
 
 
 def told(waiting: WaitEdge | None, path: str) -> dict[str, Any] | None:

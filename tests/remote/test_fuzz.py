@@ -151,7 +151,8 @@ def test_a_process_read_with_errors(share: float) -> None:
             loops = reader.loops()
             assert any(loop.pending == 20 for loop in loops)
             memory.share = share
-            for look in (reader.loops, reader.pools, reader.limiters):
+            looks = (reader.loops, reader.pools, reader.limiters, lambda: reader.groups(()))
+            for look in looks:
                 began_s = time.monotonic()
                 with contextlib.suppress(Unreadable, Unavailable):
                     look()

@@ -196,6 +196,7 @@ int main(void)
     FIELD("member_offset", PyMemberDef, offset);
     VALUE("member_size", sizeof(PyMemberDef));
     FIELD("function_code", PyFunctionObject, func_code);
+    FIELD("function_globals", PyFunctionObject, func_globals);
     FIELD("function_closure", PyFunctionObject, func_closure);
     FIELD("function_qualname", PyFunctionObject, func_qualname);
     FIELD("cell_content", PyCellObject, ob_ref);
@@ -270,6 +271,7 @@ int main(void)
 
     FIELD("code_file", PyCodeObject, co_filename);
     FIELD("code_name", PyCodeObject, co_name);
+    FIELD("code_names", PyCodeObject, co_names);
     FIELD("code_first_line", PyCodeObject, co_firstlineno);
 #if AT_LEAST(11)
     FIELD("code_qualname", PyCodeObject, co_qualname);

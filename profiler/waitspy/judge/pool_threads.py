@@ -24,10 +24,12 @@ _FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
 _BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
                           "shutdown", "__exit__"})  # fmt: skip
 _GETS = "queue.get("
+_TAKES = frozenset({"get", "wait"})
+_JOIN = "/queue.py", "join"
 _SERVERS = ("gunicorn/workers/gthread.py", "grpc/_server.py")
 
 Idle = frozenset[Frame]
-"""The frames of AnyIO's worker threads at the one line where they wait for work."""
+"""The frames in which a pool's threads wait for work, where these are no executor's."""
 
 
 def busy(mine: Activities, start_ns: int, end_ns: int, idle: Idle) -> tuple[Activity, ...]:
@@ -39,11 +41,20 @@ def is_idle(activity: Activity, idle: Idle) -> bool:
     """Whether the thread is proven to wait for work."""
     if activity.wait.kind is WaitKind.POOL_IDLE:
         return True
-    run = _anyio_run(activity.stack)
-    if run is None or activity.stack[run] not in idle:
-        return False  # a C function that it was given leaves that frame as the last one, too
-    inner = activity.stack[run + 1 :]
-    return not inner or (_gets(inner[0]) and all(map(_is_waiting, inner)))
+    own = caller(activity.stack)
+    inner = activity.stack[len(activity.stack) - _waiting(activity.stack) :]
+    return own in idle and (not inner or base_name(inner[0].function) in _TAKES)
+
+
+def caller(stack: Stack) -> Frame | None:
+    """The frame that called what a thread waits in."""
+    at = len(stack) - _waiting(stack)
+    return stack[at - 1] if at else None
+
+
+def _waiting(stack: Stack) -> int:
+    """How many frames at its end are those of a queue, or of a condition."""
+    return next((n for n, frame in enumerate(reversed(stack)) if not _is_waiting(frame)), 0)
 
 
 def in_anyio(mine: Activities) -> bool:
@@ -86,7 +97,8 @@ def waits_for_future(mine: Activities, at_ns: int) -> bool:
 def waits_for_batch(stack: Stack) -> bool:
     """Whether the thread waits for work that it has handed in."""
     return any(
-        frame.rooted.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS
+        (frame.rooted.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS)
+        or (frame.rooted.endswith(_JOIN[0]) and base_name(frame.function) == _JOIN[1])
         for frame in stack
     )
 

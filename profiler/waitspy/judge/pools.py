@@ -18,17 +18,18 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from waitspy.judge import blame, fifo, pool_threads
+from waitspy.judge import blame, fifo, pool_threads, thread_groups
 from waitspy.judge.episode import UNNAMED, Item, ItemKind, Starvation
 from waitspy.judge.fifo import Waiting
 from waitspy.judge.loop_service import longest_gap
 from waitspy.judge.spans import Span, grouped, union
+from waitspy.judge.thread_groups import WhoWaits
 from waitspy.judge.thread_time import Composition, compose, cut, trim
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.kinds import DEADLOCK, EXHAUSTED_POOL, NO_CPU, OVERLOADED_POOL, Kind
 from waitspy.model.oracle_names import POOLS, THREADS
-from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame
@@ -47,9 +48,8 @@ Names = Mapping[int, tuple[str, str | None]]
 class Pool:
     """One pool of a worker: who waited in its queue for long, and when items were taken.
 
-    ``names`` are by the item's number in the queue's history, ``on_itself`` the threads that hold
-    the future of an item that only this pool can run, and ``awaited`` where tasks await what its
-    threads do, both by the time of the look. ``idle`` is where AnyIO's threads wait for work.
+    ``names`` are by the item's number in the queue's history, ``looks`` say what was waiting, by
+    their time. ``idle`` is where its threads wait for work, if it is no executor.
     """
 
     pid: int
@@ -59,9 +59,8 @@ class Pool:
     late: tuple[Waiting, ...]
     served: tuple[int, ...] = ()
     names: Names = field(default_factory=dict)
-    on_itself: tuple[tuple[int, frozenset[int]], ...] = ()
+    looks: tuple[tuple[int, PoolWaits], ...] = ()
     idle: pool_threads.Idle = frozenset()
-    awaited: tuple[tuple[int, tuple[Frame, ...]], ...] = ()
 
     @property
     def kind(self) -> PoolKind:
@@ -73,12 +72,14 @@ class Pool:
         """What it is, in words."""
         if self.kind is PoolKind.EXECUTOR:
             return f"thread pool {self.info.name}" if self.info.name else "a thread pool"
+        if self.kind is PoolKind.GROUP:
+            return f"the queue of {self.info.name}" if self.info.name else "a queue of threads"
         return f"the {self.kind}" if self.kind is PoolKind.DEFAULT_EXECUTOR else self.kind.value
 
     @property
     def is_shared(self) -> bool:
         """Whether all sorts of requests go through it, rather than what one caller gives it."""
-        return self.kind is not PoolKind.EXECUTOR
+        return self.kind not in {PoolKind.EXECUTOR, PoolKind.GROUP}
 
 
 def find(
@@ -93,7 +94,7 @@ def find(
     by_address: dict[int, list[PoolEvent]] = {}
     for event in worker.pools:
         by_address.setdefault(event.pool, []).append(event)
-    idle = pool_threads.anyio_idle(activities.values(), sources or {})
+    anyio_idle = pool_threads.anyio_idle(activities.values(), sources or {})
     found = []
     for events in by_address.values():
         infos = [event.info for event in events if event.info is not None]
@@ -119,18 +120,23 @@ def find(
                 tuple(_late(events, min_stall_ns, min(gone_ns, stop_ns))),
                 _served(counts),
                 _names(events, counts),
-                tuple(
-                    (e.at_ns, frozenset(e.waits.on_itself)) for e in events if e.waits is not None
-                ),
-                idle,
-                tuple(
-                    (e.at_ns, tuple(pool_threads.named(*one) for one in e.waits.awaited))
-                    for e in events
-                    if e.waits is not None
-                ),
+                tuple((e.at_ns, e.waits) for e in events if e.waits is not None),
+                _idle(worker, activities, info, anyio_idle),
             )
         )
     return found
+
+
+def _idle(
+    worker: WorkerRecord,
+    activities: Mapping[int, Activities],
+    info: PoolInfo,
+    anyio_idle: pool_threads.Idle,
+) -> pool_threads.Idle:
+    """Where its threads wait for work; those of executors are known by their wait."""
+    if info.kind == "group":
+        return thread_groups.idle(worker, activities, info)
+    return anyio_idle if info.kind == "limiter" else frozenset()
 
 
 def starvations(
@@ -204,20 +210,23 @@ def _judge(
     gap = longest_gap(pool.served, start_ns, end_ns)
     stuck = _stuck(pool, activities, gap)
     idle_ns = _idle_ns(pool, activities, gap)
-    if pool.info.kind == "executor" and idle_ns > (gap[1] - gap[0]) * _HALF:
+    if pool.info.kind != "limiter" and idle_ns > (gap[1] - gap[0]) * _HALF:
         return None  # there was a thread for it: it waited for something else
     spent = [compose(worker.states.get(tid, NO_STATES), *gap) for tid in pool.tids]
     stands_still = gap[1] - gap[0] >= min_stall_ns
     kind = DEADLOCK if stuck else _kind(spent, gap, guilty, stands_still=stands_still)
-    judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and pool.is_shared)
+    who = _who_waits(pool, worker, span, min_stall_ns)
+    judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and who is WhoWaits.REQUESTS)
     unmoved = kind is EXHAUSTED_POOL and gap[1] - gap[0] >= min_stall_ns * _HANGS
     if kind is None:
         return None
     if not judged and _is_batch(pool, waited, guilty, activities, span, unmoved=unmoved):
         return None
+    if who is WhoWaits.NOBODY and not unmoved:
+        return None  # what hangs is told all the same
     return Starvation(
         kind=kind,
-        verdict=kind.verdict,
+        verdict=kind.verdict if who is not WhoWaits.NOBODY else "late",
         pid=pool.pid,
         tid=min(key.tid for key in guilty),
         process=worker.process,
@@ -233,6 +242,12 @@ def _judge(
         pool=pool.kind,
         stand_in=_stand_in(pool, waited, guilty, activities, gap),
     )
+
+
+def _who_waits(pool: Pool, worker: WorkerRecord, span: Span, min_stall_ns: int) -> WhoWaits:
+    if pool.kind is PoolKind.GROUP:
+        return thread_groups.who_waits(worker, pool.looks, pool.tids, span, min_stall_ns)
+    return WhoWaits.REQUESTS if pool.is_shared else WhoWaits.CALLERS
 
 
 def _kind(
@@ -284,8 +299,8 @@ def _in_call_ns(activity: Activity) -> int:
 
 def _stuck(pool: Pool, activities: Mapping[int, Activities], gap: Span) -> bool:
     """Whether every thread waits for an item that only this pool can run."""
-    for at_ns, on_itself in pool.on_itself:
-        if gap[0] <= at_ns <= gap[1] and pool.tids and on_itself >= set(pool.tids):
+    for at_ns, waits in pool.looks:
+        if gap[0] <= at_ns <= gap[1] and pool.tids and set(waits.on_itself) >= set(pool.tids):
             return all(
                 pool_threads.waits_for_future(activities.get(tid, NO_ACTIVITIES), at_ns)
                 for tid in pool.tids
@@ -310,7 +325,8 @@ def _is_batch(
     running = {
         name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
     }
-    if names and running and not {base_name(name) for name in names} <= running:
+    own = pool.kind is not PoolKind.GROUP  # whose threads run one function, whatever they take
+    if own and names and running and not {base_name(name) for name in names} <= running:
         return False
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
@@ -330,7 +346,12 @@ def _stand_in(
     What its threads have taken is known by name if it had to wait before, else by what waits
     behind it if that is all the same.
     """
-    tasks = Counter(f for at_ns, told in pool.awaited if gap[0] <= at_ns <= gap[1] for f in told)
+    tasks = Counter(
+        pool_threads.named(*one)
+        for at_ns, waits in pool.looks
+        if gap[0] <= at_ns <= gap[1]
+        for one in waits.awaited
+    )
     owner = pool_threads.owner(activities, gap, {key.tid for key in guilty})
     if owner is not None or tasks:
         return owner or tasks.most_common(1)[0][0]

@@ -166,6 +166,12 @@ ROWS: tuple[Remedy, ...] = (
     _row("add threads (gunicorn --threads, max_workers of grpc.server) or workers, and put a "
          "timeout on this call, so that one slow peer does not hold a thread", EXHAUSTED_POOL,
          pool=PoolKind.SERVER),
+    _row("all of the reactor's threads are in such calls, and DNS goes through them, too: put a "
+         "timeout on this call, give slow ones a ThreadPool of their own, or make this one larger "
+         "(reactor.suggestThreadPoolSize)", EXHAUSTED_POOL, pool=PoolKind.TWISTED),
+    _row("what is put into this queue waits until its threads have done what came before: start "
+         "more of them, keep slow work in a queue of its own, or put a timeout on this call",
+         EXHAUSTED_POOL, pool=PoolKind.GROUP),
     _row("give the pool more threads (max_workers), keep long calls in a pool of their own, or put "
          "a timeout on this call", EXHAUSTED_POOL),
     _row("more arrives than these threads can do: make the work shorter, add threads where it "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from waitspy.judge.spans import Span
 from waitspy.model.clock import NS
 from waitspy.model.judged import OwedRequests
 from waitspy.model.recorded import WorkerRecord
@@ -24,6 +25,18 @@ def owed(
     """
     ports = sorted({event.port for worker in workers for event in worker.requests})
     return tuple(_port(port, workers, end_ns, same_stall=same_stall) for port in ports)
+
+
+def is_owed(worker: WorkerRecord, span: Span, least_ns: int) -> bool:
+    """Whether a client had waited for an answer for so long at the end of a span."""
+    last: dict[int, RequestsEvent] = {}
+    for event in worker.requests:  # each holds until the next one about its port
+        if event.at_ns <= span[1]:
+            last[event.port] = event
+    return any(
+        event.since_ns is not None and span[1] - event.since_ns >= least_ns
+        for event in last.values()
+    )
 
 
 def _port(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
-from waitspy.judge import blame
+from waitspy.judge import blame, requests
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.spans import Span
 from waitspy.judge.wait_for import spot
@@ -23,7 +23,6 @@ from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK, Verdict
 from waitspy.model.oracle_names import PLACES, REQUESTS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
-from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHolder, TaskWait
 from waitspy.model.waits import Wait, WaitKind
@@ -149,14 +148,7 @@ def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
     """Whether those that wait were begun by a server, or its clients are owed an answer."""
     if stack and stack[0].origin is not Origin.USER:
         return True
-    last: dict[int, RequestsEvent] = {}
-    for event in worker.requests:  # each holds until the next one about its port
-        if event.at_ns <= span[1]:
-            last[event.port] = event
-    return any(
-        event.since_ns is not None and span[1] - event.since_ns >= _LEAST_NS
-        for event in last.values()
-    )
+    return requests.is_owed(worker, span, _LEAST_NS)
 
 
 def _activities(holders: tuple[TaskHolder, ...], span: Span) -> Iterator[Activity]:

@@ -103,6 +103,7 @@ EXHAUSTED_POOL = Kind(
     "exhausted pool",
     "all its threads are blocked, and work waits in its queue",
     "held every thread of a pool in {who}",
+    verdicts=("starving", "late"),
 )
 ACCEPT_BACKLOG = Kind(
     "accept-backlog",

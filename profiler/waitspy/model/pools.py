@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from waitspy.model.numbers import Address, Count
+
 
 class PoolKind(StrEnum):
     """Whose work goes through a pool; those of an executor are recorded as its role."""
@@ -16,27 +18,35 @@ class PoolKind(StrEnum):
     ASGIREF = "asgiref thread-sensitive"  # where Django runs its synchronous views
     ANYIO = "AnyIO's worker threads"
     SERVER = "the server's request threads"  # gunicorn's gthread, gRPC's: known by what they run
+    TWISTED = "Twisted's reactor threads"
+    GROUP = "threads that take from one queue"
 
 
 class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One pool: an executor of concurrent.futures, or AnyIO's limiter (its threads are not known).
+    """One pool: an executor of concurrent.futures, a group of threads that take from one queue, or
+    AnyIO's limiter (its threads are not known).
 
-    ``size`` is how many threads it may have, None when unlimited or not known. ``role`` is the
-    value of an executor's ``PoolKind``; None for one of its owner's own.
+    ``name`` is an executor's own, or the function that a group runs. A group's threads wait
+    for one of ``signals`` when there is nothing to do. ``size`` is how many threads
+    it may have, None when unlimited or not known. ``role`` is the value of its ``PoolKind``; None
+    for one of its owner's own.
     """
 
-    kind: Literal["executor", "limiter"]
+    kind: Literal["executor", "group", "limiter"]
     name: str | None
     role: str | None
     size: int | None
     tids: tuple[int, ...]
+    signals: tuple[Address, ...] = ()
 
     @property
     def pool_kind(self) -> PoolKind:
         """Whose work goes through it; an unknown role says nothing."""
         if self.kind == "limiter":
             return PoolKind.ANYIO
-        return PoolKind(self.role) if self.role in set(PoolKind) else PoolKind.EXECUTOR
+        if self.role in set(PoolKind):
+            return PoolKind(self.role)
+        return PoolKind.GROUP if self.kind == "group" else PoolKind.EXECUTOR
 
 
 class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,11 +54,18 @@ class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``on_itself`` are its threads that hold the future of an item which only this pool can run;
     ``awaited`` is where tasks of the program await what its threads do, one entry for each task.
+    Of the first items of a group, ``promises`` are the futures, events and conditions in them;
+    ``awaiting`` tasks wait for one, ``of_requests`` says that a server has begun such a task, and
+    ``of_clients`` that there are connections in them.
     """
 
     first: tuple[tuple[str, str | None], ...]
     on_itself: tuple[int, ...]
     awaited: tuple[tuple[str, str | None], ...] = ()
+    promises: tuple[Address, ...] = ()
+    awaiting: Count = 0
+    of_requests: bool = False
+    of_clients: bool = False
 
 
 class PoolEvent(msgspec.Struct, frozen=True, gc=False):

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import structs
 
+from waitspy.model.numbers import Address, Few, Many, Ns
 from waitspy.model.stacks import Frame
 
 TaskHeld = Literal["lock", "semaphore", "connections"]
 """A lock, a place of a semaphore, or a connection of a pool."""
-
-
-Many = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
-"""How many, at least one."""
-
-Few = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
-"""How many, or none."""
-
-AtNs = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A time in nanoseconds."""
 
 
 class PoolUse(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,7 +37,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     stack: tuple[Frame, ...]
     at: Frame
     count: Many
-    since_ns: AtNs | None
+    since_ns: Ns | None
     future: str | None
 
 
@@ -57,10 +48,10 @@ class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     kind: TaskHeld
-    subject: Annotated[int, msgspec.Meta(ge=0)]
+    subject: Address
     count: Many
     stack: tuple[Frame, ...]
-    since_ns: AtNs
+    since_ns: Ns
     holders: tuple[TaskHolder, ...]
     use: PoolUse | None = None
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import structs
 
+from waitspy.model.numbers import Address, Tid
 from waitspy.model.stacks import Frame
 
-Held = Literal["lock", "condition", "event", "semaphore", "barrier", "thread", "queue", "future"]
-"""What is waited for: a lock, a signal, a place, an end, or what somebody has to hand in."""
+Held = Literal[
+    "lock", "condition", "event", "semaphore", "barrier", "thread", "queue", "full-queue", "future"
+]
+"""What is waited for: a lock, a signal, a place, an end, what somebody has to hand in, or to take
+out of a full queue.
+"""
 
 How = Literal["owner", "with", "work-item", "join"]
 """How it is known who holds it: it names its owner, a ``with`` block is entered, a thread does
 that work, it is that thread.
 """
-
-
-Tid = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
-"""The id that the system gives to a thread."""
 
 
 class Holder(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -40,7 +41,7 @@ class WaitEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     tid: Tid
     kind: Held
-    subject: Annotated[int, msgspec.Meta(ge=0)]
+    subject: Address
     holders: tuple[Holder, ...]
     whole: bool
 

@@ -1,4 +1,5 @@
-"""The ``pools`` oracle: work that waits for a thread of an executor, or for a token of AnyIO's.
+"""The ``pools`` oracle: work that waits for a thread of an executor, for one of those that take
+from one queue, or for a token of AnyIO's.
 
 At every tick in which the process ran, each queue is read: the addresses of its items tell how
 many came and how many were taken since the last look. Names are read only when the head of a
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import Origin
 from waitspy.model.oracle_names import POOLS
 from waitspy.model.pools import PoolInfo, PoolWaits
 from waitspy.oracles import Watched
@@ -22,21 +24,24 @@ from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, Poo
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
-from waitspy.remote.values import Callback, LimiterFacts, PoolFacts, TaskFacts
+from waitspy.remote.values import Callback, GroupFacts, LimiterFacts, PoolFacts, TaskFacts
 
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
 _SHARE = 0.01  # of one core at the most, for looks, each queue, and rescans for new threads
 
 
+_Facts = PoolFacts | GroupFacts | LimiterFacts
+
+
 @dataclass(slots=True)
 class _Queue:
-    """One pool or limiter, the items last seen in its queue, and how many were taken so far.
+    """One pool, group or limiter, the items last seen in its queue, and how many were taken so far.
 
     ``unseen`` says that the process has run since the queue was read.
     """
 
-    facts: PoolFacts | LimiterFacts
+    facts: _Facts
     told: PoolInfo
     items: tuple[int, ...] = ()
     taken: int = 0
@@ -98,7 +103,7 @@ class PoolsOracle:
                     queue.head_since_ns + self._onset_ns, queue.next_look_ns
                 ):
                     watched.onset = watched.onset or not queue.looked
-                    if isinstance(queue.facts, PoolFacts):
+                    if not isinstance(queue.facts, LimiterFacts):
                         watched.suspects |= set(queue.facts.tids)
                     yield from _look(process.reader, key, queue, now_ns)
         except TRANSIENT:
@@ -122,7 +127,9 @@ def _wants_scan(process: _WatchedPools, watched: Watched, now_ns: int) -> bool:
 
 def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
-    found: dict[int, PoolFacts | LimiterFacts] = {p.queue: p for p in process.reader.pools()}
+    pools = process.reader.pools()
+    found: dict[int, _Facts] = {group.queue: group for group in process.reader.groups(pools)}
+    found.update({pool.queue: pool for pool in pools})
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
     spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
@@ -149,9 +156,11 @@ def _limiters(reader: Reader) -> tuple[LimiterFacts, ...]:
         return ()
 
 
-def _told(facts: PoolFacts | LimiterFacts) -> PoolInfo:
+def _told(facts: _Facts) -> PoolInfo:
     if isinstance(facts, LimiterFacts):
         return PoolInfo("limiter", None, None, facts.total, ())
+    if isinstance(facts, GroupFacts):
+        return PoolInfo("group", facts.name, facts.role, None, facts.tids, facts.signals)
     return PoolInfo("executor", facts.prefix, facts.role, facts.max_workers, facts.tids)
 
 
@@ -192,25 +201,47 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
     waits: PoolWaits | None = None
     found = _find(reader, key, queue.facts)
     if found is not None and found.head == queue.items[0]:
-        stuck = reader.waiting_on_itself(found) if isinstance(found, PoolFacts) else ()
-        waits = PoolWaits(
-            tuple(_named(one) for one in found.first), tuple(sorted(stuck)), _awaited(reader, found)
-        )
+        waits = _waits(reader, found)
     spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = max(now_ns + _LOOK_NS, queue.for_looks.spend(spent_ns, now_ns))
     if waits is not None:
         yield PoolStuck(now_ns, key, waits)
 
 
-def _find(
-    reader: Reader, key: int, facts: PoolFacts | LimiterFacts
-) -> PoolFacts | LimiterFacts | None:
+def _find(reader: Reader, key: int, facts: _Facts) -> _Facts | None:
     if isinstance(facts, LimiterFacts):
         return next((one for one in reader.limiters() if one.address == key), None)
-    return next((one for one in reader.pools() if one.queue == key), None)
+    pools = reader.pools()
+    found = pools if isinstance(facts, PoolFacts) else reader.groups(pools)
+    return next((one for one in found if one.queue == key), None)
 
 
-def _awaited(reader: Reader, facts: PoolFacts | LimiterFacts) -> tuple[tuple[str, str | None], ...]:
+def _waits(reader: Reader, facts: _Facts) -> PoolWaits:
+    first = tuple(_named(one) for one in facts.first)
+    if isinstance(facts, GroupFacts):
+        promised = tuple(sorted(facts.promises))
+        awaiting = _awaiting(reader, facts)
+        return PoolWaits(
+            first,
+            (),
+            _awaited(reader, facts),
+            promised,
+            len(awaiting),
+            any(task.stack and task.stack[0].origin is not Origin.USER for task in awaiting),
+            facts.of_clients,
+        )
+    stuck = reader.waiting_on_itself(facts) if isinstance(facts, PoolFacts) else ()
+    return PoolWaits(first, tuple(sorted(stuck)), _awaited(reader, facts))
+
+
+def _awaiting(reader: Reader, group: GroupFacts) -> tuple[TaskFacts, ...]:
+    try:
+        return reader.awaiting_items(group)
+    except TRANSIENT:
+        return ()
+
+
+def _awaited(reader: Reader, facts: _Facts) -> tuple[tuple[str, str | None], ...]:
     try:
         tasks = reader.awaiting(facts)
     except TRANSIENT:

@@ -144,7 +144,9 @@ def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], ons
     """Notes who has come to stand in a futex, and forgets who has moved."""
     for tid in watched.moved:
         process.stands.pop(tid, None)
-        process.told.pop(tid, None)
+        told = process.told.get(tid)
+        if told is not None and (told.kind != "queue" or tid not in watched.tids):
+            del process.told[tid]  # an idle thread comes back to its queue: that is told once
         number, _ = watched.blocked.get(tid, (-1, 0))
         if number in futexes:
             next_ns = watched.blocked_since_ns.get(tid, 0) + onset_ns

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from waitspy.model.numbers import Ns
 from waitspy.model.stacks import Stack, StackTable
 from waitspy.model.threads import Dump
-from waitspy.recording.rows import Ns, Row, reader
+from waitspy.recording.rows import Row, reader
 
 _TAKES_NS = 60_000_000
 """Until when at the latest a dump was read that was asked for at its time and does not say so."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from waitspy.model.epolls import EpollEvent, UnreadSocket
-from waitspy.recording.rows import Count, Row, reader
+from waitspy.model.numbers import Count
+from waitspy.recording.rows import Row, reader
 
 
 class EpollOpened(Row, frozen=True, tag="open"):

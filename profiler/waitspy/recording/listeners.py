@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from waitspy.model.listeners import ListenerEvent
-from waitspy.recording.rows import Count, Row, reader
+from waitspy.model.numbers import Count
+from waitspy.recording.rows import Row, reader
 
 
 class ListenerFound(Row, frozen=True, tag="listens"):

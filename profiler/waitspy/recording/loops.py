@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
-from waitspy.recording.rows import Address, Count, Row, reader
+from waitspy.model.numbers import Address, Count
+from waitspy.recording.rows import Row, reader
 
 
 class LoopFound(Row, frozen=True, tag="loop"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from waitspy.model.numbers import Address, Count
 from waitspy.model.places import PlacesEvent, TaskGroup
 from waitspy.model.task_waits import TaskWait, TaskWaitsEvent
-from waitspy.recording.rows import Address, Count, Row, reader
+from waitspy.recording.rows import Row, reader
 
 
 class TasksSeen(Row, frozen=True, tag="tasks"):

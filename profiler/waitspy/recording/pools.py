@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from waitspy.model.numbers import Address, Count
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
-from waitspy.recording.rows import Address, Count, Row, reader
+from waitspy.recording.rows import Row, reader
 
 
 class PoolFound(Row, frozen=True, tag="pool"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from waitspy.model.numbers import Count, Ns
 from waitspy.model.requests import RequestsEvent
-from waitspy.recording.rows import Count, Ns, Row, reader
+from waitspy.recording.rows import Row, reader
 
 
 class RequestRow(Row, frozen=True):

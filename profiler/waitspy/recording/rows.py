@@ -10,20 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import msgspec
 
+from waitspy.model.numbers import Ns
 from waitspy.recording.valid_json import read_json, valid
-
-Ns = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A time or a length of time, in nanoseconds."""
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""How many."""
-
-Address = Annotated[int, msgspec.Meta(ge=0)]
-"""A place in the target's memory, or anything else of 64 bits without a sign."""
 
 
 class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from waitspy.model.columns import int64s, words
+from waitspy.model.numbers import Address, Count, Ns
 from waitspy.model.threads import KernelStates
-from waitspy.recording.rows import Address, Count, Ns, Row, reader
+from waitspy.recording.rows import Row, reader
 
 Letter = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
 Number = Annotated[int, msgspec.Meta(ge=-1, le=1 << 31)]

@@ -64,6 +64,7 @@ class Layout:
     member_offset: int
     member_size: int
     function_code: int
+    function_globals: int
     function_closure: int
     function_qualname: int
     cell_content: int
@@ -101,6 +102,7 @@ class Layout:
     frame_back: int
     code_file: int
     code_name: int
+    code_names: int
     code_first_line: int
     code_lines: int
     gen_qualname: int

@@ -31,10 +31,12 @@ class Locks:
 
         It may be none at all: only a lock with that handle tells.
         """
-        if self._objects.layout.pair < (3, 14):
-            return futex
+        return futex if self._objects.layout.pair < (3, 14) else self.parked(futex)
+
+    def parked(self, futex: int) -> int | None:
+        """Where a thread has parked that waits at that address, from 3.13 on; None before."""
         try:
-            return self._memory.word(futex - 8)
+            return self._memory.word(futex - 8) if self._objects.layout.pair >= (3, 13) else None
         except Unreadable:
             return None
 

@@ -8,7 +8,6 @@ it is seen only as a loop's default executor or as asgiref's.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,14 +15,13 @@ from waitspy.model.pools import PoolKind
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.callables import Callables, Called, described
 from waitspy.remote.loops import LoopInMemory
-from waitspy.remote.memory import Torn, Unreadable, word_at
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
 from waitspy.remote.values import Callback, PoolFacts
 
 _MOST_THREADS = 10_000
-_MOST_ITEMS = 100_000
 _NAMED = 8
-_TRIES = 4
 _EXECUTOR = frozenset({"_max_workers", "_work_queue", "_shutdown", "_thread_name_prefix"})
 
 
@@ -50,6 +48,7 @@ class Pools:
         self.callables = callables
         self.objects = interp.objects
         self.memory = interp.objects.memory
+        self._queues = Queues(interp.objects)
 
     def read(
         self, threads: Iterable[Thread], loops: Iterable[LoopInMemory]
@@ -64,6 +63,10 @@ class Pools:
         """The work items in a queue, the oldest first; None when that cannot be told."""
         items = self._items(queue)
         return None if items is None else self._work(items)
+
+    def _items(self, queue: int) -> list[int] | None:
+        kept_in = self._queues.kept_in(queue)
+        return None if kept_in is None else self._queues.items(kept_in)
 
     def waiting_on_itself(self, pool: PoolFacts, threads: Iterable[Thread]) -> frozenset[int]:
         """The threads of a pool whose frames hold the future of an item that only it can run.
@@ -223,42 +226,6 @@ class Pools:
             return self.objects.text(name).rpartition("_")[0] if name else None
         except Unreadable:
             return None
-
-    def _items(self, queue: int) -> list[int] | None:
-        """The items in a queue.SimpleQueue, the oldest first; None when that cannot be told:
-        it is another kind of queue, or it did not stay the same for long enough to be read.
-        """
-        lay = self.objects.layout
-        kind = self.objects.type_of(queue)
-        if kind.name != "_queue.SimpleQueue" or kind.basicsize != lay.queue_size:
-            return None
-        for _ in range(_TRIES):
-            before = self.memory.read(queue, kind.basicsize)
-            try:
-                items = self._ring(before) if lay.queue_items else self._list(before)
-            except Unreadable:
-                continue
-            if self.memory.read(queue, kind.basicsize)[lay.ob_type :] == before[lay.ob_type :]:
-                return items
-        return None
-
-    def _list(self, raw: bytes) -> list[int]:
-        """3.8 to 3.12: a list, and the index of its first item that was not taken yet."""
-        lay = self.objects.layout
-        items = self.objects.sequence(word_at(raw, lay.queue_list), 2 * _MOST_ITEMS)
-        return items[word_at(raw, lay.queue_list_position) :]
-
-    def _ring(self, raw: bytes) -> list[int]:
-        """3.13 and newer: a ring of pointers."""
-        lay = self.objects.layout
-        count, capacity = word_at(raw, lay.queue_count), word_at(raw, lay.queue_capacity)
-        first, at = word_at(raw, lay.queue_get_index), word_at(raw, lay.queue_items)
-        if not count <= capacity <= 2 * _MOST_ITEMS or first > capacity:
-            raise Torn("a queue that makes no sense")
-        if not count:
-            return []
-        slots = struct.unpack(f"<{capacity}Q", self.memory.read(at, 8 * capacity))
-        return list((slots[first:] + slots[:first])[:count])
 
     def _item(self, item: int) -> Callback:
         """The function of a _WorkItem: ``fn``, or from 3.14 on the first of ``task``."""

@@ -33,9 +33,11 @@ from waitspy.remote.runtime import Runtime, Thread
 from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.task_waits import TaskWaits
 from waitspy.remote.tasks import Task, Tasks, TaskSet
+from waitspy.remote.thread_groups import ThreadGroups
 from waitspy.remote.thread_stacks import ThreadStacks
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import (
+    GroupFacts,
     HeldByTasks,
     ImportFacts,
     LimiterFacts,
@@ -95,6 +97,8 @@ class Reader:
         self._task_waits: dict[int, TaskWaits] = {}
         self._interps: dict[tuple[int, int], InterpreterState] = {}
         self._asyncio: dict[int, _Asyncio] = {}
+        self._groups: dict[int, ThreadGroups] = {}
+        self._takers: dict[int, int] = {}
         self._history: dict[int, tuple[int, int | None]] = {}
         for _ in range(_TRIES):
             with contextlib.suppress(Unreadable):
@@ -269,6 +273,8 @@ class Reader:
         for interp in self._interps.values():
             look = WaitFor(interp, self._stacks, self._blocks)
             found = {one.tid: one for one in look.look(asked, futexes, cpu_ns)} | found
+        takers = {one.tid: one.subject for one in found.values() if one.kind == "queue"}
+        self._takers.update(takers)
         return tuple(found.values())
 
     # --- waiting tasks --------------------------------------------------------------------
@@ -342,8 +348,34 @@ class Reader:
             found += Pools(interp, callables).read(threads, loops)
         return tuple(found)
 
-    def queued(self, pool: PoolFacts) -> tuple[int, ...] | None:
+    def groups(self, executors: Iterable[PoolFacts]) -> tuple[GroupFacts, ...]:
+        """Every group of threads that take from one queue, and are not those of executors."""
+        of_executors = {tid for pool in executors for tid in pool.tids}
+        return self._again(lambda: self._all_groups(of_executors))
+
+    def _all_groups(self, of_executors: Container[int]) -> tuple[GroupFacts, ...]:
+        found: list[GroupFacts] = []
+        alive: set[int] = set()
+        for interp in self._interps.values():
+            threads = [
+                thread
+                for thread in self.runtime.threads(interp.address)
+                if thread.tid not in of_executors
+            ]
+            alive |= {thread.tid for thread in threads if thread.tid is not None}
+            groups = self._groups.get(interp.number)
+            if groups is None:
+                groups = ThreadGroups(interp, Callables(self._objects, self._frames))
+                self._groups[interp.number] = groups
+            found += groups.read(threads, self._takers)
+        self._takers = {tid: queue for tid, queue in self._takers.items() if tid in alive}
+        return tuple(found)
+
+    def queued(self, pool: PoolFacts | GroupFacts) -> tuple[int, ...] | None:
         """The addresses of the work items in its queue, the oldest first; None: not known."""
+        if isinstance(pool, GroupFacts):
+            groups = self._groups.get(pool.interpreter)
+            return None if groups is None else groups.queued(pool)
         return self._pools_of(pool).queued(pool.queue)
 
     def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
@@ -351,7 +383,16 @@ class Reader:
         pools = self._pools_of(pool)
         return pools.waiting_on_itself(pool, self.runtime.threads(pools.interp.address))
 
-    def awaiting(self, pool: PoolFacts | LimiterFacts) -> tuple[TaskFacts, ...]:
+    def awaiting_items(self, group: GroupFacts) -> tuple[TaskFacts, ...]:
+        """The tasks that wait for what is promised in the first items of a group's queue."""
+        part = self._asyncio.get(group.interpreter)
+        if part is None or not group.promises:
+            return ()
+        threads = self.runtime.threads(part.interp.address)
+        tasks = self._tasks_of(part, threads).tasks
+        return tuple(part.tasks.facts(task) for task in tasks if task.waiter in group.promises)
+
+    def awaiting(self, pool: PoolFacts | GroupFacts | LimiterFacts) -> tuple[TaskFacts, ...]:
         """The tasks that await what the threads of a pool are doing; AnyIO's may be any thread."""
         part = self._asyncio.get(pool.interpreter)
         if part is None:
@@ -418,6 +459,7 @@ class Reader:
         for key in self._interps.keys() - set(now):
             del self._interps[key]
             self._asyncio.pop(key[1], None)
+            self._groups.pop(key[1], None)
         for address, number in now:
             if (address, number) not in self._interps:
                 self._interps[address, number] = InterpreterState(

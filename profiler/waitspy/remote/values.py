@@ -164,9 +164,9 @@ class PoolFacts:
     ``queue`` identifies it. ``executor`` is None when the executor object is gone (its threads then
     end once the queue is empty); ``max_workers`` and ``shutdown`` are None with it. ``tids`` are
     the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
-    queue.SimpleQueue, or it never stood still), ``head`` is the address of the first one and
-    ``first`` names the functions of the first ones. ``role`` is None for one of its owner's
-    own; ``loop`` is the loop whose default executor it is.
+    queue that hands out first what came first, or it never stood still), ``head`` is the address
+    of the first one and ``first`` names the functions of the first ones. ``role`` is None for one
+    of its owner's own; ``loop`` is the loop whose default executor it is.
     """
 
     interpreter: int
@@ -201,6 +201,31 @@ class LimiterFacts:
     waiting: int
     head: int | None
     first: tuple[TaskFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFacts:
+    """Threads that take their work from one queue, and are no executor's.
+
+    ``queue`` identifies it, ``kept_in`` is where its items are; when there are none, its threads
+    wait for one of ``signals``. ``name`` is the function that they run, ``role`` whose threads they
+    are; None: the program's own.
+    ``head`` is the address of the first item; of the first ones, ``first`` says what they would do,
+    ``promises`` are the futures, events and conditions in them, and ``of_clients`` says that there
+    are sockets in them.
+    """
+
+    interpreter: int
+    queue: int
+    kept_in: int
+    signals: tuple[int, ...]
+    name: str | None
+    role: PoolKind | None
+    tids: tuple[int, ...]
+    head: int | None
+    first: tuple[Callback, ...]
+    promises: tuple[int, ...]
+    of_clients: bool
 
 
 class StandingTask(NamedTuple):

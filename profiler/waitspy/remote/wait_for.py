@@ -12,10 +12,12 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from waitspy.model.code_origin import base_name
 from waitspy.model.wait_for import Held, Holder, WaitEdge
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
+from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.with_blocks import Entered, WithBlocks
@@ -49,6 +51,7 @@ class WaitFor:
         self._stacks = stacks
         self._blocks = blocks
         self._locks = Locks(interp.objects)
+        self._queues = Queues(interp.objects)
         self._work_item = interp.names_of("concurrent.futures.thread").get("_WorkItem")
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
@@ -86,6 +89,8 @@ class WaitFor:
         lock = self._lock(tid, handle) if handle and kind is None and not holders else None
         if holders or lock:
             kind, subject = "lock", lock or handle or 0
+        elif kind is None:
+            kind, subject = self._simple_queue(tid, futex)
         elif kind == "thread":
             holders = tuple(self._of_thread(subject))
         elif kind == "semaphore":
@@ -110,9 +115,21 @@ class WaitFor:
                 break
             first = self._first_local(frame)
             kind = self._kind(first)
+            if kind == "queue" and base_name(self._frames.code(frame.code).function) == "put":
+                kind = "full-queue"
             if kind is not None:
                 found = kind, first
         return found
+
+    def _simple_queue(self, tid: int, futex: int) -> tuple[Held | None, int]:
+        """The SimpleQueue, written in C, for an item of which a thread waits."""
+        handles = {futex, self._locks.parked(futex)}
+        words = self._frames.held(self._threads[tid].address)
+        for word, kind in zip(words, self._objects.types_of(words), strict=True):
+            simple = kind is not None and self._queues.is_simple(kind)
+            if simple and self._queues.parks_at(word) in handles:
+                return "queue", word
+        return None, 0
 
     def _first_local(self, frame: ThreadFrame) -> int:
         """``self``, in a method."""

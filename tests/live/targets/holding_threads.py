@@ -263,7 +263,7 @@ def work_item():
 
 
 def queues():
-    full, empty = Case("full queue", "queue"), Case("empty queue", "queue")
+    full, empty = Case("full queue", "full-queue"), Case("empty queue", "queue")
     mutex = Case("mutex of a queue", "lock", "with")
     one, none, kept = queue.Queue(1), queue.Queue(), queue.Queue()
     one.put(1)

@@ -48,12 +48,12 @@ def fill(pool, workers):
         begun.acquire()
 
 
-class OrderedPool(ThreadPoolExecutor):
+class OtherQueue(ThreadPoolExecutor):
     """With a queue that is not a SimpleQueue, as many recipes have it."""
 
-    def __init__(self, workers):
-        super().__init__(workers, thread_name_prefix="ordered")
-        self._work_queue = queue.Queue()
+    def __init__(self, work_queue, name):
+        super().__init__(1, thread_name_prefix=name)
+        self._work_queue = work_queue
 
 
 def tids(pool):
@@ -85,8 +85,11 @@ async def main():
     dropped_tids = tids(dropped)
     del dropped
     gc.collect()
-    ordered = OrderedPool(1)
+    ordered = OtherQueue(queue.LifoQueue(), "ordered")
     fill(ordered, 1)
+    bounded = OtherQueue(queue.Queue(5), "bounded")
+    fill(bounded, 1)
+    bounded.submit(queued_job)
     truth = {
         "of-the-loop": {"tids": tids(default), "queued": len(futures), "max_workers": 3},
         "own": {"tids": tids(own), "queued": 3, "max_workers": 2},
@@ -94,6 +97,7 @@ async def main():
         "ended": {"tids": tids(ended), "queued": 0, "max_workers": 1},
         "dropped": {"tids": dropped_tids, "queued": 1, "max_workers": None},
         "ordered": {"tids": tids(ordered), "queued": None, "max_workers": 1},
+        "bounded": {"tids": tids(bounded), "queued": 1, "max_workers": 1},
     }
     if "frameworks" in sys.argv:
         await frameworks(loop, truth)

@@ -1,0 +1,99 @@
+"""What is in a queue of the standard library: ``queue.Queue``, and ``queue.SimpleQueue`` in C."""
+
+from __future__ import annotations
+
+import struct
+
+from waitspy.remote.memory import Torn, Unreadable, word_at
+from waitspy.remote.objects import Objects
+from waitspy.remote.type_facts import TypeFacts
+
+_SIMPLE = "_queue.SimpleQueue"
+_MOST_ITEMS = 100_000
+_TRIES = 4
+
+
+class Queues:
+    """Reads queues of one process.
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._memory = objects.memory
+
+    def is_simple(self, kind: TypeFacts) -> bool:
+        """Whether it is the type of a SimpleQueue whose layout is known."""
+        return kind.name == _SIMPLE and kind.basicsize == self._objects.layout.queue_size
+
+    def kept_in(self, address: int) -> int | None:
+        """Where the items of a queue are: it is a SimpleQueue itself, else its deque; None: it is
+        no queue, or one that does not hand out first what came first.
+        """
+        kind = self._objects.type_of(address)
+        if self.is_simple(kind):
+            return address
+        names = [self._objects.type_at(base).name for base in kind.mro]
+        if "Queue" not in names:
+            return None
+        held = self._objects.attributes(address, {"queue"}).get("queue")
+        return held if held and self._is_deque(held) else None
+
+    def _is_deque(self, address: int) -> bool:
+        return self._objects.type_of(address).name == "collections.deque"
+
+    def items(self, address: int) -> list[int] | None:
+        """What lies in a SimpleQueue or deque, the oldest first; None when that cannot be told:
+        it is something else, or did not stay the same for long enough to be read.
+        """
+        simple = self.is_simple(self._objects.type_of(address))
+        if not simple and not self._is_deque(address):
+            return None
+        lay = self._objects.layout
+        size = lay.queue_size if simple else lay.deque_state + 8
+        for _ in range(_TRIES):
+            before = self._memory.read(address, size)
+            try:
+                items = self._simple(before) if simple else self._deque(address, before)
+            except Unreadable:
+                continue
+            if self._memory.read(address, size)[lay.ob_type :] == before[lay.ob_type :]:
+                return items
+        return None
+
+    def parks_at(self, queue: int) -> int | None:
+        """The handle (``Locks.wanted``) of a thread that waits for an item of a SimpleQueue: up to
+        3.12 that of its lock, later a place in it (Modules/_queuemodule.c).
+        """
+        lay = self._objects.layout
+        at = queue + lay.lock_handle  # the first field of both kinds of object
+        return self._memory.word(at) if lay.pair < (3, 13) else at
+
+    def _simple(self, raw: bytes) -> list[int]:
+        return self._ring(raw) if self._objects.layout.queue_items else self._list(raw)
+
+    def _list(self, raw: bytes) -> list[int]:
+        """3.8 to 3.12: a list, and the index of its first item that was not taken yet."""
+        lay = self._objects.layout
+        items = self._objects.sequence(word_at(raw, lay.queue_list), 2 * _MOST_ITEMS)
+        return items[word_at(raw, lay.queue_list_position) :]
+
+    def _ring(self, raw: bytes) -> list[int]:
+        """3.13 and newer: a ring of pointers."""
+        lay = self._objects.layout
+        count, capacity = word_at(raw, lay.queue_count), word_at(raw, lay.queue_capacity)
+        first, at = word_at(raw, lay.queue_get_index), word_at(raw, lay.queue_items)
+        if not count <= capacity <= 2 * _MOST_ITEMS or first > capacity:
+            raise Torn("a queue that makes no sense")
+        if not count:
+            return []
+        slots = struct.unpack(f"<{capacity}Q", self._memory.read(at, 8 * capacity))
+        return list((slots[first:] + slots[:first])[:count])
+
+    def _deque(self, address: int, raw: bytes) -> list[int]:
+        if word_at(raw, self._objects.layout.ob_size) > _MOST_ITEMS:
+            raise Torn("a deque of unlikely length")
+        return self._objects.deque_items(address, _MOST_ITEMS)

@@ -1,0 +1,302 @@
+"""Groups of threads that take their work from one queue, and belong to no executor.
+
+Which queue a thread takes from is exact where it was seen to wait for an item of it. One that has
+been busy all along tells by what it was started with: the queue among what its function can name
+(arguments, attributes of its object, enclosing variables, globals), if there is one only and that
+function calls ``get`` and never ``put``. Servers with a queue of another kind have a row here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from waitspy.model.pools import PoolKind
+from waitspy.remote.anchors import InterpreterState
+from waitspy.remote.callables import Callables, described
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.queues import Queues
+from waitspy.remote.runtime import Thread
+from waitspy.remote.values import Callback, GroupFacts
+
+_TAKES, _GIVES = frozenset({"get", "get_nowait"}), frozenset({"put", "put_nowait"})
+_THREAD = frozenset({"_target", "_args", "_kwargs", "_name", "_started", "_stderr"})
+"""Attributes of every thread object (Lib/threading.py), which hold no queue of the program's."""
+
+_OWN_LIMIT = "idle_workers"
+"""AnyIO's worker threads have it, each with a queue of its own: their limiter tells of them."""
+
+
+class _Dispatcher(NamedTuple):
+    """A class whose threads take from a deque, and wait at a condition when it is empty."""
+
+    name: str
+    items: str
+    signal: str
+
+
+_DISPATCHERS = (_Dispatcher("ThreadedTaskDispatcher", "queue", "queue_cv"),)
+"""waitress/task.py, 3.0."""
+
+_REACTOR = "twisted.internet.reactor", "threadpool"
+"""An object in the place of a module. What its pool (twisted/python/threadpool.py, 26.10) has no
+thread for is kept by its ``_team``; each thread has a queue of its own.
+"""
+
+_PROMISES = frozenset({"Future", "Task", "Event", "Condition"})
+"""What whoever handed in an item may wait for, by the names of classes or of their bases."""
+
+_CALLED = frozenset(
+    {"function", "method", "functools.partial", "builtin_function_or_method", "method_descriptor"}
+)
+"""Types of what is called, other than objects of the program's own."""
+
+_SOCKET = "socket"
+_MOST_THREADS = 10_000
+_MOST_WORDS = 64
+_MOST_NAMES = 1 << 12
+_NAMED = 8  # items of a queue that are looked into
+_DEEP = 2  # steps from an item to what its giver waits for
+
+
+class _Work(NamedTuple):
+    """The function that a thread runs, and the queue it takes from: itself, where the items are
+    kept, what it waits for when there are none, and whose thread it is.
+    """
+
+    tid: int
+    name: str
+    queue: int = 0
+    kept_in: int = 0
+    signal: int = 0
+    role: PoolKind | None = None
+
+
+class ThreadGroups:
+    """Finds the groups of one interpreter; what threads were started with is read once.
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(self, interp: InterpreterState, callables: Callables) -> None:
+        self._interp = interp
+        self._callables = callables
+        self._objects = interp.objects
+        self._memory = interp.objects.memory
+        self._queues = Queues(interp.objects)
+        self._known: dict[tuple[int, int], _Work] = {}
+
+    def read(self, threads: Iterable[Thread], takers: Mapping[int, int]) -> tuple[GroupFacts, ...]:
+        """The groups among these threads; ``takers`` were seen to wait for an item of a queue."""
+        groups: dict[int, list[_Work]] = {}
+        pending, of_reactor = self._reactor()
+        for thread, work in self._work(threads, takers):
+            if work.queue and thread in of_reactor:
+                one = work._replace(queue=pending, kept_in=pending, role=PoolKind.TWISTED)
+                groups.setdefault(pending, []).append(one)
+            elif work.queue:
+                groups.setdefault(work.queue, []).append(work)
+        found = []
+        for group in groups.values():
+            with contextlib.suppress(Unreadable):  # of one, which may have ended
+                found.append(self._facts(group))
+        return tuple(found)
+
+    def queued(self, group: GroupFacts) -> tuple[int, ...] | None:
+        """The addresses of the items, the oldest first; None when that cannot be told."""
+        items = self._queues.items(group.kept_in)
+        return None if items is None else tuple(item for item in items if item != self._interp.none)
+
+    # --- which there are ------------------------------------------------------------------
+
+    def _work(
+        self, threads: Iterable[Thread], takers: Mapping[int, int]
+    ) -> list[tuple[int, _Work]]:
+        """What each thread object says of its thread."""
+        by_ident = {thread.ident: thread.tid for thread in threads if thread.tid is not None}
+        active = self._interp.names_of("threading").get("_active")
+        before, self._known = self._known, {}
+        tids = set(by_ident.values())
+        found: list[tuple[int, _Work]] = []
+        for key, thread in self._objects.dict_items(active, _MOST_THREADS) if active else ():
+            work = before.get((key, thread))
+            with contextlib.suppress(Unreadable):
+                if work is None or work.tid not in tids:
+                    tid = by_ident.get(self._objects.integer(key))
+                    if tid is None:
+                        continue
+                    work = self._started(thread, tid)
+                self._known[key, thread] = work
+                found.append((thread, self._seen(work, takers.get(work.tid, 0))))
+        return found
+
+    def _reactor(self) -> tuple[int, frozenset[int]]:
+        """Where the work is kept that Twisted's reactor has no thread for, and its threads."""
+        module, attribute = _REACTOR
+        with contextlib.suppress(Unreadable, KeyError):
+            reactor = self._interp.module(module)
+            pool = self._objects.attributes(reactor, {attribute})[attribute] if reactor else 0
+            if pool and pool != self._interp.none:
+                held = self._objects.attributes(pool, {"_team", "threads"})
+                pending = self._objects.attributes(held["_team"], {"_pending"})["_pending"]
+                threads = self._objects.sequence(held["threads"], _MOST_THREADS)
+                return pending, frozenset(threads)
+        return 0, frozenset()
+
+    def _seen(self, work: _Work, queue: int) -> _Work:
+        """The same with the queue that the thread was seen at."""
+        if queue in {0, work.queue}:
+            return work
+        with contextlib.suppress(Unreadable):
+            kept_in = self._queues.kept_in(queue)
+            if kept_in:
+                return work._replace(queue=queue, kept_in=kept_in, signal=queue)
+        return work
+
+    def _started(self, thread: int, tid: int) -> _Work:
+        held = self._objects.attributes(thread)
+        if _OWN_LIMIT in held:
+            return _Work(tid, "")
+        target = held.get("_target", self._interp.none)
+        owner = thread
+        words = [value for name, value in held.items() if name not in _THREAD]
+        if target != self._interp.none:
+            kind = self._objects.type_of(target)
+            owner, words = 0, self._arguments(held)
+            if kind.name == "method" and not kind.heap:
+                owner = self._memory.word(target + self._objects.layout.method_self)
+                target = self._memory.word(target + self._objects.layout.method_function)
+                words += self._objects.attribute_values(owner)
+        else:
+            target = self._run_of(thread)
+        work = _Work(tid, described(self._callables, target).name)
+        row = self._dispatcher(owner) if owner else None
+        if row is not None:
+            items, signal = row
+            return work._replace(queue=items, kept_in=items, signal=signal, role=PoolKind.SERVER)
+        names = self._names(target)
+        if names & _TAKES and not names & _GIVES:
+            queues = self._queues_among([*words, *self._around(target, names)])
+            if len(queues) == 1:
+                (queue, kept_in), *_ = queues.items()
+                return work._replace(queue=queue, kept_in=kept_in, signal=queue)
+        return work
+
+    def _arguments(self, held: Mapping[str, int]) -> list[int]:
+        args, kwargs = held.get("_args"), held.get("_kwargs")
+        words = self._objects.sequence(args, _MOST_WORDS) if args else []
+        pairs = self._objects.dict_items(kwargs, _MOST_WORDS) if kwargs else []
+        return words + [value for _, value in pairs]
+
+    def _queues_among(self, words: Iterable[int]) -> dict[int, int]:
+        """Which of these are queues, and where each keeps its items."""
+        found: dict[int, int] = {}
+        for word in list(dict.fromkeys(words))[:_MOST_WORDS]:
+            with contextlib.suppress(Unreadable):
+                kept_in = self._queues.kept_in(word)
+                if kept_in:
+                    found[word] = kept_in
+        return found
+
+    def _dispatcher(self, owner: int) -> tuple[int, int] | None:
+        name = self._objects.type_of(owner).name
+        for row in _DISPATCHERS:
+            if row.name == name:
+                held = self._objects.attributes(owner, {row.items, row.signal})
+                if len(held) == 2:
+                    return held[row.items], held[row.signal]
+        return None
+
+    def _run_of(self, thread: int) -> int:
+        """The ``run`` of a thread object's class."""
+        for base in self._objects.type_of(thread).mro:
+            if not self._objects.type_at(base).heap:
+                break
+            names = self._memory.word(base + self._objects.layout.type_dict)
+            run = self._objects.named(self._objects.dict_items(names, _MOST_NAMES), {"run"})
+            if run:
+                return run["run"]
+        raise Unreadable("a thread without run")
+
+    def _names(self, function: int) -> frozenset[str]:
+        """The names that a function's code uses; none for what is no function."""
+        lay = self._objects.layout
+        kind = self._objects.type_of(function)
+        if kind.name != "function" or kind.heap:
+            return frozenset()
+        code = self._memory.word(function + lay.function_code)
+        names = self._objects.sequence(self._memory.word(code + lay.code_names), _MOST_NAMES)
+        return frozenset(filter(None, self._objects.texts(names)))
+
+    def _around(self, function: int, names: Collection[str]) -> list[int]:
+        """The enclosing variables of a function, and the globals that it names."""
+        lay = self._objects.layout
+        closure = self._memory.word(function + lay.function_closure)
+        cells = self._objects.sequence(closure, _MOST_WORDS) if closure else []
+        pairs = self._objects.dict_items(self._memory.word(function + lay.function_globals))
+        found = [self._memory.word(cell + lay.cell_content) for cell in cells]
+        return found + list(self._objects.named(pairs, names).values())
+
+    # --- what they are --------------------------------------------------------------------
+
+    def _facts(self, group: list[_Work]) -> GroupFacts:
+        one = group[0]
+        items = (self._queues.items(one.kept_in) or [])[:_NAMED]
+        items = [item for item in items if item != self._interp.none]
+        inside = self._inside(items)
+        kinds = {word: self._bases(word) for word in inside}
+        return GroupFacts(
+            interpreter=self._interp.number,
+            queue=one.queue,
+            kept_in=one.kept_in,
+            signals=tuple(sorted({work.signal for work in group})),
+            name=one.name or None,
+            role=one.role,
+            tids=tuple(sorted(work.tid for work in group)),
+            head=items[0] if items else None,
+            first=tuple(self._named(item) for item in items),
+            promises=tuple(word for word, names in kinds.items() if names & _PROMISES),
+            of_clients=any(_SOCKET in names for names in kinds.values()),
+        )
+
+    def _named(self, item: int) -> Callback:
+        """What an item would have done: the first function in it, else the type of thing it is."""
+        with contextlib.suppress(Unreadable):
+            kind = self._objects.type_of(item)
+            parts = self._objects.sequence(item, 8) if kind.name == "tuple" else [item]
+            for part in parts:
+                if self._objects.type_of(part).name in _CALLED:
+                    called = described(self._callables, part)
+                    return Callback(called.name, called.where)
+            return Callback(kind.name)
+        return Callback("?")
+
+    def _inside(self, items: Iterable[int]) -> list[int]:
+        """What items refer to in a few steps: those in tuples, and attributes."""
+        found = dict.fromkeys(items)
+        left = list(found)
+        for _ in range(_DEEP):
+            following: list[int] = []
+            for word in left:
+                with contextlib.suppress(Unreadable):
+                    following += self._parts(word)
+            left = [word for word in dict.fromkeys(following) if word not in found]
+            left = left[: max(0, _MOST_WORDS - len(found))]
+            found.update(dict.fromkeys(left))
+        return list(found)
+
+    def _parts(self, word: int) -> list[int]:
+        kind = self._objects.type_of(word)
+        if kind.name in {"tuple", "list"}:
+            return self._objects.sequence(word, _MOST_WORDS)
+        return list(self._objects.attributes(word).values()) if kind.heap else []
+
+    def _bases(self, word: int) -> frozenset[str]:
+        """The names of an object's type and of its bases, without their modules."""
+        with contextlib.suppress(Unreadable):
+            mro = self._objects.type_of(word).mro
+            return frozenset(self._objects.type_at(at).name.rpartition(".")[2] for at in mro)
+        return frozenset()

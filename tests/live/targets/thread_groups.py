@@ -1,0 +1,240 @@
+"""Threads that take from one queue, and are no executor's: argv STORY. Python 3.8 and newer.
+
+The first line says the truth, as JSON: which threads take from which queue, and what is in it.
+"""
+
+import asyncio
+import concurrent.futures
+import json
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+
+SLOW_S = 0.4
+
+forever = threading.Event()
+
+
+class Job:
+    def __init__(self):
+        self.done = threading.Event()
+
+
+def slow():
+    time.sleep(SLOW_S)
+
+
+def quick():
+    pass
+
+
+def serve(jobs):
+    """Futures with their functions, as a thread that owns a connection takes them."""
+    while True:
+        future, function = jobs.get()
+        function()
+        future.get_loop().call_soon_threadsafe(settle, future)
+
+
+def settle(future):
+    if not future.done():
+        future.set_result(None)
+
+
+async def awaited(jobs, workers=2):
+    """Tasks wait for what they put into the queue; slow calls keep its threads."""
+    loop = asyncio.get_running_loop()
+    for _ in range(workers):
+        threading.Thread(target=serve, args=(jobs,), daemon=True).start()
+    say()
+
+    async def put(function):
+        future = loop.create_future()
+        jobs.put((future, function))
+        await future
+
+    async def hold():
+        while True:
+            await put(slow)
+
+    async def hurry():
+        while True:
+            await put(quick)
+            await asyncio.sleep(0.05)
+
+    await asyncio.gather(*(hold() for _ in range(3)), hurry(), hurry())
+
+
+class Worker(threading.Thread):
+    """Takes jobs from a queue that is its attribute, as many programs have it."""
+
+    def __init__(self, jobs):
+        super().__init__(daemon=True)
+        self.jobs = jobs
+        self.done = 0
+
+    def run(self):
+        while True:
+            job = self.jobs.get()
+            slow()
+            self.done += 1
+            if job is not None:
+                job.done.set()
+
+
+def events():
+    """Callers wait for an event of their job, behind one thread that is slow."""
+    jobs = queue.Queue()
+    Worker(jobs).start()
+
+    def call():
+        while True:
+            job = Job()
+            jobs.put(job)
+            job.done.wait()
+
+    for _ in range(3):
+        threading.Thread(target=call, daemon=True).start()
+    say()
+    forever.wait()
+
+
+def batch():
+    """A program's own work, which it waits for as a whole."""
+    jobs = queue.Queue()
+
+    def take():
+        while True:
+            jobs.get()()
+            jobs.task_done()
+
+    for _ in range(2):
+        threading.Thread(target=take, daemon=True).start()
+    say()
+    while True:
+        for _ in range(6):
+            jobs.put(slow)
+        jobs.join()
+
+
+def nobody(every_s=0.3):
+    """What nobody waits for comes a little faster than it is done."""
+    jobs = queue.Queue()
+    Worker(jobs).start()
+    say()
+    while True:
+        jobs.put(None)
+        time.sleep(every_s)
+
+
+def hangs():
+    """The only thread of a queue hangs since before the recording, and nobody waits for it."""
+    jobs = queue.Queue()
+
+    def take():
+        while True:
+            jobs.get().wait()
+
+    threading.Thread(target=take, daemon=True).start()
+    for _ in range(5):
+        jobs.put(threading.Event())
+    say()
+    forever.wait()
+
+
+def idle():
+    """Threads that take, and that fill, and nothing is late."""
+    jobs, more = queue.Queue(), queue.SimpleQueue()
+    for _ in range(3):
+        threading.Thread(target=pass_on, args=(jobs, more), daemon=True).start()
+    threading.Thread(target=drain, args=(more,), daemon=True).start()
+    say()
+    while True:
+        jobs.put(quick)
+        time.sleep(0.01)
+
+
+def pass_on(jobs, more):
+    while True:
+        more.put(jobs.get())
+
+
+def drain(more):
+    while True:
+        more.get()()
+
+
+def known():
+    """Groups in known states, for who reads them."""
+    simple, plain, never_idle = queue.SimpleQueue(), queue.Queue(), queue.Queue()
+    in_and_out, last = queue.Queue(), queue.LifoQueue()
+    pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="own")
+    pool.submit(quick).result()
+    threads = [
+        threading.Thread(target=drain, args=(simple,), daemon=True),
+        threading.Thread(target=drain, kwargs={"more": plain}, daemon=True),
+        threading.Thread(target=drain, args=(plain,), daemon=True),
+        threading.Thread(target=pass_on, args=(in_and_out, plain), daemon=True),
+        threading.Thread(target=drain, args=(last,), daemon=True),
+        Waits(never_idle),
+    ]
+    never_idle.put(forever.wait)
+    for _ in range(3):
+        never_idle.put(quick)
+    future, job = concurrent.futures.Future(), Job()
+    never_idle.put((future, job, socket.socket()))
+    for thread in threads:
+        thread.start()
+    while never_idle.qsize() > 4:
+        time.sleep(0.001)
+    tids = [thread.native_id for thread in threads]
+    say(
+        groups={
+            "drain": {"simple": tids[:1], "plain": tids[1:3]},
+            "pass_on": {"in_and_out": tids[3:4]},
+            "Waits.run": {"never_idle": tids[5:]},
+        },
+        queues={
+            "simple": id(simple),
+            "plain": id(plain),
+            "never_idle": id(never_idle),
+            "in_and_out": id(in_and_out),
+            "last": id(last),
+        },
+        promises=[id(future), id(job.done)],
+        tids=tids,
+    )
+    sys.stdin.read()
+    os._exit(0)
+
+
+class Waits(threading.Thread):
+    """Has been busy since it was started, and holds its queue in an attribute."""
+
+    def __init__(self, jobs):
+        super().__init__(daemon=True)
+        self.jobs = jobs
+
+    def run(self):
+        while True:
+            self.jobs.get()()
+
+
+def say(**truth):
+    print(json.dumps({"tid": threading.get_native_id(), **truth}), flush=True)
+
+
+STORIES = {
+    "awaited": lambda: asyncio.run(awaited(queue.Queue())),
+    "awaited-simple": lambda: asyncio.run(awaited(queue.SimpleQueue(), workers=1)),
+    "events": events,
+    "batch": batch,
+    "nobody": nobody,
+    "hangs": hangs,
+    "idle": idle,
+    "known": known,
+}
+STORIES[sys.argv[1]]()
