@@ -79,7 +79,7 @@ def test_a_queue_that_nobody_waits_behind_is_no_finding(story: str, tmp_path: Pa
         report = record(pool.pid, tmp_path / "rec", seconds=3)
     assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
     text = subprocess.check_output([*WAITSPY, "report", tmp_path / "rec"], text=True)
-    assert "watched 1 thread pool" in text
+    assert "watched 1 pool" in text
 
 
 def test_a_queue_whose_thread_hangs_is_told_though_nobody_waits(tmp_path: Path) -> None:
@@ -88,6 +88,30 @@ def test_a_queue_whose_thread_hangs_is_told_though_nobody_waits(tmp_path: Path) 
     (finding,) = report["findings"]
     assert (finding["kind"], finding["verdict"]) == ("exhausted-pool", "late"), said(report)
     assert finding["wait"]["call"] == "Event.wait"
+
+
+PROCESSES = TARGETS / "process_pool.py"
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_quick_work_behind_blocking_calls_in_a_pool_of_processes(
+    python: str, tmp_path: Path
+) -> None:
+    with target([python, PROCESSES, "starved"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["blame"]["function"] == "slow"
+    assert finding["detail"] == "a pool of processes: all 2 processes"
+    assert len(finding["pids"]) == 2
+    assert pool.pid not in finding["pids"]
+    assert "quick" in {v["name"] for v in finding["victims"]}
+
+
+def test_a_pool_of_processes_with_one_to_spare_is_no_finding(tmp_path: Path) -> None:
+    with target([sys.executable, PROCESSES, "served"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
 
 
 def test_more_work_than_a_pool_can_do_is_late(tmp_path: Path) -> None:

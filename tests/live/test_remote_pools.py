@@ -128,3 +128,15 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
         assert [item.name for item in queued.first] == ["quick"] * 3 + ["tuple"]
         assert set(queued.promises) >= set(process.truth["promises"])
         assert queued.of_clients
+
+
+@pytest.mark.parametrize("python", PLAIN)
+def test_pools_of_processes(python: Python) -> None:
+    with started(python, TARGETS / "process_pool.py", "known") as process:
+        reader = Reader(process.pid)
+        (pool,) = reader.process_pools()
+        assert list(pool.pids) == process.truth["pids"]
+        assert pool.size == 2
+        assert len(reader.queued(pool) or ()) == process.truth["queued"]
+        assert [item.name for item in pool.first] == ["quick"] * 5
+        assert pool.items == reader.queued(pool)

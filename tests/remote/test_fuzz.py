@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -151,7 +152,8 @@ def test_a_process_read_with_errors(share: float) -> None:
             loops = reader.loops()
             assert any(loop.pending == 20 for loop in loops)
             memory.share = share
-            looks = (reader.loops, reader.pools, reader.limiters, lambda: reader.groups(()))
+            groups = functools.partial(reader.groups, ())
+            looks = (reader.loops, reader.pools, reader.limiters, groups, reader.process_pools)
             for look in looks:
                 began_s = time.monotonic()
                 with contextlib.suppress(Unreadable, Unavailable):

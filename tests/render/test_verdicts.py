@@ -91,16 +91,16 @@ def test_verdict_says_what_was_watched() -> None:
     quiet = report_examples.healthy()
     seen = replace(quiet, watched=Coverage(3, 2, 1), recording=replace(quiet.recording, looks=1402))
     said = verdicts.sentence(seen, plain)
-    assert said.endswith("; watched 3 loops, 2 thread pools and 1 listener in 1,402 looks")
+    assert said.endswith("; watched 3 loops, 2 pools and 1 listener in 1,402 looks")
     no_loop = verdicts.sentence(replace(quiet, watched=Coverage(0, 1, 0)), plain)
     assert "every loop" not in no_loop
-    assert no_loop.endswith("but no event loop was seen to run; watched 1 thread pool")
+    assert no_loop.endswith("but no event loop was seen to run; watched 1 pool")
 
 
 def test_where_nothing_can_starve_there_is_no_all_clear() -> None:
     empty = replace(report_examples.healthy(), watched=Coverage(0, 0, 0))
     assert verdicts.sentence(empty, plain) == (
-        "starvation could not be judged: no event loop, thread pool or listening socket was found "
+        "starvation could not be judged: no event loop, pool or listening socket was found "
         "in any of 4 workers"
     )
     assert severity(empty) == "unknown"
@@ -137,7 +137,7 @@ def test_without_the_states_of_threads_nothing_is_claimed() -> None:
     beside = replace(report, workers=(*report.workers, worker(4712)))
     assert verdicts.sentence(beside, plain) == (
         "no starvation seen: 2 workers, 10 s, every loop that could be watched was served within "
-        "100 ms; I/O, asyncio work, thread pools and accept queues could not be watched on "
+        "100 ms; I/O, asyncio work, pools and accept queues could not be watched on "
         "1 of 2 workers"
     )
 

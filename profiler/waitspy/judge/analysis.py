@@ -75,13 +75,19 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             worker, mine, own_loops, info.end_ns, min_stall_ns, shared_listeners
         )
         watched |= loop_episodes.watched(worker, mine, own_loops, shared_listeners)
-        own_pools = pools.find(worker, mine, info.end_ns, min_stall_ns, recording.sources)
-        for pool in own_pools:
-            starved += pools.starvations(pool, worker, mine, min_stall_ns)
         pending += pending_work.of_loops(worker, own_loops, info.end_ns)
-        pending += pending_work.of_pools(own_pools)
         done.update((worker.thread(tid), activities) for tid, activities in mine.items())
         names.update((worker.thread(record.tid), record.name) for record in records)
+    of_threads = by_process(done)
+    processes = pools.main_threads(recording.workers, done)
+    for worker in recording.workers:
+        mine = {key.tid: did for key, did in of_threads.get(worker.thread(0), {}).items()}
+        own_pools = pools.find(
+            worker, mine, info.end_ns, min_stall_ns, recording.sources, processes
+        )
+        for pool in own_pools:
+            starved += pools.starvations(pool, worker, mine, min_stall_ns)
+        pending += pending_work.of_pools(own_pools)
     pending += pending_work.of_listeners(recording.workers)
     for listener in listeners.find(recording.workers, info.arch, watched):
         starved += listeners.starvations(
@@ -98,7 +104,6 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         ThreadActivity(key.pid, key.tid, names[key], activities)
         for key, activities in weighed.items()
     ]
-    of_threads = by_process(done)
     judged = findings.judge(starved, recording.sources, info.duration_s, chains)
     analysed = Analysis(
         Report(

@@ -21,6 +21,7 @@ from waitspy.model.waits import WaitKind
 _HALF = 0.5
 _ANYIO = "anyio/_backends/_asyncio.py"
 _FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
+_PROCESS = "concurrent/futures/process.py", "_process_worker"
 _BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
                           "shutdown", "__exit__"})  # fmt: skip
 _GETS = "queue.get("
@@ -133,7 +134,14 @@ def named(name: str, where: str | None) -> Frame:
 
 
 def function(stack: Stack) -> str | None:
-    """The function that the pool's thread was given: the outermost one of the program."""
+    """The function that the pool's thread was given: the outermost one of the program.
+
+    A process that was forked shows below it what its parent did.
+    """
+    for n, frame in enumerate(stack):
+        if frame.rooted.endswith(_PROCESS[0]) and base_name(frame.function) == _PROCESS[1]:
+            stack = stack[n + 1 :]
+            break
     own = next((f for f in stack if f.origin is Origin.USER and not f.home.made), None)
     return base_name(own.function) if own is not None else None
 

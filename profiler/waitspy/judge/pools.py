@@ -1,4 +1,4 @@
-"""Episodes of thread pools: when queued work stood still, and what held the pool's threads.
+"""Episodes of pools: when queued work stood still, and what held the threads or processes.
 
 That items wait is no starvation by itself: a batch of work waits in its queue by design. A pool is
 judged when those who wait are not the ones who filled it: its items differ from what holds its
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
@@ -33,7 +33,7 @@ from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame
-from waitspy.model.threads import NO_STATES
+from waitspy.model.threads import NO_STATES, KernelStates
 from waitspy.model.waits import WaitKind
 
 _HALF = 0.5
@@ -42,6 +42,21 @@ _HANGS = 20  # times the least stall: longer than the jobs of a batch that nobod
 _SOON = 0.35  # of the time that a batch takes: it is handed in within that
 
 Names = Mapping[int, tuple[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who does the work of a pool, by its ids of threads or processes: threads of the pool's own
+    process, or the main threads of others.
+    """
+
+    keys: Mapping[int, ThreadKey]
+    states: Mapping[int, KernelStates]
+    done: Mapping[int, Activities]
+
+    def did(self, member: int) -> Activities:
+        """What a member did."""
+        return self.done.get(member, NO_ACTIVITIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Pool:
     pid: int
     info: PoolInfo
     tids: tuple[int, ...]
+    members: Members
     counts: tuple[tuple[int, int, int], ...]
     late: tuple[Waiting, ...]
     served: tuple[int, ...] = ()
@@ -79,7 +95,7 @@ class Pool:
     @property
     def is_shared(self) -> bool:
         """Whether all sorts of requests go through it, rather than what one caller gives it."""
-        return self.kind not in {PoolKind.EXECUTOR, PoolKind.GROUP}
+        return self.kind not in {PoolKind.EXECUTOR, PoolKind.GROUP, PoolKind.PROCESSES}
 
 
 def find(
@@ -88,13 +104,16 @@ def find(
     end_ns: int,
     min_stall_ns: int,
     sources: SourceLines | None = None,
+    processes: Members | None = None,
 ) -> list[Pool]:
-    """The pools of a worker that have been given work."""
+    """The pools of a worker that have been given work; ``processes`` are all of the recording."""
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     by_address: dict[int, list[PoolEvent]] = {}
     for event in worker.pools:
         by_address.setdefault(event.pool, []).append(event)
     anyio_idle = pool_threads.anyio_idle(activities.values(), sources or {})
+    keys = {tid: worker.thread(tid) for tid in activities}
+    threads = Members(keys, worker.states, activities)
     found = []
     for events in by_address.values():
         infos = [event.info for event in events if event.info is not None]
@@ -116,6 +135,7 @@ def find(
                 worker.worker.pid,
                 info,
                 tuple(tids),
+                processes if info.kind == "processes" and processes else threads,
                 counts,
                 tuple(_late(events, min_stall_ns, min(gone_ns, stop_ns))),
                 _served(counts),
@@ -139,6 +159,17 @@ def _idle(
     return anyio_idle if info.kind == "limiter" else frozenset()
 
 
+def main_threads(workers: Iterable[WorkerRecord], done: Mapping[ThreadKey, Activities]) -> Members:
+    """The main threads of all processes, by pid; of several with one pid, the last one."""
+    keys = {worker.worker.pid: worker.thread(worker.worker.pid) for worker in workers}
+    states = {worker.worker.pid: worker.states.get(worker.worker.pid) for worker in workers}
+    return Members(
+        keys,
+        {pid: mine for pid, mine in states.items() if mine is not None},
+        {pid: done[key] for pid, key in keys.items() if key in done},
+    )
+
+
 def starvations(
     pool: Pool,
     worker: WorkerRecord,
@@ -152,13 +183,12 @@ def starvations(
         one = _judge(pool, worker, activities, span, waited, min_stall_ns)
         if one is not None:
             found.append(one)
-    yield from _drained(found, pool, activities, min_stall_ns)
+    yield from _drained(found, pool, min_stall_ns)
 
 
 def _drained(
     found: Sequence[Starvation],
     pool: Pool,
-    activities: Mapping[int, Activities],
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """The same episodes: what waits while an exhausted pool fills or drains is no other fault.
@@ -169,7 +199,7 @@ def _drained(
     runs: list[list[Starvation]] = []
     for one in found:
         between = (runs[-1][-1].end_ns, one.start_ns) if runs else (0, 0)
-        if runs and _idle_ns(pool, activities, between) < min_stall_ns:
+        if runs and _idle_ns(pool, between) < min_stall_ns:
             runs[-1].append(one)
         else:
             runs.append([one])
@@ -201,18 +231,20 @@ def _judge(
 ) -> Starvation | None:
     start_ns, end_ns = span
     guilty = {
-        worker.thread(tid): busy
+        pool.members.keys[tid]: busy
         for tid in pool.tids
-        if (busy := pool_threads.busy(activities.get(tid, NO_ACTIVITIES), *span, pool.idle))
+        if (busy := pool_threads.busy(pool.members.did(tid), *span, pool.idle))
     }
     if not guilty:
         return None  # none of its threads was sampled: nothing is known of what it did
+    if pool.kind is PoolKind.PROCESSES and not pool.members.done.keys() >= set(pool.tids):
+        return None  # a process that is not recorded may be idle
     gap = longest_gap(pool.served, start_ns, end_ns)
-    stuck = _stuck(pool, activities, gap)
-    idle_ns = _idle_ns(pool, activities, gap)
+    stuck = _stuck(pool, gap)
+    idle_ns = _idle_ns(pool, gap)
     if pool.info.kind != "limiter" and idle_ns > (gap[1] - gap[0]) * _HALF:
         return None  # there was a thread for it: it waited for something else
-    spent = [compose(worker.states.get(tid, NO_STATES), *gap) for tid in pool.tids]
+    spent = [compose(pool.members.states.get(tid, NO_STATES), *gap) for tid in pool.tids]
     stands_still = gap[1] - gap[0] >= min_stall_ns
     kind = DEADLOCK if stuck else _kind(spent, gap, guilty, stands_still=stands_still)
     who = _who_waits(pool, worker, span, min_stall_ns)
@@ -224,9 +256,13 @@ def _judge(
         return None
     if who is WhoWaits.NOBODY and not unmoved:
         return None  # what hangs is told all the same
+    late = who is WhoWaits.NOBODY or (
+        # processes have a pool for each kind of work: more of it than they can do is no starvation
+        pool.kind is PoolKind.PROCESSES and _is_same_work(pool, waited, guilty) is True
+    )
     return Starvation(
         kind=kind,
-        verdict=kind.verdict if who is not WhoWaits.NOBODY else "late",
+        verdict="late" if late and "late" in kind.verdicts else kind.verdict,
         pid=pool.pid,
         tid=min(key.tid for key in guilty),
         process=worker.process,
@@ -278,12 +314,12 @@ def _kind(
     return OVERLOADED_POOL
 
 
-def _idle_ns(pool: Pool, activities: Mapping[int, Activities], span: Span) -> int:
+def _idle_ns(pool: Pool, span: Span) -> int:
     """For how long the one of its threads that had the least to do waited for work."""
     idle = [
         sum(
             a.end_ns - a.start_ns
-            for a in cut(activities.get(tid, NO_ACTIVITIES), *span)
+            for a in cut(pool.members.did(tid), *span)
             if pool_threads.is_idle(a, pool.idle)
         )
         for tid in pool.tids
@@ -297,13 +333,12 @@ def _in_call_ns(activity: Activity) -> int:
     return 0 if computes else activity.end_ns - activity.start_ns
 
 
-def _stuck(pool: Pool, activities: Mapping[int, Activities], gap: Span) -> bool:
+def _stuck(pool: Pool, gap: Span) -> bool:
     """Whether every thread waits for an item that only this pool can run."""
     for at_ns, waits in pool.looks:
         if gap[0] <= at_ns <= gap[1] and pool.tids and set(waits.on_itself) >= set(pool.tids):
             return all(
-                pool_threads.waits_for_future(activities.get(tid, NO_ACTIVITIES), at_ns)
-                for tid in pool.tids
+                pool_threads.waits_for_future(pool.members.did(tid), at_ns) for tid in pool.tids
             )
     return False
 
@@ -321,17 +356,24 @@ def _is_batch(
 
     A queue that has not moved for very long (``unmoved``) is one only if one thread waits for it.
     """
-    names = {pool.names[n][0] for w in waited for n in _named(pool, w)}
-    running = {
-        name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
-    }
-    own = pool.kind is not PoolKind.GROUP  # whose threads run one function, whatever they take
-    if own and names and running and not {base_name(name) for name in names} <= running:
+    # threads of a group run one function, whatever they take
+    if pool.kind is not PoolKind.GROUP and _is_same_work(pool, waited, guilty) is False:
         return False
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
     awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
     return len(awaited) == 1 if unmoved else bool(awaited) or not spread
+
+
+def _is_same_work(
+    pool: Pool, waited: Sequence[Waiting], guilty: Mapping[ThreadKey, Sequence[Activity]]
+) -> bool | None:
+    """Whether what waits is what is being done; None: one of them is not known by name."""
+    names = {base_name(pool.names[n][0]) for w in waited for n in _named(pool, w)}
+    running = {
+        name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
+    }
+    return names <= running if names and running else None
 
 
 def _stand_in(
@@ -378,7 +420,8 @@ def _may_run(names: AbstractSet[str], guilty: Mapping[ThreadKey, Sequence[Activi
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
     if pool.info.kind == "limiter" and pool.info.size is not None:
         threads = pool.info.size  # its threads are found by their stacks: some may have shown none
-    many = f"all {threads} threads" if threads > 1 else "its only thread"
+    one, more = ("process", "processes") if pool.info.kind == "processes" else ("thread", "threads")
+    many = f"all {threads} {more}" if threads > 1 else f"its only {one}"
     if stuck:
         return f"deadlock of {pool.title}: {many} wait for work that only this pool can run"
     return f"{pool.title}: {many}"

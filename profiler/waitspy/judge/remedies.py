@@ -169,6 +169,9 @@ ROWS: tuple[Remedy, ...] = (
     _row("all of the reactor's threads are in such calls, and DNS goes through them, too: put a "
          "timeout on this call, give slow ones a ThreadPool of their own, or make this one larger "
          "(reactor.suggestThreadPoolSize)", EXHAUSTED_POOL, pool=PoolKind.TWISTED),
+    _row("every process of this pool is in such a call: give slow work a pool of its own, put a "
+         "timeout on this call, or use more processes (max_workers)", EXHAUSTED_POOL,
+         pool=PoolKind.PROCESSES),
     _row("what is put into this queue waits until its threads have done what came before: start "
          "more of them, keep slow work in a queue of its own, or put a timeout on this call",
          EXHAUSTED_POOL, pool=PoolKind.GROUP),

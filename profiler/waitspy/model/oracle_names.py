@@ -16,7 +16,7 @@ WAIT_FOR = "wait_for"
 PENDING: Mapping[str, str] = {
     EPOLL: "I/O",
     ASYNCIO: "asyncio work",
-    POOLS: "thread pools",
+    POOLS: "pools",
     BACKLOG: "accept queues",
 }
 """Oracles of pending work; without any of them nothing can be said of a worker."""

@@ -1,7 +1,8 @@
-"""What thread pools were seen to hold, as recorded."""
+"""What pools were seen to hold, as recorded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
@@ -19,20 +20,32 @@ class PoolKind(StrEnum):
     ANYIO = "AnyIO's worker threads"
     SERVER = "the server's request threads"  # gunicorn's gthread, gRPC's: known by what they run
     TWISTED = "Twisted's reactor threads"
+    PROCESSES = "a pool of processes"
     GROUP = "threads that take from one queue"
 
 
-class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One pool: an executor of concurrent.futures, a group of threads that take from one queue, or
-    AnyIO's limiter (its threads are not known).
+PoolClass = Literal["executor", "group", "processes", "limiter"]
+"""What a pool is made of."""
 
-    ``name`` is an executor's own, or the function that a group runs. A group's threads wait
-    for one of ``signals`` when there is nothing to do. ``size`` is how many threads
-    it may have, None when unlimited or not known. ``role`` is the value of its ``PoolKind``; None
-    for one of its owner's own.
+_KINDS: Mapping[PoolClass, PoolKind] = {
+    "executor": PoolKind.EXECUTOR,
+    "group": PoolKind.GROUP,
+    "processes": PoolKind.PROCESSES,
+    "limiter": PoolKind.ANYIO,
+}
+
+
+class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One pool: an executor of concurrent.futures, with threads or processes; a group of threads
+    that take from one queue; or AnyIO's limiter (its threads are not known).
+
+    ``name`` is an executor's own, or the function that a group runs. A group's threads wait for one
+    of ``signals`` when there is nothing to do. ``size`` is how many threads it may have, None when
+    unlimited or not known. ``tids`` are these, or its processes. ``role`` is the value of its
+    ``PoolKind`` where it is a special one.
     """
 
-    kind: Literal["executor", "group", "limiter"]
+    kind: PoolClass
     name: str | None
     role: str | None
     size: int | None
@@ -42,11 +55,9 @@ class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def pool_kind(self) -> PoolKind:
         """Whose work goes through it; an unknown role says nothing."""
-        if self.kind == "limiter":
-            return PoolKind.ANYIO
         if self.role in set(PoolKind):
             return PoolKind(self.role)
-        return PoolKind.GROUP if self.kind == "group" else PoolKind.EXECUTOR
+        return _KINDS[self.kind]
 
 
 class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):

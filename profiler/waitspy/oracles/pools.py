@@ -1,5 +1,5 @@
-"""The ``pools`` oracle: work that waits for a thread of an executor, for one of those that take
-from one queue, or for a token of AnyIO's.
+"""The ``pools`` oracle: work that waits for a thread or process of an executor, for one of the
+threads that take from one queue, or for a token of AnyIO's.
 
 At every tick in which the process ran, each queue is read: the addresses of its items tell how
 many came and how many were taken since the last look. Names are read only when the head of a
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from msgspec import structs
+
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.oracle_names import POOLS
@@ -24,14 +26,21 @@ from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, Poo
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
-from waitspy.remote.values import Callback, GroupFacts, LimiterFacts, PoolFacts, TaskFacts
+from waitspy.remote.values import (
+    Callback,
+    GroupFacts,
+    LimiterFacts,
+    PoolFacts,
+    ProcessPoolFacts,
+    TaskFacts,
+)
 
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
 _SHARE = 0.01  # of one core at the most, for looks, each queue, and rescans for new threads
 
 
-_Facts = PoolFacts | GroupFacts | LimiterFacts
+_Facts = PoolFacts | GroupFacts | ProcessPoolFacts | LimiterFacts
 
 
 @dataclass(slots=True)
@@ -65,7 +74,7 @@ class _WatchedPools:
 
 
 class PoolsOracle:
-    """Watches the thread pools of all workers; a head of queue that has not moved for
+    """Watches the pools of all workers; a head of queue that has not moved for
     ``onset_ns`` is looked at.
     """
 
@@ -103,7 +112,7 @@ class PoolsOracle:
                     queue.head_since_ns + self._onset_ns, queue.next_look_ns
                 ):
                     watched.onset = watched.onset or not queue.looked
-                    if not isinstance(queue.facts, LimiterFacts):
+                    if isinstance(queue.facts, PoolFacts | GroupFacts):
                         watched.suspects |= set(queue.facts.tids)
                     yield from _look(process.reader, key, queue, now_ns)
         except TRANSIENT:
@@ -130,6 +139,7 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
     pools = process.reader.pools()
     found: dict[int, _Facts] = {group.queue: group for group in process.reader.groups(pools)}
     found.update({pool.queue: pool for pool in pools})
+    found.update({pool.pending: pool for pool in process.reader.process_pools()})
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
     spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
@@ -159,6 +169,8 @@ def _limiters(reader: Reader) -> tuple[LimiterFacts, ...]:
 def _told(facts: _Facts) -> PoolInfo:
     if isinstance(facts, LimiterFacts):
         return PoolInfo("limiter", None, None, facts.total, ())
+    if isinstance(facts, ProcessPoolFacts):
+        return PoolInfo("processes", None, None, facts.size, facts.pids)
     if isinstance(facts, GroupFacts):
         return PoolInfo("group", facts.name, facts.role, None, facts.tids, facts.signals)
     return PoolInfo("executor", facts.prefix, facts.role, facts.max_workers, facts.tids)
@@ -200,7 +212,7 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
     queue.looked = True
     waits: PoolWaits | None = None
     found = _find(reader, key, queue.facts)
-    if found is not None and found.head == queue.items[0]:
+    if found is not None and _head(found) == queue.items[0]:
         waits = _waits(reader, found)
     spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = max(now_ns + _LOOK_NS, queue.for_looks.spend(spent_ns, now_ns))
@@ -211,37 +223,56 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
 def _find(reader: Reader, key: int, facts: _Facts) -> _Facts | None:
     if isinstance(facts, LimiterFacts):
         return next((one for one in reader.limiters() if one.address == key), None)
+    if isinstance(facts, ProcessPoolFacts):
+        return next((one for one in reader.process_pools() if one.pending == key), None)
     pools = reader.pools()
     found = pools if isinstance(facts, PoolFacts) else reader.groups(pools)
     return next((one for one in found if one.queue == key), None)
 
 
+def _head(facts: _Facts) -> int | None:
+    """The address of the first that waits."""
+    if isinstance(facts, ProcessPoolFacts):
+        return facts.items[0] if facts.items else None
+    return facts.head
+
+
 def _waits(reader: Reader, facts: _Facts) -> PoolWaits:
     first = tuple(_named(one) for one in facts.first)
+    if isinstance(facts, PoolFacts):
+        stuck = tuple(sorted(reader.waiting_on_itself(facts)))
+        return PoolWaits(first, stuck, _awaited(reader, facts))
+    if isinstance(facts, LimiterFacts):
+        return PoolWaits(first, (), _awaited(reader, facts))
+    awaiting = _awaiting(reader, facts)
+    waits = PoolWaits(
+        first,
+        (),
+        awaiting=len(awaiting),
+        of_requests=any(
+            task.stack and task.stack[0].origin is not Origin.USER for task in awaiting
+        ),
+    )
     if isinstance(facts, GroupFacts):
-        promised = tuple(sorted(facts.promises))
-        awaiting = _awaiting(reader, facts)
-        return PoolWaits(
-            first,
-            (),
-            _awaited(reader, facts),
-            promised,
-            len(awaiting),
-            any(task.stack and task.stack[0].origin is not Origin.USER for task in awaiting),
-            facts.of_clients,
+        waits = structs.replace(
+            waits,
+            awaited=_awaited(reader, facts),
+            promises=tuple(sorted(facts.promises)),
+            of_clients=facts.of_clients,
         )
-    stuck = reader.waiting_on_itself(facts) if isinstance(facts, PoolFacts) else ()
-    return PoolWaits(first, tuple(sorted(stuck)), _awaited(reader, facts))
+    return waits
 
 
-def _awaiting(reader: Reader, group: GroupFacts) -> tuple[TaskFacts, ...]:
+def _awaiting(reader: Reader, pool: GroupFacts | ProcessPoolFacts) -> tuple[TaskFacts, ...]:
     try:
-        return reader.awaiting_items(group)
+        return reader.awaiting_items(pool)
     except TRANSIENT:
         return ()
 
 
-def _awaited(reader: Reader, facts: _Facts) -> tuple[tuple[str, str | None], ...]:
+def _awaited(
+    reader: Reader, facts: PoolFacts | GroupFacts | LimiterFacts
+) -> tuple[tuple[str, str | None], ...]:
     try:
         tasks = reader.awaiting(facts)
     except TRANSIENT:

@@ -1,4 +1,4 @@
-"""The stream ``pools``: what waited in thread pools, named by the addresses of their queues."""
+"""The stream ``pools``: what waited in pools, named by the addresses of their queues."""
 
 from __future__ import annotations
 

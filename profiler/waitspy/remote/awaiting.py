@@ -41,16 +41,20 @@ class Awaiting:
         found: dict[int, Task] = {}
         for thread in threads if by_future else ():
             held = self.frames.held(thread.address)
-            for word in (*held, *self._behind(held)):
+            items = self.objects.of_type(held, self._work_item) if self._work_item else ()
+            for word in (*held, *self._behind(items)):
                 if word in by_future:
                     found[word] = by_future[word]
         return list(found.values())
 
-    def _behind(self, words: list[int]) -> Iterator[int]:
+    def for_items(self, items: Iterable[int], pending: Iterable[Task]) -> list[Task]:
+        """Those of the pending tasks that wait for one of these work items."""
+        by_future = {task.waiter: task for task in pending if task.waiter}
+        return [by_future[word] for word in self._behind(items) if word in by_future]
+
+    def _behind(self, items: Iterable[int]) -> Iterator[int]:
         """What lies in the cells of the functions that are called when a work item is done."""
-        if self._work_item is None:
-            return
-        for item in self.objects.of_type(words, self._work_item):
+        for item in items:
             try:
                 future = self.objects.attributes(item, {"future"})["future"]
                 callbacks = self.objects.attributes(future, {"_done_callbacks"})["_done_callbacks"]

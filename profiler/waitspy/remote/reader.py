@@ -29,6 +29,7 @@ from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
 from waitspy.remote.objects import Objects
 from waitspy.remote.places import Places, future_of, stack_of
 from waitspy.remote.pools import Pools
+from waitspy.remote.process_pools import ProcessPools
 from waitspy.remote.runtime import Runtime, Thread
 from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.task_waits import TaskWaits
@@ -45,6 +46,7 @@ from waitspy.remote.values import (
     LoopSnapshot,
     OwnerHow,
     PoolFacts,
+    ProcessPoolFacts,
     Service,
     StandingTask,
     TaskFacts,
@@ -337,7 +339,6 @@ class Reader:
     def _all_pools(self) -> tuple[PoolFacts, ...]:
         self._look_at_interpreters()
         found: list[PoolFacts] = []
-        callables = Callables(self._objects, self._frames)
         parts: dict[int, _Asyncio] = {}
         with contextlib.suppress(Unavailable):  # executors do not need asyncio
             parts = {part.interp.number: part for part in self._parts()}
@@ -345,7 +346,7 @@ class Reader:
             threads = self.runtime.threads(interp.address)
             part = parts.get(interp.number)
             loops = self._known_loops(part, threads) if part else []
-            found += Pools(interp, callables).read(threads, loops)
+            found += self._pools(interp).read(threads, loops)
         return tuple(found)
 
     def groups(self, executors: Iterable[PoolFacts]) -> tuple[GroupFacts, ...]:
@@ -371,26 +372,44 @@ class Reader:
         self._takers = {tid: queue for tid, queue in self._takers.items() if tid in alive}
         return tuple(found)
 
-    def queued(self, pool: PoolFacts | GroupFacts) -> tuple[int, ...] | None:
+    def process_pools(self) -> tuple[ProcessPoolFacts, ...]:
+        """Every live ProcessPoolExecutor that has started its processes."""
+        return self._again(self._all_process_pools)
+
+    def _all_process_pools(self) -> tuple[ProcessPoolFacts, ...]:
+        return tuple(
+            pool for interp in self._interps.values() for pool in self._process_pools(interp).read()
+        )
+
+    def _process_pools(self, interp: InterpreterState) -> ProcessPools:
+        return ProcessPools(interp, Callables(self._objects, self._frames))
+
+    def queued(self, pool: PoolFacts | GroupFacts | ProcessPoolFacts) -> tuple[int, ...] | None:
         """The addresses of the work items in its queue, the oldest first; None: not known."""
+        if isinstance(pool, ProcessPoolFacts):
+            return self._process_pools(self._interp(pool.interpreter)).queued(pool)
         if isinstance(pool, GroupFacts):
             groups = self._groups.get(pool.interpreter)
             return None if groups is None else groups.queued(pool)
-        return self._pools_of(pool).queued(pool.queue)
+        return self._pools(self._interp(pool.interpreter)).queued(pool.queue)
 
     def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
         """The threads of a pool that hold, in their frames, the future of an item of the pool."""
-        pools = self._pools_of(pool)
+        pools = self._pools(self._interp(pool.interpreter))
         return pools.waiting_on_itself(pool, self.runtime.threads(pools.interp.address))
 
-    def awaiting_items(self, group: GroupFacts) -> tuple[TaskFacts, ...]:
-        """The tasks that wait for what is promised in the first items of a group's queue."""
-        part = self._asyncio.get(group.interpreter)
-        if part is None or not group.promises:
+    def awaiting_items(self, pool: GroupFacts | ProcessPoolFacts) -> tuple[TaskFacts, ...]:
+        """The tasks that wait for one of the first items of a queue."""
+        part = self._asyncio.get(pool.interpreter)
+        if part is None:
             return ()
-        threads = self.runtime.threads(part.interp.address)
-        tasks = self._tasks_of(part, threads).tasks
-        return tuple(part.tasks.facts(task) for task in tasks if task.waiter in group.promises)
+        tasks = self._tasks_of(part, self.runtime.threads(part.interp.address)).tasks
+        if isinstance(pool, GroupFacts):
+            waiting = [task for task in tasks if task.waiter in pool.promises]
+        else:
+            found = Awaiting(Callables(self._objects, self._frames), None)
+            waiting = found.for_items(pool.items, tasks)
+        return tuple(part.tasks.facts(task) for task in waiting)
 
     def awaiting(self, pool: PoolFacts | GroupFacts | LimiterFacts) -> tuple[TaskFacts, ...]:
         """The tasks that await what the threads of a pool are doing; AnyIO's may be any thread."""
@@ -411,10 +430,13 @@ class Reader:
             raise Torn("its interpreter has ended")
         return part.limiters.waiting(limiter)
 
-    def _pools_of(self, pool: PoolFacts) -> Pools:
+    def _pools(self, interp: InterpreterState) -> Pools:
+        return Pools(interp, Callables(self._objects, self._frames))
+
+    def _interp(self, number: int) -> InterpreterState:
         for interp in self._interps.values():
-            if interp.number == pool.interpreter:
-                return Pools(interp, Callables(self._objects, self._frames))
+            if interp.number == number:
+                return interp
         raise Torn("its interpreter has ended")
 
     def limiters(self) -> tuple[LimiterFacts, ...]:

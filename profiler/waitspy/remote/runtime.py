@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import struct
@@ -129,6 +130,16 @@ class Runtime:
         if tid not in self._outer_tids:
             self._outer_tids = procfs.inner_tids(self.pid)
         return self._outer_tids.get(tid, self._inherited.get(tid))
+
+    def outer_pid(self, pid: int) -> int | None:
+        """The process id as we see it, of a child that the process knows by ``pid``."""
+        if self._same_namespace:
+            return pid
+        for child in procfs.children(self.pid):
+            with contextlib.suppress(OSError):
+                if procfs.read_status(child).pids[-1] == pid:
+                    return child
+        return None
 
     def _layout(self, pair: tuple[int, int]) -> Layout:
         layout = layouts.of_version(pair)

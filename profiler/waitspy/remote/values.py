@@ -184,6 +184,23 @@ class PoolFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessPoolFacts:
+    """One concurrent.futures.ProcessPoolExecutor that has started its processes.
+
+    ``pending`` identifies it: what is not done is kept there. ``pids`` are those of its ``size``
+    processes that are seen from here. ``items`` are the addresses of the first items that no
+    process has taken, and ``first`` names their functions.
+    """
+
+    interpreter: int
+    pending: int
+    size: int
+    pids: tuple[int, ...]
+    items: tuple[int, ...]
+    first: tuple[Callback, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LimiterFacts:
     """AnyIO's default thread limiter of one loop.
 

@@ -65,7 +65,7 @@ def sentence(report: Report, code: Code) -> str:
         where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
         why = f"pending work could not be seen on {where}"
         if nothing_to_watch(report):
-            why = f"no event loop, thread pool or listening socket was found in {where}"
+            why = f"no event loop, pool or listening socket was found in {where}"
         elif no_loop_seen(report):
             why = f"no event loop could be watched in {where}"
         sentence = f"starvation could not be judged: {why}"
@@ -177,7 +177,7 @@ def _watched(report: Report) -> list[str]:
     seen = report.watched
     if seen is None or seen.nothing:
         return []
-    kinds = ((seen.loops, "loop"), (seen.pools, "thread pool"), (seen.listeners, "listener"))
+    kinds = ((seen.loops, "loop"), (seen.pools, "pool"), (seen.listeners, "listener"))
     found = join([plural(many, what) for many, what in kinds if many])
     looks = report.recording.looks
     return [f"watched {found}" + (f" in {looks:,} looks" if looks else "")]
