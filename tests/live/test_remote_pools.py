@@ -119,7 +119,8 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
         assert {edge.kind for edge in edges} == {"queue", "event"}
         waiting = {edge.subject for edge in edges if edge.kind == "queue"}
         assert waiting == {*known, addresses["last"]} - {addresses["never_idle"]}
-        groups = {group.queue: group for group in reader.groups(reader.pools())}
+        found = reader.groups(reader.pools())
+        groups = {group.queue: reader.group(group) for group in found}
         assert {q: (group.name, group.tids) for q, group in groups.items()} == known
         assert {len(reader.queued(groups[q]) or ()) for q in waiting & known.keys()} == {0}
         queued = groups[addresses["never_idle"]]

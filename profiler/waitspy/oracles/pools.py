@@ -25,6 +25,7 @@ from waitspy.oracles.reading import TRANSIENT, own_frame, reader_of, task_name, 
 from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
+from waitspy.remote.queues import QueueMark
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import (
     Callback,
@@ -47,30 +48,35 @@ _Facts = PoolFacts | GroupFacts | ProcessPoolFacts | LimiterFacts
 class _Queue:
     """One pool, group or limiter, the items last seen in its queue, and how many were taken so far.
 
-    ``unseen`` says that the process has run since the queue was read.
+    ``mark`` is what would be another one if its queue had changed since then.
     """
 
     facts: _Facts
     told: PoolInfo
     items: tuple[int, ...] = ()
     taken: int = 0
+    mark: QueueMark | None = None
     head_since_ns: int = 0
-    next_read_ns: int = 0
     next_look_ns: int = 0
-    for_reads: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     for_looks: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     looked: bool = False
-    unseen: bool = True
 
 
 @dataclass(slots=True)
 class _WatchedPools:
+    """``unseen`` and ``unread`` say that the process has run since its pools were searched for, and
+    since their queues were read.
+    """
+
     reader: Reader
     queues: dict[int, _Queue] = field(default_factory=dict)
     tids: frozenset[int] = frozenset()
     next_scan_ns: int = 0
     soonest_scan_ns: int = 0
+    next_read_ns: int = 0
+    for_reads: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     unseen: bool = True
+    unread: bool = True
 
 
 class PoolsOracle:
@@ -99,15 +105,14 @@ class PoolsOracle:
         if process is None:
             return
         process.unseen |= watched.ran
+        process.unread |= watched.ran
         try:
             if process.unseen and _wants_scan(process, watched, now_ns):
                 yield from _rescan(process, watched, now_ns)
                 process.unseen = False
+            if process.unread and now_ns >= process.next_read_ns:
+                yield from _read_all(process, now_ns)
             for key, queue in process.queues.items():
-                queue.unseen |= watched.ran
-                if queue.unseen and now_ns >= queue.next_read_ns:
-                    yield from _read(process.reader, key, queue, now_ns)
-                    queue.unseen = False
                 if queue.items and now_ns >= max(
                     queue.head_since_ns + self._onset_ns, queue.next_look_ns
                 ):
@@ -176,19 +181,42 @@ def _told(facts: _Facts) -> PoolInfo:
     return PoolInfo("executor", facts.prefix, facts.role, facts.max_workers, facts.tids)
 
 
-def _read(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
+def _read_all(process: _WatchedPools, now_ns: int) -> Iterator[PoolRow]:
+    """What has changed in the queues since they were read; the others cost next to nothing."""
     began_ns = time.thread_time_ns()
-    facts = queue.facts
-    waiting = isinstance(facts, LimiterFacts)
-    items = reader.waiting(facts) if isinstance(facts, LimiterFacts) else reader.queued(facts)
-    queue.next_read_ns = queue.for_reads.spend(time.thread_time_ns() - began_ns, now_ns)
-    if items is None or items == queue.items:
+    facts = [queue.facts for queue in process.queues.values()]
+    marks = process.reader.marks(one for one in facts if isinstance(one, PoolFacts | GroupFacts))
+    for key, queue in process.queues.items():
+        mark = marks.get(key)
+        if mark is None or mark != queue.mark:
+            empty = mark is not None and mark.size == 0
+            items = () if empty else _items(process.reader, queue)
+            if items is not None:
+                yield from _note(key, queue, items, mark, now_ns)
+            queue.mark = mark
+    process.unread = False
+    process.next_read_ns = process.for_reads.spend(time.thread_time_ns() - began_ns, now_ns)
+
+
+def _items(reader: Reader, queue: _Queue) -> tuple[int, ...] | None:
+    if isinstance(queue.facts, LimiterFacts):
+        return reader.waiting(queue.facts)
+    return reader.queued(queue.facts)
+
+
+def _note(
+    key: int, queue: _Queue, items: tuple[int, ...], mark: QueueMark | None, now_ns: int
+) -> Iterator[PoolRow]:
+    taken = _taken(queue.items, items, any_order=isinstance(queue.facts, LimiterFacts))
+    if mark is not None and queue.mark is not None:
+        taken = mark.taken_since(queue.mark, taken)
+    if items == queue.items and not (items and taken):
         return
-    if items[:1] != queue.items[:1]:
+    if taken or items[:1] != queue.items[:1]:
         queue.head_since_ns = now_ns
         queue.looked = False
         queue.next_look_ns = 0
-    queue.taken += _taken(queue.items, items, any_order=waiting)
+    queue.taken += taken
     queue.items = items
     yield PoolQueue(now_ns, key, len(items), queue.taken)
 
@@ -225,9 +253,9 @@ def _find(reader: Reader, key: int, facts: _Facts) -> _Facts | None:
         return next((one for one in reader.limiters() if one.address == key), None)
     if isinstance(facts, ProcessPoolFacts):
         return next((one for one in reader.process_pools() if one.pending == key), None)
-    pools = reader.pools()
-    found = pools if isinstance(facts, PoolFacts) else reader.groups(pools)
-    return next((one for one in found if one.queue == key), None)
+    if isinstance(facts, GroupFacts):
+        return reader.group(facts)
+    return next((one for one in reader.pools() if one.queue == key), None)
 
 
 def _head(facts: _Facts) -> int | None:

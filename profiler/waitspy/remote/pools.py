@@ -59,14 +59,10 @@ class Pools:
         alive = {thread.tid for thread in threads if thread.tid is not None}
         return tuple(self._facts(queue, pool, alive) for queue, pool in self._find(loops).items())
 
-    def queued(self, queue: int) -> tuple[int, ...] | None:
-        """The work items in a queue, the oldest first; None when that cannot be told."""
-        items = self._items(queue)
+    def queued(self, pool: PoolFacts) -> tuple[int, ...] | None:
+        """The work items in its queue, the oldest first; None when that cannot be told."""
+        items = None if pool.kept_in is None else self._queues.items(pool.kept_in)
         return None if items is None else self._work(items)
-
-    def _items(self, queue: int) -> list[int] | None:
-        kept_in = self._queues.kept_in(queue)
-        return None if kept_in is None else self._queues.items(kept_in)
 
     def waiting_on_itself(self, pool: PoolFacts, threads: Iterable[Thread]) -> frozenset[int]:
         """The threads of a pool whose frames hold the future of an item that only it can run.
@@ -77,7 +73,7 @@ class Pools:
         item_type = self.interp.names_of("concurrent.futures.thread").get("_WorkItem")
         mine = [thread for thread in threads if thread.tid in pool.tids]
         held = {thread.tid: self.callables.frames.held(thread.address) for thread in mine}
-        queued = {self._future(item) for item in self.queued(pool.queue) or ()}
+        queued = {self._future(item) for item in self.queued(pool) or ()}
         begun = {
             tid: {self._future(word) for word in self.objects.of_type(words, item_type)}
             for tid, words in held.items()
@@ -175,7 +171,8 @@ class Pools:
     # --- what they are --------------------------------------------------------------------
 
     def _facts(self, queue: int, pool: _Pool, alive: set[int]) -> PoolFacts:
-        items = self._items(queue)
+        kept_in = self._queues.kept_in(queue)
+        items = None if kept_in is None else self._queues.items(kept_in)
         work = self._work(items or ())
         prefix = max_workers = shutdown = None
         if pool.executor is not None:
@@ -193,6 +190,7 @@ class Pools:
         return PoolFacts(
             interpreter=self.interp.number,
             queue=queue,
+            kept_in=kept_in,
             executor=pool.executor,
             prefix=prefix,
             max_workers=max_workers,

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
 from waitspy.remote.type_facts import TypeFacts
 
 _SIMPLE = "_queue.SimpleQueue"
+_DEQUE = "collections.deque"
 _MOST_ITEMS = 100_000
 _TRIES = 4
+
+
+class QueueMark(NamedTuple):
+    """What tells one state of a queue from others: ``size`` is how many items are in it. A deque has
+    a ``counter`` of whatever comes or goes, a SimpleQueue a ``position`` that moves when an item is
+    taken.
+    """
+
+    state: bytes
+    size: int
+    counter: int | None = None
+    position: int | None = None
+
+    def taken_since(self, earlier: QueueMark, seen: int) -> int:
+        """How many items were taken, given how many that must have been: one item may be put in
+        again and again, and look as if it had never been taken.
+        """
+        if self.counter is not None and earlier.counter is not None:
+            more = self.size - earlier.size
+            return max(0, self.counter - earlier.counter - more) // 2
+        return seen if self.position == earlier.position else max(1, seen)
 
 
 class Queues:
@@ -43,7 +67,7 @@ class Queues:
         return held if held and self._is_deque(held) else None
 
     def _is_deque(self, address: int) -> bool:
-        return self._objects.type_of(address).name == "collections.deque"
+        return self._objects.type_of(address).name == _DEQUE
 
     def items(self, address: int) -> list[int] | None:
         """What lies in a SimpleQueue or deque, the oldest first; None when that cannot be told:
@@ -63,6 +87,34 @@ class Queues:
             if self._memory.read(address, size)[lay.ob_type :] == before[lay.ob_type :]:
                 return items
         return None
+
+    def marks(self, addresses: Sequence[int]) -> list[QueueMark | None]:
+        """What is changed by whatever comes into a SimpleQueue or deque, or is taken from it; of
+        many, at little cost. None where that cannot be told.
+        """
+        lay = self._objects.layout
+        size = max(lay.queue_size, lay.deque_state + 8)
+        found: list[QueueMark | None] = []
+        for raw in self._memory.many(addresses, size):
+            try:
+                kind = None if raw is None else self._objects.type_at(word_at(raw, lay.ob_type))
+            except Unreadable:
+                kind = None
+            if raw is None or kind is None:
+                found.append(None)
+            elif kind.name == _DEQUE:
+                state = raw[lay.ob_type : lay.deque_state + 8]
+                size, counter = word_at(raw, lay.ob_size), word_at(raw, lay.deque_state)
+                found.append(QueueMark(state, size, counter=counter))
+            elif self.is_simple(kind) and lay.queue_items:  # up to 3.12 only its list changes
+                state, position = (
+                    raw[lay.ob_type : lay.queue_size],
+                    word_at(raw, lay.queue_get_index),
+                )
+                found.append(QueueMark(state, word_at(raw, lay.queue_count), position=position))
+            else:
+                found.append(None)
+        return found
 
     def parks_at(self, queue: int) -> int | None:
         """The handle (``Locks.wanted``) of a thread that waits for an item of a SimpleQueue: up to

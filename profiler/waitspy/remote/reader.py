@@ -30,6 +30,7 @@ from waitspy.remote.objects import Objects
 from waitspy.remote.places import Places, future_of, stack_of
 from waitspy.remote.pools import Pools
 from waitspy.remote.process_pools import ProcessPools
+from waitspy.remote.queues import QueueMark, Queues
 from waitspy.remote.runtime import Runtime, Thread
 from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.task_waits import TaskWaits
@@ -372,6 +373,24 @@ class Reader:
         self._takers = {tid: queue for tid, queue in self._takers.items() if tid in alive}
         return tuple(found)
 
+    def group(self, group: GroupFacts) -> GroupFacts:
+        """The same with what is known of the first items in its queue."""
+        return self._groups_of(group).look(group)
+
+    def _groups_of(self, group: GroupFacts) -> ThreadGroups:
+        try:
+            return self._groups[group.interpreter]
+        except KeyError:
+            raise Torn("its interpreter has ended") from None
+
+    def marks(self, pools: Iterable[PoolFacts | GroupFacts]) -> dict[int, QueueMark]:
+        """By the address of its queue, what is another one once that has changed; without those
+        where that cannot be told. It costs little, however many there are.
+        """
+        kept = {pool.queue: pool.kept_in for pool in pools if pool.kept_in is not None}
+        marks = Queues(self._objects).marks(list(kept.values()))
+        return {queue: mark for queue, mark in zip(kept, marks, strict=True) if mark is not None}
+
     def process_pools(self) -> tuple[ProcessPoolFacts, ...]:
         """Every live ProcessPoolExecutor that has started its processes."""
         return self._again(self._all_process_pools)
@@ -389,9 +408,8 @@ class Reader:
         if isinstance(pool, ProcessPoolFacts):
             return self._process_pools(self._interp(pool.interpreter)).queued(pool)
         if isinstance(pool, GroupFacts):
-            groups = self._groups.get(pool.interpreter)
-            return None if groups is None else groups.queued(pool)
-        return self._pools(self._interp(pool.interpreter)).queued(pool.queue)
+            return self._groups_of(pool).queued(pool)
+        return self._pools(self._interp(pool.interpreter)).queued(pool)
 
     def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
         """The threads of a pool that hold, in their frames, the future of an item of the pool."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from waitspy.model.pools import PoolKind
@@ -99,11 +100,7 @@ class ThreadGroups:
                 groups.setdefault(pending, []).append(one)
             elif work.queue:
                 groups.setdefault(work.queue, []).append(work)
-        found = []
-        for group in groups.values():
-            with contextlib.suppress(Unreadable):  # of one, which may have ended
-                found.append(self._facts(group))
-        return tuple(found)
+        return tuple(map(self._facts, groups.values()))
 
     def queued(self, group: GroupFacts) -> tuple[int, ...] | None:
         """The addresses of the items, the oldest first; None when that cannot be told."""
@@ -242,12 +239,20 @@ class ThreadGroups:
 
     # --- what they are --------------------------------------------------------------------
 
+    def look(self, group: GroupFacts) -> GroupFacts:
+        """The same with what is known of the first items in its queue."""
+        items = (self.queued(group) or ())[:_NAMED]
+        kinds = {word: self._bases(word) for word in self._inside(items)}
+        return replace(
+            group,
+            head=items[0] if items else None,
+            first=tuple(map(self._named, items)),
+            promises=tuple(word for word, names in kinds.items() if names & _PROMISES),
+            of_clients=any(_SOCKET in names for names in kinds.values()),
+        )
+
     def _facts(self, group: list[_Work]) -> GroupFacts:
         one = group[0]
-        items = (self._queues.items(one.kept_in) or [])[:_NAMED]
-        items = [item for item in items if item != self._interp.none]
-        inside = self._inside(items)
-        kinds = {word: self._bases(word) for word in inside}
         return GroupFacts(
             interpreter=self._interp.number,
             queue=one.queue,
@@ -256,10 +261,6 @@ class ThreadGroups:
             name=one.name or None,
             role=one.role,
             tids=tuple(sorted(work.tid for work in group)),
-            head=items[0] if items else None,
-            first=tuple(self._named(item) for item in items),
-            promises=tuple(word for word, names in kinds.items() if names & _PROMISES),
-            of_clients=any(_SOCKET in names for names in kinds.values()),
         )
 
     def _named(self, item: int) -> Callback:

@@ -161,7 +161,8 @@ class LoopSnapshot:
 class PoolFacts:
     """One concurrent.futures.ThreadPoolExecutor.
 
-    ``queue`` identifies it. ``executor`` is None when the executor object is gone (its threads then
+    ``queue`` identifies it, ``kept_in`` is where its items are (None: it is not known how to read
+    them). ``executor`` is None when the executor object is gone (its threads then
     end once the queue is empty); ``max_workers`` and ``shutdown`` are None with it. ``tids`` are
     the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
     queue that hands out first what came first, or it never stood still), ``head`` is the address
@@ -171,6 +172,7 @@ class PoolFacts:
 
     interpreter: int
     queue: int
+    kept_in: int | None
     executor: int | None
     prefix: str | None
     max_workers: int | None
@@ -227,9 +229,9 @@ class GroupFacts:
     ``queue`` identifies it, ``kept_in`` is where its items are; when there are none, its threads
     wait for one of ``signals``. ``name`` is the function that they run, ``role`` whose threads they
     are; None: the program's own.
-    ``head`` is the address of the first item; of the first ones, ``first`` says what they would do,
-    ``promises`` are the futures, events and conditions in them, and ``of_clients`` says that there
-    are sockets in them.
+    Only a look at the queue tells more: ``head`` is the address of the first item; of the first
+    ones, ``first`` says what they would do, ``promises`` are the futures, events and conditions in
+    them, and ``of_clients`` says that there are sockets in them.
     """
 
     interpreter: int
@@ -239,10 +241,10 @@ class GroupFacts:
     name: str | None
     role: PoolKind | None
     tids: tuple[int, ...]
-    head: int | None
-    first: tuple[Callback, ...]
-    promises: tuple[int, ...]
-    of_clients: bool
+    head: int | None = None
+    first: tuple[Callback, ...] = ()
+    promises: tuple[int, ...] = ()
+    of_clients: bool = False
 
 
 class StandingTask(NamedTuple):
