@@ -17,9 +17,10 @@ _TRIES = 4
 
 
 class QueueMark(NamedTuple):
-    """What tells one state of a queue from others: ``size`` is how many items are in it. A deque has
-    a ``counter`` of whatever comes or goes, a SimpleQueue a ``position`` that moves when an item is
-    taken.
+    """What tells one state of a queue from others: ``size`` is how many items are in it.
+
+    A deque has a ``counter`` of whatever comes or goes, a SimpleQueue a ``position`` that moves when
+    an item is taken.
     """
 
     state: bytes
@@ -107,11 +108,9 @@ class Queues:
                 size, counter = word_at(raw, lay.ob_size), word_at(raw, lay.deque_state)
                 found.append(QueueMark(state, size, counter=counter))
             elif self.is_simple(kind) and lay.queue_items:  # up to 3.12 only its list changes
-                state, position = (
-                    raw[lay.ob_type : lay.queue_size],
-                    word_at(raw, lay.queue_get_index),
-                )
-                found.append(QueueMark(state, word_at(raw, lay.queue_count), position=position))
+                state = raw[lay.ob_type : lay.queue_size]
+                size, position = word_at(raw, lay.queue_count), word_at(raw, lay.queue_get_index)
+                found.append(QueueMark(state, size, position=position))
             else:
                 found.append(None)
         return found
