@@ -19,8 +19,8 @@ _TRIES = 4
 class QueueMark(NamedTuple):
     """What tells one state of a queue from others: ``size`` is how many items are in it.
 
-    A deque has a ``counter`` of whatever comes or goes, a SimpleQueue a ``position`` that moves when
-    an item is taken.
+    A deque has a ``counter`` of whatever comes or goes, a SimpleQueue a ``position`` that moves
+    when an item is taken.
     """
 
     state: bytes
