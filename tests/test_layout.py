@@ -43,6 +43,7 @@ COMPOSERS = ("waitspy.capture", *COMMANDS)
 
 SUBJECTS = frozenset(
     {
+        "children",
         "code_origin",
         "threads",
         "epolls",

@@ -190,6 +190,25 @@ def deadlock() -> Finding:
     )
 
 
+def unread_pipe() -> Finding:
+    """Tasks that wait for a shell, whose own child has filled a pipe that nobody reads."""
+    waits = Wait(WaitKind.SUBPROCESS, "Process.wait")
+    return replace(
+        deadlock(),
+        wait=waits,
+        detail="child head (pid 4790) is blocked in write to a pipe that this server holds as fd "
+        "11 and does not read",
+        chain=(
+            Link(4711, 4711, "", LOOKUP, waits, START_S, "pipe", waits_for="exit", task="lookup",
+                 count=3),
+            Link(4789, 4789, "", None, Wait(WaitKind.SUBPROCESS), None, "child", waits_for="exit",
+                 program="sh"),
+            Link(4790, 4790, "", None, Wait(WaitKind.FILE, None, "write"), START_S, "child",
+                 waits_for="reader", program="head"),
+        ),
+    )  # fmt: skip
+
+
 def overloaded_pool() -> Finding:
     resize = Frame("resize", "/srv/quotes/app/images.py", 14)
     return Finding(
@@ -262,8 +281,8 @@ def mixed() -> Report:
 
 
 def chains() -> Report:
-    """Who holds what is known: over a slow wait, and in a ring."""
-    return replace(starving(), findings=(held_lock(), deadlock()))
+    """Who holds what is known: over a slow wait, and in rings."""
+    return replace(starving(), findings=(held_lock(), deadlock(), unread_pipe()))
 
 
 def late() -> Report:
@@ -457,8 +476,10 @@ def hostile(text: str = HOSTILE) -> Report:
         episodes=(Episode(4711, 4711, START_S + 1, START_S + 2, (text,)),),
         victims=(Victim("task", text, text, 2, 3.0),),
         remedy=text,
+        detail=text,
         chain=(
             Link(4711, 1, text, spot, wait, 1.0, waits_for="lock"),
+            Link(4790, 4790, "", None, wait, 1.0, "child", waits_for="reader", program=text),
             Link(4711, 2, text, spot, wait, 1.0, "with", spot),
         ),
     )

@@ -73,6 +73,13 @@ def test_the_kind_comes_before_the_call(kind: str) -> None:
     assert "httpx" not in text
 
 
+@pytest.mark.parametrize("awaited", ["exit", "output"])
+def test_who_waits_for_a_process_is_told_to_read_its_pipes(awaited: str) -> None:
+    for wait in WaitKind:
+        assert "communicate()" in find(Case(DEADLOCK, Wait(wait), waits_for=awaited))
+    assert "communicate()" not in find(Case(DEADLOCK, Wait(WaitKind.LOCK), waits_for="lock"))
+
+
 def test_every_row_can_be_told() -> None:
     # Calls that each row's pattern knows, with all kinds and waits.
     calls = ("", "x.y", "requests.get", "cur.execute", "logging", "time.sleep")
@@ -80,6 +87,7 @@ def test_every_row_can_be_told() -> None:
         *({"pool": pool} for pool in (None, *PoolKind)),
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
         *({"frames": (frame,)} for frame in FRAMES),
+        {"waits_for": "exit"},
     ]
     told = {
         find(Case(kind, Wait(wait, call), **more))

@@ -153,6 +153,10 @@ def _shown(worker: WorkerRecord, recording: Recording) -> Iterator[Frame]:
             yield from wait.stack
             for holders in wait.holders:
                 yield from (*holders.stack, holders.at)
+    for event in worker.children:
+        for child in event.standing:
+            for who in child.waits:
+                yield from who.stack
     for seen in worker.wait_for:
         for waiting in seen.waiting:
             yield from (one.at for one in waiting.holders if one.at is not None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from waitspy.judge import (
     blame,
+    children,
     classify,
     findings,
     held_locks,
@@ -96,6 +97,12 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     not_looked = [s for s in starved if not s.looked]
     chains = wait_for.Chains(recording.workers, done, names, recording.sources)
     starved = list(held_locks.rings((s for s in starved if s.looked), chains))
+    waits_for_children = [
+        one
+        for worker in recording.workers
+        for one in children.find(worker, done, names, recording.sources, info.end_ns, min_stall_ns)
+    ]
+    starved = list(children.of_loops_and_pools(starved, waits_for_children))
     for worker in recording.workers:
         starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
         starved += task_waits.find(worker, recording.sources, info.end_ns, min_stall_ns)

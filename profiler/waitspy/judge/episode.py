@@ -56,8 +56,8 @@ class Starvation:
     ``pool`` is what starved if it is a pool.
     ``asyncio`` says that an object of asyncio's is known to be the loop.
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
-    ``of_tasks`` says that ``held_by`` shows awaits of tasks, and no stacks that a thread has shown;
-    ``links`` is then the chain.
+    ``of_tasks`` says that ``held_by`` shows awaits of tasks, and no stacks that a thread has shown.
+    ``links`` is the chain, where it is known already; of tasks it always is.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
 

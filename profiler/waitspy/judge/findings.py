@@ -99,6 +99,7 @@ def _finding(
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
     above = blame.above(stack, first.base)
+    chain = () if chains is None else _chain([one.episode for one in group], chains)
     case = remedies.Case(
         kind=kind,
         wait=wait,
@@ -107,6 +108,7 @@ def _finding(
         library=_library(first, stack),
         pool=first.pool,
         frames=tuple(f"{frame.home.short}:{frame.function}" for frame in above),
+        waits_for=chain[0].waits_for if chain else None,
     )
     return Finding(
         kind=kind,
@@ -125,7 +127,7 @@ def _finding(
         victims=victims,
         remedy=remedies.find(case),
         detail=first.detail,
-        chain=() if chains is None else _chain([one.episode for one in group], chains),
+        chain=chain,
     )
 
 
@@ -135,7 +137,7 @@ def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:
     first: dict[tuple[object, ...], tuple[Link, ...]] = {}
     by_length = sorted(group, key=lambda one: one.start_ns - one.end_ns)
     for one in by_length[:_CHAINS_OF]:
-        if one.of_tasks:
+        if one.of_tasks or one.links:
             return one.links
         waiters = [one.thread] if one.kind is HELD_LOCK else list(one.held_by) or [one.thread]
         for key in waiters:

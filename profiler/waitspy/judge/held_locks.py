@@ -17,7 +17,7 @@ from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.thread_time import cut
 from waitspy.judge.wait_for import Chains
-from waitspy.model.activities import NO_ACTIVITIES, Activities
+from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.judged import Link
 from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
@@ -44,7 +44,7 @@ _SLOW = frozenset(
 _FOR_WORK = ("accept", "select", "poll")
 """Calls that wait for work to arrive, by the last part of their names."""
 
-_MAY_BE_RINGS = frozenset({BLOCKED_LOOP, PARKED_LOOP, EXHAUSTED_POOL, ACCEPT_BACKLOG})
+MAY_BE_DEADLOCKS = frozenset({BLOCKED_LOOP, PARKED_LOOP, EXHAUSTED_POOL, ACCEPT_BACKLOG})
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class _Waiter:
 def rings(starved: Iterable[Starvation], chains: Chains) -> Iterator[Starvation]:
     """The same episodes; those that a ring keeps are deadlocks."""
     for one in starved:
-        if one.kind not in _MAY_BE_RINGS or not one.held_by:
+        if one.kind not in MAY_BE_DEADLOCKS or not one.held_by:
             yield one
             continue
         found = [chains.of(key, one.start_ns, one.end_ns) for key in one.held_by]
@@ -157,7 +157,10 @@ def _episode(
         },
         base=None,
         evidence=(WAIT_FOR, THREADS),
-        items=tuple(_item(done, worker.thread(tid), waited) for tid, waited in waits.items()),
+        items=tuple(
+            thread_item(cut(done.get(worker.thread(tid), NO_ACTIVITIES), *waited), waited)
+            for tid, waited in waits.items()
+        ),
         detail=None if taken is None else f"a lock taken at {taken.file}:{taken.line}",
     )
 
@@ -170,10 +173,9 @@ def is_slow(root: Link) -> bool:
     return root.wait.kind in _SLOW and not for_work
 
 
-def _item(done: Mapping[ThreadKey, Activities], thread: ThreadKey, span: Span) -> Item:
+def thread_item(doing: Sequence[Activity], span: Span) -> Item:
     """The thread that waited, by what it does."""
-    mine = cut(done.get(thread, NO_ACTIVITIES), *span)
-    frames = [frame for a in mine if (frame := blame.blamed(a.stack)) is not None]
+    frames = [frame for a in doing if (frame := blame.blamed(a.stack)) is not None]
     if not frames:
         return Item("thread", UNNAMED, None, *span)
     frame = frames[-1]

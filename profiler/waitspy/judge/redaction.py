@@ -148,6 +148,7 @@ class _Redaction:
             link,
             thread=self._text(link.thread),
             task=self._maybe(link.task),
+            program=self._maybe(link.program),
             at=None if link.at is None else self._spot(link.at),
             taken=None if link.taken is None else self._spot(link.taken),
             wait=self._wait(link.wait),

@@ -46,6 +46,7 @@ class Case:
     library: str | None = None
     pool: PoolKind | None = None
     frames: tuple[str, ...] = ()
+    waits_for: str | None = None
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -69,6 +70,7 @@ class Remedy:
     library: str | None = None
     frames: re.Pattern[str] | None = None
     asyncio: bool = False
+    waits_for: frozenset[str] = frozenset()
 
     def fits(self, case: Case) -> bool:
         """Whether this is what to do."""
@@ -80,6 +82,7 @@ class Remedy:
             and self.library in {None, case.library}
             and (self.frames is None or any(map(self.frames.search, case.frames)))
             and not (self.asyncio and case.library is not None)
+            and (not self.waits_for or case.waits_for in self.waits_for)
         )
 
 
@@ -92,6 +95,7 @@ def _row(
     library: str | None = None,
     frames: str = "",
     asyncio: bool = False,
+    waits_for: str = "",
 ) -> Remedy:
     return Remedy(
         text,
@@ -102,6 +106,7 @@ def _row(
         library,
         re.compile(frames) if frames else None,
         asyncio,
+        frozenset(waits_for.split()),
     )
 
 
@@ -138,6 +143,9 @@ ROWS: tuple[Remedy, ...] = (
     _row("the machine did not give this process the CPU: look for other busy processes, a CPU "
          "limit of the container (cpu.stat, nr_throttled), a SIGSTOP, or a frozen cgroup (a paused "
          "container); the program is not to blame", NO_CPU),
+    _row("read all that the program writes before waiting for its end: communicate(), or a reader "
+         "for each pipe; give it no pipe that nobody reads (stderr=DEVNULL, or stderr=STDOUT)",
+         DEADLOCK, waits_for="exit output"),
     _row("never wait in a pool for work that is given to the same pool: call the function "
          "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
     _row("take these locks in the same order everywhere, or hold no lock while taking another one; "

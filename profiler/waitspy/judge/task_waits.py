@@ -63,7 +63,9 @@ def find(
                 seen.setdefault(one.subject, []).append((*span, one))
         for runs in seen.values():
             for run in _runs(runs):
-                found = _episode(worker, _owner(worker, loop), run, sources, stop_ns, min_stall_ns)
+                found = _episode(
+                    worker, loop_thread(worker, loop), run, sources, stop_ns, min_stall_ns
+                )
                 if found is not None:
                     yield found
 
@@ -125,7 +127,7 @@ def _episode(
         held_by={key: tuple(_activities(shown, span))},
         base=None,
         evidence=(PLACES, REQUESTS) if last.kind != "lock" else (PLACES,),
-        items=(_item(most, span),),
+        items=(task_item(most.stack, span, most.count),),
         detail=_detail(most),
         asyncio=True,
         links=_links(key, most, sources),
@@ -158,11 +160,11 @@ def _activities(holders: tuple[TaskHolder, ...], span: Span) -> Iterator[Activit
     for holder in holders:
         done += holder.count
         until_ns = span[0] + (span[1] - span[0]) * done // total
-        yield Activity(at_ns, until_ns, holder.stack, _wait(holder.stack))
+        yield Activity(at_ns, until_ns, holder.stack, wait_of(holder.stack))
         at_ns = until_ns
 
 
-def _wait(stack: Stack) -> Wait:
+def wait_of(stack: Stack) -> Wait:
     """What a task waits in: the outermost library function below the program's own code."""
     frame = blame.blamed(stack)
     below = stack[stack.index(frame) + 1 :] if frame is not None else ()
@@ -179,10 +181,11 @@ def _wait(stack: Stack) -> Wait:
     return Wait(kind, below[0].function)
 
 
-def _item(wait: TaskWait, span: Span) -> Item:
-    frame = blame.blamed(wait.stack)
+def task_item(stack: Stack, span: Span, count: int) -> Item:
+    """The tasks that waited, by what they do."""
+    frame = blame.blamed(stack)
     where = None if frame is None else f"{frame.file}:{frame.line}"
-    return Item("task", _name(wait.stack), where, *span, count=wait.count)
+    return Item("task", name_of(stack), where, *span, count=count)
 
 
 def _detail(wait: TaskWait) -> str | None:
@@ -202,28 +205,29 @@ def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, 
         return ()
     holder = wait.holders[0]
     waiter = Link(
-        key.pid, key.tid, "", _spot(blame.blamed(wait.stack), sources), _wait(wait.stack),
-        wait.since_ns / NS, waits_for=wait.kind, task=_name(wait.stack), count=wait.count,
+        key.pid, key.tid, "", spot_of(blame.blamed(wait.stack), sources), wait_of(wait.stack),
+        wait.since_ns / NS, waits_for=wait.kind, task=name_of(wait.stack), count=wait.count,
     )  # fmt: skip
     root = Link(
-        key.pid, key.tid, "", _spot(blame.blamed(holder.stack), sources), _wait(holder.stack),
+        key.pid, key.tid, "", spot_of(blame.blamed(holder.stack), sources), wait_of(holder.stack),
         None if holder.since_ns is None else holder.since_ns / NS, "with",
-        _spot(holder.at, sources), task=_name(holder.stack), count=holder.count,
+        spot_of(holder.at, sources), task=name_of(holder.stack), count=holder.count,
     )  # fmt: skip
     return waiter, root
 
 
-def _name(stack: Stack) -> str:
+def name_of(stack: Stack) -> str:
     """What tasks do, by the program's own function: those of a server all begin alike."""
     frame = blame.blamed(stack)
     return "?" if frame is None else frame.function
 
 
-def _spot(frame: Frame | None, sources: SourceLines) -> Spot | None:
+def spot_of(frame: Frame | None, sources: SourceLines) -> Spot | None:
+    """The line of a frame, where there is one."""
     return None if frame is None else spot(frame, sources)
 
 
-def _owner(worker: WorkerRecord, loop: int) -> int:
+def loop_thread(worker: WorkerRecord, loop: int) -> int:
     """The thread of a loop; the main thread where that is not known."""
     owners = [e.facts.owner_tid for e in worker.loops if e.loop == loop and e.facts is not None]
     return next((tid for tid in reversed(owners) if tid is not None), worker.worker.pid)

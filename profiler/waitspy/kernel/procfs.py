@@ -174,6 +174,19 @@ def parse_socket(link: str) -> int | None:
     return parse_namespace(link) if link.startswith("socket:[") else None
 
 
+def parse_pipe(link: str) -> int | None:
+    """The inode of a link such as ``pipe:[1234]``; None when it is something else."""
+    return parse_namespace(link) if link.startswith("pipe:[") else None
+
+
+def switch_counts(status: bytes) -> bytes:
+    """How often a thread was switched, by its status file: that changes whenever it runs."""
+    at = status.find(b"voluntary_ctxt_switches:")
+    if at < 0:
+        return b"0 0"
+    return b" ".join(line.split(b":")[1].strip() for line in status[at:].splitlines()[:2])
+
+
 # --- one process -----------------------------------------------------------------------------
 
 

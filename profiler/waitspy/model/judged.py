@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from waitspy.model.activities import ThreadActivity
+from waitspy.model.children import ChildHeld, ChildHow
 from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
@@ -116,7 +117,8 @@ class Spot:
 class Link:
     """A thread in a chain of waits: where it is, since when (seconds), and in what.
 
-    With ``task`` it is ``count`` tasks of the loop of that thread, which run that coroutine.
+    With ``task`` it is ``count`` tasks of the loop of that thread, which run that coroutine; with
+    ``program`` it is another process, of that name.
     ``how`` says how it is known that it holds what the one before it waits for, and ``taken`` at
     which line it took that, where known; the first link has neither. ``waits_for`` is the kind of
     what it waits for itself, None at the root.
@@ -128,11 +130,12 @@ class Link:
     at: Spot | None
     wait: Wait
     since_s: float | None = None
-    how: How | None = None
+    how: How | ChildHow | None = None
     taken: Spot | None = None
-    waits_for: Held | TaskHeld | None = None
+    waits_for: Held | TaskHeld | ChildHeld | None = None
     task: str | None = None
     count: int = 1
+    program: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

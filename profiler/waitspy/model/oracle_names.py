@@ -12,6 +12,7 @@ BACKLOG = "backlog"
 REQUESTS = "requests"
 PLACES = "places"
 WAIT_FOR = "wait_for"
+CHILDREN = "children"
 
 PENDING: Mapping[str, str] = {
     EPOLL: "I/O",
@@ -27,5 +28,6 @@ WATCHED: Mapping[str, str] = {
     REQUESTS: "what is owed to clients",
     PLACES: "where tasks wait",
     WAIT_FOR: "who holds what threads wait for",
+    CHILDREN: "what waits for processes that wait for it",
 }
 """All oracles."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from waitspy.model.children import ChildrenEvent
 from waitspy.model.clock import NS
 from waitspy.model.epolls import EpollEvent
 from waitspy.model.listeners import ListenerEvent
@@ -61,6 +62,7 @@ class WorkerRecord:
     places: tuple[PlacesEvent, ...] = ()
     task_waits: tuple[TaskWaitsEvent, ...] = ()
     wait_for: tuple[WaitForEvent, ...] = ()
+    children: tuple[ChildrenEvent, ...] = ()
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 

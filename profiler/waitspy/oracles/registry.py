@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from waitspy.model.clock import NS
 from waitspy.oracles import Oracle
+from waitspy.oracles.children import ChildrenOracle
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
@@ -27,4 +28,5 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         RequestsOracle(int(min_stall_s * NS)),
         PlacesOracle(),
         WaitForOracle(onset),
+        ChildrenOracle(),
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
+from waitspy.kernel import procfs
 from waitspy.kernel.freezer import Freezer
 from waitspy.model import syscalls
 from waitspy.model.oracle_names import THREADS
@@ -133,7 +134,7 @@ class ThreadsOracle:
         """What changes whenever it runs."""
         if self._has_schedstat:
             return thread.files.read("schedstat", 64)
-        return _switch_lines(thread.files.read("status", 4096))
+        return procfs.switch_counts(thread.files.read("status", 4096))
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
@@ -271,11 +272,3 @@ def _tells_run_time() -> bool:
     with suppress(OSError), open("/proc/self/schedstat", "rb") as f:
         return f.read().split()[:1] not in ([], [b"0"])
     return False
-
-
-def _switch_lines(status: bytes) -> bytes:
-    """The two context switch counts of a status file: the fallback where schedstat reads zero."""
-    at = status.find(b"voluntary_ctxt_switches:")
-    if at < 0:
-        return b"0 0"
-    return b" ".join(line.split(b":")[1].strip() for line in status[at:].splitlines()[:2])

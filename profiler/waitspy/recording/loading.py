@@ -18,6 +18,7 @@ from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import (
     ASYNCIO,
     BACKLOG,
+    CHILDREN,
     EPOLL,
     PLACES,
     POOLS,
@@ -30,6 +31,7 @@ from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerR
 from waitspy.model.task_waits import TaskWaitsEvent
 from waitspy.model.threads import Segment
 from waitspy.recording import (
+    children,
     code_origin,
     epolls,
     listeners,
@@ -270,6 +272,10 @@ def _worker(
         look.placed(streams.stacks.placed)
         for look in told(WAIT_FOR, wait_for.READER, wait_for.event)
     )
+    child_events = tuple(
+        look.placed(streams.stacks.placed)
+        for look in told(CHILDREN, children.READER, children.event)
+    )
     gone_ns = _maybe(row, "gone_ns", int)
     # Nothing is known of a worker after the end of a torn stream, or once an oracle has failed.
     for known_ns in (streams.known_ns.get(pid), _maybe(row, "known_ns", int)):
@@ -296,6 +302,7 @@ def _worker(
         places=tuple(look for look in looks if isinstance(look, PlacesEvent)),
         task_waits=tuple(look for look in looks if isinstance(look, TaskWaitsEvent)),
         wait_for=wait_events,
+        children=child_events,
     )
 
 

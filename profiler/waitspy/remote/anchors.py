@@ -21,7 +21,8 @@ _WANTED = frozenset(
         "builtins", "os", "sys", "types", "asyncio.tasks", "asyncio.events",
         "asyncio.base_events", "uvloop.loop", "concurrent.futures.thread", "anyio.lowlevel",
         "anyio._backends._asyncio", "asgiref.sync", "collections", "threading",
-        "twisted.internet.reactor", "concurrent.futures.process",
+        "twisted.internet.reactor", "concurrent.futures.process", "subprocess",
+        "asyncio.subprocess",
     }
 )  # fmt: skip
 _TYPE_NAMES = ("dict", "str", "list", "tuple", "float", "int", "set", "type")

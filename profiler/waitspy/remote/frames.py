@@ -264,6 +264,46 @@ class Frames:
             return int(below) & ~3
         return int(top) & ~3
 
+    def first_local(self, coroutine: int) -> int:
+        """The first local of a suspended coroutine: ``self``, in a method."""
+        lay, memory = self.objects.layout, self.objects.memory
+        frame = coroutine + lay.gen_frame
+        if lay.pair < (3, 11):
+            frame = memory.word(frame)
+        first = memory.word(frame + lay.frame_locals) & ~3
+        # where inner functions use it, too, there is a cell in its place (from 3.11 on)
+        if first and self.objects.type_of(first).name == "cell":
+            first = memory.word(first + lay.cell_content)
+        return first
+
+    def coroutine_held(self, coroutine: int) -> list[int]:
+        """What a suspended coroutine holds in locals and on its value stack: words."""
+        lay, memory = self.objects.layout, self.objects.memory
+        at = self._frame_of(coroutine)
+        if not at.slot:
+            return []
+        frame = coroutine + lay.gen_frame
+        if lay.pair < (3, 11):
+            frame = memory.word(frame)
+        count = (at.slot - frame - lay.frame_locals) // 8 + 1
+        if not 0 < count <= _MOST_WORDS:
+            raise Torn("a frame of unlikely size")
+        raw = memory.read(frame + lay.frame_locals, 8 * count)
+        return [word & ~3 for word in struct.unpack(f"<{count}Q", raw)]
+
+    def locals_of(self, frame: int, code: int) -> list[int]:
+        """The locals of a thread's frame, cells among them: all that is there is in use."""
+        lay, memory = self.objects.layout, self.objects.memory
+        first = frame + lay.frame_locals
+        if lay.pair >= (3, 11):
+            count = word_at(memory.read(code + lay.code_locals, 4), 0, "I")
+        else:
+            count = (memory.word(frame + lay.frame_value_stack) - first) // 8
+        if not 0 <= count <= _MOST_WORDS:
+            raise Torn("a frame of unlikely size")
+        raw = memory.read(first, 8 * count) if count else b""
+        return [word & ~3 for word in struct.unpack(f"<{count}Q", raw)]
+
     # --- threads --------------------------------------------------------------------------
 
     def held(self, thread: int) -> list[int]:

@@ -11,33 +11,33 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from waitspy.kernel import procfs
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
 from waitspy.model.wait_for import WaitEdge
-from waitspy.remote.anchors import Anchors, InterpreterState
+from waitspy.remote import children
+from waitspy.remote.anchors import InterpreterState
+from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.awaiting import Awaiting
 from waitspy.remote.callables import Callables
+from waitspy.remote.children import ChildLook
 from waitspy.remote.code_origin import import_facts
 from waitspy.remote.frames import Frames
-from waitspy.remote.limiters import Limiters
-from waitspy.remote.loops import EventLoops, LoopInMemory, Running, owner_in_frames
+from waitspy.remote.loops import LoopInMemory, Running, owner_in_frames
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
 from waitspy.remote.objects import Objects
-from waitspy.remote.places import Places, future_of, stack_of
+from waitspy.remote.places import future_of, stack_of
 from waitspy.remote.pools import Pools
 from waitspy.remote.process_pools import ProcessPools
 from waitspy.remote.queues import QueueMark, Queues
 from waitspy.remote.runtime import Runtime, Thread
-from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.task_waits import TaskWaits
-from waitspy.remote.tasks import Task, Tasks, TaskSet
+from waitspy.remote.tasks import Task, TaskSet
 from waitspy.remote.thread_groups import ThreadGroups
 from waitspy.remote.thread_stacks import ThreadStacks
-from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import (
     GroupFacts,
     HeldByTasks,
@@ -66,20 +66,6 @@ _TASK_TRIES = 8
 """Attempts at the tasks of loops that run: on busy ones, several in ten fail."""
 
 
-class _Asyncio:
-    """The readers of one interpreter in which asyncio is imported."""
-
-    def __init__(self, interp: InterpreterState, anchors: Anchors, frames: Frames) -> None:
-        self.interp = interp
-        self.loops = EventLoops(interp, anchors, frames)
-        self.tasks = Tasks(interp, anchors, frames)
-        callables = Callables(interp.objects, frames)
-        timers = TimerReader(interp, anchors, self.tasks, callables)
-        self.snapshots = Snapshots(self.loops, self.tasks, timers, callables)
-        self.limiters = Limiters(interp, self.tasks)
-        self.places = Places(interp, self.loops, self.tasks, frames)
-
-
 class Reader:
     """One process under observation; use it from one thread.
 
@@ -99,7 +85,7 @@ class Reader:
         self._blocks = WithBlocks(self._frames)
         self._task_waits: dict[int, TaskWaits] = {}
         self._interps: dict[tuple[int, int], InterpreterState] = {}
-        self._asyncio: dict[int, _Asyncio] = {}
+        self._asyncio: dict[int, AsyncioReaders] = {}
         self._groups: dict[int, ThreadGroups] = {}
         self._takers: dict[int, int] = {}
         self._history: dict[int, tuple[int, int | None]] = {}
@@ -129,7 +115,7 @@ class Reader:
         self._history = {loop: how for loop, how in self._history.items() if loop in known}
         return tuple(found)
 
-    def _loops_of(self, part: _Asyncio, *, frames: bool) -> Iterator[LoopFacts]:
+    def _loops_of(self, part: AsyncioReaders, *, frames: bool) -> Iterator[LoopFacts]:
         threads = self.runtime.threads(part.interp.address)
         running = {one.loop: one for one in part.loops.running(threads)}
         tasks = self._tasks_of(part, threads)
@@ -152,7 +138,7 @@ class Reader:
             )
 
     @staticmethod
-    def _loop_at(part: _Asyncio, address: int) -> LoopInMemory | None:
+    def _loop_at(part: AsyncioReaders, address: int) -> LoopInMemory | None:
         """The loop at that address; None when it is gone, or is another interpreter's: up to
         3.11 all interpreters share the tasks of asyncio.
         """
@@ -162,7 +148,7 @@ class Reader:
         return None
 
     @staticmethod
-    def _tasks_of(part: _Asyncio, threads: list[Thread]) -> TaskSet:
+    def _tasks_of(part: AsyncioReaders, threads: list[Thread]) -> TaskSet:
         for _ in range(_TASK_TRIES):
             with contextlib.suppress(Unreadable):
                 tasks = part.tasks.pending(threads)
@@ -172,7 +158,7 @@ class Reader:
 
     def _facts(
         self,
-        part: _Asyncio,
+        part: AsyncioReaders,
         loop: LoopInMemory,
         running: Running | None,
         tasks: TaskSet,
@@ -295,7 +281,7 @@ class Reader:
         began_ns = time.thread_time_ns()
         self._objects.forget()
         self._look_at_interpreters()
-        loops: list[tuple[_Asyncio, LoopInMemory, list[Task]]] = []
+        loops: list[tuple[AsyncioReaders, LoopInMemory, list[Task]]] = []
         for part in self._parts():
             threads = self.runtime.threads(part.interp.address)
             by_loop: dict[int, list[Task]] = {}
@@ -331,6 +317,15 @@ class Reader:
         """The awaits of a task that waits, and the type of future that it waits for."""
         return stack_of(self._frames, task), future_of(self._objects, task)
 
+    # --- processes that it has started ------------------------------------------------------
+
+    def child_waits(self, pids: Collection[int], known: Container[int], cpu_ns: int) -> ChildLook:
+        """Who waits for a process, and who has one of ``pids`` at hand; ``cpu_ns`` and ``known``
+        are those of ``tasks_looks``.
+        """
+        looks = self.tasks_looks(known, cpu_ns)
+        return children.look(list(self._interps.values()), self._frames, looks, pids)
+
     # --- pools ----------------------------------------------------------------------------
 
     def pools(self) -> tuple[PoolFacts, ...]:
@@ -340,7 +335,7 @@ class Reader:
     def _all_pools(self) -> tuple[PoolFacts, ...]:
         self._look_at_interpreters()
         found: list[PoolFacts] = []
-        parts: dict[int, _Asyncio] = {}
+        parts: dict[int, AsyncioReaders] = {}
         with contextlib.suppress(Unavailable):  # executors do not need asyncio
             parts = {part.interp.number: part for part in self._parts()}
         for interp in self._interps.values():
@@ -468,7 +463,7 @@ class Reader:
             found += part.limiters.read(loops)
         return tuple(found)
 
-    def _known_loops(self, part: _Asyncio, threads: list[Thread]) -> list[LoopInMemory]:
+    def _known_loops(self, part: AsyncioReaders, threads: list[Thread]) -> list[LoopInMemory]:
         """The loops that run, or that loops() has seen running."""
         running = [one.loop for one in part.loops.running(threads)]
         found = []
@@ -506,7 +501,7 @@ class Reader:
                     self.runtime, self._objects, address, number
                 )
 
-    def _parts(self) -> list[_Asyncio]:
+    def _parts(self) -> list[AsyncioReaders]:
         """The interpreters in which asyncio is imported."""
         found = []
         for interp in self._interps.values():
@@ -514,11 +509,11 @@ class Reader:
                 anchors = interp.asyncio()
                 if anchors is None:
                     continue
-                self._asyncio[interp.number] = _Asyncio(interp, anchors, self._frames)
+                self._asyncio[interp.number] = AsyncioReaders(interp, anchors, self._frames)
             found.append(self._asyncio[interp.number])
         return found
 
-    def _part(self, loop: LoopFacts) -> _Asyncio:
+    def _part(self, loop: LoopFacts) -> AsyncioReaders:
         try:
             return self._asyncio[loop.interpreter]
         except KeyError:

@@ -198,7 +198,7 @@ class TaskWaits:
                 inside.add(name)
                 rows = [r for r in _POOLS if file.endswith(r.file) and r.waits in inside]
                 if rows:
-                    names = self._bases(self._first_local(task.steps[n][0]))
+                    names = self._objects.bases(self._frames.first_local(task.steps[n][0]))
                     if any(row.name in names for row in rows):
                         found, kind = n, "connections"
                 elif file.endswith("/asyncio/queues.py") and name == "get":
@@ -208,7 +208,7 @@ class TaskWaits:
                 primitive = primitive and file.endswith(_PRIMITIVES)
                 if not primitive:
                     continue
-                names = self._bases(self._first_local(task.steps[n][0]))
+                names = self._objects.bases(self._frames.first_local(task.steps[n][0]))
                 if found is None and any(each in _KINDS for each in names):
                     found = n
                 if name == "wait" and _GIVES_UP in names:
@@ -219,7 +219,7 @@ class TaskWaits:
         """What a task waits for."""
         if place.subject is not None:
             with contextlib.suppress(Unreadable):
-                subject = self._first_local(task.steps[place.subject][0])
+                subject = self._frames.first_local(task.steps[place.subject][0])
                 return place.kind or self._kind(subject), subject
         return None, 0
 
@@ -229,7 +229,7 @@ class TaskWaits:
         with contextlib.suppress(Unreadable):
             gives_up = None
             if place.condition is not None:
-                gives_up = self._first_local(task.steps[place.condition][0])
+                gives_up = self._frames.first_local(task.steps[place.condition][0])
             for n in place.blocks:
                 for entered in self._blocks.of_generator(task.steps[n][0]):
                     if entered.held == gives_up:
@@ -238,23 +238,8 @@ class TaskWaits:
                         holds.setdefault(held, entered.at)
         return holds
 
-    def _first_local(self, coroutine: int) -> int:
-        lay = self._objects.layout
-        frame = coroutine + lay.gen_frame
-        if lay.pair < (3, 11):
-            frame = self._objects.memory.word(frame)
-        first = self._objects.memory.word(frame + lay.frame_locals) & ~3
-        # where inner functions use it, too, there is a cell in its place (from 3.11 on)
-        if first and self._objects.type_of(first).name == "cell":
-            first = self._objects.memory.word(first + lay.cell_content)
-        return first
-
-    def _bases(self, address: int) -> list[str]:
-        kind = self._objects.type_of(address)
-        return [self._objects.type_at(base).name for base in kind.mro]
-
     def _kind(self, address: int) -> TaskHeld | None:
-        return next((_KINDS[name] for name in self._bases(address) if name in _KINDS), None)
+        return next((_KINDS[name] for name in self._objects.bases(address) if name in _KINDS), None)
 
     # --- who has it -----------------------------------------------------------------------
 
@@ -266,7 +251,7 @@ class TaskWaits:
             for address in left:
                 with contextlib.suppress(Unreadable):
                     names = _LEADS_TO_POOL
-                    if address == held and _GIVES_UP in self._bases(held):
+                    if address == held and _GIVES_UP in self._objects.bases(held):
                         names |= {"_lock"}
                     found += self._objects.attributes(address, names).values()
                     found += self._items(address)
@@ -286,9 +271,9 @@ class TaskWaits:
     def _use(self, pool: int) -> PoolUse | None:
         """The class of a pool, its limit, and how many of its connections are lent."""
         try:
-            if "Queue" in self._bases(pool):
+            if "Queue" in self._objects.bases(pool):
                 return _QUEUE_POOL
-            name, names = self._objects.type_of(pool).name, self._bases(pool)
+            name, names = self._objects.type_of(pool).name, self._objects.bases(pool)
             found = next(row for row in _POOLS if row.name in names and self._has(pool, row))
             wanted = {found.limit, found.lent, found.idle} - {""}
             attributes = self._objects.attributes(pool, wanted)

@@ -75,6 +75,10 @@ class Types:
         """The type of an object."""
         return self.type_at(self.memory.word(address + self.layout.ob_type))
 
+    def bases(self, address: int) -> list[str]:
+        """The names of an object's class and of all that it derives from, in that order."""
+        return [self.type_at(base).name for base in self.type_of(address).mro]
+
     def type_at(self, address: int) -> TypeFacts:
         """The facts of the type at that address."""
         known = self._types.get(address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from waitspy.model.children import ChildHeld
 from waitspy.model.judged import Link, Spot
 from waitspy.model.task_waits import TaskHeld
 from waitspy.model.wait_for import Held
@@ -12,12 +13,15 @@ from waitspy.model.waits import WaitKind
 from waitspy.render import words
 from waitspy.render.words import Code
 
-_WAITS_FOR: Mapping[Held | TaskHeld, str] = {
+_WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lock": "for a lock held by {who}",
     "semaphore": "for a semaphore whose places are held by {who}",
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",
     "connections": "for a connection of those held by {who}",
+    "exit": "for the end of {who}",
+    "output": "for output of {who}",
+    "reader": "for room in a pipe that only the server can read, and does not",
 }
 _ANYTHING = "for what is held by {who}"
 
@@ -74,6 +78,8 @@ def _root(link: Link, code: Code) -> ChainLine:
 
 
 def _who(link: Link, code: Code) -> str:
+    if link.program is not None:
+        return f"process {link.pid} ({code(link.program)})"
     if link.task is not None:
         return f"{words.plural(link.count, 'task')} {code(link.task)}"
     name = f" ({code(link.thread)})" if link.thread else ""

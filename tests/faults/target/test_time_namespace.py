@@ -27,6 +27,6 @@ def test_a_server_with_other_clocks_is_recorded(tmp_path: Path) -> None:
     blocks(tmp_path, told, pid)  # with the source text: the file is older than the process
     (worker,) = (one for one in told["workers"] if one["pid"] == pid)
     refused = {name: why for name, why in worker["oracles"].items() if why != "ok"}
-    assert set(refused) == {"asyncio", "pools", "places", "wait_for"}
+    assert set(refused) == {"asyncio", "pools", "places", "wait_for", "children"}
     assert set(refused.values()) == {"it lives in a time namespace of its own"}
     assert lost(told) == []

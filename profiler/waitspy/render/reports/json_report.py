@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, ClassVar, TextIO, get_args
 
+from waitspy.model.children import ChildHeld, ChildHow
 from waitspy.model.clock import NS
 from waitspy.model.judged import (
     Analysis,
@@ -59,8 +60,12 @@ def schema() -> dict[str, Any]:
         ("wait", "kind", WaitKind),
         ("victim", "kind", get_args(VictimKind)),
         ("place", "wait", get_args(PlaceWait)),
-        ("link", "how", get_args(How)),
-        ("held", "kind", dict.fromkeys((*get_args(Held), *get_args(TaskHeld)))),
+        ("link", "how", (*get_args(How), *get_args(ChildHow))),
+        (
+            "held",
+            "kind",
+            dict.fromkeys((*get_args(Held), *get_args(TaskHeld), *get_args(ChildHeld))),
+        ),
         ("worker", "role", get_args(Role)),
     ):
         loaded["$defs"][part]["properties"][key] = {"enum": [str(value) for value in values]}
@@ -203,6 +208,7 @@ def _link(link: Link, finding: Finding) -> dict[str, Any]:
                 "tid": link.tid,
                 "name": link.thread or None,
                 "task": link.task,
+                "program": link.program,
                 "count": None if link.task is None else link.count,
             }
         ),

@@ -1,0 +1,27 @@
+"""What reads asyncio in one interpreter that has imported it: loops, tasks, timers, limiters."""
+
+from __future__ import annotations
+
+from waitspy.remote.anchors import Anchors, InterpreterState
+from waitspy.remote.callables import Callables
+from waitspy.remote.frames import Frames
+from waitspy.remote.limiters import Limiters
+from waitspy.remote.loops import EventLoops
+from waitspy.remote.places import Places
+from waitspy.remote.snapshots import Snapshots
+from waitspy.remote.tasks import Tasks
+from waitspy.remote.timers import TimerReader
+
+
+class AsyncioReaders:
+    """The readers of one interpreter in which asyncio is imported."""
+
+    def __init__(self, interp: InterpreterState, anchors: Anchors, frames: Frames) -> None:
+        self.interp = interp
+        self.loops = EventLoops(interp, anchors, frames)
+        self.tasks = Tasks(interp, anchors, frames)
+        callables = Callables(interp.objects, frames)
+        timers = TimerReader(interp, anchors, self.tasks, callables)
+        self.snapshots = Snapshots(self.loops, self.tasks, timers, callables)
+        self.limiters = Limiters(interp, self.tasks)
+        self.places = Places(interp, self.loops, self.tasks, frames)

@@ -1,0 +1,274 @@
+"""What waits for processes that a program has started, and what may read their pipes.
+
+A task that waits for the end of such a process, or for its output, stands in a method of
+asyncio's ``Process`` or ``StreamReader``: ``self`` there is a local of a suspended coroutine, hence
+exact. Who has such an object in a frame, and stands elsewhere, may read from it later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from waitspy.model.code_origin import base_name
+from waitspy.remote.anchors import InterpreterState
+from waitspy.remote.frames import Frames
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_stacks import ThreadStacks
+from waitspy.remote.values import StandingTask, TasksLook
+
+_PROCESSES, _STREAMS = "/asyncio/subprocess.py", "/asyncio/streams.py"
+_PROCESS, _READER = "Process", "StreamReader"
+_WAITS: Mapping[str, tuple[frozenset[str], str]] = {
+    _PROCESSES: (frozenset({"wait", "communicate"}), _PROCESS),
+    _STREAMS: (frozenset({"read", "readline", "readuntil", "readexactly"}), _READER),
+}
+"""Methods in which tasks wait for a process, by file, and the class that they are of."""
+
+_GATHERED = "_GatheringFuture"
+_GATHERS = (
+    ("/asyncio/taskgroups.py", frozenset({"__aexit__", "_aexit"}), "_tasks"),
+    ("/asyncio/tasks.py", frozenset({"wait_for", "_wait"}), ""),
+)
+"""Functions that wait for tasks: those in an attribute of their first local, or that itself."""
+
+_MOST_GATHERED = 64
+_PIPES = ("stdout", "stderr")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """A StreamReader, and how much of what was read from its pipe nobody has taken yet."""
+
+    stream: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildTask:
+    """A task that waits for the end of a process, or for what comes by a descriptor.
+
+    ``pid`` is the process's as the program knows it. ``buffers`` are those of its streams: as long
+    as they are the same, nobody has read from them.
+    """
+
+    loop: int
+    task: StandingTask
+    pid: int
+    fd: int | None
+    buffers: tuple[Buffered, ...]
+
+
+Holders = set[tuple[int, int]]
+"""Who has a process in a frame, and its pid."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLook:
+    """The tasks that wait for processes; who has one of those asked for at hand, by tid of a
+    thread, or by address of a task.
+    """
+
+    tasks: tuple[ChildTask, ...]
+    threads: Holders
+    holders: Holders
+
+
+def look(
+    interps: Iterable[InterpreterState],
+    frames: Frames,
+    looks: Sequence[TasksLook],
+    pids: Collection[int],
+) -> ChildLook:
+    """Who waits for a process, and who has one of ``pids`` at hand, as far as tasks were looked at.
+
+    Raises:
+        Unreadable: something changed.
+        OSError: no permission, or the process is gone.
+    """
+    standing = [task for look in looks for task in look.tasks]
+    tasks: dict[int, ChildTask] = {}
+    of_threads: Holders = set()
+    of_tasks: Holders = set()
+    for interp in interps:
+        children = Children(interp, frames)
+        for one in looks:
+            tasks.update((task.task.task, task) for task in children.tasks(one.loop, one.tasks))
+        of_threads |= children.thread_holders(interp.runtime.threads(interp.address), pids)
+        of_tasks |= children.task_holders(standing, pids)
+    return ChildLook(tuple(tasks.values()), of_threads, of_tasks)
+
+
+class Children:
+    """One look at the tasks and threads of one interpreter.
+
+    Raises:
+        OSError: from every method.
+    """
+
+    def __init__(self, interp: InterpreterState, frames: Frames) -> None:
+        self._interp = interp
+        self._frames = frames
+        self._objects = interp.objects
+
+    # --- tasks ----------------------------------------------------------------------------
+
+    def tasks(self, loop: int, standing: Sequence[StandingTask]) -> Iterator[ChildTask]:
+        """Those of the tasks of a loop that wait for a process; and those that wait for these."""
+        found: dict[int, ChildTask] = {}
+        for task in standing:
+            with contextlib.suppress(Unreadable):
+                one = self._waits(loop, task)
+                if one is not None:
+                    found[task.task] = one
+        yield from found.values()
+        for task in standing:
+            with contextlib.suppress(Unreadable):
+                for awaited in self._awaited(task, found):
+                    inner = found[awaited]
+                    yield ChildTask(loop, task, inner.pid, inner.fd, inner.buffers)
+
+    def _waits(self, loop: int, task: StandingTask) -> ChildTask | None:
+        for coroutine, code, _ in task.steps:
+            frame = self._frames.code(code)
+            for file, (names, kind) in _WAITS.items():
+                if not frame.rooted.endswith(file) or base_name(frame.function) not in names:
+                    continue
+                subject = self._frames.first_local(coroutine)
+                if kind not in self._objects.bases(subject):
+                    continue
+                if kind == _PROCESS:
+                    return self._of_process(loop, task, subject)
+                return self._of_stream(loop, task, subject)
+        return None
+
+    def _of_process(self, loop: int, task: StandingTask, process: int) -> ChildTask:
+        attributes = self._objects.attributes(process, {"pid", *_PIPES})
+        pid = self._integer(attributes.get("pid"))
+        return ChildTask(loop, task, pid, None, self._buffers(attributes))
+
+    def _of_stream(self, loop: int, task: StandingTask, stream: int) -> ChildTask | None:
+        """A stream of asyncio's own loop leads to its descriptor and to the process."""
+        get = self._objects.attributes
+        transport = get(stream, {"_transport"}).get("_transport", 0)
+        pipe = get(transport, {"_fileno", "_protocol"})
+        protocol = get(pipe["_protocol"], {"proc"}) if "_protocol" in pipe else {}
+        if "proc" not in protocol or "_fileno" not in pipe:
+            return None  # a connection
+        process = get(protocol["proc"], {"_pid", "_protocol"})
+        streams = get(process["_protocol"], _PIPES) if "_protocol" in process else {}
+        pid, fd = self._integer(process.get("_pid")), self._integer(pipe["_fileno"])
+        return ChildTask(loop, task, pid, fd, self._buffers(streams))
+
+    def _buffers(self, streams: Mapping[str, int]) -> tuple[Buffered, ...]:
+        lay = self._objects.layout
+        found = []
+        for name in _PIPES:
+            stream = streams.get(name, 0)
+            if stream and _READER in self._objects.bases(stream):
+                buffer = self._objects.attributes(stream, {"_buffer"}).get("_buffer", 0)
+                size = self._objects.memory.word(buffer + lay.ob_size)
+                found.append(Buffered(stream, size))
+        return tuple(found)
+
+    def _awaited(self, task: StandingTask, found: Collection[int]) -> Iterator[int]:
+        """Which of those tasks it waits for: one that it awaits, or some that it gathers."""
+        if task.task in found:
+            return
+        left = [task.waiter]
+        if self._objects.type_at(task.waiter_type).name.endswith(_GATHERED):
+            left += self._items(task.waiter, "_children")
+        for coroutine, code, _ in task.steps:
+            frame = self._frames.code(code)
+            for file, names, attribute in _GATHERS:
+                if frame.rooted.endswith(file) and base_name(frame.function) in names:
+                    first = self._frames.first_local(coroutine)
+                    left += self._items(first, attribute)
+        yield from (one for one in left if one in found)
+
+    def _items(self, address: int, attribute: str) -> list[int]:
+        """What is in a collection, which may be an attribute; else the object itself."""
+        if attribute:
+            address = self._objects.attributes(address, {attribute}).get(attribute, 0)
+        kind = self._objects.type_of(address).name
+        if kind == "set":
+            return self._objects.set_items(address, _MOST_GATHERED)
+        if kind in {"list", "tuple"}:
+            return self._objects.sequence(address, _MOST_GATHERED)
+        return [address]
+
+    def _integer(self, address: int | None) -> int:
+        return self._objects.integer(address) if address else 0
+
+    # --- who may read ---------------------------------------------------------------------
+
+    def thread_holders(self, threads: Sequence[Thread], pids: Collection[int]) -> Holders:
+        """The threads that have a Popen of one of those processes in a frame, or a pipe of it."""
+        kind = self._interp.names_of("subprocess").get("Popen")
+        rough = {t.tid: self._rough_words(t) for t in threads if t.tid is not None}
+        suspects = {tid for tid, _ in self._holders(rough, kind, pids)}
+        # there may be leftovers among these words: then its locals tell
+        exact = {t.tid: self._locals(t, rough[t.tid]) for t in threads if t.tid in suspects}
+        return self._holders(exact, kind, pids)
+
+    def task_holders(self, tasks: Sequence[StandingTask], pids: Collection[int]) -> Holders:
+        """The same of tasks and asyncio's Process, by their addresses."""
+        held = {task.task: self._held_by_task(task) for task in tasks}
+        kind = self._interp.names_of("asyncio.subprocess").get(_PROCESS)
+        return self._holders(held, kind, pids)
+
+    def _holders(
+        self, held: Mapping[int, Sequence[int]], kind: int | None, pids: Collection[int]
+    ) -> Holders:
+        inside = self._in_cells({word for some in held.values() for word in some})
+        words = [*{*inside, *inside.values()}]
+        pid_of: dict[int, int] = {}
+        for address in self._objects.of_type(words, kind) if kind else ():
+            with contextlib.suppress(Unreadable):
+                attributes = self._objects.attributes(address, {"pid", *_PIPES})
+                pid = self._integer(attributes.pop("pid", None))
+                if pid in pids:
+                    pid_of.update(dict.fromkeys((address, *attributes.values()), pid))
+        pid_of.pop(self._interp.none, None)
+        return {
+            (who, pid_of[inside[word]])
+            for who, some in held.items()
+            for word in some
+            if inside[word] in pid_of
+        }
+
+    def _in_cells(self, words: Collection[int]) -> dict[int, int]:
+        """Each of the words with what it leads to: what several functions share is in a cell."""
+        found = {word: word for word in words}
+        listed = list(found)
+        for word, kind in zip(listed, self._objects.types_of(listed), strict=True):
+            if kind is not None and kind.name == "cell" and not kind.heap:
+                with contextlib.suppress(Unreadable):
+                    content = self._objects.layout.cell_content
+                    found[word] = self._objects.memory.word(word + content)
+        return found
+
+    def _rough_words(self, thread: Thread) -> list[int]:
+        with contextlib.suppress(Unreadable):
+            return self._frames.held(thread.address)
+        return []
+
+    def _locals(self, thread: Thread, otherwise: list[int]) -> list[int]:
+        """The locals of a thread's frames; of one that runs, the other words."""
+        try:
+            return [
+                word
+                for frame in ThreadStacks(self._frames).frames(thread.address)
+                for word in self._frames.locals_of(frame.address, frame.code)
+            ]
+        except Unreadable:
+            return otherwise
+
+    def _held_by_task(self, task: StandingTask) -> list[int]:
+        found: list[int] = []
+        for coroutine, _, _ in task.steps:
+            with contextlib.suppress(Unreadable):
+                found += self._frames.coroutine_held(coroutine)
+        return [word for word in found if 1 << 16 < word < 1 << 48]

@@ -1,0 +1,126 @@
+"""Programs that a server has started and whose output it does not read; and what only looks so."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pythons
+from tests.live.running import (
+    TARGETS,
+    Target,
+    record,
+    said,
+    starved_by_itself,
+    target,
+    wait_until,
+)  # fmt: skip
+from tests.pythons import marks
+from tests.remote.interpreters import Python, found
+from waitspy.model.clock import NS
+from waitspy.remote.children import ChildLook
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.reader import Reader
+
+pytestmark = pytest.mark.ptrace
+
+EVERY = [pytest.param(path, id=v, marks=marks(v)) for v, path in pythons.found().items()]
+PIPED = TARGETS / "piped_children.py"
+LINES = {
+    "task_reads_the_other_pipe": ("await child.stdout.read()", "task", "output"),
+    "task_gathers": ("await asyncio.gather(child.stdout.read(), child.wait())", "task", None),
+    "task_waits": ("await child.wait()", "task", "exit"),
+    "thread_waits": ("child.wait()", "thread", "exit"),
+    "thread_reads_the_other_pipe": ("child.stdout.read()", "thread", "output"),
+    "thread_waits_for_what_is_below": ("child.wait()", "thread", "exit"),
+}
+
+
+def recorded(python: str, story: str, folder: Path, seconds: float) -> dict[str, Any]:
+    with target([python, PIPED, story]) as program:
+        return record(program.pid, folder, seconds=seconds)
+
+
+def looked(program: Target, names: set[str]) -> ChildLook:
+    """A look once tasks wait for these children."""
+    pids = {program.ready[name] for name in names}
+    reader = Reader(program.pid)
+    looks: list[ChildLook] = []
+
+    def all_wait() -> bool:
+        with contextlib.suppress(Unreadable):
+            looks.append(reader.child_waits(set(program.ready.values()), (), NS))
+        return bool(looks) and {one.pid for one in looks[-1].tasks} >= pids
+
+    wait_until(all_wait, f"{names} do not wait")
+    return looks[-1]
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_which_task_waits_for_which_process(python: Python) -> None:
+    with target([python.path, PIPED, "harmful"], env=python.environment) as program:
+        look = looked(program, {"task", "gathers", "waits"})
+        reads = {one.pid for one in look.tasks if one.fd is not None}
+    many = Counter(one.pid for one in look.tasks)
+    assert many == {
+        program.ready["task"]: 1,
+        program.ready["gathers"]: 3,
+        program.ready["waits"]: 1,
+    }
+    assert reads == {program.ready["task"], program.ready["gathers"]}
+    assert {pid for _, pid in look.threads} == {
+        program.ready[name] for name in ("thread", "thread reads", "below")
+    }
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_who_has_a_process_at_hand_and_does_not_wait_for_it(python: Python) -> None:
+    with target([python.path, PIPED, "harmless"], env=python.environment) as program:
+        look = looked(program, {"slow task", "busy task"})
+    waiting = {one.task.task for one in look.tasks}
+    others = {pid for task, pid in look.holders if task not in waiting}
+    assert {program.ready["slow task"], program.ready["busy task"]} <= others
+    assert program.ready["slow object"] not in others
+    holders = Counter(pid for _, pid in look.threads)
+    for name in ("slow thread", "busy thread", "read later"):
+        assert holders[program.ready[name]] == 2, name
+
+
+@pytest.mark.parametrize("python", EVERY)
+def test_who_waits_for_a_process_that_waits_for_its_pipe(python: str, tmp_path: Path) -> None:
+    report = recorded(python, "harmful", tmp_path / "rec", 4)
+    found = {f["blame"]["function"]: f for f in starved_by_itself(report)}
+    assert found.keys() == LINES.keys(), said(report)
+    for name, (line, who, awaits) in LINES.items():
+        finding = found[name]
+        assert (finding["kind"], finding["blame"]["source"]) == ("deadlock", line)
+        assert {victim["kind"] for victim in finding["victims"]} == {who}
+        assert finding["starved_s"] > 2, name
+        assert "is blocked in write to a pipe that this server holds as fd" in finding["detail"]
+        assert "communicate()" in finding["remedy"]
+        waiter, *_, blocked = finding["chain"]
+        assert awaits in {None, waiter["waits_for"]["kind"]}, name
+        assert blocked["who"]["program"] in {"head", "sh"}
+        assert blocked["waits_for"]["kind"] == "reader"
+    below = found["thread_waits_for_what_is_below"]["chain"]
+    assert [link["who"].get("program") for link in below] == [None, "sh", "head"]
+
+
+@pytest.mark.parametrize("python", EVERY)
+def test_who_is_read_from_or_waited_for_by_nobody_is_well(python: str, tmp_path: Path) -> None:
+    report = recorded(python, "harmless", tmp_path / "rec", 5)
+    assert starved_by_itself(report) == [], said(report)
+
+
+def test_a_loop_that_waits_so_is_told_once(tmp_path: Path) -> None:
+    report = recorded(sys.executable, "loop_waits", tmp_path / "rec", 4)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert "communicate()" in finding["remedy"]
+    assert {"children", "asyncio"} <= set(finding["episodes"][0]["evidence"])
+    assert [link["who"].get("program") for link in finding["chain"]] == [None, "head"]
