@@ -27,7 +27,7 @@ from waitspy.recording import loading
 from waitspy.render import FLAMEGRAPHS, REPORTS
 from waitspy.render.reports.json_report import schema
 
-NAMES = ("blocked", "healthy", "parked")
+NAMES = ("blocked", "healthy", "parked", "piped")
 MOST_BYTES = 150_000
 
 
@@ -103,6 +103,15 @@ def test_what_the_target_does_is_what_is_found(
     assert source[blame["line"] - 1].strip() == blame["source"]
     assert [v["name"].startswith(victim) for v in finding["victims"]] == [True]
     assert finding["occurrences"] >= 2
+
+
+def test_both_that_wait_for_a_program_of_the_piped_target_are_found() -> None:
+    report = json.loads(record.expected("piped").read_text("utf-8"))
+    source = (record.TARGETS / "piped.py").read_text("utf-8").splitlines()
+    for finding, function in zip(report["findings"], ("convert", "search"), strict=True):
+        blame = finding["blame"]
+        assert (finding["kind"], blame["function"]) == ("deadlock", function)
+        assert source[blame["line"] - 1].strip() == blame["source"]
 
 
 def test_the_blocked_target_is_held_as_long_as_it_sleeps() -> None:

@@ -21,6 +21,10 @@ from waitspy.render import FLAMEGRAPHS, REPORTS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDINGS = ("blocked", "healthy", "parked")
+"""What seeds stand for, up to the first one of which all golden recordings are meant."""
+
+FIRST_OF_ALL = 100_000
+ALL = (*RECORDINGS, "piped")
 
 MOST_S = 10
 """Of CPU time: beside other tests a second of that may take several."""
@@ -55,7 +59,8 @@ def attempt(seed: int, original: Path | None = None) -> Outcome:
     """Damages that recording, or a golden one, by that seed and reports on it, in a child."""
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder) / "rec"
-        shutil.copytree(original or GOLDEN / RECORDINGS[seed % len(RECORDINGS)], recording)
+        names = RECORDINGS if seed < FIRST_OF_ALL else ALL
+        shutil.copytree(original or GOLDEN / names[seed % len(names)], recording)
         said = damage(recording, seed)
         return Outcome(seed, said, _in_a_child(str(recording)))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.trying import attempt
+from tests.fuzz.trying import ALL, FIRST_OF_ALL, attempt
 
 _FIRST = 20_000
 _MANY = 15
@@ -27,6 +27,14 @@ def test_no_damage_hangs_breaks_or_fills_the_memory(part: int) -> None:
 def test_nor_does_damage_of_what_every_oracle_told(recorded: Path, part: int) -> None:
     first = 2 * _FIRST + part * _MANY
     outcomes = [attempt(seed, recorded) for seed in range(first, first + _MANY)]
+    assert [outcome for outcome in outcomes if outcome.failed is not None] == []
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_nor_does_damage_of_what_is_told_of_processes(part: int) -> None:
+    first = 10 + part * _MANY
+    seeds = (FIRST_OF_ALL + n * len(ALL) + ALL.index("piped") for n in range(first, first + _MANY))
+    outcomes = [attempt(seed) for seed in seeds]
     assert [outcome for outcome in outcomes if outcome.failed is not None] == []
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.reading import few, lost, reported
 from tests.faults.recording.changing import only_one_segment, stream, trace
 
-ORACLES = ("threads", "epoll", "asyncio", "pools", "backlog", "requests", "places")
+ORACLES = ("threads", "epoll", "asyncio", "pools", "backlog", "requests", "places", "children")
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
