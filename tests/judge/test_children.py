@@ -64,7 +64,7 @@ def found(*seen: Seen, min_stall_ms: int = 100) -> list[Starvation]:
     told = record(*seen)
     done = {told.thread(tid): mine for tid, mine in DID.items()}
     stall_ns = min_stall_ms * 1_000_000
-    return list(children.find(told, done, names(told), SOURCES, at(END_MS), stall_ns))
+    return list(children.find([told], done, names(told), SOURCES, at(END_MS), stall_ns))
 
 
 def names(told: WorkerRecord) -> dict[ThreadKey, str]:
@@ -144,9 +144,10 @@ def test_a_process_that_went_on_is_no_deadlock() -> None:
 def test_one_that_somebody_ended_was_one() -> None:
     (one,) = found((1_500, [child(thread())]), (4_000, [], (200,)))
     assert (ms(one.start_ns), ms(one.end_ns)) == (1_000, 4_000)
+    assert found((1_500, [child(thread())]), (3_999, [], (200,))) == [], "or it went on to its end"
 
 
-def test_another_one_of_the_same_process_is_judged_by_itself() -> None:
+def test_another_one_of_the_same_process_is_keptby_itself() -> None:
     (one,) = found(
         (1_500, [child(thread()), child(thread(), pipe=8)]), (4_000, [child(thread(), pipe=8)])
     )
@@ -178,6 +179,22 @@ def test_processes_that_are_waited_for_at_one_line_are_told_together() -> None:
     assert one.detail.endswith("; 2 more like it")
     other = child(task(pid=300), pid=300, name="ffmpeg")
     assert len(found((1_500, [*many, other]))) == 2
+
+
+def test_those_of_several_workers_and_times_are_one_finding() -> None:
+    first = record((1_500, [child(task(pid=200))]), (4_500, [], (200,)))
+    later = child(task(4_600, pid=201), pid=201, since_ms=4_600, pipe=8)
+    events = (*first.children, ChildrenEvent(at(4_900), (later,)))
+    other = record((1_500, [child(task(pid=300), pid=300)]))
+    workers = (
+        replace(first, children=events),
+        replace(other, worker=replace(other.worker, pid=101)),
+    )
+    (one,) = analysis.analyse(recording(*workers, end_ms=END_MS)).report.findings
+    assert (one.pids, one.occurrences) == ((100, 101), 3)
+    assert one.detail is not None
+    assert one.detail.startswith("child sh (pid 300)")
+    assert one.detail.endswith("; 2 more like it")
 
 
 # --- loops and pools -------------------------------------------------------------------------------
@@ -214,6 +231,18 @@ def test_a_stall_that_was_over_long_before_is_no_deadlock() -> None:
     mine = found((4_500, [child(thread(), since_ms=4_000)]))
     before = told(BLOCKED_LOOP, 12, end_ms=4_500)
     assert list(children.of_loops_and_pools([before], mine)) == [before, *mine]
+
+
+def test_of_a_thread_that_waited_twice_each_stall_is_told_once() -> None:
+    first = child(thread(since_ms=100), since_ms=100)
+    later = child(thread(since_ms=3_500), pid=201, since_ms=3_500, pipe=8)
+    mine = found((200, [first]), (3_400, [], (200,)), (3_600, [later]))
+    assert len(mine) == 2
+    both = [
+        replace(told(BLOCKED_LOOP, 12), start_ns=one.start_ns, end_ns=one.end_ns) for one in mine
+    ]
+    kept = list(children.of_loops_and_pools(both, mine))
+    assert [one.kind for one in kept] == [DEADLOCK, DEADLOCK]
 
 
 def test_tasks_are_told_beside_their_loop() -> None:

@@ -78,7 +78,7 @@ def test_which_task_waits_for_which_process(python: Python) -> None:
     }
 
 
-@pytest.mark.parametrize("python", found(), ids=str)
+@pytest.mark.parametrize("python", [found()[0], found()[-1]], ids=str)
 def test_who_has_a_process_at_hand_and_does_not_wait_for_it(python: Python) -> None:
     with target([python.path, PIPED, "harmless"], env=python.environment) as program:
         look = looked(program, {"slow task", "busy task"})
@@ -113,7 +113,7 @@ def test_who_waits_for_a_process_that_waits_for_its_pipe(python: str, tmp_path: 
 
 @pytest.mark.parametrize("python", EVERY)
 def test_who_is_read_from_or_waited_for_by_nobody_is_well(python: str, tmp_path: Path) -> None:
-    report = recorded(python, "harmless", tmp_path / "rec", 5)
+    report = recorded(python, "harmless", tmp_path / "rec", 4)
     assert starved_by_itself(report) == [], said(report)
 
 

@@ -97,12 +97,10 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     not_looked = [s for s in starved if not s.looked]
     chains = wait_for.Chains(recording.workers, done, names, recording.sources)
     starved = list(held_locks.rings((s for s in starved if s.looked), chains))
-    waits_for_children = [
-        one
-        for worker in recording.workers
-        for one in children.find(worker, done, names, recording.sources, info.end_ns, min_stall_ns)
-    ]
-    starved = list(children.of_loops_and_pools(starved, waits_for_children))
+    of_children = list(
+        children.find(recording.workers, done, names, recording.sources, info.end_ns, min_stall_ns)
+    )
+    starved = list(children.of_loops_and_pools(starved, of_children))
     for worker in recording.workers:
         starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
         starved += task_waits.find(worker, recording.sources, info.end_ns, min_stall_ns)

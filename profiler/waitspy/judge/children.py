@@ -1,8 +1,9 @@
 """Episodes of who waits for a process that waits itself, for ever, for the worker to read a pipe.
 
 Only what has stood for long, and to the end: a reader that is merely slow lets the process go on
-now and then, and whoever is told once to have gone on is no deadlock. It does not count how the
-end came: by the recording's, or by whoever ended the process.
+now and then, and whoever is told once to have gone on is no deadlock. One that has ended was
+usually ended by somebody, but may have gone on and come to its end since the look before: so it
+has to have stood for longer.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from waitspy.model.waits import Wait, WaitKind
 
 _LEAST_NS = NS
 _LEAST_STALLS = 10  # times the least stall
+_ENDED = 3  # times as long, if it has ended
 _HALF = 2
 
 _WATCHERS = "/asyncio/unix_events.py", "_do_waitpid"
@@ -57,36 +59,45 @@ class _Stuck:
 
 
 def find(
-    worker: WorkerRecord,
+    workers: Iterable[WorkerRecord],
     done: Mapping[ThreadKey, Activities],
     names: Mapping[ThreadKey, str],
     sources: SourceLines,
     end_ns: int,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
-    """The episodes in a worker, of all that wait at one line for processes of one name together."""
-    least_ns = max(_LEAST_NS, _LEAST_STALLS * min_stall_ns)
+    """The episodes of all that wait at one line for processes of one name, worker by worker."""
     groups: dict[tuple[object, ...], list[_Stuck]] = {}
-    for child, until_ns in _stood(worker, end_ns):
-        found = [
-            one
-            for wait in child.waits
-            if (one := _of_wait(worker, done, child, wait, until_ns)) is not None
-            and one.span[1] - one.span[0] >= least_ns
-        ]
-        for one in [each for each in found if each.own] or found:
-            groups.setdefault((one.frame, one.child.name, one.wait.tid is None), []).append(one)
+    for worker in workers:
+        for child, until_ns, ended in _stood(worker, end_ns):
+            least_ns = max(_LEAST_NS, _LEAST_STALLS * min_stall_ns) * (_ENDED if ended else 1)
+            found = [
+                one
+                for wait in child.waits
+                if (one := _of_wait(worker, done, child, wait, until_ns)) is not None
+                and one.span[1] - one.span[0] >= least_ns
+            ]
+            for one in [each for each in found if each.own] or found:
+                what = one.frame, one.child.name, one.wait.tid is None
+                groups.setdefault(what, []).append(one)
     for group in groups.values():
-        for span in union(one.span for one in group):
-            mine = [one for one in group if span[0] <= one.span[0] and one.span[1] <= span[1]]
-            yield _episode(worker, names, sources, mine, span)
+        detail = _detail(group)
+        by_worker: dict[ThreadKey, list[_Stuck]] = {}
+        for one in group:
+            by_worker.setdefault(one.key._replace(tid=0), []).append(one)
+        for mine in by_worker.values():
+            for span in union(one.span for one in mine):
+                within = [o for o in mine if span[0] <= o.span[0] and o.span[1] <= span[1]]
+                yield _episode(within, span, detail, names, sources)
 
 
-def _stood(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[StandingChild, int]]:
-    """Each process as it was told last, and until when it stood; none that was seen to go on."""
+def _stood(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[StandingChild, int, bool]]:
+    """Each process as it was told last, until when it stood, and whether it ended then; none that
+    was seen to go on.
+    """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     now: dict[tuple[int, int], StandingChild] = {}
-    over: list[tuple[StandingChild, int]] = []
+    over: list[tuple[StandingChild, int, bool]] = []
     went_on: set[tuple[int, int]] = set()
     for event in worker.children:
         before, now = now, {(one.pid, one.pipe): one for one in event.standing}
@@ -95,10 +106,10 @@ def _stood(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[StandingChild, i
                 if now[key].since_ns != child.since_ns:
                     went_on.add(key)
             elif child.pid in event.ended:
-                over.append((child, event.at_ns))
+                over.append((child, event.at_ns, True))
             else:
                 went_on.add(key)
-    over += [(child, stop_ns) for child in now.values()]
+    over += [(child, stop_ns, False) for child in now.values()]
     yield from (one for one in over if (one[0].pid, one[0].pipe) not in went_on)
 
 
@@ -131,13 +142,13 @@ def _watches(activity: Activity) -> bool:
 
 
 def _episode(
-    worker: WorkerRecord,
-    names: Mapping[ThreadKey, str],
-    sources: SourceLines,
     mine: Sequence[_Stuck],
     span: Span,
+    detail: str,
+    names: Mapping[ThreadKey, str],
+    sources: SourceLines,
 ) -> Starvation:
-    longest = min(mine, key=lambda one: (one.span[0] - one.span[1], one.child.pid))
+    longest = min(mine, key=_order)
     held_by: dict[ThreadKey, tuple[Activity, ...]] = {}
     for one in mine:
         held_by[one.key] = (*held_by.get(one.key, ()), *one.doing)
@@ -145,9 +156,9 @@ def _episode(
     return Starvation(
         kind=DEADLOCK,
         verdict=DEADLOCK.verdict,
-        pid=worker.worker.pid,
+        pid=longest.key.pid,
         tid=longest.key.tid,
-        process=worker.process,
+        process=longest.key.process,
         place="a process that it has started",
         start_ns=span[0],
         end_ns=span[1],
@@ -155,7 +166,7 @@ def _episode(
         base=None,
         evidence=(CHILDREN,),
         items=tuple(_item(one) for one in mine),
-        detail=_detail(longest.child, len({one.child.pid for one in mine}) - 1),
+        detail=detail,
         asyncio=of_tasks,
         links=_links(longest, names, sources),
         of_tasks=of_tasks,
@@ -168,7 +179,14 @@ def _item(one: _Stuck) -> Item:
     return thread_item(one.doing, one.span)
 
 
-def _detail(child: StandingChild, more: int) -> str:
+def _order(one: _Stuck) -> tuple[int, int]:
+    """The longest first."""
+    return one.span[0] - one.span[1], one.child.pid
+
+
+def _detail(group: Sequence[_Stuck]) -> str:
+    child = min(group, key=_order).child
+    more = len({(one.child.pid, one.child.pipe) for one in group}) - 1
     others = f"; {more} more like it" if more else ""
     return (
         f"child {child.name} (pid {child.pid}) is blocked in write to a pipe that this server "
@@ -203,20 +221,30 @@ def of_loops_and_pools(
     """The episodes of loops and pools, those that are kept by such waits as what they are; and of
     the others ``found``, those whose threads no episode has told of.
     """
-    by_thread = {key: one for one in found if not one.of_tasks for key in one.held_by}
-    taken: set[ThreadKey] = set()
+    by_thread: dict[ThreadKey, list[Starvation]] = {}
+    for mine in found:
+        for key in () if mine.of_tasks else mine.held_by:
+            by_thread.setdefault(key, []).append(mine)
+    taken: set[tuple[ThreadKey, int]] = set()
     for one in told:
-        why = [by_thread[key] for key in one.held_by if key in by_thread]
-        whole = one.kind in MAY_BE_DEADLOCKS and why and len(why) == len(one.held_by)
-        if whole and all(_lasts(one, each) for each in why):
-            taken |= one.held_by.keys()
-            yield replace(
-                one, kind=DEADLOCK, verdict=DEADLOCK.verdict, detail=why[0].detail,
-                links=why[0].links, evidence=(*one.evidence, CHILDREN),
-            )  # fmt: skip
-        else:
+        why = {
+            key: mine
+            for key in one.held_by
+            for mine in by_thread.get(key, ())
+            if one.kind in MAY_BE_DEADLOCKS and _lasts(one, mine)
+        }
+        if not why or len(why) < len(one.held_by):
             yield one
-    yield from (one for one in found if one.of_tasks or not one.held_by.keys() <= taken)
+            continue
+        taken |= {(key, mine.start_ns) for key, mine in why.items()}
+        first = next(iter(why.values()))
+        yield replace(
+            one, kind=DEADLOCK, verdict=DEADLOCK.verdict, detail=first.detail, links=first.links,
+            evidence=(*one.evidence, CHILDREN),
+        )  # fmt: skip
+    for mine in found:
+        if mine.of_tasks or any((key, mine.start_ns) not in taken for key in mine.held_by):
+            yield mine
 
 
 def _lasts(one: Starvation, other: Starvation) -> bool:

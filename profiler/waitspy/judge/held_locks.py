@@ -80,7 +80,7 @@ def find(
     """The episodes of locks in a worker; ``told`` are those of its loops and pools."""
     taken: dict[int, list[Span]] = {}
     for one in told:
-        for key in one.held_by:
+        for key in () if one.of_tasks else one.held_by:
             if key._replace(tid=0) == worker.thread(0):
                 taken.setdefault(key.tid, []).append((one.start_ns, one.end_ns))
     by_subject: dict[int, list[_Waiter]] = {}

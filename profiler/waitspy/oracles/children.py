@@ -43,8 +43,6 @@ _MOST_WAITS = 16  # of one of them
 _LONGEST_NAME = 64  # the kernel's own have 15 bytes
 _P_PID = 1  # of waitid(2): include/uapi/linux/wait.h
 _PID_MASK = (1 << 32) - 1  # a pid_t in a register
-
-
 _WRITES, _READS = frozenset({"write", "writev"}), frozenset({"read", "readv"})
 _USED = _WRITES | _READS | {"wait4", "waitid"}
 
@@ -160,7 +158,9 @@ class ChildrenOracle:
     ) -> tuple[StandingChild, ...]:
         """Those of the processes that only the worker lets go on, and who waits for them."""
         ends = PipeEnds(watched.pid, watched.worker.start_ticks, process.parents)
-        collecting = {pid: self._collects(process, pid, now_ns) for pid in process.stands}
+        collecting: dict[int, set[int]] = {}
+        if len(process.parents) < _MOST_BELOW:  # else some may not be known
+            collecting = {pid: self._collects(process, pid, now_ns) for pid in process.stands}
         fixed = stuck(ends, writing, collecting)
         roots = [one for one in fixed.items() if one[1] is not None]
         if not roots:
@@ -217,7 +217,10 @@ class ChildrenOracle:
         for tid, (number, _) in watched.blocked.items():
             if number not in self._calls:
                 continue
-            call = pipe_fds.parse_call(procfs.read(watched.pid, f"task/{tid}/syscall"), b"")
+            try:
+                call = pipe_fds.parse_call(procfs.read(watched.pid, f"task/{tid}/syscall"), b"")
+            except ProcessLookupError:  # it has ended
+                continue
             if call is None or call.number != number or not watched.stood(tid):
                 continue
             since_ns = watched.blocked_since_ns.get(tid, 0)
