@@ -23,7 +23,7 @@ from tests.live.running import (
 from tests.pythons import marks
 from tests.remote.interpreters import Python, found
 from waitspy.model.clock import NS
-from waitspy.remote.children import ChildLook
+from waitspy.remote.children import ChildHolders, ChildLook
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.reader import Reader
 
@@ -46,25 +46,25 @@ def recorded(python: str, story: str, folder: Path, seconds: float) -> dict[str,
         return record(program.pid, folder, seconds=seconds)
 
 
-def looked(program: Target, names: set[str]) -> ChildLook:
-    """A look once tasks wait for these children."""
+def looked(program: Target, names: set[str]) -> tuple[ChildLook, ChildHolders]:
+    """A look once tasks wait for these children, and who has any of them at hand."""
     pids = {program.ready[name] for name in names}
     reader = Reader(program.pid)
     looks: list[ChildLook] = []
 
     def all_wait() -> bool:
         with contextlib.suppress(Unreadable):
-            looks.append(reader.child_waits(set(program.ready.values()), (), NS))
+            looks.append(reader.child_waits((), NS))
         return bool(looks) and {one.pid for one in looks[-1].tasks} >= pids
 
     wait_until(all_wait, f"{names} do not wait")
-    return looks[-1]
+    return looks[-1], reader.child_holders(looks[-1], set(program.ready.values()))
 
 
 @pytest.mark.parametrize("python", found(), ids=str)
 def test_which_task_waits_for_which_process(python: Python) -> None:
     with target([python.path, PIPED, "harmful"], env=python.environment) as program:
-        look = looked(program, {"task", "gathers", "waits"})
+        look, holders = looked(program, {"task", "gathers", "waits"})
         reads = {one.pid for one in look.tasks if one.fd is not None}
     many = Counter(one.pid for one in look.tasks)
     assert many == {
@@ -73,7 +73,7 @@ def test_which_task_waits_for_which_process(python: Python) -> None:
         program.ready["waits"]: 1,
     }
     assert reads == {program.ready["task"], program.ready["gathers"]}
-    assert {pid for _, pid in look.threads} == {
+    assert {pid for _, pid in holders.threads} == {
         program.ready[name] for name in ("thread", "thread reads", "below")
     }
 
@@ -81,14 +81,14 @@ def test_which_task_waits_for_which_process(python: Python) -> None:
 @pytest.mark.parametrize("python", [found()[0], found()[-1]], ids=str)
 def test_who_has_a_process_at_hand_and_does_not_wait_for_it(python: Python) -> None:
     with target([python.path, PIPED, "harmless"], env=python.environment) as program:
-        look = looked(program, {"slow task", "busy task"})
+        look, holders = looked(program, {"slow task", "busy task"})
     waiting = {one.task.task for one in look.tasks}
-    others = {pid for task, pid in look.holders if task not in waiting}
+    others = {pid for task, pid in holders.tasks if task not in waiting}
     assert {program.ready["slow task"], program.ready["busy task"]} <= others
     assert program.ready["slow object"] not in others
-    holders = Counter(pid for _, pid in look.threads)
+    threads = Counter(pid for _, pid in holders.threads)
     for name in ("slow thread", "busy thread", "read later"):
-        assert holders[program.ready[name]] == 2, name
+        assert threads[program.ready[name]] == 2, name
 
 
 @pytest.mark.parametrize("python", EVERY)

@@ -22,7 +22,7 @@ from waitspy.model.clock import NS
 from waitspy.oracles import Watched
 from waitspy.oracles.children import ChildrenOracle
 from waitspy.recording.children import ChildrenRow
-from waitspy.remote.children import Buffered, ChildLook, ChildTask
+from waitspy.remote.children import Buffered, ChildHolders, ChildLook, ChildTask
 from waitspy.remote.memory import Torn
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import StandingTask
@@ -46,13 +46,18 @@ class Scripted:
         self.holders: set[tuple[int, int]] = set()
         self.fault: Exception | None = None
         self.asked: list[set[int]] = []
+        self.looks = 0
 
-    def child_waits(self, pids: Collection[int], known: Collection[int], cpu_ns: int) -> ChildLook:
+    def child_waits(self, known: Collection[int], cpu_ns: int) -> ChildLook:
         assert cpu_ns > 0
-        self.asked.append(set(pids))
+        self.looks += 1
         if self.fault is not None:
             raise self.fault
-        return ChildLook(tuple(self.tasks), self.threads, self.holders)
+        return ChildLook(tuple(self.tasks), ())
+
+    def child_holders(self, look: ChildLook, pids: Collection[int]) -> ChildHolders:
+        self.asked.append(set(pids))
+        return ChildHolders(frozenset(self.threads), frozenset(self.holders))
 
     def where(self, task: StandingTask) -> tuple[tuple[()], None]:
         return (), None
@@ -72,9 +77,9 @@ class Looks:
         assert self.oracle.attach(self.watched) == "ok"
         self.now_ns = NS
 
-    def look(self) -> ChildrenRow | None:
-        """What it tells ten seconds later."""
-        self.now_ns += 10 * NS
+    def look(self, after_s: int = 10) -> ChildrenRow | None:
+        """What it tells so much later."""
+        self.now_ns += after_s * NS
         return next(self.oracle.tick(self.watched, self.now_ns), None)
 
     def standing(self) -> tuple[StandingChild, ...]:
@@ -151,7 +156,7 @@ def task(pid: int, fd: int | None = None, buffered: int = 0) -> ChildTask:
 def test_a_process_that_only_this_one_can_let_go_on(start: Callable[..., Child]) -> None:
     child, looks = start(*HEAD), Looks()
     assert looks.look() is None
-    assert looks.reader.asked == [], "it may have come there just now"
+    assert looks.reader.looks == 0, "it may have come there just now"
     row = looks.look()
     assert row is not None
     (one,) = row.standing
@@ -160,6 +165,7 @@ def test_a_process_that_only_this_one_can_let_go_on(start: Callable[..., Child])
     assert one.pipe == os.fstat(child.stdout.fileno()).st_ino
     assert (one.since_ns, one.waits) == (11 * NS, ())
     assert looks.look() is None, "nothing is new"
+    assert looks.reader.asked == [], "nobody waits"
 
 
 def test_a_task_that_has_waited_for_it_since_a_look_before(start: Callable[..., Child]) -> None:
@@ -240,6 +246,23 @@ def test_what_somebody_else_has_at_hand_may_be_read(who: str, start: Callable[..
     assert looks.standing() == ()
 
 
+def test_who_has_it_at_hand_is_asked_rarely(start: Callable[..., Child]) -> None:
+    child, looks = start(*HEAD), Looks()
+    looks.reader.tasks = [task(child.pid)]
+    looks.standing()
+    assert looks.reader.asked == [{child.pid}]
+    looks.look(after_s=5)
+    assert looks.reader.asked == [{child.pid}]
+    looks.look(after_s=5)
+    assert looks.reader.asked == [{child.pid}] * 2
+    looks.reader.tasks = []
+    looks.look(after_s=1)
+    looks.reader.tasks = [task(child.pid)]
+    looks.look(after_s=1)
+    looks.look(after_s=1)
+    assert looks.reader.asked == [{child.pid}] * 3, "somebody waits anew"
+
+
 def test_a_pipe_that_another_process_reads_is_none_of_ours(start: Callable[..., Child]) -> None:
     child = start(*HEAD)
     start("sleep", "60", stdin=child.stdout, call="clock_nanosleep")
@@ -256,7 +279,7 @@ def test_a_process_that_waits_for_something_else(
     child, looks = start(*argv, stdin=subprocess.PIPE, call=call), Looks()
     looks.reader.tasks = [task(child.pid)]
     assert looks.standing() == ()
-    assert looks.reader.asked == [], "its memory need not be read"
+    assert looks.reader.looks == 0, "its memory need not be read"
 
 
 def test_one_that_goes_on_is_told_to(start: Callable[..., Child]) -> None:

@@ -28,12 +28,13 @@ from waitspy.oracles.pipe_ends import PipeEnds, stuck
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.children import ChildrenRow
 from waitspy.recording.rows import RowType
-from waitspy.remote.children import ChildLook, ChildTask
+from waitspy.remote.children import ChildHolders, ChildLook, ChildTask
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
 from waitspy.target.kinship import at_or_below
 
 _LOOK_NS = NS // 2
+_ASK_NS = 10 * NS  # who has processes at hand: that takes longer than all else
 _SHARE = 0.04  # of one core, for looks at one worker while one of its processes stands in a write
 _CPU_NS = 15_000_000  # of reading tasks: a longer look would keep the other oracles from theirs
 _MANY_THREADS = 128  # then the table of all processes is read sooner than their lists
@@ -69,7 +70,7 @@ class _StandsStill:
 @dataclass(slots=True)
 class _WatchedChildren:
     """``parents`` are the processes below it, each with its parent; ``tasks`` are those that wait
-    for one, each since a look.
+    for one, each since a look. ``holders`` are those who have the ``asked`` ones at hand.
     """
 
     reader: Reader
@@ -79,6 +80,9 @@ class _WatchedChildren:
     told: tuple[StandingChild, ...] = ()
     next_ns: int = 0
     next_close_ns: int = 0
+    holders: ChildHolders = field(default_factory=ChildHolders)
+    asked: AbstractSet[int] = frozenset()
+    next_ask_ns: int = 0
     for_close: Allowance = field(default_factory=lambda: Allowance(_SHARE))
 
 
@@ -166,18 +170,25 @@ class ChildrenOracle:
         if not roots:
             return ()
         inner = _inner_pids(watched.pid, fixed)
-        look = process.reader.child_waits(inner.keys(), process.tasks.keys(), _CPU_NS)
+        look = process.reader.child_waits(process.tasks.keys(), _CPU_NS)
         _note(process, look, now_ns)
         waiters = [
             *self._threads(watched, ends, inner, fixed.keys()),
             *_tasks(process, ends, inner, fixed.keys(), now_ns),
         ]
         found = []
-        for pid, pipe in roots[:_MOST_TOLD]:
+        families = {pid: _family(pid, process.parents) for pid, _ in roots[:_MOST_TOLD]}
+        awaited = {
+            n
+            for n, pid in inner.items()
+            if any(pid in one and _for(waiters, one) for one in families.values())
+        }
+        _ask(process, look, awaited, now_ns)
+        for pid, family in families.items():
+            pipe, mine = fixed[pid], _for(waiters, family)
             assert pipe is not None
-            family = _family(pid, process.parents)
-            mine = [one for one in waiters if one.pids & family]
-            if _is_at_hand(look, {n for n, outer in inner.items() if outer in family}, mine):
+            numbers = {n for n, outer in inner.items() if outer in family}
+            if _is_at_hand(process.holders, numbers, mine):
                 continue
             waits = tuple(_told(process.reader, mine, pid, family))[:_MOST_WAITS]
             watched.holders |= {wait.tid for wait in waits if wait.tid is not None}
@@ -332,12 +343,25 @@ def _tasks(
                 yield _WaitsForChild(writers, "output", since_ns, task=one)
 
 
-def _is_at_hand(look: ChildLook, pids: AbstractSet[int], waiters: Sequence[_WaitsForChild]) -> bool:
+def _for(waiters: Iterable[_WaitsForChild], family: AbstractSet[int]) -> list[_WaitsForChild]:
+    return [one for one in waiters if one.pids & family]
+
+
+def _ask(process: _WatchedChildren, look: ChildLook, pids: AbstractSet[int], now_ns: int) -> None:
+    """Learns who has those processes at hand: of others at once, of the same now and then."""
+    if pids != process.asked or now_ns >= process.next_ask_ns:
+        process.holders = process.reader.child_holders(look, pids) if pids else ChildHolders()
+        process.asked, process.next_ask_ns = pids, now_ns + _ASK_NS
+
+
+def _is_at_hand(
+    holders: ChildHolders, pids: AbstractSet[int], waiters: Sequence[_WaitsForChild]
+) -> bool:
     """Whether somebody who does not wait for these processes has one at hand, and may read."""
     tids = {one.tid for one in waiters}
     tasks = {one.task.task.task for one in waiters if one.task is not None}
-    return any(pid in pids and tid not in tids for tid, pid in look.threads) or any(
-        pid in pids and task not in tasks for task, pid in look.holders
+    return any(pid in pids and tid not in tids for tid, pid in holders.threads) or any(
+        pid in pids and task not in tasks for task, pid in holders.tasks
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from waitspy.model.code_origin import base_name
+from waitspy.model.stacks import Frame
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Unreadable
@@ -34,6 +36,8 @@ _GATHERS = (
 )
 """Functions that wait for tasks: those in an attribute of their first local, or that itself."""
 
+_TASK = "Task"
+_FILES = (*_WAITS, *(file for file, _, _ in _GATHERS))
 _MOST_GATHERED = 64
 _PIPES = ("stdout", "stderr")
 
@@ -61,44 +65,61 @@ class ChildTask:
     buffers: tuple[Buffered, ...]
 
 
-Holders = set[tuple[int, int]]
+Holders = AbstractSet[tuple[int, int]]
 """Who has a process in a frame, and its pid."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildLook:
-    """The tasks that wait for processes; who has one of those asked for at hand, by tid of a
-    thread, or by address of a task.
-    """
+    """The tasks that wait for processes, and all those that were looked at."""
 
     tasks: tuple[ChildTask, ...]
-    threads: Holders
-    holders: Holders
+    standing: tuple[StandingTask, ...]
 
 
-def look(
+@dataclass(frozen=True, slots=True)
+class ChildHolders:
+    """Who has a process at hand: threads by tid, and tasks by address."""
+
+    threads: Holders = frozenset()
+    tasks: Holders = frozenset()
+
+
+def waits(
+    interps: Iterable[InterpreterState], frames: Frames, looks: Sequence[TasksLook]
+) -> ChildLook:
+    """Who waits for a process, as far as tasks were looked at.
+
+    Raises:
+        OSError: no permission, or the process is gone.
+    """
+    tasks: dict[int, ChildTask] = {}
+    for interp in interps:
+        children = Children(interp, frames)
+        for look in looks:
+            tasks.update((one.task.task, one) for one in children.tasks(look.loop, look.tasks))
+    return ChildLook(tuple(tasks.values()), tuple(task for look in looks for task in look.tasks))
+
+
+def holders(
     interps: Iterable[InterpreterState],
     frames: Frames,
-    looks: Sequence[TasksLook],
+    standing: Sequence[StandingTask],
     pids: Collection[int],
-) -> ChildLook:
-    """Who waits for a process, and who has one of ``pids`` at hand, as far as tasks were looked at.
+) -> ChildHolders:
+    """Who has one of the processes with those pids at hand, of all threads and of those tasks.
 
     Raises:
         Unreadable: something changed.
         OSError: no permission, or the process is gone.
     """
-    standing = [task for look in looks for task in look.tasks]
-    tasks: dict[int, ChildTask] = {}
-    of_threads: Holders = set()
-    of_tasks: Holders = set()
+    threads: set[tuple[int, int]] = set()
+    tasks: set[tuple[int, int]] = set()
     for interp in interps:
         children = Children(interp, frames)
-        for one in looks:
-            tasks.update((task.task.task, task) for task in children.tasks(one.loop, one.tasks))
-        of_threads |= children.thread_holders(interp.runtime.threads(interp.address), pids)
-        of_tasks |= children.task_holders(standing, pids)
-    return ChildLook(tuple(tasks.values()), of_threads, of_tasks)
+        threads |= children.thread_holders(interp.runtime.threads(interp.address), pids)
+        tasks |= children.task_holders(standing, pids)
+    return ChildHolders(frozenset(threads), frozenset(tasks))
 
 
 class Children:
@@ -118,6 +139,9 @@ class Children:
     def tasks(self, loop: int, standing: Sequence[StandingTask]) -> Iterator[ChildTask]:
         """Those of the tasks of a loop that wait for a process; and those that wait for these."""
         found: dict[int, ChildTask] = {}
+        places = {task.place: task for task in standing}
+        may_wait = {place for place, task in places.items() if self._may_wait(task)}
+        standing = [task for task in standing if task.place in may_wait]
         for task in standing:
             with contextlib.suppress(Unreadable):
                 one = self._waits(loop, task)
@@ -129,6 +153,19 @@ class Children:
                 for awaited in self._awaited(task, found):
                     inner = found[awaited]
                     yield ChildTask(loop, task, inner.pid, inner.fd, inner.buffers)
+
+    def _may_wait(self, task: StandingTask) -> bool:
+        """Whether tasks that stand there may wait for a process, or for others that do."""
+        with contextlib.suppress(Unreadable):
+            kind = self._objects.type_at(task.waiter_type).name
+            if kind.endswith((_GATHERED, _TASK)):
+                return True
+        return any(
+            frame is not None and frame.rooted.endswith(_FILES) for frame in self._lines(task)
+        )
+
+    def _lines(self, task: StandingTask) -> list[Frame | None]:
+        return self._frames.codes([(code, at) for _, code, at in task.steps])
 
     def _waits(self, loop: int, task: StandingTask) -> ChildTask | None:
         for coroutine, code, _ in task.steps:
@@ -242,12 +279,11 @@ class Children:
     def _in_cells(self, words: Collection[int]) -> dict[int, int]:
         """Each of the words with what it leads to: what several functions share is in a cell."""
         found = {word: word for word in words}
-        listed = list(found)
-        for word, kind in zip(listed, self._objects.types_of(listed), strict=True):
-            if kind is not None and kind.name == "cell" and not kind.heap:
-                with contextlib.suppress(Unreadable):
-                    content = self._objects.layout.cell_content
-                    found[word] = self._objects.memory.word(word + content)
+        kind = self._interp.names_of("types").get("CellType")
+        for cell in self._objects.of_type(list(found), kind) if kind else ():
+            with contextlib.suppress(Unreadable):
+                content = self._objects.layout.cell_content
+                found[cell] = self._objects.memory.word(cell + content)
         return found
 
     def _rough_words(self, thread: Thread) -> list[int]:

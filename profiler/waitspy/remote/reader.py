@@ -23,7 +23,7 @@ from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.awaiting import Awaiting
 from waitspy.remote.callables import Callables
-from waitspy.remote.children import ChildLook
+from waitspy.remote.children import ChildHolders, ChildLook
 from waitspy.remote.code_origin import import_facts
 from waitspy.remote.frames import Frames
 from waitspy.remote.loops import LoopInMemory, Running, owner_in_frames
@@ -319,12 +319,14 @@ class Reader:
 
     # --- processes that it has started ------------------------------------------------------
 
-    def child_waits(self, pids: Collection[int], known: Container[int], cpu_ns: int) -> ChildLook:
-        """Who waits for a process, and who has one of ``pids`` at hand; ``cpu_ns`` and ``known``
-        are those of ``tasks_looks``.
-        """
+    def child_waits(self, known: Container[int], cpu_ns: int) -> ChildLook:
+        """Which tasks wait for a process; ``known`` and ``cpu_ns`` are those of ``tasks_looks``."""
         looks = self.tasks_looks(known, cpu_ns)
-        return children.look(list(self._interps.values()), self._frames, looks, pids)
+        return children.waits(self._interps.values(), self._frames, looks)
+
+    def child_holders(self, look: ChildLook, pids: Collection[int]) -> ChildHolders:
+        """Who has one of those processes in a frame, of all threads and the tasks of a look."""
+        return children.holders(self._interps.values(), self._frames, look.standing, pids)
 
     # --- pools ----------------------------------------------------------------------------
 
