@@ -46,6 +46,7 @@ SUBJECTS = frozenset(
         "children",
         "code_origin",
         "threads",
+        "thread_groups",
         "epolls",
         "loops",
         "pools",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.examples.build import activities, activity, at, stack, states, worker
-from waitspy.judge import pools
+from waitspy.judge import pool_episodes, pools
 from waitspy.judge.episode import Starvation
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
 from waitspy.model.recorded import WorkerRecord
@@ -71,7 +71,7 @@ def found(
     return [
         starved
         for pool in pools.find(record, done, at(end), 100_000_000)
-        for starved in pools.starvations(pool, record, done, 100_000_000)
+        for starved in pool_episodes.find(pool, record, done, 100_000_000)
     ]
 
 

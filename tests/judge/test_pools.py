@@ -32,7 +32,7 @@ from tests.examples.pool_examples import (
     queue,
     waits,
 )
-from waitspy.judge import findings, pools
+from waitspy.judge import findings, pool_episodes, pools
 from waitspy.model.kinds import DEADLOCK, EXHAUSTED_POOL
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
@@ -345,7 +345,7 @@ def test_without_kernel_states_nothing_is_known_of_the_cpu() -> None:
     done = {tid: activities(*(activity(*one) for one in BLOCKED[tid])) for tid in BLOCKED}
     record = worker(pools=tuple(events))
     (pool,) = pools.find(record, done, at(2_000), 100_000_000)
-    assert list(pools.starvations(pool, record, done, 100_000_000)) == []
+    assert list(pool_episodes.find(pool, record, done, 100_000_000)) == []
 
 
 def test_each_pool_has_its_own_queue_and_what_waits_when_the_worker_ends_waited_until_then() -> (

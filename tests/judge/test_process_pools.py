@@ -8,7 +8,7 @@ import pytest
 
 from tests.examples.build import activities, activity, at, stack, states, worker
 from tests.examples.pool_examples import IDLE, POOL, SLEEPS, STUCK, queue, waits
-from waitspy.judge import pools
+from waitspy.judge import pool_episodes, pools
 from waitspy.judge.episode import Starvation
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind
 from waitspy.model.processes import ThreadKey
@@ -38,7 +38,7 @@ def found(
     return [
         starved
         for pool in pools.find(owner, {}, at(2_000), 100_000_000, None, members)
-        for starved in pools.starvations(pool, owner, {}, 100_000_000)
+        for starved in pool_episodes.find(pool, owner, {}, 100_000_000)
     ]
 
 

@@ -20,6 +20,7 @@ from waitspy.judge import (
     merge,
     pending_work,
     places,
+    pool_episodes,
     pools,
     requests,
     task_waits,
@@ -87,7 +88,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             worker, mine, info.end_ns, min_stall_ns, recording.sources, processes
         )
         for pool in own_pools:
-            starved += pools.starvations(pool, worker, mine, min_stall_ns)
+            starved += pool_episodes.find(pool, worker, mine, min_stall_ns)
         pending += pending_work.of_pools(own_pools)
     pending += pending_work.of_listeners(recording.workers)
     for listener in listeners.find(recording.workers, info.arch, watched):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import structs
 
-from waitspy.model.numbers import Address, Few, Many, Ns, Tid
+from waitspy.model.ranges import Address, Few, Many, Ns, Tid
 from waitspy.model.stacks import Frame
 
 ChildHeld = Literal["exit", "output", "reader"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from waitspy.model.numbers import Address, Count
+from waitspy.model.ranges import Address, Count
 
 
 class PoolKind(StrEnum):

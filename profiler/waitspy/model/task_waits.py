@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from waitspy.model.numbers import Address, Few, Many, Ns
+from waitspy.model.ranges import Address, Few, Many, Ns
 from waitspy.model.stacks import Frame
 
 TaskHeld = Literal["lock", "semaphore", "connections"]

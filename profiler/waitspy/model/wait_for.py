@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from waitspy.model.numbers import Address, Tid
+from waitspy.model.ranges import Address, Tid
 from waitspy.model.stacks import Frame
 
 Held = Literal[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waitspy.model.children import ChildrenEvent, StandingChild
-from waitspy.model.numbers import Tid
+from waitspy.model.ranges import Tid
 from waitspy.recording.rows import Row, reader
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from waitspy.model.numbers import Ns
+from waitspy.model.ranges import Ns
 from waitspy.model.stacks import Stack, StackTable
 from waitspy.model.threads import Dump
 from waitspy.recording.rows import Row, reader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waitspy.model.epolls import EpollEvent, UnreadSocket
-from waitspy.model.numbers import Count
+from waitspy.model.ranges import Count
 from waitspy.recording.rows import Row, reader
 
 

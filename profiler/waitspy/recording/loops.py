@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
-from waitspy.model.numbers import Address, Count
+from waitspy.model.ranges import Address, Count
 from waitspy.recording.rows import Row, reader
 
 

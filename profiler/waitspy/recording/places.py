@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from waitspy.model.numbers import Address, Count
 from waitspy.model.places import PlacesEvent, TaskGroup
+from waitspy.model.ranges import Address, Count
 from waitspy.model.task_waits import TaskWait, TaskWaitsEvent
 from waitspy.recording.rows import Row, reader
 

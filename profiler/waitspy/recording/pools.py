@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from waitspy.model.numbers import Address, Count
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
+from waitspy.model.ranges import Address, Count
 from waitspy.recording.rows import Row, reader
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from waitspy.model.numbers import Count, Ns
+from waitspy.model.ranges import Count, Ns
 from waitspy.model.requests import RequestsEvent
 from waitspy.recording.rows import Row, reader
 

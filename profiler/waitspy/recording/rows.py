@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from waitspy.model.numbers import Ns
+from waitspy.model.ranges import Ns
 from waitspy.recording.valid_json import read_json, valid
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from waitspy.model.columns import int64s, words
-from waitspy.model.numbers import Address, Count, Ns
+from waitspy.model.ranges import Address, Count, Ns
 from waitspy.model.threads import KernelStates
 from waitspy.recording.rows import Row, reader
 
