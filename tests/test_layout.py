@@ -53,6 +53,7 @@ SUBJECTS = frozenset(
         "listeners",
         "requests",
         "wait_for",
+        "connection_pools",
         "task_waits",
         "places",
         "waits",

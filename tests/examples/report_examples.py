@@ -11,6 +11,8 @@ from waitspy.model.judged import (
     Blame,
     Episode,
     Finding,
+    Lending,
+    LentTo,
     Link,
     OwedRequests,
     Place,
@@ -209,6 +211,34 @@ def unread_pipe() -> Finding:
     )  # fmt: skip
 
 
+CHAT = Spot("stream_chat", "/srv/quotes/app/chat.py", 88, "for token in model.stream(prompt):")
+
+
+def exhausted_connections() -> Finding:
+    """Threads that want a connection; of fifteen, eleven are known to be lent, two seem to be."""
+    receives = Wait(WaitKind.SOCKET, "sock.recv", "recvfrom")
+    to = (
+        LentTo("thread", CHAT, 11, "with", receives),
+        LentTo("thread", UPSTREAM, 2, "reach", Wait(WaitKind.UNKNOWN)),
+        LentTo("thread", None, 1, "frame", Wait(WaitKind.UNKNOWN)),
+    )
+    wants = Link(
+        4711, 4733, "AnyIO worker", LOOKUP, _FUTEX, START_S, waits_for="connections", count=25
+    )
+    return replace(
+        blocked_loop(),
+        kind=kinds.EXHAUSTED_CONNECTIONS,
+        wait=receives,
+        blames=(
+            Blame(CHAT.function, CHAT.file, CHAT.line, 0.8, CHAT.source),
+            Blame(UPSTREAM.function, UPSTREAM.file, UPSTREAM.line, 0.2, hint=True),
+        ),
+        detail="QueuePool: 15 of 15 connections are lent",
+        chain=(wants, Link(4711, 4734, "", UPSTREAM, receives, START_S, "reach")),
+        lending=Lending("QueuePool", 15, 15, 25, to),
+    )
+
+
 def overloaded_pool() -> Finding:
     resize = Frame("resize", "/srv/quotes/app/images.py", 14)
     return Finding(
@@ -283,6 +313,9 @@ def mixed() -> Report:
 def chains() -> Report:
     """Who holds what is known: over a slow wait, and in rings."""
     return replace(starving(), findings=(held_lock(), deadlock(), unread_pipe()))
+
+    """Who holds what is known: over a slow wait, and in a ring."""
+    return replace(starving(), findings=(held_lock(), deadlock(), exhausted_connections()))
 
 
 def late() -> Report:
@@ -482,6 +515,7 @@ def hostile(text: str = HOSTILE) -> Report:
             Link(4790, 4790, "", None, wait, 1.0, "child", waits_for="reader", program=text),
             Link(4711, 2, text, spot, wait, 1.0, "with", spot),
         ),
+        lending=Lending(text, 2, 2, 1, (LentTo("thread", spot, 1, "reach", wait),)),
     )
     record = worker(4711)
     bad = replace(

@@ -24,11 +24,14 @@ from tests.examples.build import (
 )
 from tests.examples.loop_examples import POOL
 from waitspy.judge import analysis
+from waitspy.model.connection_pools import PoolUse
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
 from waitspy.model.recorded import Recording, WorkerRecord
+from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Frame
+from waitspy.model.wait_for import Holder, LentPool, WaitEdge, WaitForEvent
 
 MANY = 400
 TIMES = 4
@@ -91,6 +94,14 @@ def by_a_pool(many: int) -> WorkerRecord:
     return stalls(many, pools=tuple(pools))
 
 
+def by_connections(many: int) -> WorkerRecord:
+    pool = LentPool(7, PoolUse("QueuePool", 1, 1), (Holder(200, "with"),), whole=True)
+    edges = (WaitEdge(100, "connections", 7, (), whole=True),)
+    looks = [WaitForEvent(at(n * EACH_MS + 600), edges, (pool,)) for n in range(many)]
+    owed = (RequestsEvent(at(0), 8000, 1, 1, at(0)),)
+    return stalls(many, wait_for=tuple(looks), requests=owed)
+
+
 def by_a_listener(many: int) -> WorkerRecord:
     found = [
         ListenerEvent(at(0), 3, name="127.0.0.1:8000", fd=4),
@@ -124,6 +135,7 @@ def seconds(given: Recording, kind: str, many: int) -> float:
         (by_nothing, "blocked-loop"),
         (by_a_pool, "exhausted-pool"),
         (by_a_listener, "accept-backlog"),
+        (by_connections, "exhausted-connections"),
     ],
 )
 def test_four_times_as_many_stalls_cost_four_times_as_much(

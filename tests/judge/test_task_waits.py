@@ -10,6 +10,7 @@ import pytest
 from tests.examples.build import SOURCES, at, frame, info, ms, recording, stack, worker
 from waitspy.judge import analysis, task_waits
 from waitspy.judge.episode import Starvation
+from waitspy.model.connection_pools import PoolUse
 from waitspy.model.judged import Finding
 from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK
 from waitspy.model.loops import LoopEvent, LoopInfo
@@ -18,7 +19,7 @@ from waitspy.model.pools import PoolEvent
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Stack
-from waitspy.model.task_waits import PoolUse, TaskHeld, TaskHolder, TaskWait, TaskWaitsEvent
+from waitspy.model.task_waits import TaskHeld, TaskHolder, TaskWait, TaskWaitsEvent
 from waitspy.model.waits import WaitKind
 
 LOOP = 0xA0

@@ -115,7 +115,7 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
         by_code = {q: told for q, told in known.items() if told[0] != "pass_on"}
         assert {q: (group.name, group.tids) for q, group in busy.items()} == by_code
         # one that takes from a queue and fills another one is known once it was seen to wait
-        edges = reader.wait_for(process.truth["tids"], futexes(process.pid), NS)
+        edges = reader.wait_for(process.truth["tids"], futexes(process.pid), {}, NS).waiting
         assert {edge.kind for edge in edges} == {"queue", "event"}
         waiting = {edge.subject for edge in edges if edge.kind == "queue"}
         assert waiting == {*known, addresses["last"]} - {addresses["never_idle"]}

@@ -8,6 +8,7 @@ import pytest
 
 from tests.live.running import TARGETS, futexes, target
 from tests.remote.interpreters import Python, found
+from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.wait_for import WaitEdge
 from waitspy.remote.reader import Reader
@@ -35,7 +36,8 @@ def test_who_waits_for_what_and_who_holds_it(python: Python) -> None:
         cases = process.ready["cases"]
         reader = Reader(process.pid)
         tids = [case["waits"] for case in cases.values()]
-        seen = {one.tid: one for one in reader.wait_for(tids, futexes(process.pid), NS)}
+        look = reader.wait_for(tids, futexes(process.pid), {}, NS)
+        seen = {one.tid: one for one in look.waiting}
     for case in cases.values():
         pairs = sorted(zip(case["holders"], case["lines"], strict=True))
         case["holders"], case["lines"] = [p[0] for p in pairs], [p[1] for p in pairs]
@@ -68,3 +70,31 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
         (case["kind"], case["waiters"], case["holders"], case["line"] or 0)
         for case in process.ready["cases"].values()
     )
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_which_threads_have_connections_that_others_wait_for(python: Python) -> None:
+    path = str(TARGETS / "lent_connections.py")
+    with target([python.path, path], env=python.environment) as process:
+        truth = process.ready["pools"]
+        reader = Reader(process.pid)
+        blocked = futexes(process.pid)
+        still = dict.fromkeys(procfs.threads(process.pid), 1)
+        begun = reader.wait_for(blocked, blocked, still, 0)
+        look = reader.wait_for(blocked, blocked, still, NS)
+        again = reader.wait_for(blocked, blocked, still, 0)
+    assert not any(pool.whole for pool in begun.pools), "no time was left"
+    assert again == look, "what stands still is not read again"
+    assert all(pool.whole for pool in look.pools)
+    assert len(look.pools) == len(truth)
+    for pool in look.pools:
+        assert pool.use is not None
+        told = truth[pool.use.name]
+        waiting = [e for e in look.waiting if e.subject == pool.subject]
+        assert {edge.kind for edge in waiting} == {"connections"}
+        assert sorted(edge.tid for edge in waiting) == sorted(told["waits"])
+        assert (pool.use.limit, pool.use.lent) == (told["limit"], told["limit"])
+        assert all(holder.at is None or holder.at.file == path for holder in pool.holders)
+        assert sorted((h.tid, h.how, h.at and h.at.line) for h in pool.holders) == sorted(
+            map(tuple, told["holders"])
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -12,12 +12,14 @@ import pytest
 from tests.examples.build import process
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
-from waitspy.model.wait_for import Held, Holder, WaitEdge
+from waitspy.model.connection_pools import PoolUse
+from waitspy.model.wait_for import Held, Holder, LentPool, WaitEdge
 from waitspy.oracles import Watched
 from waitspy.oracles.wait_for import WaitForOracle
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Torn, Unavailable
 from waitspy.remote.reader import Reader
+from waitspy.remote.wait_for import WaitLook
 
 (FUTEX,) = syscalls.futexes()
 ONSET_NS = 50_000_000
@@ -38,19 +40,28 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 class Scripted:
     """A reader that says what it is told to, look by look, and then the last again."""
 
-    def __init__(self, *said: list[WaitEdge] | Exception) -> None:
+    def __init__(
+        self, *said: list[WaitEdge] | Exception, pools: Sequence[tuple[LentPool, ...]] = ((),)
+    ) -> None:
         self.said = list(said)
+        self.pools = list(pools)
         self.asked: list[tuple[list[int], Mapping[int, int]]] = []
 
     def wait_for(
-        self, tids: Iterable[int], futexes: Mapping[int, int], cpu_ns: int
-    ) -> tuple[WaitEdge, ...]:
+        self,
+        tids: Iterable[int],
+        futexes: Mapping[int, int],
+        still_ns: Mapping[int, int],
+        cpu_ns: int,
+    ) -> WaitLook:
         assert cpu_ns > 0
+        assert still_ns.keys() >= futexes.keys()
         self.asked.append((sorted(tids), futexes))
         said = self.said.pop(0) if len(self.said) > 1 else self.said[0]
         if isinstance(said, Exception):
             raise said
-        return tuple(said)
+        pools = self.pools.pop(0) if len(self.pools) > 1 else self.pools[0]
+        return WaitLook(tuple(said), pools)
 
     @property
     def tids(self) -> list[list[int]]:
@@ -123,7 +134,7 @@ def test_one_that_has_moved_is_looked_at_again() -> None:
     assert reader.tids == [[12], [12]]
 
 
-@pytest.mark.parametrize("kind", ["lock", "semaphore"])
+@pytest.mark.parametrize("kind", ["lock", "semaphore", "connections"])
 def test_who_waits_for_a_lock_is_looked_at_more_and_more_rarely(kind: Held) -> None:
     reader = Scripted([edge(12, kind=kind)])
     looks = Looks(reader)
@@ -202,3 +213,34 @@ def test_an_unreadable_process_says_why() -> None:
     watched.reader = "no Python interpreter is mapped"
     assert WaitForOracle(ONSET_NS).attach(watched) == "no Python interpreter is mapped"
     assert list(WaitForOracle(ONSET_NS).tick(watched, NS)) == []
+
+
+# --- pools of connections ----------------------------------------------------------------------------
+
+
+def lent(*holders: int, whole: bool = True) -> LentPool:
+    found = tuple(Holder(tid, "with") for tid in holders)
+    return LentPool(0x10, PoolUse("QueuePool", 2, 2), found, whole)
+
+
+def test_who_has_connections_is_told_when_that_is_new() -> None:
+    edges = [edge(12, kind="connections")]
+    looks = Looks(Scripted(edges, pools=[(lent(14),), (lent(14),), (lent(14, 15),)]))
+    looks.stand(0, 12)
+    told = [row for ms in range(0, 2_000, 10) for row in looks.at(ms)]
+    assert [row.pools for row in told] == [(lent(14),), (lent(14, 15),)]
+    assert looks.watched.holders == {14, 15}, "their stacks are wanted"
+
+
+def test_a_look_that_was_too_short_goes_on_at_once() -> None:
+    reader = Scripted([edge(12, kind="connections")], pools=[(lent(whole=False),), (lent(14),)])
+    looks = Looks(reader)
+    looks.stand(0, 12)
+    when = []
+    for ms in range(0, 200, 10):
+        many = len(reader.asked)
+        looks.at(ms)
+        if len(reader.asked) > many:
+            when.append(ms)
+    assert when[:2] == [50, 60]
+    assert len(when) == 2

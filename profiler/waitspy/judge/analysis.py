@@ -12,6 +12,7 @@ from waitspy.judge import (
     blame,
     children,
     classify,
+    connection_pools,
     findings,
     held_locks,
     listeners,
@@ -102,6 +103,9 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         children.find(recording.workers, done, names, recording.sources, info.end_ns, min_stall_ns)
     )
     starved = list(children.of_loops_and_pools(starved, of_children))
+    for worker in recording.workers:
+        judge = connection_pools.Judge(worker, done, chains, recording.sources, min_stall_ns)
+        starved = judge.explain(starved, info.end_ns)
     for worker in recording.workers:
         starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
         starved += task_waits.find(worker, recording.sources, info.end_ns, min_stall_ns)

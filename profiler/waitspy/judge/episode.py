@@ -8,7 +8,7 @@ from typing import Literal
 
 from waitspy.model.activities import Activity
 from waitspy.model.epolls import UnreadSocket
-from waitspy.model.judged import Link
+from waitspy.model.judged import Lending, Link
 from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
@@ -58,6 +58,7 @@ class Starvation:
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
     ``of_tasks`` says that ``held_by`` shows awaits of tasks, and no stacks that a thread has shown.
     ``links`` is the chain, where it is known already; of tasks it always is.
+    ``lending`` is the pool of connections that it is about.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
 
@@ -82,6 +83,7 @@ class Starvation:
     asyncio: bool = False
     links: tuple[Link, ...] = ()
     of_tasks: bool = False
+    lending: Lending | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""

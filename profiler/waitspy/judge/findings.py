@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from waitspy.judge import blame, remedies
 from waitspy.judge import victims as victims_of
@@ -12,14 +12,15 @@ from waitspy.judge.classify import source_line
 from waitspy.judge.episode import Starvation
 from waitspy.judge.wait_for import Chains
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding, Link
-from waitspy.model.kinds import GIL_BOUND, HELD_LOCK, Kind, Verdict
+from waitspy.model.judged import Blame, Episode, Finding, Lending, Link, Spot
+from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, GIL_BOUND, HELD_LOCK, Kind, Verdict
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait, WaitKind
 
 _Key = tuple[Kind, Verdict, str | None, Frame | None]
 _LEAST_SHARE = 0.02
+_OF_WAITERS = frozenset({HELD_LOCK, EXHAUSTED_CONNECTIONS})
 _CHAINS_OF = 100  # episodes of a finding, the longest ones, whose chains are followed
 
 
@@ -94,7 +95,8 @@ def _finding(
         waits.update(one.waits)
     stack = stacks.most_common(1)[0][0] if stacks else ()
     wait = waits.most_common(1)[0][0] if waits else Wait(WaitKind.UNKNOWN)
-    blames = _blames(frames, sources)
+    longest = max((one.episode for one in group), key=lambda one: one.end_ns - one.start_ns)
+    blames = _blames(frames, sources, longest.lending)
     lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
@@ -128,6 +130,7 @@ def _finding(
         remedy=remedies.find(case),
         detail=first.detail,
         chain=chain,
+        lending=longest.lending,
     )
 
 
@@ -139,7 +142,7 @@ def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:
     for one in by_length[:_CHAINS_OF]:
         if one.of_tasks or one.links:
             return one.links
-        waiters = [one.thread] if one.kind is HELD_LOCK else list(one.held_by) or [one.thread]
+        waiters = [one.thread] if one.kind in _OF_WAITERS else list(one.held_by) or [one.thread]
         for key in waiters:
             chain = chains.of(key, one.start_ns, one.end_ns)
             if chain is None or (len(chain.links) < 2 and not chain.ring):
@@ -159,7 +162,14 @@ def _library(episode: Starvation, stack: Stack) -> str | None:
     return foreign
 
 
-def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame, ...]:
+def _blames(
+    frames: Counter[Frame | None], sources: SourceLines, lending: Lending | None
+) -> tuple[Blame, ...]:
+    to = () if lending is None else lending.to
+    sure, hints = (
+        {_place(one.at) for one in to if one.at is not None and (one.how == "reach") is hint}
+        for hint in (False, True)
+    )
     whole = sum(frames.values())
     found: list[Blame] = []
     for frame, length in frames.most_common():
@@ -171,8 +181,13 @@ def _blames(frames: Counter[Frame | None], sources: SourceLines) -> tuple[Blame,
             continue
         line = source_line(frame, sources)
         source = None if line is None else line.strip()
-        found.append(Blame(frame.function, frame.file or None, frame.line, share, source))
+        one = Blame(frame.function, frame.file or None, frame.line, share, source)
+        found.append(replace(one, hint=_place(one) in hints - sure))
     return tuple(found)
+
+
+def _place(one: Spot | Blame) -> tuple[str, str | None, int | None]:
+    return one.function, one.file, one.line
 
 
 def _episode(starvation: Starvation) -> Episode:

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from waitspy.judge import blame
 from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.thread_time import cut
-from waitspy.judge.wait_for import Chains
+from waitspy.judge.wait_for import Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.judged import Link
 from waitspy.model.kinds import (
@@ -110,14 +108,11 @@ def _waiters(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[int, _Waiter]]
     found: dict[tuple[int, int, int], _Waiter] = {}
     for event in worker.wait_for:
         for one in event.waiting:
-            states = worker.states.get(one.tid)
-            if one.kind not in {"lock", "semaphore"} or not one.holders or states is None:
+            if one.kind not in {"lock", "semaphore"} or not one.holders:
                 continue
-            starts, ends = states.still
-            n = int(np.searchsorted(starts, event.at_ns, "right")) - 1
-            if n < 0 or ends[n] <= event.at_ns:
+            span = standstill(worker, one.tid, event.at_ns, stop_ns)
+            if span is None:
                 continue
-            span = int(starts[n]), int(np.minimum(ends[n], stop_ns))
             key = (one.subject, one.tid, span[0])
             found.setdefault(key, _Waiter(one.tid, span)).seen.append(one)
     for (subject, _, _), waiter in found.items():

@@ -29,6 +29,9 @@ _TAKES = frozenset({"get", "wait"})
 _JOIN = "/queue.py", "join"
 _SERVERS = ("gunicorn/workers/gthread.py", "grpc/_server.py")
 
+_BEGIN = ("/socketserver.py", "/cheroot/workers/threadpool.py")
+"""Servers that are no frameworks by the place of their code."""
+
 Idle = frozenset[Frame]
 """The frames in which a pool's threads wait for work, where these are no executor's."""
 
@@ -84,6 +87,16 @@ def anyio_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
 def serves(mine: Activities) -> bool:
     """Whether a server gives the thread its requests, through an executor of its own."""
     return any(frame.rooted.endswith(_SERVERS) for stack in _stacks(mine) for frame in stack)
+
+
+def is_begun_by_server(stack: Stack) -> bool:
+    """Whether a server, or a framework, has given a thread what it does: that are requests."""
+    for frame in stack:
+        if frame.rooted.endswith(_BEGIN):
+            return True
+        if frame.origin is not Origin.STDLIB:
+            return frame.origin is Origin.FRAMEWORK
+    return False
 
 
 def waits_for_future(mine: Activities, at_ns: int) -> bool:

@@ -18,7 +18,7 @@ from waitspy.judge.private_text import HIDDEN, Privacy
 from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, int64s
-from waitspy.model.judged import Analysis, Blame, Finding, Link, Place, Spot, WhatWaits
+from waitspy.model.judged import Analysis, Blame, Finding, Lending, Link, Place, Spot, WhatWaits
 from waitspy.model.recorded import Loss, SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack, StackTable, placed
 from waitspy.model.waits import Wait, WaitTable
@@ -141,7 +141,17 @@ class _Redaction:
             remedy=self._text(finding.remedy),
             detail=self._maybe(finding.detail),
             chain=tuple(map(self._link, finding.chain)),
+            lending=None if finding.lending is None else self._lending(finding.lending),
         )
+
+    def _lending(self, lending: Lending) -> Lending:
+        to = (
+            replace(
+                one, at=None if one.at is None else self._spot(one.at), wait=self._wait(one.wait)
+            )
+            for one in lending.to
+        )
+        return replace(lending, pool=self._text(lending.pool), to=tuple(to))
 
     def _link(self, link: Link) -> Link:
         return replace(
@@ -219,7 +229,8 @@ def _files(judged: Analysis) -> Iterator[str]:
     for finding in judged.report.findings:
         yield from (frame.file for frame in finding.stack)
         yield from (blame.file for blame in finding.blames if blame.file is not None)
-        spots = (spot for link in finding.chain for spot in (link.at, link.taken))
+        spots = [spot for link in finding.chain for spot in (link.at, link.taken)]
+        spots += [] if finding.lending is None else [one.at for one in finding.lending.to]
         yield from (spot.file for spot in spots if spot is not None and spot.file is not None)
         yield from (v.where.rpartition(":")[0] for v in finding.victims if v.where is not None)
     yield from (place.file for place in judged.report.waiting.places or () if place.file)

@@ -150,9 +150,12 @@ ROWS: tuple[Remedy, ...] = (
          "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
     _row("take these locks in the same order everywhere, or hold no lock while taking another one; "
          "a timeout on the wait (acquire(timeout=…)) lets it end", DEADLOCK),
-    _row("give connections back before anything slow: take one for the query only (async with, to "
-         "its end), read or close each response; only then make the pool larger, and wait for a "
-         "connection with a timeout", EXHAUSTED_CONNECTIONS),
+    _row("give connections back before anything slow: take one for the query only (with or async "
+         "with, to its end), close a session or response before the slow call, not after the "
+         "answer (a dependency that yields it keeps it until then); only then make the pool larger "
+         "(at least as large as the threads that need one each), and wait for a connection with a "
+         "timeout",
+         EXHAUSTED_CONNECTIONS),
     _row("hold the lock for shorter: do the slow wait before or after, and take the lock for what "
          "it protects only; or wait with a timeout", HELD_LOCK),
     _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "

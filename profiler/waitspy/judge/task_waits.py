@@ -18,7 +18,7 @@ from waitspy.judge.wait_for import spot
 from waitspy.model.activities import Activity
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin, base_name
-from waitspy.model.judged import Link, Spot
+from waitspy.model.judged import Lending, LentTo, Link, Spot
 from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK, Verdict
 from waitspy.model.oracle_names import PLACES, REQUESTS
 from waitspy.model.processes import ThreadKey
@@ -131,6 +131,7 @@ def _episode(
         detail=_detail(most),
         asyncio=True,
         links=_links(key, most, sources),
+        lending=_lending(most, sources),
         of_tasks=True,
     )
 
@@ -198,6 +199,17 @@ def _detail(wait: TaskWait) -> str | None:
     if use.limit is None or use.lent is None:
         return f"{use.name}: its connections are lent{to_whom}"
     return f"{use.name}: {use.lent} of {use.limit} connections are lent{to_whom}"
+
+
+def _lending(wait: TaskWait, sources: SourceLines) -> Lending | None:
+    use = wait.use
+    if use is None:
+        return None
+    to = tuple(
+        LentTo("task", spot_of(blame.blamed(h.stack), sources), h.count, "with", wait_of(h.stack))
+        for h in wait.holders
+    )
+    return Lending(use.name, use.limit, use.lent, wait.count, to, "task")
 
 
 def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, ...]:

@@ -1,19 +1,24 @@
 """Chains of waits: from a thread that waits for what another one holds, to the one that ends it.
 
 A look of the ``wait_for`` oracle has the edges of one moment, all of threads that stood still. A
-chain that comes back to one of its threads is a ring: nothing but a timeout ends that.
+chain that comes back to one of its threads is a ring: nothing but a timeout ends that. Of what
+several hold (places of a semaphore, connections of a pool), all of them must be in the ring.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import structs
 
 from waitspy.judge import blame
 from waitspy.judge.classify import source_line
+from waitspy.judge.spans import Span
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.judged import Link, Spot
@@ -59,34 +64,75 @@ class Chains:
         events = self._events.get(thread._replace(tid=0), ())
         first = bisect_left(events, start_ns, key=_at_ns)
         for event in reversed(events[first : bisect_right(events, end_ns, key=_at_ns)]):
-            edges = {one.tid: one for one in event.waiting}
+            edges = edges_of(event)
             mine = edges.get(thread.tid)
             if mine is not None and mine.holders:
-                return self._follow(thread, edges, event.at_ns)
+                return self._follow(thread, edges, event)
         return None
 
-    def _follow(self, thread: ThreadKey, edges: Mapping[int, WaitEdge], at_ns: int) -> Chain:
+    def _follow(
+        self, thread: ThreadKey, edges: Mapping[int, WaitEdge], event: WaitForEvent
+    ) -> Chain:
         links: list[Link] = []
         order: list[int] = []
         holder: Holder | None = None
-        tid = thread.tid
-        while tid not in order:
+        stuck = _stuck(edges, event)
+        tid, at_ns = thread.tid, event.at_ns
+        while True:
             waiting = edges.get(tid)
-            held = waiting is not None and bool(waiting.holders)
-            kind = waiting.kind if waiting is not None and held else None
-            links.append(self._link(thread._replace(tid=tid), at_ns, holder, kind))
             order.append(tid)
-            if waiting is None or not held:
+            following = None
+            if waiting is not None and waiting.holders:
+                following = self._holder(thread, waiting, order, stuck, at_ns)
+            kind = None if following is None or waiting is None else waiting.kind
+            link = self._link(thread._replace(tid=tid), at_ns, holder, kind)
+            if kind == "connections":
+                assert waiting is not None
+                link = replace(link, count=_waiting(edges, waiting.subject))
+            links.append(link)
+            if following is None:
                 return Chain(tuple(links))
-            # one that is known already closes the ring; else one of which a stack was seen
-            known = [one for one in waiting.holders if one.tid in order]
-            seen = [one for one in waiting.holders if self._at(thread._replace(tid=one.tid), at_ns)]
-            holder = (known or seen or waiting.holders)[0]
+            holder = following
             tid = holder.tid
+            if tid in order:
+                break
         ring = links[order.index(tid) :]
-        assert holder is not None
         ring[0] = replace(ring[0], how=holder.how, taken=self._taken(holder))
         return Chain(tuple(ring), ring=True)
+
+    def _holder(
+        self,
+        thread: ThreadKey,
+        waiting: WaitEdge,
+        order: Sequence[int],
+        stuck: AbstractSet[int],
+        at_ns: int,
+    ) -> Holder | None:
+        """The holder with whom a chain goes on: one that is in it already closes the ring; else one
+        of which a stack was seen. None: those in it are all that are known, but not all there are.
+        """
+        holders: Sequence[Holder] = waiting.holders
+        if waiting.tid in stuck:
+            known = [one for one in holders if one.tid in order]
+        else:
+            known = []
+            holders = [one for one in holders if one.tid not in order]
+            holders = [one for one in holders if one.tid not in stuck] or holders
+        seen = [one for one in holders if self._at(thread._replace(tid=one.tid), at_ns)]
+        return next(iter(known or self._alike(thread, seen, at_ns) or holders), None)
+
+    def _alike(self, thread: ThreadKey, holders: Sequence[Holder], at_ns: int) -> list[Holder]:
+        """Those who are at the line at which the most of them are, known ones before others."""
+        sure = [one for one in holders if one.how != "reach"] or holders
+        at = Counter(self._spot(thread._replace(tid=one.tid), at_ns) for one in sure)
+        if not at:
+            return []
+        most = at.most_common(1)[0][0]
+        return [one for one in sure if self._spot(thread._replace(tid=one.tid), at_ns) == most]
+
+    def _spot(self, key: ThreadKey, at_ns: int) -> Frame | None:
+        activity = self._at(key, at_ns)
+        return None if activity is None else blame.blamed(activity.stack)
 
     def _link(
         self, key: ThreadKey, at_ns: int, holder: Holder | None, waits_for: Held | None
@@ -114,6 +160,61 @@ class Chains:
             return None
         n = int(np.searchsorted(mine.start_ns, at_ns, "right")) - 1
         return mine[n] if n >= 0 and mine.end_ns[n] > at_ns else None
+
+
+def edges_of(event: WaitForEvent) -> dict[int, WaitEdge]:
+    """What threads were seen to wait for in a look, with all who hold it."""
+    pools = {pool.subject: pool for pool in event.pools}
+    found = {}
+    for one in event.waiting:
+        pool = pools.get(one.subject) if one.kind == "connections" else None
+        lent = one if pool is None else structs.replace(one, holders=pool.holders)
+        found[one.tid] = lent
+    return found
+
+
+def _stuck(edges: Mapping[int, WaitEdge], event: WaitForEvent) -> set[int]:
+    """Threads that wait for what only such threads hold."""
+    open_ = {  # others may have some of their connections
+        pool.subject
+        for pool in event.pools
+        if pool.use is None
+        or pool.use.lent is None
+        or sum(holder.how != "reach" for holder in pool.holders) < pool.use.lent
+    }
+    held_by = {
+        tid: {holder.tid for holder in one.holders}
+        for tid, one in edges.items()
+        if one.holders and not (one.kind == "connections" and one.subject in open_)
+    }
+    waiters: dict[int, list[int]] = {}
+    for tid, holders in held_by.items():
+        for holder in holders:
+            waiters.setdefault(holder, []).append(tid)
+    stuck = set(held_by)
+    free = [tid for tid in waiters if tid not in stuck]
+    while free:  # whoever waits for one that can go on, can go on itself
+        for tid in waiters.get(free.pop(), ()):
+            if tid in stuck:
+                stuck.remove(tid)
+                free.append(tid)
+    return stuck
+
+
+def _waiting(edges: Mapping[int, WaitEdge], pool: int) -> int:
+    return sum(one.kind == "connections" and one.subject == pool for one in edges.values())
+
+
+def standstill(worker: WorkerRecord, tid: int, at_ns: int, stop_ns: int) -> Span | None:
+    """The span in which a thread did not run, around a time and up to ``stop_ns``."""
+    states = worker.states.get(tid)
+    if states is None:
+        return None
+    starts, ends = states.still
+    n = int(np.searchsorted(starts, at_ns, "right")) - 1
+    if n < 0 or ends[n] <= at_ns:
+        return None
+    return int(starts[n]), int(np.minimum(ends[n], stop_ns))
 
 
 def spot(frame: Frame, sources: SourceLines) -> Spot:

@@ -65,6 +65,7 @@ class Blame:
     """The frame that holds the victims up; ``share`` of the finding's starved time was under it.
 
     ``file`` and ``line`` are None when a C function is blamed, ``source`` when it was not read.
+    ``hint`` says that it only seems to hold what the victims want.
     """
 
     function: str
@@ -72,6 +73,7 @@ class Blame:
     line: int | None
     share: float
     source: str | None = None
+    hint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Link:
     """A thread in a chain of waits: where it is, since when (seconds), and in what.
 
     With ``task`` it is ``count`` tasks of the loop of that thread, which run that coroutine; with
-    ``program`` it is another process, of that name.
+    ``program`` it is another process, of that name; else ``count`` threads, of which that is one.
     ``how`` says how it is known that it holds what the one before it waits for, and ``taken`` at
     which line it took that, where known; the first link has neither. ``waits_for`` is the kind of
     what it waits for itself, None at the root.
@@ -139,6 +141,40 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class LentTo:
+    """Threads or tasks that have connections of a pool, ``count`` of these together: their line,
+    what they wait in there, and how it is known that they have them; ``reach`` is a hint.
+    """
+
+    what: Literal["thread", "task"]
+    at: Spot | None
+    count: int
+    how: How
+    wait: Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """A pool of connections at one time: its class, its limit, how many are lent, how many threads
+    or tasks (``who``) wait for one, and to whom they are lent, as far as is known; the most first.
+    """
+
+    pool: str
+    limit: int | None
+    lent: int | None
+    waiting: int
+    to: tuple[LentTo, ...]
+    who: Literal["thread", "task"] = "thread"
+
+    @property
+    def unknown(self) -> int | None:
+        """How many are lent to nobody who is known; None: that is not known either."""
+        if self.lent is None:
+            return None
+        return max(0, self.lent - sum(one.count for one in self.to))
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Episodes with the same kind and blame; the field meanings are those of the JSON report.
 
@@ -146,6 +182,7 @@ class Finding:
     ``pids`` and ``threads`` (OS thread ids) are sorted. ``detail`` says what it is that starved,
     where there is more to say than the kind. ``chain`` leads from a thread that starved it to the
     root, where somebody is known to hold what it waits for; in a deadlock, back to its beginning.
+    ``lending`` is the pool of connections that it is about, in the longest of the episodes.
     """
 
     kind: Kind
@@ -165,6 +202,7 @@ class Finding:
     remedy: str
     detail: str | None = None
     chain: tuple[Link, ...] = ()
+    lending: Lending | None = None
 
     @property
     def blame(self) -> Blame | None:

@@ -8,24 +8,12 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from waitspy.model.ranges import Address, Few, Many, Ns
+from waitspy.model.connection_pools import PoolUse
+from waitspy.model.ranges import Address, Many, Ns
 from waitspy.model.stacks import Frame
 
 TaskHeld = Literal["lock", "semaphore", "connections"]
 """A lock, a place of a semaphore, or a connection of a pool."""
-
-
-class PoolUse(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A pool of connections: its class, its limit, and how many are lent; None is not known."""
-
-    name: str
-    limit: Few | None
-    lent: Few | None
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether all are lent, as far as is known."""
-        return self.limit is None or self.lent is None or self.lent >= self.limit
 
 
 class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -8,19 +8,22 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from waitspy.model.ranges import Address, Tid
+from waitspy.model.connection_pools import PoolUse
+from waitspy.model.ranges import Address, Many, Tid
 from waitspy.model.stacks import Frame
 
 Held = Literal[
-    "lock", "condition", "event", "semaphore", "barrier", "thread", "queue", "full-queue", "future"
-]
+    "lock", "condition", "event", "semaphore", "barrier", "thread", "queue", "full-queue", "future",
+    "connections",
+]  # fmt: skip
 """What is waited for: a lock, a signal, a place, an end, what somebody has to hand in, or to take
-out of a full queue.
+out of a full queue, or a connection of a pool.
 """
 
-How = Literal["owner", "with", "work-item", "join"]
+How = Literal["owner", "with", "work-item", "join", "frame", "reach"]
 """How it is known who holds it: it names its owner, a ``with`` block is entered, a thread does
-that work, it is that thread.
+that work, it is that thread, or it stands in a method of it. With ``reach`` a variable of the
+thread leads there: that is a hint.
 """
 
 
@@ -30,6 +33,10 @@ class Holder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tid: Tid
     how: How
     at: Frame | None = None
+
+    def placed(self, place: Callable[[Frame], Frame]) -> Holder:
+        """The same with what ``place`` knows of whose the frame is."""
+        return self if self.at is None else structs.replace(self, at=place(self.at))
 
 
 class WaitEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,19 +53,61 @@ class WaitEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     whole: bool
 
 
+class LentToTasks(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Tasks that stand at one place (their awaits, outermost first) and have ``count`` connections;
+    ``at`` is where these were taken, where known.
+    """
+
+    stack: tuple[Frame, ...]
+    how: How
+    at: Frame | None
+    count: Many
+
+    def placed(self, place: Callable[[Frame], Frame]) -> LentToTasks:
+        """The same with what ``place`` knows of whose the frames are."""
+        at = None if self.at is None else place(self.at)
+        return structs.replace(self, stack=tuple(map(place, self.stack)), at=at)
+
+
+class LentPool(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A pool (by its address) that threads wait for, and the threads that have its connections.
+
+    There is one holder for each connection that a thread is known to have; ``tasks`` have others.
+    ``whole`` says that all were asked.
+    """
+
+    subject: Address
+    use: PoolUse | None
+    holders: tuple[Holder, ...]
+    whole: bool
+    tasks: tuple[LentToTasks, ...] = ()
+
+    def placed(self, place: Callable[[Frame], Frame]) -> LentPool:
+        """The same with what ``place`` knows of whose the frames are."""
+        holders = tuple(one.placed(place) for one in self.holders)
+        tasks = tuple(one.placed(place) for one in self.tasks)
+        return structs.replace(self, holders=holders, tasks=tasks)
+
+    @property
+    def unknown(self) -> int:
+        """How many are lent to nobody who is known."""
+        lent = None if self.use is None else self.use.lent
+        known = len(self.holders) + sum(one.count for one in self.tasks)
+        return 0 if lent is None else max(0, lent - known)
+
+
 class WaitForEvent(msgspec.Struct, frozen=True, gc=False):
     """What threads of a process were seen to wait for at one time, and those that hold that."""
 
     at_ns: int
     waiting: tuple[WaitEdge, ...]
+    pools: tuple[LentPool, ...] = ()
 
     def placed(self, place: Callable[[Frame], Frame]) -> WaitForEvent:
         """The same with what ``place`` knows of whose the frames are."""
-
-        def of(holder: Holder) -> Holder:
-            return holder if holder.at is None else structs.replace(holder, at=place(holder.at))
-
         waiting = (
-            structs.replace(one, holders=tuple(map(of, one.holders))) for one in self.waiting
+            structs.replace(one, holders=tuple(holder.placed(place) for holder in one.holders))
+            for one in self.waiting
         )
-        return structs.replace(self, waiting=tuple(waiting))
+        pools = tuple(pool.placed(place) for pool in self.pools)
+        return structs.replace(self, waiting=tuple(waiting), pools=pools)

@@ -16,7 +16,7 @@ from typing import ClassVar
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
-from waitspy.model.wait_for import WaitEdge
+from waitspy.model.wait_for import LentPool, WaitEdge
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of
@@ -24,14 +24,16 @@ from waitspy.recording.rows import RowType
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
+from waitspy.remote.wait_for import WaitLook
 
 _AGAIN_NS = NS // 5  # looks at those who still wait for what somebody holds
 _SHARE = 0.01  # of one core, for the looks at one worker
+_POOLS_SHARE = 0.04  # where threads wait for connections of a pool: all may have one
 _CPU_NS = 10_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST = 64  # threads of one look
 _LATER_NS = NS  # after a look that failed, or the last of many
 _NEVER_NS = NS << 32
-_HELD = frozenset({"lock", "semaphore"})
+_HELD = frozenset({"lock", "semaphore", "connections"})
 """What may get a holder, or another one, as long as somebody waits for it."""
 
 
@@ -52,11 +54,14 @@ class _WatchedWaits:
     reader: Reader
     stands: dict[int, _Stands] = field(default_factory=dict)
     told: dict[int, WaitEdge] = field(default_factory=dict)
+    told_pools: dict[int, LentPool] = field(default_factory=dict)
+    waits_for_pools: bool = False
     soonest_ns: int = 0
     next_ns: int = 0
     urgent_ns: int = 0
     wanted: set[int] = field(default_factory=set)
     for_urgent: Allowance = field(default_factory=lambda: Allowance(_SHARE))
+    for_pools: Allowance = field(default_factory=lambda: Allowance(_POOLS_SHARE))
 
 
 class WaitForOracle:
@@ -105,7 +110,9 @@ class WaitForOracle:
         began_ns = time.thread_time_ns()
         yield from _look(process, watched, due[:_MOST])
         spent_ns, at_ns = time.thread_time_ns() - began_ns, time.monotonic_ns()
-        if urgent:
+        if process.waits_for_pools:
+            process.next_ns = process.urgent_ns = process.for_pools.spend(spent_ns, at_ns)
+        elif urgent:
             process.urgent_ns = process.for_urgent.spend(spent_ns, at_ns)
         else:
             process.next_ns = at_ns + int(spent_ns / watched.routine_share)
@@ -118,15 +125,20 @@ class WaitForOracle:
 def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator[WaitForRow]:
     blocked = watched.blocked  # who is woken, but has not run yet, is not in it
     addresses = {tid: blocked[tid][1] for tid in process.stands if tid in blocked}
-    found: tuple[WaitEdge, ...] | None = None
+    still_ns = {tid: at for tid, at in watched.blocked_since_ns.items() if tid in blocked}
+    found: WaitLook | None = None
     with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes: later
-        found = process.reader.wait_for(tids, addresses, _CPU_NS)
+        found = process.reader.wait_for(tids, addresses, still_ns, _CPU_NS)
     at_ns = time.monotonic_ns()
-    seen = {one.tid: one for one in found or () if watched.stood(one.tid)}
+    edges = () if found is None else found.waiting
+    seen = {one.tid: one for one in edges if watched.stood(one.tid)}
+    pools = {} if found is None else {pool.subject: pool for pool in found.pools}
     for tid in tids:
         stands, one = process.stands[tid], seen.get(tid)
         if found is None:
             stands.next_ns = at_ns + _LATER_NS
+        elif one is not None and one.subject in pools and not pools[one.subject].whole:
+            stands.next_ns = at_ns
         elif one is not None and (one.holders or one.kind in _HELD):
             stands.next_ns = at_ns + stands.again_ns
             stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
@@ -135,9 +147,14 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
     for one in seen.values():
         if one.holders:
             watched.holders |= {one.tid, *(holder.tid for holder in one.holders)}
-    if any(process.told.get(tid) != one for tid, one in seen.items()):
-        yield WaitForRow(at_ns, tuple(seen.values()))
+    for pool in pools.values():
+        watched.holders |= {holder.tid for holder in pool.holders}
+    process.waits_for_pools = bool(pools)
+    new = any(process.told.get(tid) != one for tid, one in seen.items())
+    if new or any(process.told_pools.get(at) != pool for at, pool in pools.items()):
+        yield WaitForRow(at_ns, tuple(seen.values()), tuple(pools.values()))
     process.told.update(seen)
+    process.told_pools = pools
 
 
 def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], onset_ns: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from waitspy.model.code_origin import Homes
@@ -83,7 +84,7 @@ class Frames:
 
     def codes(self, places: Sequence[tuple[int, int]]) -> list[Frame | None]:
         """The same of many code objects, each with an instruction; None for what is none."""
-        pieces = self.objects.memory.many([code for code, _ in places], self._code_size)
+        pieces = self.objects.memory.many([code for code, _ in places], self.code_size)
         found: list[Frame | None] = []
         for (address, instruction), raw in zip(places, pieces, strict=True):
             try:
@@ -105,17 +106,18 @@ class Frames:
         return self._placed(known.frame.function, known.frame.file, line)
 
     @property
-    def _code_size(self) -> int:
+    def code_size(self) -> int:
         """Bytes of a code object that tell it from others."""
         lay = self.objects.layout
         return 8 + max(
-            lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines, lay.code_first_line
-        )
+            lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines, lay.code_first_line,
+            lay.code_locals, lay.code_exceptions,
+        )  # fmt: skip
 
     def _code(self, address: int, raw: bytes | None = None) -> _Code:
         lay = self.objects.layout
         used = (lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines)
-        raw = raw or self.objects.memory.read(address, self._code_size)
+        raw = raw or self.objects.memory.read(address, self.code_size)
         first = word_at(raw, lay.code_first_line, "i")
         mark = b"".join(raw[at : at + 8] for at in used) + struct.pack("<i", first)
         known = self._codes.get(address)
@@ -270,11 +272,7 @@ class Frames:
         frame = coroutine + lay.gen_frame
         if lay.pair < (3, 11):
             frame = memory.word(frame)
-        first = memory.word(frame + lay.frame_locals) & ~3
-        # where inner functions use it, too, there is a cell in its place (from 3.11 on)
-        if first and self.objects.type_of(first).name == "cell":
-            first = memory.word(first + lay.cell_content)
-        return first
+        return self.first_variable(frame)
 
     def coroutine_held(self, coroutine: int) -> list[int]:
         """What a suspended coroutine holds in locals and on its value stack: words."""
@@ -294,15 +292,79 @@ class Frames:
     def locals_of(self, frame: int, code: int) -> list[int]:
         """The locals of a thread's frame, cells among them: all that is there is in use."""
         lay, memory = self.objects.layout, self.objects.memory
-        first = frame + lay.frame_locals
-        if lay.pair >= (3, 11):
-            count = word_at(memory.read(code + lay.code_locals, 4), 0, "I")
-        else:
-            count = (memory.word(frame + lay.frame_value_stack) - first) // 8
+        count = self.local_count(frame, code)
         if not 0 <= count <= _MOST_WORDS:
             raise Torn("a frame of unlikely size")
-        raw = memory.read(first, 8 * count) if count else b""
+        raw = memory.read(frame + lay.frame_locals, 8 * count) if count else b""
         return [word & ~3 for word in struct.unpack(f"<{count}Q", raw)]
+
+    def inside_of(self, generator: int) -> int:
+        """The frame of a generator or coroutine; 0: it has ended."""
+        lay, memory = self.objects.layout, self.objects.memory
+        if not is_coroutine(self.objects.type_of(generator)):
+            raise Torn("no generator")
+        if lay.pair < (3, 11):
+            return memory.word(generator + lay.gen_frame)
+        state = word_at(memory.read(generator + lay.gen_state, 1), 0, "b")
+        return 0 if state == lay.frame_cleared else generator + lay.gen_frame
+
+    def stands(self, frame: int) -> tuple[int, int]:
+        """The code of a frame, and the pointer or index that says where in it."""
+        lay = self.objects.layout
+        raw = self.objects.memory.read(frame, max(lay.frame_code, lay.frame_instruction) + 8)
+        code = word_at(raw, lay.frame_code) & ~3
+        if lay.pair >= (3, 11):
+            return code, word_at(raw, lay.frame_instruction)
+        return code, max(0, word_at(raw, lay.frame_instruction, "i"))
+
+    # --- variables ------------------------------------------------------------------------
+
+    def local_count(self, frame: int, code: int) -> int:
+        """How many variables a frame of that code has; they lie before its value stack."""
+        lay, memory = self.objects.layout, self.objects.memory
+        if lay.pair < (3, 11):
+            end = memory.word(frame + lay.frame_value_stack)
+            return (end - frame - lay.frame_locals) // 8
+        return word_at(memory.read(code + lay.code_locals, 4), 0, "I")
+
+    def first_variable(self, frame: int) -> int:
+        """What the first variable of a frame refers to: ``self``, in a method."""
+        lay, memory = self.objects.layout, self.objects.memory
+        first = memory.word(frame + lay.frame_locals) & ~3
+        with contextlib.suppress(Unreadable):  # there may be no variable at all
+            # where inner functions use it, too, there is a cell in its place (from 3.11 on)
+            if first and self.objects.type_of(first).name == "cell":
+                first = memory.word(first + lay.cell_content)
+        return first
+
+    def variables(self, frames: Sequence[tuple[int, int]]) -> list[dict[int, TypeFacts]]:
+        """What the variables of frames, each given with its code, refer to, and of which type that
+        is; of those that inner functions use, too, what is in their cells.
+        """
+        lay, memory = self.objects.layout, self.objects.memory
+        words: list[list[int]] = []
+        for frame, code in frames:
+            words.append([])
+            with contextlib.suppress(Unreadable):
+                count = self.local_count(frame, code)
+                if 0 < count <= _MOST_WORDS:
+                    raw = memory.read(frame + lay.frame_locals, 8 * count)
+                    words[-1] = _plausible(w & ~3 for w in struct.unpack(f"<{count}Q", raw))
+        kinds = self._kinds(word for some in words for word in some)
+        cells = [w for w, kind in kinds.items() if kind.name == "cell" and not kind.heap]
+        content = memory.many([cell + lay.cell_content for cell in cells], 8)
+        inside = {w: word_at(raw, 0) for w, raw in zip(cells, content, strict=True) if raw}
+        kinds |= self._kinds(inside.values())
+        return [
+            {one: kinds[one] for word in some if (one := inside.get(word, word)) in kinds}
+            for some in words
+        ]
+
+    def _kinds(self, words: Iterable[int]) -> dict[int, TypeFacts]:
+        """The types of what are objects among these."""
+        found = _plausible(words)
+        types = zip(found, self.objects.types_of(found), strict=True) if found else ()
+        return {word: kind for word, kind in types if kind is not None}
 
     # --- threads --------------------------------------------------------------------------
 
@@ -315,7 +377,7 @@ class Frames:
         words = self._chunk_words(thread) if lay.pair >= (3, 11) else self._frame_words(thread)
         if lay.pair >= (3, 14):
             words = [word & ~3 for word in words]
-        return [w for w in dict.fromkeys(words) if w % 8 == 0 and 1 << 16 < w < 1 << 48]
+        return _plausible(words)
 
     def _chunk_words(self, thread: int) -> list[int]:
         lay, memory = self.objects.layout, self.objects.memory
@@ -353,6 +415,11 @@ class Frames:
                 )
             frame = word_at(raw, lay.frame_back)
         return words
+
+
+def _plausible(words: Iterable[int]) -> list[int]:
+    """Those that may be addresses of objects, without duplicates."""
+    return [w for w in dict.fromkeys(words) if w % 8 == 0 and 1 << 16 < w < 1 << 48]
 
 
 def is_coroutine(kind: TypeFacts) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import struct
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 from waitspy.kernel import calls
 
@@ -38,9 +40,29 @@ class Memory:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._kept: list[tuple[int, bytes]] = []
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Within it, what was kept is not read again: many small reads of one thing, say."""
+        try:
+            yield
+        finally:
+            self._kept.clear()
+
+    def keep(self, addresses: Sequence[int], size: int) -> None:
+        """Keeps ``size`` bytes from each place, until ``keeping`` ends; what can be read of it."""
+        pieces = zip(addresses, self.many(addresses, size), strict=True)
+        self._kept += [(at, piece) for at, piece in pieces if piece is not None]
+        self._kept.sort(key=_address)
 
     def read(self, address: int, size: int) -> bytes:
         """``size`` bytes from one place."""
+        if self._kept:
+            n = bisect_right(self._kept, address, key=_address) - 1
+            at, piece = self._kept[n]
+            if n >= 0 and address + size <= at + len(piece) and size > 0:
+                return piece[address - at : address - at + size]
         if not _LOWEST <= address < _BEYOND or not 0 < size <= _LARGEST:
             raise Unreadable(hex(address))
         buffer = bytearray(size)
@@ -88,6 +110,10 @@ class Memory:
             if error.errno in {errno.EPERM, errno.ESRCH}:
                 raise
             return 0
+
+
+def _address(kept: tuple[int, bytes]) -> int:
+    return kept[0]
 
 
 def word_at(raw: bytes | bytearray, at: int, code: str = "Q") -> int:

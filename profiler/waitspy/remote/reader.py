@@ -17,7 +17,6 @@ from typing import TypeVar
 from waitspy.kernel import procfs
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
-from waitspy.model.wait_for import WaitEdge
 from waitspy.remote import children
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.asyncio_readers import AsyncioReaders
@@ -53,7 +52,7 @@ from waitspy.remote.values import (
     TaskFacts,
     TasksLook,
 )
-from waitspy.remote.wait_for import WaitFor
+from waitspy.remote.wait_for import ThreadWaits, WaitLook
 from waitspy.remote.with_blocks import WithBlocks
 
 _T = TypeVar("_T")
@@ -84,6 +83,7 @@ class Reader:
         self._stacks = ThreadStacks(self._frames)
         self._blocks = WithBlocks(self._frames)
         self._task_waits: dict[int, TaskWaits] = {}
+        self._thread_waits = ThreadWaits(self._stacks, self._blocks)
         self._interps: dict[tuple[int, int], InterpreterState] = {}
         self._asyncio: dict[int, AsyncioReaders] = {}
         self._groups: dict[int, ThreadGroups] = {}
@@ -249,22 +249,30 @@ class Reader:
     # --- who waits for whom ---------------------------------------------------------------
 
     def wait_for(
-        self, tids: Iterable[int], futexes: Mapping[int, int], cpu_ns: int
-    ) -> tuple[WaitEdge, ...]:
-        """What those threads wait for, who holds that, what these wait for, and so on.
-
-        ``futexes`` has the address at which each thread waits that does so in a futex. Only
-        threads that stand still are told of. It takes about ``cpu_ns`` of this thread's CPU time.
+        self,
+        tids: Iterable[int],
+        futexes: Mapping[int, int],
+        still_ns: Mapping[int, int],
+        cpu_ns: int,
+    ) -> WaitLook:
+        """What those threads wait for that stand still, who holds that, what these wait for, and so
+        on. ``futexes`` has the address at which each thread waits that does so in a futex,
+        ``still_ns`` since when each has not run. It takes about ``cpu_ns`` of this thread's CPU.
         """
         self._objects.forget()
         self._look_at_interpreters()
-        asked, found = list(tids), dict[int, WaitEdge]()
-        for interp in self._interps.values():
-            look = WaitFor(interp, self._stacks, self._blocks)
-            found = {one.tid: one for one in look.look(asked, futexes, cpu_ns)} | found
-        takers = {one.tid: one.subject for one in found.values() if one.kind == "queue"}
+        look = self._thread_waits.look(
+            self._interps, tids, futexes, still_ns, cpu_ns, lambda at: self._standing(at, cpu_ns)
+        )
+        takers = {one.tid: one.subject for one in look.waiting if one.kind == "queue"}
         self._takers.update(takers)
-        return tuple(found.values())
+        return look
+
+    def _standing(self, known: Container[int], cpu_ns: int) -> list[StandingTask]:
+        """The tasks of all loops that wait, as far as that CPU time allows."""
+        with contextlib.suppress(Unreadable, Unavailable):
+            return [task for look in self.tasks_looks(known, cpu_ns) for task in look.tasks]
+        return []
 
     # --- waiting tasks --------------------------------------------------------------------
 

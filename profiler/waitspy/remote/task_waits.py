@@ -13,8 +13,10 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from waitspy.model.code_origin import base_name
+from waitspy.model.connection_pools import PoolUse
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.task_waits import PoolUse, TaskHeld
+from waitspy.model.task_waits import TaskHeld
+from waitspy.remote.connection_pools import OF_TASKS, ConnectionPools
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.values import HeldByTasks, StandingTask
@@ -35,59 +37,18 @@ _GIVES_UP = "Condition"
 """Whoever waits in one is in its block, and does not hold its lock."""
 
 
-class _PoolClass(NamedTuple):
-    """A class whose instances lend connections, and the file of its code.
-
-    Who waits for one stands in a function called ``waits``. ``limit`` and ``lent`` are attributes:
-    a number or a collection; those in the collection ``idle`` are not lent.
-    """
-
-    file: str
-    name: str
-    waits: str
-    limit: str
-    lent: str
-    idle: str = ""
-
-
-_POOLS = (
-    _PoolClass("/asyncpg/pool.py", "Pool", "get", "_maxsize", "_holders"),
-    _PoolClass("/aiohttp/connector.py", "BaseConnector", "_wait_for_available_connection",
-               "_limit", "_acquired"),
-    _PoolClass("/httpcore/_async/connection_pool.py", "AsyncConnectionPool",
-               "wait_for_connection", "_max_connections", "_connections"),
-    _PoolClass("/psycopg_pool/pool_async.py", "AsyncConnectionPool", "wait", "_max_size",
-               "_nconns", "_pool"),
-    _PoolClass("/redis/asyncio/connection.py", "BlockingConnectionPool", "wait",
-               "max_connections", "_in_use_connections"),
-    _PoolClass("/aiomysql/pool.py", "Pool", "wait", "_maxsize", "_used"),
-)  # fmt: skip
-"""Pools of connections, one row a library; files and attributes as of their releases of 2026."""
-
 _GREENLETS = "/sqlalchemy/util/", "greenlet_spawn"
 """SQLAlchemy's own pool waits below this coroutine, in a greenlet, for an asyncio.Queue."""
 
 _QUEUE_POOL = PoolUse("SQLAlchemy's QueuePool", None, None)
 
-_LEADS_TO_POOL = frozenset(
-    {
-        "pool", "_pool", "_resp", "_connection", "_connector", "connection", "_con", "_holder",
-        # SQLAlchemy: a session has only those connections that it has not given back
-        "sync_session", "sync_connection", "_transaction", "_connections", "_dbapi_connection",
-        "_queue",
-    }
-)  # fmt: skip
-"""Attributes that lead from what is in a block to the pool that lent it."""
-
-_STEPS_TO_POOL = 10
-_MOST_ITEMS = 16  # of a collection on that way
 _ACQUIRE = frozenset({"acquire", "acquire_on_behalf_of"})
 
 
 def may_be_held(stack: Stack) -> bool:
     """Whether tasks with these awaits may wait for what others hold."""
     return any(
-        any(frame.rooted.endswith(pool.file) for pool in _POOLS)
+        any(frame.rooted.endswith(pool.file) for pool in OF_TASKS)
         or _is_greenlet(frame)
         or (frame.rooted.endswith(_PRIMITIVES) and base_name(frame.function) in _ACQUIRE)
         for frame in stack
@@ -123,6 +84,7 @@ class TaskWaits:
         self._frames = frames
         self._blocks = blocks
         self._objects = frames.objects
+        self._pools = ConnectionPools(frames.objects)
         self._seen: dict[StandingTask, Mapping[int, Frame]] = {}
 
     def look(
@@ -196,7 +158,7 @@ class TaskWaits:
                 frame = self._frames.code(code)
                 file, name = frame.rooted, base_name(frame.function)
                 inside.add(name)
-                rows = [r for r in _POOLS if file.endswith(r.file) and r.waits in inside]
+                rows = [r for r in OF_TASKS if file.endswith(r.file) and r.waits in inside]
                 if rows:
                     names = self._objects.bases(self._frames.first_local(task.steps[n][0]))
                     if any(row.name in names for row in rows):
@@ -234,7 +196,8 @@ class TaskWaits:
                 for entered in self._blocks.of_generator(task.steps[n][0]):
                     if entered.held == gives_up:
                         continue  # a condition, whose lock it has given up
-                    for held in (entered.held, *self._behind(entered.held)):
+                    own = () if self._pools.is_pool(entered.held) else (entered.held,)
+                    for held in (*own, *self._behind(entered.held)):
                         holds.setdefault(held, entered.at)
         return holds
 
@@ -245,61 +208,13 @@ class TaskWaits:
 
     def _behind(self, held: int) -> Iterator[int]:
         """The lock of a condition, and what leads to the pool that has lent a connection."""
-        left, seen = [held], {held}
-        for _ in range(_STEPS_TO_POOL):
-            found: list[int] = []
-            for address in left:
-                with contextlib.suppress(Unreadable):
-                    names = _LEADS_TO_POOL
-                    if address == held and _GIVES_UP in self._objects.bases(held):
-                        names |= {"_lock"}
-                    found += self._objects.attributes(address, names).values()
-                    found += self._items(address)
-            left = [address for address in dict.fromkeys(found) if address not in seen]
-            seen.update(left)
-            yield from left
-
-    def _items(self, address: int) -> list[int]:
-        """What is in a tuple, or are the values of a dict."""
-        kind = self._objects.type_of(address).name
-        if kind == "tuple":
-            return self._objects.sequence(address, _MOST_ITEMS)
-        if kind == "dict":
-            return [value for _, value in self._objects.dict_items(address, _MOST_ITEMS)]
-        return []
+        with contextlib.suppress(Unreadable):
+            if _GIVES_UP in self._objects.bases(held):
+                yield from self._objects.attributes(held, {"_lock"}).values()
+        yield from (found for found, _ in self._pools.behind(held))
 
     def _use(self, pool: int) -> PoolUse | None:
-        """The class of a pool, its limit, and how many of its connections are lent."""
-        try:
+        with contextlib.suppress(Unreadable):
             if "Queue" in self._objects.bases(pool):
                 return _QUEUE_POOL
-            name, names = self._objects.type_of(pool).name, self._objects.bases(pool)
-            found = next(row for row in _POOLS if row.name in names and self._has(pool, row))
-            wanted = {found.limit, found.lent, found.idle} - {""}
-            attributes = self._objects.attributes(pool, wanted)
-            limit = self._objects.integer(attributes[found.limit])
-            lent = self._count(attributes[found.lent])
-            if found.idle and lent is not None:
-                lent = max(0, lent - (self._count(attributes[found.idle]) or 0))
-        except (Unreadable, KeyError, StopIteration):
-            return None
-        return PoolUse(name, limit if 0 < limit < 1 << 31 else None, lent)
-
-    def _has(self, pool: int, row: _PoolClass) -> bool:
-        return {row.limit, row.lent} <= self._objects.attributes(pool, {row.limit, row.lent}).keys()
-
-    def _count(self, address: int) -> int | None:
-        """How many there are in a collection, or the number itself."""
-        lay = self._objects.layout
-        kind = self._objects.type_of(address).name
-        if kind == "int":
-            return self._objects.integer(address)
-        if kind in {"list", "tuple", "collections.deque"}:
-            size = self._objects.memory.word(address + lay.ob_size)
-        elif kind == "set":
-            size = self._objects.memory.word(address + lay.set_used)
-        elif kind == "dict":
-            size = self._objects.memory.word(address + lay.dict_used)
-        else:
-            return None
-        return size if size < 1 << 31 else None
+        return self._pools.use(pool, OF_TASKS)

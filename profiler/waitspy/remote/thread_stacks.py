@@ -18,6 +18,8 @@ from waitspy.remote.memory import Torn, Unreadable, word_at
 _DEEPEST = 2048
 """Frames that are read; of deeper stacks the innermost ones."""
 
+_LARGEST_CHUNK = 1 << 20
+
 _OWNED_BY_C = 3
 """From 3.12 on, frames with this owner or a higher one are entries from C code, without code of
 their own (enum _frameowner of pycore_frame.h and pycore_interpframe_structs.h)."""
@@ -70,15 +72,24 @@ class ThreadStacks:
                 break
         return found
 
-    def frames(self, thread: int) -> list[ThreadFrame]:
-        """The frames of a thread state, innermost first, as they are read one by one."""
+    def keep(self, thread: int) -> None:
+        """Keeps the memory that frames lie in, as far as it is one piece (from 3.11 on)."""
+        lay = self._layout
+        if lay.pair >= (3, 11):
+            begin = self._memory.word(thread + lay.thread_chunk)
+            size = self._memory.word(thread + lay.thread_chunk_top) - begin
+            if 0 < size <= _LARGEST_CHUNK:
+                self._memory.keep([begin], size)
+
+    def frames(self, thread: int, most: int = _DEEPEST) -> list[ThreadFrame]:
+        """The innermost frames of a thread state, as they are read one by one."""
         lay = self._layout
         frame = self._memory.word(thread + lay.thread_frame)
         if frame and lay.pair in {(3, 11), (3, 12)}:
             frame = self._memory.word(frame + lay.cframe_frame)
         found: list[ThreadFrame] = []
         seen: set[int] = set()
-        while frame and len(seen) < _DEEPEST:
+        while frame and len(seen) < _DEEPEST and len(found) < most:
             if frame in seen:
                 raise Torn("a stack that does not end")
             seen.add(frame)

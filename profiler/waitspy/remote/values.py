@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from waitspy.model.connection_pools import PoolUse
 from waitspy.model.pools import PoolKind
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.task_waits import PoolUse, TaskHeld
+from waitspy.model.task_waits import TaskHeld
 
 OwnerHow = Literal["running", "history", "task-list", "frames"]
 

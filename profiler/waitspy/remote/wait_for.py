@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from waitspy.model.code_origin import base_name
-from waitspy.model.wait_for import Held, Holder, WaitEdge
+from waitspy.model.wait_for import Held, Holder, LentPool, WaitEdge
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
+from waitspy.remote.values import StandingTask
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
 _KINDS: Mapping[str, Held] = {
@@ -37,6 +40,58 @@ _FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
 _MOST_WAITING = 32
 
 
+class WaitLook(NamedTuple):
+    """What threads wait for, and the pools of connections among that."""
+
+    waiting: tuple[WaitEdge, ...]
+    pools: tuple[LentPool, ...] = ()
+
+
+class ThreadWaits:
+    """Looks at the threads of all interpreters of a process, and keeps what stands still between
+    looks.
+
+    Raises:
+        Unreadable: from every method.
+        OSError: from every method.
+    """
+
+    def __init__(self, stacks: ThreadStacks, blocks: WithBlocks) -> None:
+        self._stacks = stacks
+        self._blocks = blocks
+        self._connections: dict[tuple[int, int], ThreadConnections] = {}
+
+    def look(
+        self,
+        interps: Mapping[tuple[int, int], InterpreterState],
+        tids: Iterable[int],
+        futexes: Mapping[int, int],
+        still_ns: Mapping[int, int],
+        cpu_ns: int,
+        tasks: Callable[[Container[int]], Sequence[StandingTask]],
+    ) -> WaitLook:
+        """As ``WaitFor.look``; each interpreter knows its own threads. ``tasks`` lists those that
+        wait, some of them such as it is given by address; it is asked where threads do not have all
+        connections that others want.
+        """
+        asked, found = list(tids), dict[int, WaitEdge]()
+        pools: list[LentPool] = []
+        before, self._connections = self._connections, {}
+        for key, interp in interps.items():
+            mine = before.get(key) or ThreadConnections(self._stacks, self._blocks)
+            self._connections[key] = mine
+            look = WaitFor(interp, self._stacks, self._blocks, mine)
+            seen = look.look(asked, futexes, still_ns, cpu_ns)
+            found = {one.tid: one for one in seen.waiting} | found
+            if mine.asked and any(pool.unknown for pool in seen.pools):
+                waiting = tasks(mine.rich_tasks)
+                until_ns = time.thread_time_ns() + cpu_ns
+                pools += mine.lent_to_tasks(seen.pools, waiting, until_ns)
+            else:
+                pools += seen.pools
+        return WaitLook(tuple(found.values()), tuple(pools))
+
+
 class WaitFor:
     """One look at the threads of one interpreter; what is read is kept until its end.
 
@@ -45,11 +100,18 @@ class WaitFor:
         OSError: from every method.
     """
 
-    def __init__(self, interp: InterpreterState, stacks: ThreadStacks, blocks: WithBlocks) -> None:
+    def __init__(
+        self,
+        interp: InterpreterState,
+        stacks: ThreadStacks,
+        blocks: WithBlocks,
+        connections: ThreadConnections,
+    ) -> None:
         self._frames = stacks.code
         self._objects = interp.objects
         self._stacks = stacks
         self._blocks = blocks
+        self._connections = connections
         self._locks = Locks(interp.objects)
         self._queues = Queues(interp.objects)
         self._work_item = interp.names_of("concurrent.futures.thread").get("_WorkItem")
@@ -60,26 +122,40 @@ class WaitFor:
         self._whole = True
 
     def look(
-        self, tids: Iterable[int], futexes: Mapping[int, int], cpu_ns: int
-    ) -> tuple[WaitEdge, ...]:
+        self,
+        tids: Iterable[int],
+        futexes: Mapping[int, int],
+        still_ns: Mapping[int, int],
+        cpu_ns: int,
+    ) -> WaitLook:
         """What those threads wait for, and whoever holds that, and so on to the end of each chain.
 
-        ``futexes`` has the address at which a thread waits in the kernel. It takes about as much
-        of this thread's CPU time as ``cpu_ns``.
+        ``futexes`` has the address at which a thread waits in the kernel, ``still_ns`` since when
+        each has not run. It takes about as much of this thread's CPU time as ``cpu_ns``.
         """
         until_ns = time.thread_time_ns() + cpu_ns
+        self._connections.begin(still_ns)
         found: dict[int, WaitEdge] = {}
+        waited: dict[int, set[int]] = {}
+        others = 0
         left = list(dict.fromkeys(tids))
-        while left and len(found) < _MOST_WAITING:
+        while left and others < _MOST_WAITING:
             tid = left.pop(0)
             if tid in found or tid not in self._threads or tid not in futexes:
                 continue
             with contextlib.suppress(Unreadable):
+                pool = self._connections.waited_for(self._threads[tid])
+                if pool is not None:
+                    waited.setdefault(pool, set()).add(tid)
+                    found[tid] = WaitEdge(tid, "connections", pool, (), self._whole)
+                    continue
                 waiting = self._waiting(tid, futexes[tid], until_ns)
                 if waiting is not None:
+                    others += 1
                     found[tid] = waiting
                     left += [holder.tid for holder in waiting.holders]
-        return tuple(found.values())
+        pools = tuple(self._connections.lent(waited, self._threads, until_ns)) if waited else ()
+        return WaitLook(tuple(found.values()), pools)
 
     def _waiting(self, tid: int, futex: int, until_ns: int) -> WaitEdge | None:
         frames = self._stacks.frames(self._threads[tid].address)
@@ -113,7 +189,7 @@ class WaitFor:
         for frame in frames:
             if not self._frames.code(frame.code).rooted.endswith(_FILES):
                 break
-            first = self._first_local(frame)
+            first = self._frames.first_variable(frame.address)
             kind = self._kind(first)
             if kind == "queue" and base_name(self._frames.code(frame.code).function) == "put":
                 kind = "full-queue"
@@ -130,10 +206,6 @@ class WaitFor:
             if simple and self._queues.parks_at(word) in handles:
                 return "queue", word
         return None, 0
-
-    def _first_local(self, frame: ThreadFrame) -> int:
-        """``self``, in a method."""
-        return self._objects.memory.word(frame.address + self._objects.layout.frame_locals) & ~3
 
     def _kind(self, address: int) -> Held | None:
         try:
@@ -208,7 +280,7 @@ class WaitFor:
             for frame in self._stacks.frames(self._threads[tid].address):
                 if not self._frames.code(frame.code).rooted.endswith(_FILES):
                     break
-                first = self._first_local(frame)
+                first = self._frames.first_variable(frame.address)
                 if self._kind(first) == "condition":
                     found |= {self._locks.inside(first) or 0}
         return found

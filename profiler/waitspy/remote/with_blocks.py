@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from waitspy.model.stacks import Frame
-from waitspy.remote.frames import Frames, is_coroutine
+from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable, word_at
 
 _EXITS = frozenset({"__exit__", "__aexit__"})
-_GENERATOR_MANAGERS = frozenset({"_GeneratorContextManager", "_AsyncGeneratorContextManager"})
+GENERATOR_MANAGERS = frozenset({"_GeneratorContextManager", "_AsyncGeneratorContextManager"})
 """Lib/contextlib.py: what ``with`` blocks the generator is in, whoever uses it is in."""
 
 _EXIT_STACKS = frozenset({"ExitStack", "AsyncExitStack"})
@@ -78,14 +78,8 @@ class WithBlocks:
 
     def of_generator(self, generator: int, depth: int = 0) -> list[Entered]:
         """The blocks that a suspended generator or coroutine is in."""
-        lay = self._objects.layout
-        if not is_coroutine(self._objects.type_of(generator)):
-            raise Torn("no generator")
-        if lay.pair < (3, 11):
-            frame = self._memory.word(generator + lay.gen_frame)
-            return self.of_frame(frame, depth) if frame else []
-        state = word_at(self._memory.read(generator + lay.gen_state, 1), 0, "b")
-        return [] if state == lay.frame_cleared else self.of_frame(generator + lay.gen_frame, depth)
+        frame = self._frames.inside_of(generator)
+        return self.of_frame(frame, depth) if frame else []
 
     def may_be_in(self, code: int, instruction: int) -> bool:
         """Whether a frame that stands there can be in a block; cheap, and for many frames."""
@@ -98,9 +92,9 @@ class WithBlocks:
     def _behind(self, held: int, at: Frame, depth: int) -> list[Entered]:
         """The blocks that the generator of a context manager is in, or that a stack has entered."""
         name = self._objects.type_of(held).name
-        if depth >= _DEEPEST or name not in _GENERATOR_MANAGERS | _EXIT_STACKS:
+        if depth >= _DEEPEST or name not in GENERATOR_MANAGERS | _EXIT_STACKS:
             return []
-        if name in _GENERATOR_MANAGERS:
+        if name in GENERATOR_MANAGERS:
             generator = self._objects.attributes(held, {"gen"}).get("gen")
             return self.of_generator(generator, depth + 1) if generator else []
         found: list[Entered] = []
@@ -121,8 +115,7 @@ class WithBlocks:
         depth = _depth(table, offset)
         if not 0 < depth <= _MOST_SLOTS:
             return
-        n_locals = word_at(self._memory.read(code + lay.code_locals, 4), 0, "I")
-        base = frame + lay.frame_locals + 8 * n_locals
+        base = frame + lay.frame_locals + 8 * self._frames.local_count(frame, code)
         words = struct.unpack(f"<{depth}Q", self._memory.read(base, 8 * depth))
         for used, held in self._held([word & ~3 for word in words]):
             entered = _entered(table, offset, used)

@@ -44,6 +44,8 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
             return
         following = chain[(n + 1) % len(chain)]
         held = _WAITS_FOR.get(link.waits_for, _ANYTHING).format(who=_who(following, code))
+        if following.how == "reach":
+            held = held.replace(" held by ", " that seem to be held by ", 1)
         text = f"{_who(link, code)} {'wait' if link.count > 1 else 'waits'} {held}"
         if following.taken is not None:
             text = f"{text}, taken in {_where(following.taken, code)}"
@@ -83,6 +85,8 @@ def _who(link: Link, code: Code) -> str:
     if link.task is not None:
         return f"{words.plural(link.count, 'task')} {code(link.task)}"
     name = f" ({code(link.thread)})" if link.thread else ""
+    if link.count > 1:
+        return f"{link.count} threads, such as {link.tid}{name},"
     return f"thread {link.tid}{name}"
 
 

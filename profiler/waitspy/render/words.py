@@ -130,7 +130,8 @@ def blame_words(blame: Blame, code: Code, *, with_share: bool) -> str:
     """As in "fetch_quote, /srv/app/quotes.py:41", with its share where several are blamed."""
     where = "" if blame.file is None else f", {code(place(blame.file, blame.line))}"
     part = f" ({share(blame.share)} of the time)" if with_share else ""
-    return f"{code(blame.function)}{where}{part}"
+    hint = ", as it seems" if blame.hint else ""
+    return f"{code(blame.function)}{where}{part}{hint}"
 
 
 def no_blame_words(finding: Finding) -> str:

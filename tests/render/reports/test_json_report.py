@@ -321,6 +321,6 @@ def test_one_line_if_asked() -> None:
 
 def test_every_field_of_a_finding_is_written() -> None:
     names = {field.name for field in fields(report_examples.blocked_loop())}
-    assert names - {"detail", "chain"} == starving()["findings"][0].keys() - {"blame"}
+    assert names - {"detail", "chain", "lending"} == starving()["findings"][0].keys() - {"blame"}
     (finding,) = json.loads(written("late"))["findings"]
     assert finding["detail"] == "thread pool thumbnails: all 4 threads"

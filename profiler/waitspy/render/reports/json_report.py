@@ -20,6 +20,8 @@ from waitspy.model.judged import (
     Blame,
     Episode,
     Finding,
+    Lending,
+    LentTo,
     Link,
     OwedRequests,
     Place,
@@ -168,6 +170,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "blame": blames[0] if blames else None,
         **({"blames": blames} if len(blames) > 1 else {}),
         **({"chain": [_link(link, finding) for link in finding.chain]} if finding.chain else {}),
+        **({} if finding.lending is None else {"lending": _lending(finding.lending)}),
         "stack": [_frame(frame) for frame in finding.stack],
         "pids": list(finding.pids),
         "threads": list(finding.threads),
@@ -190,8 +193,28 @@ def _blame(blame: Blame) -> dict[str, Any]:
             "line": blame.line,
             "source": blame.source,
             "share": blame.share,
+            "hint": blame.hint or None,
         }
     )
+
+
+def _lending(lending: Lending) -> dict[str, Any]:
+    return {
+        **_known({"pool": lending.pool, "limit": lending.limit, "lent": lending.lent}),
+        "waiting": {"kind": lending.who, "count": lending.waiting},
+        "to": [_lent_to(one) for one in lending.to],
+    }
+
+
+def _lent_to(one: LentTo) -> dict[str, Any]:
+    wait = {"kind": str(one.wait.kind), "call": one.wait.call, "syscall": one.wait.syscall}
+    return {
+        "what": one.what,
+        "count": one.count,
+        **({} if one.at is None else _spot(one.at)),
+        "how": one.how,
+        "wait": _known(wait),
+    }
 
 
 def _link(link: Link, finding: Finding) -> dict[str, Any]:
@@ -209,7 +232,7 @@ def _link(link: Link, finding: Finding) -> dict[str, Any]:
                 "name": link.thread or None,
                 "task": link.task,
                 "program": link.program,
-                "count": None if link.task is None else link.count,
+                "count": None if link.task is None and link.count == 1 else link.count,
             }
         ),
         **at,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, TextIO
 
 from waitspy.model.judged import Analysis, Finding, Report, Victim
-from waitspy.render import chain_words, escape, verdicts, waiting_words, words
+from waitspy.render import chain_words, escape, lending_words, verdicts, waiting_words, words
 from waitspy.render.reports import episodes_told, process_table
 from waitspy.render.reports.report_format import (
     short_stack,
@@ -118,6 +118,7 @@ def _finding(finding: Finding, report: Report) -> Iterator[Sequence[str]]:
         *([] if finding.detail is None else [f"- **what**: {_code(finding.detail)}"]),
         f"- **wait**: {words.wait_words(finding.wait, _code)}",
         *_blames(finding, report),
+        *_lending(finding),
         *_chain(finding),
         f"- **remedy**: {_prose(finding.remedy)}",
         f"- **evidence**: {words.evidence_words(finding, report.recording, _code)}",
@@ -157,6 +158,12 @@ def _blames(finding: Finding, report: Report) -> list[str]:
     rest = len(finding.blames) - _LISTED
     more = [f"  - and {rest} more"] if rest > 0 else []
     return ["- **blame**:", *lines, *more] if several else lines
+
+
+def _lending(finding: Finding) -> Iterator[str]:
+    if finding.lending is not None:
+        yield "- **lent**:"
+        yield from (f"  - {line}" for line in lending_words.lines(finding.lending, _code))
 
 
 def _chain(finding: Finding) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from waitspy.model.judged import Blame, Episode, Finding, Report, Victim
-from waitspy.render import chain_words, escape, waiting_words, words
+from waitspy.render import chain_words, escape, lending_words, waiting_words, words
 from waitspy.render.reports import episodes_told, process_table
 from waitspy.render.reports.report_format import (
     blamed_index,
@@ -107,6 +107,7 @@ def _finding(index: int, finding: Finding, report: Report) -> str:
         ("What", "" if finding.detail is None else f"<p>{code(finding.detail)}</p>"),
         ("Blame", _blames(finding, report)),
         ("Wait", f"<p>{words.wait_words(finding.wait, code)}</p>"),
+        ("Lent", _lending(finding)),
         ("Chain", _chain(finding)),
         ("Victims", _victims(finding.victims)),
         ("Remedy", _remedy(_plain(finding.remedy))),
@@ -140,6 +141,11 @@ def _blames(finding: Finding, report: Report) -> str:
     ]
     rest = len(finding.blames) - _LISTED
     return "".join(shown) + (f"<p>and {rest} more</p>" if rest > 0 else "")
+
+
+def _lending(finding: Finding) -> str:
+    told = () if finding.lending is None else lending_words.lines(finding.lending, code)
+    return "".join(f"<p>{line}</p>" for line in told)
 
 
 def _chain(finding: Finding) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from waitspy.model.judged import Analysis, Finding, Report
-from waitspy.render import chain_words, escape, verdicts, waiting_words, words
+from waitspy.render import chain_words, escape, lending_words, verdicts, waiting_words, words
 from waitspy.render.reports import process_table
 from waitspy.render.reports.report_format import (
     Severity,
@@ -155,6 +155,9 @@ def _details(finding: Finding, report: Report) -> Table:
         grid.add_row("what", _text(_code(finding.detail)))
     grid.add_row("wait", _text(words.wait_words(finding.wait, _code)))
     grid.add_row("blame", _blames(finding, report))
+    if finding.lending is not None:
+        told = lending_words.lines(finding.lending, _code)
+        grid.add_row("lent", Group(*(_text(line) for line in told)))
     if finding.chain:
         grid.add_row("chain", _chain(finding))
     if finding.victims:
