@@ -311,11 +311,9 @@ def mixed() -> Report:
 
 
 def chains() -> Report:
-    """Who holds what is known: over a slow wait, and in rings."""
-    return replace(starving(), findings=(held_lock(), deadlock(), unread_pipe()))
-
-    """Who holds what is known: over a slow wait, and in a ring."""
-    return replace(starving(), findings=(held_lock(), deadlock(), exhausted_connections()))
+    """Who holds what is known: over a slow wait, in rings, and connections."""
+    found = (held_lock(), deadlock(), unread_pipe(), exhausted_connections())
+    return replace(starving(), findings=found)
 
 
 def late() -> Report:

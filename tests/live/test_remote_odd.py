@@ -72,7 +72,7 @@ def test_a_process_in_its_own_pid_namespace() -> None:
             assert inside["tid"] == 1
             assert (loop.running_tid, loop.owner_tid) == (child, child)
             assert reader.whole_snapshot(loop) is not None
-            tids = {tid for pool in reader.pools() for tid in pool.tids}
+            tids = {tid for pool in reader.pools.executors() for tid in pool.tids}
             assert tids == set(procfs.threads(child)) - {child}
         finally:
             process.kill()
@@ -85,7 +85,7 @@ def test_tasks_not_in_c_are_refused(python: Python) -> None:
         for _ in range(2):
             with pytest.raises(Unavailable, match="not those in C"):
                 reader.loops()
-        assert reader.pools() == ()
+        assert reader.pools.executors() == ()
 
 
 @pytest.mark.parametrize("python", ALL)
@@ -93,7 +93,7 @@ def test_asyncio_imported_after_attaching(python: Python) -> None:
     with started(python, ODD, "late") as process:
         reader = Reader(process.pid)
         assert reader.loops() == ()
-        assert reader.pools() == ()
+        assert reader.pools.executors() == ()
         process.tell("\n")
         truth = process.line()
         (loop,) = reader.loops()

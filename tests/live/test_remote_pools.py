@@ -21,7 +21,7 @@ FRAMEWORKS = [pytest.param(p, id=str(p)) for p in with_modules("anyio", "asgiref
 
 def by_prefix(reader: Reader) -> dict[str | None, PoolFacts]:
     reader.loops()
-    return {pool.prefix: pool for pool in reader.pools()}
+    return {pool.prefix: pool for pool in reader.pools.executors()}
 
 
 @pytest.mark.parametrize("python", PLAIN)
@@ -73,7 +73,7 @@ def test_anyio_and_asgiref(python: Python) -> None:
         truth = process.truth["pools"][asgiref.prefix]
         assert (list(asgiref.tids), asgiref.queued) == (truth["tids"], truth["queued"])
         assert [callback.name for callback in asgiref.first] == ["django_view"]
-        (limiter,) = reader.limiters()
+        (limiter,) = reader.pools.limiters()
         assert (limiter.total, limiter.borrowed, limiter.waiting) == (2, 2, 3)
         assert [task.name for task in limiter.first] == ["handler-2", "handler-3", "handler-4"]
         assert limiter.head == limiter.first[0].address
@@ -88,7 +88,7 @@ def test_anyio_and_asgiref(python: Python) -> None:
 
 def test_no_limiter_without_anyio() -> None:
     with started(found()[-1], POOLS) as process:
-        assert Reader(process.pid).limiters() == ()
+        assert Reader(process.pid).pools.limiters() == ()
 
 
 @pytest.mark.parametrize("python", PLAIN)
@@ -97,7 +97,9 @@ def test_who_awaits_what_a_pool_does(python: Python) -> None:
         reader = Reader(process.pid)
         (pool,) = by_prefix(reader).values()
         assert pool.queued == 1
-        places = [(task.stack[0].function, task.stack[0].line) for task in reader.awaiting(pool)]
+        places = [
+            (task.stack[0].function, task.stack[0].line) for task in reader.pools.awaiting(pool)
+        ]
         assert places == [("under_way", process.truth["line"])] * 2
 
 
@@ -106,7 +108,7 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
     with started(python, TARGETS / "thread_groups.py", "known") as process:
         reader = Reader(process.pid)
         truth, addresses = process.truth["groups"], process.truth["queues"]
-        busy = {group.queue: group for group in reader.groups(reader.pools())}
+        busy = {group.queue: group for group in reader.pools.groups(reader.pools.executors())}
         known = {
             addresses[queue]: (name, tuple(tids))
             for name, queues in truth.items()
@@ -119,13 +121,13 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
         assert {edge.kind for edge in edges} == {"queue", "event"}
         waiting = {edge.subject for edge in edges if edge.kind == "queue"}
         assert waiting == {*known, addresses["last"]} - {addresses["never_idle"]}
-        found = reader.groups(reader.pools())
-        groups = {group.queue: reader.group(group) for group in found}
+        found = reader.pools.groups(reader.pools.executors())
+        groups = {group.queue: reader.pools.group(group) for group in found}
         assert {q: (group.name, group.tids) for q, group in groups.items()} == known
-        assert {len(reader.queued(groups[q]) or ()) for q in waiting & known.keys()} == {0}
+        assert {len(reader.pools.queued(groups[q]) or ()) for q in waiting & known.keys()} == {0}
         queued = groups[addresses["never_idle"]]
-        assert len(reader.queued(queued) or ()) == 4
-        assert queued.head == (reader.queued(queued) or ())[0]
+        assert len(reader.pools.queued(queued) or ()) == 4
+        assert queued.head == (reader.pools.queued(queued) or ())[0]
         assert [item.name for item in queued.first] == ["quick"] * 3 + ["tuple"]
         assert set(queued.promises) >= set(process.truth["promises"])
         assert queued.of_clients
@@ -135,9 +137,9 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
 def test_pools_of_processes(python: Python) -> None:
     with started(python, TARGETS / "process_pool.py", "known") as process:
         reader = Reader(process.pid)
-        (pool,) = reader.process_pools()
+        (pool,) = reader.pools.processes()
         assert list(pool.pids) == process.truth["pids"]
         assert pool.size == 2
-        assert len(reader.queued(pool) or ()) == process.truth["queued"]
+        assert len(reader.pools.queued(pool) or ()) == process.truth["queued"]
         assert [item.name for item in pool.first] == ["quick"] * 5
-        assert pool.items == reader.queued(pool)
+        assert pool.items == reader.pools.queued(pool)

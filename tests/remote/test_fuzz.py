@@ -152,8 +152,14 @@ def test_a_process_read_with_errors(share: float) -> None:
             loops = reader.loops()
             assert any(loop.pending == 20 for loop in loops)
             memory.share = share
-            groups = functools.partial(reader.groups, ())
-            looks = (reader.loops, reader.pools, reader.limiters, groups, reader.process_pools)
+            groups = functools.partial(reader.pools.groups, ())
+            looks = (
+                reader.loops,
+                reader.pools.executors,
+                reader.pools.limiters,
+                groups,
+                reader.pools.processes,
+            )
             for look in looks:
                 began_s = time.monotonic()
                 with contextlib.suppress(Unreadable, Unavailable):

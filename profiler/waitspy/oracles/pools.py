@@ -25,8 +25,8 @@ from waitspy.oracles.reading import TRANSIENT, own_frame, reader_of, task_name, 
 from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
 from waitspy.recording.rows import RowType
 from waitspy.remote.memory import Unavailable
+from waitspy.remote.pool_reader import PoolReader
 from waitspy.remote.queues import QueueMark
-from waitspy.remote.reader import Reader
 from waitspy.remote.values import (
     Callback,
     GroupFacts,
@@ -68,7 +68,7 @@ class _WatchedPools:
     since their queues were read.
     """
 
-    reader: Reader
+    reader: PoolReader
     queues: dict[int, _Queue] = field(default_factory=dict)
     tids: frozenset[int] = frozenset()
     next_scan_ns: int = 0
@@ -96,7 +96,7 @@ class PoolsOracle:
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _WatchedPools(reader)
+        self._processes[watched.pid] = _WatchedPools(reader.pools)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
@@ -141,10 +141,10 @@ def _wants_scan(process: _WatchedPools, watched: Watched, now_ns: int) -> bool:
 
 def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
-    pools = process.reader.pools()
+    pools = process.reader.executors()
     found: dict[int, _Facts] = {group.queue: group for group in process.reader.groups(pools)}
     found.update({pool.queue: pool for pool in pools})
-    found.update({pool.pending: pool for pool in process.reader.process_pools()})
+    found.update({pool.pending: pool for pool in process.reader.processes()})
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
     spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
@@ -164,7 +164,7 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
             queue.facts, queue.told = facts, told
 
 
-def _limiters(reader: Reader) -> tuple[LimiterFacts, ...]:
+def _limiters(reader: PoolReader) -> tuple[LimiterFacts, ...]:
     try:
         return reader.limiters()
     except Unavailable:  # asyncio cannot be read: executors still can
@@ -198,7 +198,7 @@ def _read_all(process: _WatchedPools, now_ns: int) -> Iterator[PoolRow]:
     process.next_read_ns = process.for_reads.spend(time.thread_time_ns() - began_ns, now_ns)
 
 
-def _items(reader: Reader, queue: _Queue) -> tuple[int, ...] | None:
+def _items(reader: PoolReader, queue: _Queue) -> tuple[int, ...] | None:
     if isinstance(queue.facts, LimiterFacts):
         return reader.waiting(queue.facts)
     return reader.queued(queue.facts)
@@ -235,7 +235,7 @@ def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int
     return first if tuple(before[first:]) == tuple(now[:kept]) else len(before)
 
 
-def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
+def _look(reader: PoolReader, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     queue.looked = True
     waits: PoolWaits | None = None
@@ -248,14 +248,14 @@ def _look(reader: Reader, key: int, queue: _Queue, now_ns: int) -> Iterator[Pool
         yield PoolStuck(now_ns, key, waits)
 
 
-def _find(reader: Reader, key: int, facts: _Facts) -> _Facts | None:
+def _find(reader: PoolReader, key: int, facts: _Facts) -> _Facts | None:
     if isinstance(facts, LimiterFacts):
         return next((one for one in reader.limiters() if one.address == key), None)
     if isinstance(facts, ProcessPoolFacts):
-        return next((one for one in reader.process_pools() if one.pending == key), None)
+        return next((one for one in reader.processes() if one.pending == key), None)
     if isinstance(facts, GroupFacts):
         return reader.group(facts)
-    return next((one for one in reader.pools() if one.queue == key), None)
+    return next((one for one in reader.executors() if one.queue == key), None)
 
 
 def _head(facts: _Facts) -> int | None:
@@ -265,7 +265,7 @@ def _head(facts: _Facts) -> int | None:
     return facts.head
 
 
-def _waits(reader: Reader, facts: _Facts) -> PoolWaits:
+def _waits(reader: PoolReader, facts: _Facts) -> PoolWaits:
     first = tuple(_named(one) for one in facts.first)
     if isinstance(facts, PoolFacts):
         stuck = tuple(sorted(reader.waiting_on_itself(facts)))
@@ -291,7 +291,7 @@ def _waits(reader: Reader, facts: _Facts) -> PoolWaits:
     return waits
 
 
-def _awaiting(reader: Reader, pool: GroupFacts | ProcessPoolFacts) -> tuple[TaskFacts, ...]:
+def _awaiting(reader: PoolReader, pool: GroupFacts | ProcessPoolFacts) -> tuple[TaskFacts, ...]:
     try:
         return reader.awaiting_items(pool)
     except TRANSIENT:
@@ -299,7 +299,7 @@ def _awaiting(reader: Reader, pool: GroupFacts | ProcessPoolFacts) -> tuple[Task
 
 
 def _awaited(
-    reader: Reader, facts: PoolFacts | GroupFacts | LimiterFacts
+    reader: PoolReader, facts: PoolFacts | GroupFacts | LimiterFacts
 ) -> tuple[tuple[str, str | None], ...]:
     try:
         tasks = reader.awaiting(facts)
