@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.live.running import TARGETS, futexes, target
 from tests.remote.interpreters import Python, found
+from tests.remote.memories import Wrong
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
-from waitspy.model.wait_for import WaitEdge
+from waitspy.model.wait_for import LentPool, WaitEdge
+from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
 
 pytestmark = pytest.mark.ptrace
@@ -98,3 +104,18 @@ def test_which_threads_have_connections_that_others_wait_for(python: Python) -> 
         assert sorted((h.tid, h.how, h.at and h.at.line) for h in pool.holders) == sorted(
             map(tuple, told["holders"])
         )
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5])
+def test_connections_that_are_read_with_errors(share: float) -> None:
+    with target([sys.executable, TARGETS / "lent_connections.py"]) as process:
+        blocked = futexes(process.pid)
+        for seed in range(8):
+            memory = Wrong(process.pid, seed, 0.0)
+            reader = Reader(process.pid, memory)
+            memory.share = share
+            began_s = time.monotonic()
+            with contextlib.suppress(Unreadable, Unavailable):
+                look = reader.wait_for(blocked, blocked, {}, NS)
+                msgspec.json.decode(msgspec.json.encode(look.pools), type=tuple[LentPool, ...])
+            assert time.monotonic() - began_s < 10

@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.remote.memories import MadeUp, Noise, Wrong
+from waitspy.model.stacks import Frame
 from waitspy.remote import debug_offsets, layouts, uvloop
 from waitspy.remote.callables import Callables
+from waitspy.remote.connection_pools import OF_TASKS, OF_THREADS, ConnectionPools
 from waitspy.remote.frames import Frames
 from waitspy.remote.layouts import Layout
 from waitspy.remote.line_tables import line_at
@@ -36,6 +38,7 @@ def calls(objects: Objects, address: int) -> list[Callable[[], object]]:
     """Everything that takes an address from the other process."""
     frames = Frames(objects)
     callables = Callables(objects, frames)
+    pools = ConnectionPools(objects)
     loop = uvloop.UvLoop(address, address, address, address, 3, closed=False)
     return [
         lambda: objects.type_of(address),
@@ -55,6 +58,11 @@ def calls(objects: Objects, address: int) -> list[Callable[[], object]]:
         lambda: frames.qualname(address),
         lambda: frames.awaits(address),
         lambda: frames.held(address),
+        lambda: frames.variables([(address, address + 8), (address + 64, address)]),
+        lambda: frames.first_variable(address),
+        lambda: list(pools.lent(address)),
+        lambda: pools.use(address, (*OF_TASKS, *OF_THREADS)),
+        lambda: pools.used(Frame("f", "/redis/client.py"), [address, 0]),
         lambda: callables.describe(address, address),
         lambda: uvloop.read_loop(objects, address),
         lambda: uvloop.handle_callback(objects, address, address),
