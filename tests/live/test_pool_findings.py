@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_a_queue_that_nobody_waits_behind_is_no_finding(story: str, tmp_path: Pa
         report = record(pool.pid, tmp_path / "rec", seconds=3)
     assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
     text = subprocess.check_output([*WAITSPY, "report", tmp_path / "rec"], text=True)
-    assert "watched 1 pool" in text
+    assert re.search("watched [12] pools? in", text), text
 
 
 def test_a_queue_whose_thread_hangs_is_told_though_nobody_waits(tmp_path: Path) -> None:
