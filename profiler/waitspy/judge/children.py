@@ -32,7 +32,7 @@ from waitspy.model.waits import Wait, WaitKind
 _LEAST_NS = NS
 _LEAST_STALLS = 10  # times the least stall
 _ENDED = 3  # times as long, if it has ended
-_HALF = 2
+_HALF = 0.5
 
 _WATCHERS = "/asyncio/unix_events.py", "_do_waitpid"
 """A thread of asyncio's own that waits for a process on behalf of tasks, up to 3.11."""
@@ -250,4 +250,4 @@ def of_loops_and_pools(
 def _lasts(one: Starvation, other: Starvation) -> bool:
     """Whether the other one lasts for most of its time."""
     shared = common([(one.start_ns, one.end_ns)], [(other.start_ns, other.end_ns)])
-    return sum(b - a for a, b in shared) * _HALF >= one.end_ns - one.start_ns
+    return sum(b - a for a, b in shared) >= (one.end_ns - one.start_ns) * _HALF
