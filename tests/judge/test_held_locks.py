@@ -241,3 +241,33 @@ def test_who_wants_its_own_lock_again_is_a_ring_of_one() -> None:
     (link,) = finding.chain
     assert (link.tid, link.waits_for) == (12, "lock")
     assert link.taken is not None
+
+
+def test_a_lock_that_nobody_is_left_to_give_up_is_a_deadlock() -> None:
+    edge = WaitEdge(12, "abandoned-lock", LOCK, (), whole=True)
+    record, done = recorded((1_000, (edge,)))
+    chains = chains_of(record, done)
+    found = chains.of(record.thread(12), at(500), at(1_500))
+    assert found is not None
+    assert found.ring
+    assert [(link.tid, link.waits_for) for link in found.links] == [(12, "abandoned-lock")]
+    (one,) = held_locks.find(record, done, chains, [], at(END_MS), 100_000_000)
+    assert (one.kind, one.verdict) == (DEADLOCK, "starving")
+    assert (ms(one.start_ns), ms(one.end_ns)) == (500, 1_500)
+    blocked = Starvation(
+        BLOCKED_LOOP, "starving", 100, 12, "a loop", at(500), at(1_500),
+        {record.thread(12): ()}, None, (),
+    )  # fmt: skip
+    (told,) = held_locks.rings([blocked], chains)
+    assert told.kind is DEADLOCK
+
+
+def test_who_waits_behind_one_that_waits_for_ever_is_in_its_deadlock() -> None:
+    edges = (waits(12, 13), WaitEdge(13, "abandoned-lock", OTHER, (), whole=True))
+    found = chain((1_000, edges))
+    assert found is not None
+    assert found.ring
+    assert [(link.tid, link.waits_for) for link in found.links] == [
+        (12, "lock"),
+        (13, "abandoned-lock"),
+    ]

@@ -70,7 +70,21 @@ def test_tasks_that_want_a_lock_blame_the_task_that_holds_it(tmp_path: Path) -> 
     assert [link["who"]["task"] for link in finding["chain"]] == ["wants", "slow_reply"]
 
 
-@pytest.mark.parametrize("story", ["leaders", "batch"])
+@pytest.mark.parametrize("python", ENDS)
+@pytest.mark.parametrize("story", ["forked_lock", "forked_rlock"])
+def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
+    story: str, python: str, tmp_path: Path
+) -> None:
+    report = recorded(python, story, tmp_path / "rec", seconds=2)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert finding["blame"]["function"] == "look_up"
+    assert [link["waits_for"]["kind"] for link in finding["chain"]] == ["abandoned-lock"]
+    assert "fork before threads" in finding["remedy"]
+    assert finding["share"] > 0.7
+
+
+@pytest.mark.parametrize("story", ["leaders", "batch", "forked_patient", "parked"])
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:
     report = recorded(sys.executable, story, tmp_path / "rec", seconds=4)
     assert starved_by_itself(report) == [], said(report)

@@ -1,4 +1,5 @@
-"""Episodes of locks: threads that wait for what somebody holds over a slow wait, or in a ring.
+"""Episodes of locks: threads that wait for what somebody holds over a slow wait, or in a ring, or
+what nobody is left to give up.
 
 What threads that serve a loop or a pool wait for is told with that loop or pool. A lock whose
 holder waits for work itself (a connection, a message, a signal) starves nobody: those who wait for
@@ -14,7 +15,7 @@ from waitspy.judge import blame
 from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.thread_time import cut
-from waitspy.judge.wait_for import Chains, standstill
+from waitspy.judge.wait_for import ABANDONED, Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.judged import Link
 from waitspy.model.kinds import (
@@ -103,12 +104,15 @@ def find(
 
 
 def _waiters(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[int, _Waiter]]:
-    """Every standstill in which a thread was seen to wait for a lock that is held, by the lock."""
+    """Every standstill in which a thread was seen to wait for a lock that is held, by the lock; by
+    whom is not known of one that is abandoned.
+    """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     found: dict[tuple[int, int, int], _Waiter] = {}
     for event in worker.wait_for:
         for one in event.waiting:
-            if one.kind not in {"lock", "semaphore"} or not one.holders:
+            held = one.kind in {"lock", "semaphore"} and one.holders
+            if not held and one.kind != ABANDONED:
                 continue
             span = standstill(worker, one.tid, event.at_ns, stop_ns)
             if span is None:

@@ -148,6 +148,9 @@ ROWS: tuple[Remedy, ...] = (
          DEADLOCK, waits_for="exit output"),
     _row("never wait in a pool for work that is given to the same pool: call the function "
          "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
+    _row("fork before threads are started, or start processes anew (multiprocessing's spawn or "
+         "forkserver); or give the lock up around the fork (os.register_at_fork)", DEADLOCK,
+         waits_for="abandoned-lock"),
     _row("take these locks in the same order everywhere, or hold no lock while taking another one; "
          "a timeout on the wait (acquire(timeout=…)) lets it end", DEADLOCK),
     _row("give connections back before anything slow: take one for the query only (with or async "

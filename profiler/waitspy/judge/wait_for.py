@@ -28,10 +28,14 @@ from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
+ABANDONED: Held = "abandoned-lock"
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The links from whoever waits to the root; of a ``ring``, each of its threads once."""
+    """The links from whoever waits to the root; of a ``ring``, each of its threads once. One that
+    ends at an abandoned lock is a ring, too: nobody can go on.
+    """
 
     links: tuple[Link, ...]
     ring: bool = False
@@ -66,7 +70,7 @@ class Chains:
         for event in reversed(events[first : bisect_right(events, end_ns, key=_at_ns)]):
             edges = edges_of(event)
             mine = edges.get(thread.tid)
-            if mine is not None and mine.holders:
+            if mine is not None and (mine.holders or mine.kind == ABANDONED):
                 return self._follow(thread, edges, event)
         return None
 
@@ -90,6 +94,9 @@ class Chains:
                 assert waiting is not None
                 link = replace(link, count=_waiting(edges, waiting.subject))
             links.append(link)
+            if waiting is not None and waiting.kind == ABANDONED:
+                links[-1] = replace(link, waits_for=ABANDONED)
+                return Chain(tuple(links), ring=True)
             if following is None:
                 return Chain(tuple(links))
             holder = following

@@ -227,6 +227,20 @@ def read_stat(pid: int) -> Stat:
     return parse_stat(read(pid, "stat"))
 
 
+def is_fork(pid: int) -> bool:
+    """Whether it is a fork of its parent that has not called exec; False where nobody can know."""
+    stat = stats([pid]).get(pid)
+    parent = None if stat is None else stats([stat.ppid]).get(stat.ppid)
+    known = stat is not None and parent is not None and stat.image is not None
+    return known and stat is not None and parent is not None and stat.image == parent.image
+
+
+def futex_timeout(pid: int, tid: int) -> bool:
+    """Whether a thread that is blocked in a futex waits with a timeout: futex(2), argument 4."""
+    parts = read(pid, f"task/{tid}/syscall").split()
+    return len(parts) < 5 or int(parts[4], 16) != 0
+
+
 def read_status(pid: int) -> Status:
     """Users, capabilities and namespaced numbers of the process."""
     return parse_status(read(pid, "status"))

@@ -13,11 +13,11 @@ from waitspy.model.ranges import Address, Many, Tid
 from waitspy.model.stacks import Frame
 
 Held = Literal[
-    "lock", "condition", "event", "semaphore", "barrier", "thread", "queue", "full-queue", "future",
-    "connections",
+    "lock", "abandoned-lock", "condition", "event", "semaphore", "barrier", "thread", "queue",
+    "full-queue", "future", "connections",
 ]  # fmt: skip
-"""What is waited for: a lock, a signal, a place, an end, what somebody has to hand in, or to take
-out of a full queue, or a connection of a pool.
+"""What is waited for: a lock, one that nobody is left to give up, a signal, a place, an end, what
+somebody has to hand in, or to take out of a full queue, or a connection of a pool.
 """
 
 How = Literal["owner", "with", "work-item", "join", "frame", "reach"]

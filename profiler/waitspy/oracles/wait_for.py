@@ -13,6 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from msgspec import structs
+
+from waitspy.kernel import procfs
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
@@ -131,7 +134,7 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
         found = process.reader.wait_for(tids, addresses, still_ns, _CPU_NS)
     at_ns = time.monotonic_ns()
     edges = () if found is None else found.waiting
-    seen = {one.tid: one for one in edges if watched.stood(one.tid)}
+    seen = {one.tid: _checked(one, watched) for one in edges if watched.stood(one.tid)}
     pools = {} if found is None else {pool.subject: pool for pool in found.pools}
     for tid in tids:
         stands, one = process.stands[tid], seen.get(tid)
@@ -155,6 +158,25 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
         yield WaitForRow(at_ns, tuple(seen.values()), tuple(pools.values()))
     process.told.update(seen)
     process.told_pools = pools
+
+
+def _checked(one: WaitEdge, watched: Watched) -> WaitEdge:
+    """The same; a lock is abandoned only where the kernel says that, too.
+
+    A fork has inherited it from a process in which another thread held it, has no thread but the
+    one that waits, and that without a timeout. Elsewhere something may give it up: a handler of
+    signals, in a program that parks its only thread so.
+    """
+    if one.kind != "abandoned-lock":
+        return one
+    abandoned = False
+    with suppress(OSError, ValueError):  # it has ended
+        abandoned = (
+            len(watched.tids) == 1
+            and procfs.is_fork(watched.pid)
+            and not procfs.futex_timeout(watched.pid, one.tid)
+        )
+    return one if abandoned else structs.replace(one, kind="lock")
 
 
 def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], onset_ns: int) -> None:

@@ -22,6 +22,7 @@ from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
+from waitspy.remote.type_facts import TypeFacts
 from waitspy.remote.values import StandingTask
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
@@ -177,6 +178,8 @@ class WaitFor:
             return None
         if lock and not holders:
             holders = tuple(self._of_rlock(lock))
+            if not holders and self._is_abandoned(lock):
+                kind = "abandoned-lock"
         if self._stacks.frames(self._threads[tid].address) != frames:
             raise Torn("a thread that runs")
         return WaitEdge(tid, kind, subject, holders, self._whole)
@@ -224,11 +227,22 @@ class WaitFor:
             return lock
         words = self._frames.held(self._threads[tid].address)
         for word, kind in zip(words, self._objects.types_of(words), strict=True):
-            if kind is not None and self._locks.is_lock(kind):
-                found = self._locks.handle(word)
-                if found == handle:
-                    return word
+            with contextlib.suppress(Unreadable):
+                found = 0 if kind is None else self._locked_by(word, kind)
+                if found and self._locks.handle(found) == handle:
+                    return found
         return None
+
+    def _locked_by(self, word: int, kind: TypeFacts) -> int:
+        """A lock, or the one whose own ``__exit__`` it is: that lies ready in a block that is about
+        to be entered.
+        """
+        if kind.name == "builtin_function_or_method" and not kind.heap:
+            word = self._objects.memory.word(word + self._objects.layout.builtin_self)
+            if not word:
+                return 0
+            kind = self._objects.type_of(word)
+        return word if self._locks.is_lock(kind) else 0
 
     # --- who holds it ---------------------------------------------------------------------
 
@@ -244,6 +258,15 @@ class WaitFor:
         for tid, thread in self._threads.items():
             if owner and thread.ident == owner:
                 yield Holder(tid, "owner")
+
+    def _is_abandoned(self, lock: int) -> bool:
+        """Whether its owner is no thread of this process; of a lock that knows none, whether there
+        is no other thread that it could be.
+        """
+        owner = self._locks.owner(lock)
+        if owner is None:
+            return len(self._threads) == 1
+        return owner != 0 and owner not in {thread.ident for thread in self._threads.values()}
 
     def _of_object(self, tid: int, subject: int, until_ns: int) -> Iterator[Holder]:
         for other, entered in self._all_inside(until_ns):

@@ -15,6 +15,8 @@ from waitspy.render.words import Code
 
 _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lock": "for a lock held by {who}",
+    "abandoned-lock": "for a lock that no thread is left to give up: it was held when this process "
+    "was forked",
     "semaphore": "for a semaphore whose places are held by {who}",
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",

@@ -7,6 +7,8 @@ import asyncio
 import gc
 import inspect
 import json
+import os
+import signal
 import socket
 import sys
 import threading
@@ -157,10 +159,56 @@ async def collects():
         gc.collect()
 
 
+def forked(lock, wait):
+    """A fork that wants what another thread of its parent held at that moment."""
+    held = threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            slow_upstream()
+
+    thread(hold)
+    held.wait()
+    if os.fork():
+        ready()
+        wait_for_end()
+    wait(lock)
+    os._exit(0)
+
+
+def forked_lock():
+    forked(threading.Lock(), look_up)
+
+
+def forked_rlock():
+    forked(threading.RLock(), look_up)
+
+
+def forked_patient():
+    """It gives up some day."""
+    forked(threading.Lock(), lambda lock: lock.acquire(timeout=600))
+
+
+def parked():
+    """A program that parks its only thread in a lock, until a signal."""
+    lock = threading.Lock()
+    lock.acquire()
+    signal.signal(signal.SIGUSR1, lambda *_: lock.release())
+    ready()
+    lock.acquire()
+
+
+def wait_for_end():
+    while True:
+        time.sleep(1)
+
+
 def start(story):
     return asyncio.run(story()) if inspect.iscoroutinefunction(story) else story()
 
 
 start({story.__name__: story for story in (
     lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
+    forked_lock, forked_rlock, forked_patient, parked,
 )}[STORY])  # fmt: skip
