@@ -87,7 +87,7 @@ def test_every_row_can_be_told() -> None:
         *({"pool": pool} for pool in (None, *PoolKind)),
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
         *({"frames": (frame,)} for frame in FRAMES),
-        {"waits_for": "exit"},
+        *({"waits_for": held} for held in ("exit", "abandoned-lock")),
     ]
     told = {
         find(Case(kind, Wait(wait, call), **more))

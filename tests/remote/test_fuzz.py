@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.remote.memories import MadeUp, Noise, Wrong
@@ -98,6 +98,7 @@ def test_noise(pair: tuple[int, int], seed: int) -> None:
 
 
 @given(number=st.integers(0, 200), place=st.sampled_from(PLACES))
+@example(number=16, place="ob_type")
 @settings(max_examples=60, deadline=None)
 def test_wrong_layouts_on_real_objects(number: int, place: str) -> None:
     layout = replace(layouts.of_version(PAIRS[3]), **{place: number})

@@ -124,9 +124,10 @@ class Types:
 
     def types_of(self, addresses: list[int]) -> list[TypeFacts | None]:
         """The type of each object; None where there is none."""
-        raw, missing = self.memory.gather(addresses, self.layout.object_size)
-        step = self.layout.object_size // 8
-        found = memoryview(raw).cast("Q")[self.layout.ob_type // 8 :: step].tolist()
+        at = self.layout.ob_type // 8
+        step = max(self.layout.object_size // 8, at + 1)  # a target may lie about where it is
+        raw, missing = self.memory.gather(addresses, 8 * step)
+        found = memoryview(raw).cast("Q")[at::step].tolist()
         known: dict[int, TypeFacts | None] = {}
         for address in set(found):
             try:
