@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 OLDEST, NEWEST = (3, 8), (3, 15)
 _ROOT = Path(__file__).parents[1]
@@ -45,6 +46,13 @@ def ends() -> dict[str, str]:
 def marks(version: str) -> list[pytest.MarkDecorator]:
     """For what takes long and differs little: the versions in the middle are left to ``make slow``."""
     return [] if version in ends() else [pytest.mark.slow]
+
+
+def newest_always() -> list[ParameterSet]:
+    """Parameters for a test: all of them; but the newest, they are left to ``make slow``."""
+    *older, newest = found().items()
+    slow = [pytest.param(path, id=version, marks=pytest.mark.slow) for version, path in older]
+    return [*slow, pytest.param(newest[1], id=newest[0])]
 
 
 def _version(path: str) -> str | None:

@@ -20,7 +20,6 @@ from tests.live.running import (
     target,
     wait_until,
 )  # fmt: skip
-from tests.pythons import marks
 from tests.remote.interpreters import Python, found
 from waitspy.model.clock import NS
 from waitspy.remote.children import ChildHolders, ChildLook
@@ -29,7 +28,7 @@ from waitspy.remote.reader import Reader
 
 pytestmark = pytest.mark.ptrace
 
-EVERY = [pytest.param(path, id=v, marks=marks(v)) for v, path in pythons.found().items()]
+EVERY = pythons.newest_always()
 PIPED = TARGETS / "piped_children.py"
 LINES = {
     "task_reads_the_other_pipe": ("await child.stdout.read()", "task", "output"),

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.live.running import TARGETS, WAITSPY, record, said, starved_by_itself, target
-from tests.pythons import ends
+from tests.pythons import newest_always
 
 pytestmark = pytest.mark.ptrace
 
-ENDS = [pytest.param(path, id=version) for version, path in ends().items()]
+ENDS = newest_always()
 HELD_UP = TARGETS / "held_up.py"
 
 
@@ -86,7 +86,7 @@ def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
 
 @pytest.mark.parametrize("story", ["leaders", "batch", "forked_patient", "parked"])
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:
-    report = recorded(sys.executable, story, tmp_path / "rec", seconds=4)
+    report = recorded(sys.executable, story, tmp_path / "rec", seconds=3)
     assert starved_by_itself(report) == [], said(report)
     assert [f for f in report["findings"] if f["verdict"] == "late"] == []
 

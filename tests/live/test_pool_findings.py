@@ -11,7 +11,7 @@ import pytest
 
 from tests.live.running import TARGETS, WAITSPY, record, said, starved_by_itself, starving, target
 from tests.live.web import load, uvicorn
-from tests.pythons import ends
+from tests.pythons import ends, newest_always
 
 pytestmark = pytest.mark.ptrace
 
@@ -57,7 +57,7 @@ def test_a_batch_of_work_is_no_finding(case: str, tmp_path: Path) -> None:
 GROUPS = TARGETS / "thread_groups.py"
 
 
-@pytest.mark.parametrize("python", ENDS)
+@pytest.mark.parametrize("python", newest_always())
 @pytest.mark.parametrize(
     ("story", "victim"), [("awaited", "quick"), ("awaited-simple", "quick"), ("events", "Job")]
 )
@@ -94,7 +94,7 @@ def test_a_queue_whose_thread_hangs_is_told_though_nobody_waits(tmp_path: Path) 
 PROCESSES = TARGETS / "process_pool.py"
 
 
-@pytest.mark.parametrize("python", ENDS)
+@pytest.mark.parametrize("python", newest_always())
 def test_quick_work_behind_blocking_calls_in_a_pool_of_processes(
     python: str, tmp_path: Path
 ) -> None:

@@ -17,8 +17,7 @@ pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
 
 _ALWAYS = {
-    "gunicorn-slow-upstream": {"sync", "gthread-healthy"},
-    "process-pool-pipeline": {"harm"},
+    "gunicorn-slow-upstream": {"gthread-healthy"},
     "gil-hog": {"harm"},
     "held-sessions": {"harm"},
     "celery-leftovers": {"harm"},

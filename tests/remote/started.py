@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+from tests.live.running import stop_tree
 from tests.remote.interpreters import Python
 
 
@@ -41,7 +42,7 @@ class Started:
 
 @contextlib.contextmanager
 def started(python: Python, *arguments: str | os.PathLike[str]) -> Iterator[Started]:
-    """A target under that interpreter, killed after."""
+    """A target under that interpreter; it is stopped after, with all that it has started."""
     with subprocess.Popen(
         [python.path, *(os.fspath(argument) for argument in arguments)],
         env=python.environment,
@@ -52,4 +53,4 @@ def started(python: Python, *arguments: str | os.PathLike[str]) -> Iterator[Star
         try:
             yield Started(process)
         finally:
-            process.kill()
+            stop_tree(process.pid)

@@ -16,6 +16,7 @@ from waitspy.target.kinship import at_or_below, lineage, topmost
 from waitspy.target.messages import lines
 from waitspy.target.spelling import HOW
 
+_COMPARED = 500  # characters of command lines: that takes the square of their number
 _REAPERS = frozenset({"systemd", "init"})
 """Names of processes that adopt or start unrelated services: being their child says nothing."""
 
@@ -133,10 +134,10 @@ def _shown(command: CommandLine) -> str:
 
 def _near_misses(pattern: str, commands: Iterable[CommandLine]) -> str:
     """The Python processes whose command lines are most like the pattern."""
-    wanted = pattern.casefold()
+    wanted = pattern[:_COMPARED].casefold()
 
     def likeness(command: CommandLine) -> float:
-        words = re.split(r"[^\w.]+", command.line.casefold())
+        words = re.split(r"[^\w.]+", command.line[:_COMPARED].casefold())
         return max(difflib.SequenceMatcher(None, wanted, word).ratio() for word in words)
 
     python = [c for c in commands if c.argv and interpreter.runs_python(c.pid)]
