@@ -44,7 +44,7 @@ unit: .venv/dev $(ASSETS) system
 scenarios: .venv/dev system
 	$(BIN)/python -m pytest tests/live/test_scenarios.py
 
-# What make test leaves out: Pythons between the oldest and the newest, where these take long.
+# What make test leaves out: most Pythons but the newest, where these take long.
 slow: .venv/dev system
 	$(BIN)/python -m pytest -m slow --ignore=tests/live/test_scenarios.py
 
