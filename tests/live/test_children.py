@@ -29,6 +29,7 @@ from waitspy.remote.reader import Reader
 pytestmark = pytest.mark.ptrace
 
 EVERY = pythons.newest_always()
+READ = [pytest.param(one, id=str(one), marks=pythons.marks(one.version)) for one in found()]
 PIPED = TARGETS / "piped_children.py"
 LINES = {
     "task_reads_the_other_pipe": ("await child.stdout.read()", "task", "output"),
@@ -60,7 +61,7 @@ def looked(program: Target, names: set[str]) -> tuple[ChildLook, ChildHolders]:
     return looks[-1], reader.child_holders(looks[-1], set(program.ready.values()))
 
 
-@pytest.mark.parametrize("python", found(), ids=str)
+@pytest.mark.parametrize("python", READ)
 def test_which_task_waits_for_which_process(python: Python) -> None:
     with target([python.path, PIPED, "harmful"], env=python.environment) as program:
         look, holders = looked(program, {"task", "gathers", "waits"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.live.running import TARGETS, futexes
+from tests.pythons import marks
 from tests.remote.interpreters import Python, found, with_modules
 from tests.remote.started import started
 from waitspy.model.clock import NS
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.ptrace
 
 POOLS = TARGETS / "remote_pools.py"
 PLAIN = [pytest.param(python, id=str(python)) for python in found()]
+ENDS = [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()]
 FRAMEWORKS = [pytest.param(p, id=str(p)) for p in with_modules("anyio", "asgiref")]
 
 
@@ -53,7 +55,7 @@ def test_pools(python: Python) -> None:
         assert own[2].where is None
 
 
-@pytest.mark.parametrize("python", PLAIN)
+@pytest.mark.parametrize("python", ENDS)
 def test_the_head_of_a_queue_that_stands_still_stays(python: Python) -> None:
     with started(python, POOLS) as process:
         reader = Reader(process.pid)
@@ -91,7 +93,7 @@ def test_no_limiter_without_anyio() -> None:
         assert Reader(process.pid).pools.limiters() == ()
 
 
-@pytest.mark.parametrize("python", PLAIN)
+@pytest.mark.parametrize("python", ENDS)
 def test_who_awaits_what_a_pool_does(python: Python) -> None:
     with started(python, TARGETS / "awaited_pool.py") as process:
         reader = Reader(process.pid)
@@ -133,7 +135,7 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
         assert queued.of_clients
 
 
-@pytest.mark.parametrize("python", PLAIN)
+@pytest.mark.parametrize("python", ENDS)
 def test_pools_of_processes(python: Python) -> None:
     with started(python, TARGETS / "process_pool.py", "known") as process:
         reader = Reader(process.pid)
