@@ -160,6 +160,7 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
             yield PoolFound(now_ns, key, told)
         if queue is None:
             process.queues[key] = _Queue(facts, told)
+            process.unread = True
         else:
             queue.facts, queue.told = facts, told
 
