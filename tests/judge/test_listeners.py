@@ -116,6 +116,15 @@ def test_a_socket_that_nobody_accepts_from_is_nobodys() -> None:
     assert found(process(100, listens((100, 2), accepted=0), BLOCKED)) == []
 
 
+def test_who_was_seen_to_wait_for_connections_accepts_though_none_was_seen_open() -> None:
+    kernel = states((0, f"accept4 {FD:#x}"), (50, "clock_nanosleep 1"))
+    rows = listens((100, 2), (900, 0), accepted=0)
+    (one,) = found(process(100, rows, kernel))
+    assert (one.kind.name, ms(one.start_ns), ms(one.end_ns)) == ("accept-backlog", 100, 900)
+    elsewhere = states((0, "accept4 0x9"), (50, "clock_nanosleep 1"))
+    assert found(process(100, rows, elsewhere)) == []
+
+
 def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
     accepts = states((0, f"accept4 {FD}"), (50, "clock_nanosleep 1"))
     record = worker(kernel={100: BLOCKED, 101: accepts}, listeners=tuple(WAITING))

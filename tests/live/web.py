@@ -36,9 +36,9 @@ def uvicorn(python: Python | None = None) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def load(port: int, path: str, concurrency: int = 12) -> Iterator[None]:
-    """So many clients, each with one request at a time."""
-    with target([sys.executable, TARGETS / "http_load.py", port, path, concurrency]):
+def load(port: int, path: str, concurrency: int = 12, pause_s: float = 0) -> Iterator[None]:
+    """So many clients, each with one request at a time, and so long a pause after it."""
+    with target([sys.executable, TARGETS / "http_load.py", port, path, concurrency, pause_s]):
         yield
 
 

@@ -85,9 +85,13 @@ def find(
                 holders.setdefault(event.inode, {})[worker.thread(0)] = worker
             if event.accepted:
                 accepting.setdefault(event.inode, set()).add(worker.worker.pid)
+    calls = list(syscalls.accepts(arch))
     found = []
     for inode, rows in _counts(workers).items():
-        own = _accepting(holders.get(inode, {}).values(), accepting.get(inode, set()))
+        mine = holders.get(inode, {}).values()
+        # what it accepts may be answered and closed before anybody looks: its call tells, too
+        calling = {one.worker.pid for one in mine if _seen_accepting(one, inode, calls)}
+        own = _accepting(mine, accepting.get(inode, set()) | calling)
         acceptors = _acceptors(own, inode, rows, arch)
         if acceptors and inode not in watched:
             found.append(Listener(names[inode], acceptors, tuple(rows)))

@@ -30,7 +30,9 @@ _NEAR_S = 0.1
 def recorded_across_exec(server: Target, folder: Path, seconds: float, before_s: float) -> str:
     """What is said of that long a recording, in which exec is called so long after its start."""
     args = ("record", "-d", seconds, "-o", "rec", "--min-stall", "0.2", server.pid)
-    with load(server.ready["port"], "/", 6), session(folder, *args) as waitspy:
+    # with pauses: who accepts is known once it has waited for a connection
+    clients = load(server.ready["port"], "/", 4, pause_s=0.04)
+    with clients, session(folder, *args) as waitspy:
         wait_until(lambda: flushed_s(folder / "rec") > before_s, "nothing was written")
         os.kill(server.pid, signal.SIGUSR1)
         code, out, err = finished(waitspy)

@@ -1,11 +1,13 @@
-"""Keeps asking a URL, each time on a new connection: argv PORT PATH CONCURRENCY."""
+"""Keeps asking a URL, each time on a new connection: argv PORT PATH CONCURRENCY PAUSE_S."""
 
 import contextlib
 import http.client
 import sys
 import threading
+import time
 
 PORT, PATH, CONCURRENCY = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+PAUSE_S = float(sys.argv[4])
 
 
 def ask():
@@ -15,6 +17,7 @@ def ask():
             connection.request("GET", PATH)
             connection.getresponse().read()
         connection.close()
+        time.sleep(PAUSE_S)
 
 
 for _ in range(CONCURRENCY):
