@@ -143,5 +143,6 @@ def test_pools_of_processes(python: Python) -> None:
         assert list(pool.pids) == process.truth["pids"]
         assert pool.size == 2
         assert len(reader.pools.queued(pool) or ()) == process.truth["queued"]
-        assert [item.name for item in pool.first] == ["quick"] * 5
-        assert pool.items == reader.pools.queued(pool)
+        looked = reader.pools.process_pool(pool)
+        assert [item.name for item in looked.first] == ["quick"] * 5
+        assert looked.items == reader.pools.queued(pool)

@@ -19,7 +19,7 @@ from waitspy.judge.held_locks import thread_item
 from waitspy.judge.loop_service import longest_gap_ns
 from waitspy.judge.spans import Span, common, grouped, union
 from waitspy.judge.thread_time import cut, trim
-from waitspy.judge.wait_for import Chains, spot, standstill
+from waitspy.judge.wait_for import Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
@@ -255,7 +255,7 @@ class Judge:
         to = [
             LentTo(
                 "thread",
-                None if key[0] is None else spot(key[0], self._sources),
+                task_waits.spot_of(key[0], self._sources),
                 count,
                 hows[key],
                 waits[key],
@@ -271,7 +271,7 @@ class Judge:
         frame = blame.blamed(lent.stack)
         if frame is None or frame.origin is not Origin.USER:
             frame = lent.at or frame
-        at = None if frame is None else spot(frame, self._sources)
+        at = task_waits.spot_of(frame, self._sources)
         return LentTo("task", at, lent.count, lent.how, task_waits.wait_of(lent.stack))
 
     def _at(self, tid: int, at_ns: int) -> Sequence[Activity]:

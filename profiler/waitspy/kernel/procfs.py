@@ -231,8 +231,9 @@ def is_fork(pid: int) -> bool:
     """Whether it is a fork of its parent that has not called exec; False where nobody can know."""
     stat = stats([pid]).get(pid)
     parent = None if stat is None else stats([stat.ppid]).get(stat.ppid)
-    known = stat is not None and parent is not None and stat.image is not None
-    return known and stat is not None and parent is not None and stat.image == parent.image
+    if stat is None or parent is None:
+        return False
+    return stat.image is not None and stat.image == parent.image
 
 
 def futex_timeout(pid: int, tid: int) -> bool:

@@ -241,7 +241,7 @@ def _look(reader: PoolReader, key: int, queue: _Queue, now_ns: int) -> Iterator[
     queue.looked = True
     waits: PoolWaits | None = None
     found = _find(reader, key, queue.facts)
-    if found is not None and _head(found) == queue.items[0]:
+    if found is not None and found.head == queue.items[0]:
         waits = _waits(reader, found)
     spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = max(now_ns + _LOOK_NS, queue.for_looks.spend(spent_ns, now_ns))
@@ -253,17 +253,10 @@ def _find(reader: PoolReader, key: int, facts: _Facts) -> _Facts | None:
     if isinstance(facts, LimiterFacts):
         return next((one for one in reader.limiters() if one.address == key), None)
     if isinstance(facts, ProcessPoolFacts):
-        return next((one for one in reader.processes() if one.pending == key), None)
+        return reader.process_pool(facts)
     if isinstance(facts, GroupFacts):
         return reader.group(facts)
     return next((one for one in reader.executors() if one.queue == key), None)
-
-
-def _head(facts: _Facts) -> int | None:
-    """The address of the first that waits."""
-    if isinstance(facts, ProcessPoolFacts):
-        return facts.items[0] if facts.items else None
-    return facts.head
 
 
 def _waits(reader: PoolReader, facts: _Facts) -> PoolWaits:

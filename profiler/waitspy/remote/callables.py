@@ -124,6 +124,20 @@ class Callables:
         return self.objects.c_text(memory.word(memory.word(address + lay.builtin_def)))
 
 
+def of_work_item(callables: Callables, item: int) -> Called:
+    """The function of an executor's work item: ``fn``, or from 3.14 on the first of ``task``; ``?``
+    when it cannot be read.
+    """
+    try:
+        held = callables.objects.attributes(item, {"fn", "args", "task"})
+        if "fn" in held:
+            return described(callables, held["fn"], held.get("args", 0))
+        function, args, *_ = callables.objects.sequence(held["task"], 8)
+        return described(callables, function, args)
+    except (Unreadable, KeyError, ValueError):
+        return Called("?")
+
+
 def described(callables: Callables, address: int, args: int = 0) -> Called:
     """What is called; ``?`` when it cannot be read."""
     try:

@@ -136,6 +136,11 @@ class PoolReader:
         """The same with what is known of the first items in its queue."""
         return self._of(self._interps.numbered(group.interpreter)).look(group)
 
+    def process_pool(self, pool: ProcessPoolFacts) -> ProcessPoolFacts:
+        """The same with what is known of the first items that wait."""
+        interp = self._interps.numbered(pool.interpreter)
+        return ProcessPools(interp, self._callables).look(pool)
+
     def _of(self, interp: InterpreterState) -> ThreadGroups:
         found = self._groups.get((interp.address, interp.number))
         if found is None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from waitspy.model.pools import PoolKind
 from waitspy.remote.anchors import InterpreterState
-from waitspy.remote.callables import Callables, Called, described
+from waitspy.remote.callables import Callables, Called, described, of_work_item
 from waitspy.remote.loops import LoopInMemory
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.queues import Queues
@@ -226,16 +226,9 @@ class Pools:
             return None
 
     def _item(self, item: int) -> Callback:
-        """The function of a _WorkItem: ``fn``, or from 3.14 on the first of ``task``."""
         try:
-            held = self.objects.attributes(item, {"fn", "args", "task"})
-            if "fn" in held:
-                called = described(self.callables, held["fn"], held.get("args", 0))
-            else:
-                parts = self.objects.sequence(held["task"], 8)
-                called = described(self.callables, parts[0], parts[1])
-            return self._behind_asgiref(called)
-        except (Unreadable, KeyError, IndexError):
+            return self._behind_asgiref(of_work_item(self.callables, item))
+        except Unreadable:
             return Callback("?")
 
     def _behind_asgiref(self, called: Called) -> Callback:

@@ -7,9 +7,10 @@ that order, so that as many of the first ones are under way as there are process
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from waitspy.remote.anchors import InterpreterState
-from waitspy.remote.callables import Callables, described
+from waitspy.remote.callables import Callables, of_work_item
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.values import Callback, ProcessPoolFacts
 
@@ -47,11 +48,15 @@ class ProcessPools:
 
     def queued(self, pool: ProcessPoolFacts) -> tuple[int, ...]:
         """The addresses of the items that no process has taken yet, the oldest first."""
-        return self._queued(pool.pending, pool.size)
+        items = self._objects.dict_items(pool.pending, _MOST_ITEMS)
+        return tuple(item for _, item in items[pool.size :])
 
-    def _queued(self, pending: int, size: int) -> tuple[int, ...]:
-        items = self._objects.dict_items(pending, _MOST_ITEMS)
-        return tuple(item for _, item in items[size:])
+    def look(self, pool: ProcessPoolFacts) -> ProcessPoolFacts:
+        """The same with what is known of the first items that wait."""
+        items = self.queued(pool)[:_NAMED]
+        called = [of_work_item(self._callables, item) for item in items]
+        first = tuple(Callback(one.name, one.where) for one in called)
+        return replace(pool, items=items, first=first)
 
     def _facts(self, manager: int) -> ProcessPoolFacts:
         pending, processes = self._kept(manager)
@@ -59,14 +64,11 @@ class ProcessPools:
             self._interp.runtime.outer_pid(self._objects.integer(pid))
             for pid, _ in self._objects.dict_items(processes, _MOST_PROCESSES)
         ]
-        items = self._queued(pending, len(pids))[:_NAMED]
         return ProcessPoolFacts(
             interpreter=self._interp.number,
             pending=pending,
             size=len(pids),
             pids=tuple(sorted(filter(None, pids))),
-            items=items,
-            first=tuple(map(self._named, items)),
         )
 
     def _kept(self, manager: int) -> tuple[int, int]:
@@ -78,11 +80,3 @@ class ProcessPools:
         args = self._objects.attributes(manager, {"_args"})["_args"]
         _, processes, pending, *_ = self._objects.sequence(args, 64)
         return pending, processes
-
-    def _named(self, item: int) -> Callback:
-        """The function of a work item."""
-        with contextlib.suppress(Unreadable, KeyError):
-            held = self._objects.attributes(item, {"fn", "args"})
-            called = described(self._callables, held["fn"], held.get("args", 0))
-            return Callback(called.name, called.where)
-        return Callback("?")

@@ -298,6 +298,5 @@ class ThreadGroups:
     def _bases(self, word: int) -> frozenset[str]:
         """The names of an object's type and of its bases, without their modules."""
         with contextlib.suppress(Unreadable):
-            mro = self._objects.type_of(word).mro
-            return frozenset(self._objects.type_at(at).name.rpartition(".")[2] for at in mro)
+            return frozenset(name.rpartition(".")[2] for name in self._objects.bases(word))
         return frozenset()

@@ -191,16 +191,21 @@ class ProcessPoolFacts:
     """One concurrent.futures.ProcessPoolExecutor that has started its processes.
 
     ``pending`` identifies it: what is not done is kept there. ``pids`` are those of its ``size``
-    processes that are seen from here. ``items`` are the addresses of the first items that no
-    process has taken, and ``first`` names their functions.
+    processes that are seen from here. Only a look tells more: ``items`` are the addresses of the
+    first items that no process has taken, and ``first`` names their functions.
     """
 
     interpreter: int
     pending: int
     size: int
     pids: tuple[int, ...]
-    items: tuple[int, ...]
-    first: tuple[Callback, ...]
+    items: tuple[int, ...] = ()
+    first: tuple[Callback, ...] = ()
+
+    @property
+    def head(self) -> int | None:
+        """The address of the first of them."""
+        return self.items[0] if self.items else None
 
 
 @dataclass(frozen=True, slots=True)

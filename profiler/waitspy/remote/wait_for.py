@@ -189,16 +189,22 @@ class WaitFor:
     def _subject(self, frames: Sequence[ThreadFrame]) -> tuple[Held | None, int]:
         """The kind and object whose method the innermost frames are in: the outermost of these."""
         found: tuple[Held | None, int] = None, 0
+        for function, first, kind in self._methods(frames):
+            if kind is not None:
+                full = kind == "queue" and function == "put"
+                found = "full-queue" if full else kind, first
+        return found
+
+    def _methods(self, frames: Iterable[ThreadFrame]) -> Iterator[tuple[str, int, Held | None]]:
+        """The innermost frames, as far as they are of the standard library's own waits: function,
+        first local, and its kind.
+        """
         for frame in frames:
-            if not self._frames.code(frame.code).rooted.endswith(_FILES):
+            code = self._frames.code(frame.code)
+            if not code.rooted.endswith(_FILES):
                 break
             first = self._frames.first_variable(frame.address)
-            kind = self._kind(first)
-            if kind == "queue" and base_name(self._frames.code(frame.code).function) == "put":
-                kind = "full-queue"
-            if kind is not None:
-                found = kind, first
-        return found
+            yield base_name(code.function), first, self._kind(first)
 
     def _simple_queue(self, tid: int, futex: int) -> tuple[Held | None, int]:
         """The SimpleQueue, written in C, for an item of which a thread waits."""
@@ -211,13 +217,9 @@ class WaitFor:
         return None, 0
 
     def _kind(self, address: int) -> Held | None:
-        try:
-            for base in self._objects.type_of(address).mro:
-                name = _KINDS.get(self._objects.type_at(base).name)
-                if name is not None:
-                    return name
-        except Unreadable:
-            pass
+        with contextlib.suppress(Unreadable):
+            bases = self._objects.bases(address)
+            return next((_KINDS[name] for name in bases if name in _KINDS), None)
         return None
 
     def _lock(self, tid: int, handle: int) -> int | None:
@@ -300,11 +302,9 @@ class WaitFor:
         """The locks of conditions in which a thread waits: it is in their blocks, without them."""
         found: set[int] = set()
         with contextlib.suppress(Unreadable):
-            for frame in self._stacks.frames(self._threads[tid].address):
-                if not self._frames.code(frame.code).rooted.endswith(_FILES):
-                    break
-                first = self._frames.first_variable(frame.address)
-                if self._kind(first) == "condition":
+            frames = self._stacks.frames(self._threads[tid].address)
+            for _, first, kind in self._methods(frames):
+                if kind == "condition":
                     found |= {self._locks.inside(first) or 0}
         return found
 
