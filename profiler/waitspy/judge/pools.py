@@ -93,7 +93,8 @@ def find(
     by_address: dict[int, list[PoolEvent]] = {}
     for event in worker.pools:
         by_address.setdefault(event.pool, []).append(event)
-    anyio_idle = pool_threads.anyio_idle(activities.values(), sources or {})
+    has_limiter = any(e.info is not None and e.info.kind == "limiter" for e in worker.pools)
+    anyio_idle = pool_threads.anyio_idle(activities.values() if has_limiter else (), sources or {})
     keys = {tid: worker.thread(tid) for tid in activities}
     threads = Members(keys, worker.states, activities)
     found = []

@@ -43,5 +43,5 @@ def _ran_ns(states: KernelStates) -> int | None:
 
 
 def _gil_ns(activities: Activities) -> int:
-    wants = activities.of_kind(lambda _, wait: wait.kind is WaitKind.GIL)
+    wants = activities.in_wait(lambda wait: wait.kind is WaitKind.GIL)
     return int(np.sum(activities.length_ns[wants]))

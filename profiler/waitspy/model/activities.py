@@ -86,6 +86,11 @@ class Activities(Sequence[Activity]):
         ]
         return np.array(answers, np.bool_)[kind]
 
+    def in_wait(self, holds: Callable[[Wait], bool]) -> Mask:
+        """Which of them have a wait of which that holds, whatever their stack is."""
+        waits, which = np.unique(self.wait, return_inverse=True)
+        return np.array([holds(self.waits[n]) for n in waits.tolist()], np.bool_)[which]
+
     def overlapping(self, start_ns: int, end_ns: int) -> slice:
         """Which of them share time with a span."""
         first = np.searchsorted(self.end_ns, start_ns, "right")
