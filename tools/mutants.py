@@ -57,6 +57,9 @@ def _lay_out() -> None:
         shutil.copytree(ROOT / source, STAGE / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "pyproject.toml", STAGE)
     shutil.rmtree(STAGE / "mutants/tests", ignore_errors=True)  # mutmut leaves what is gone
+    for path in (STAGE / "mutants/src").rglob("*.*"):  # … and what is there already
+        if path.is_file() and path.suffix not in {".py", ".meta"}:
+            path.unlink()
 
 
 def _codes(name: str) -> Codes:
