@@ -125,6 +125,15 @@ def test_who_was_seen_to_wait_for_connections_accepts_though_none_was_seen_open(
     assert found(process(100, rows, elsewhere)) == []
 
 
+def test_a_descriptor_is_a_sockets_own_only_as_long_as_that_is_open() -> None:
+    kernel = states((0, "clock_nanosleep 1"), (940, f"accept4 {FD:#x}"), (1_500, "futex 1"))
+    closed = ListenerEvent(at(950), INODE, closed=True)
+    other = ListenerEvent(at(950), INODE + 1, name="127.0.0.1:81", fd=FD)
+    rows = [*listens((100, 2), (900, 0), accepted=0), closed, other]
+    assert found(process(100, rows, kernel)) == []
+    assert len(found(process(100, rows[:-2], kernel))) == 1
+
+
 def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
     accepts = states((0, f"accept4 {FD}"), (50, "clock_nanosleep 1"))
     record = worker(kernel={100: BLOCKED, 101: accepts}, listeners=tuple(WAITING))

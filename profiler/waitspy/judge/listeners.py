@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.threads import FOREVER_NS, NO_STATES
+from waitspy.model.threads import FOREVER_NS, NO_STATES, KernelStates
 from waitspy.model.waits import Wait, WaitKind
 
 _UNACCEPTED_NS = NS
@@ -144,12 +144,32 @@ def _acceptors(
 
 
 def _seen_accepting(worker: WorkerRecord, inode: int, calls: Sequence[int]) -> list[int]:
-    fds = list({e.fd for e in worker.listeners if e.inode == inode and e.fd is not None})
+    """The threads seen in accept() on it, while its descriptor was its own.
+
+    A call that goes on when the socket is seen to be gone is on the next one with that number.
+    """
+    held = list(_held(worker, inode))
     return [
         tid
         for tid, states in worker.states.items()
-        if np.any(np.isin(states.syscall, calls) & np.isin(states.arg0, fds))
+        if any(_calls_within(states, calls, fd, *span) for fd, span in held)
     ]
+
+
+def _held(worker: WorkerRecord, inode: int) -> Iterator[tuple[int, Span]]:
+    """By which descriptor the process held it, and when it was seen so."""
+    rows = [e for e in worker.listeners if e.inode == inode and (e.fd is not None or e.closed)]
+    for row, after in zip_longest(rows, rows[1:]):
+        if row.fd is not None:
+            yield row.fd, (row.at_ns, FOREVER_NS if after is None else after.at_ns)
+
+
+def _calls_within(
+    states: KernelStates, calls: Sequence[int], fd: int, start_ns: int, end_ns: int
+) -> bool:
+    until_ns = np.append(states.at_ns[1:], FOREVER_NS)
+    here = np.isin(states.syscall, calls) & (states.arg0 == fd)
+    return bool(np.any(here & (until_ns > start_ns) & (until_ns <= end_ns)))
 
 
 def _running(worker: WorkerRecord, taken_ns: Int64s, unexplained: Mask) -> list[int]:
