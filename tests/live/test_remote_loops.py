@@ -150,6 +150,19 @@ def test_parked_loop(python: Python, more: tuple[str, ...]) -> None:
         assert snapshot.running_tid is None
 
 
+@pytest.mark.parametrize(("python", "more"), FEW)
+def test_what_is_due_together_with_the_timer_that_blocks_is_seen(
+    python: Python, more: tuple[str, ...]
+) -> None:
+    with started(python, LOOPS, "among_timers", *more) as process:
+        reader = Reader(process.pid)
+        snapshot = sure_snapshot(reader, only_loop(reader))
+        assert snapshot.timers is not None
+        late = [*snapshot.first, *(timer.callback for timer in snapshot.timers.late)]
+        assert [one.name for one in late] == ["overdue_callback"] * process.truth["waiting"]
+        assert snapshot.timers.next_due_s is not None
+
+
 @pytest.mark.parametrize("python", ASYNCIO)
 def test_loops_without_tasks(python: Python) -> None:
     with started(python, LOOPS, "threads") as process:

@@ -65,6 +65,18 @@ class Schedule:
     seen: tuple[Seen, ...]
 
 
+def see(memory: Memory, at: Sequence[int], size: int) -> Seen:
+    """What stands at each of these addresses.
+
+    Raises:
+        Torn: not all of them are mapped.
+    """
+    raw, missing = memory.gather(at, size)
+    if missing:
+        raise Torn("timers that are not there any more")
+    return Seen(tuple(at), size, bytes(raw))
+
+
 def unchanged(memory: Memory, seen: Iterable[Seen]) -> bool:
     """Whether the same stands there still.
 
@@ -102,12 +114,12 @@ class TimerReader:
         Only what lies below overdue or cancelled timers can be overdue itself.
         """
         lay = self.anchors.layout
-        head = self._seen([scheduled + lay.ob_size, scheduled + lay.list_items], 8)
+        head = see(self.memory, [scheduled + lay.ob_size, scheduled + lay.list_items], 8)
         size, items = struct.unpack("<qQ", head.raw)
         seen, late, coming, torn = [head], [], [], False
         level = [0] if size > 0 else []
         while level and sum(len(one.at) for one in seen[1:]) < _MOST_LOOKED_AT:
-            slots = self._seen([items + 8 * place for place in level], 8)
+            slots = see(self.memory, [items + 8 * place for place in level], 8)
             seen.append(slots)
             below: list[int] = []
             handles = struct.unpack(f"<{len(level)}Q", slots.raw)
@@ -122,12 +134,6 @@ class TimerReader:
             level = below
         late.sort(key=lambda due: due.due_s)
         return Schedule(tuple(late), min(coming, default=None), torn, tuple(seen))
-
-    def _seen(self, at: list[int], size: int) -> Seen:
-        raw, missing = self.memory.gather(at, size)
-        if missing:
-            raise Torn("a heap of timers that is not there any more")
-        return Seen(tuple(at), size, bytes(raw))
 
     def _entries(self, handles: Sequence[int]) -> list[_HeapEntry | None]:
         """What those timers say of themselves; None for what is none."""

@@ -12,9 +12,9 @@ import struct
 from dataclasses import dataclass
 from operator import itemgetter
 
-from waitspy.remote.memory import Torn, Unreadable, word_at
+from waitspy.remote.memory import Memory, Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
-from waitspy.remote.timers import Due, Schedule, Seen
+from waitspy.remote.timers import Due, Schedule, Seen, see
 
 MODULE = "uvloop.loop"
 
@@ -23,6 +23,8 @@ MODULE = "uvloop.loop"
 _LOOP_UV = 24
 _LOOP_READY = (96, 104)
 _LOOP_SIZE = 112
+# _timers is one of the sets that follow, behind some fields that differ by version
+_LOOP_SETS_WORDS = 16
 # cdef class Handle: ..., loop, context, _cancelled, meth_name, cb_type, callback, arg1, arg2
 _HANDLE_LOOP, _HANDLE_CANCELLED, _HANDLE_METHOD, _HANDLE_KIND = 24, 40, 48, 56
 _HANDLE_ARG1, _HANDLE_ARG2, _HANDLE_SIZE = 72, 80, 88
@@ -39,9 +41,16 @@ _UV_SIZE = _UV_TIMER_HEAP + 16
 _NODE, _NODE_TIMEOUT = 104, 128
 _UV_TIMER_SIZE = 136
 _TIMER_OBJECT_WORDS = 16
-"""Words of a UVTimer object among which its TimerHandle is."""
+"""Words of a UVTimer object among which its TimerHandle is, and the other way round."""
+# uv_handle_t: ..., at 88 flags; that of a timer which is in the heap (src/uv-common.h)
+_FLAGS, _IS_ACTIVE = 88, 4
+# cdef class UVHandle: PyObject, vtable, uv_handle_t *_handle; UVTimer: ..., ctx, running
+_OBJECT_HANDLE = 24
+_HANDLE_CLASS = "uvloop.loop.TimerHandle"
+_TIMER_CLASS = "uvloop.loop.UVTimer"
 
 _MOST_LOOKED_AT = 1_000  # timers that one look reads
+_MOST_TIMERS = 20_000  # of a loop, from which those that were taken out of its heap are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,9 @@ def read_loop(objects: Objects, address: int) -> UvLoop:
         Unreadable: it is not laid out as known.
     """
     raw = objects.memory.read(address, _LOOP_SIZE)
-    place = next((at for at in _LOOP_READY if _is_deque(objects, word_at(raw, at))), None)
+    place = next(
+        (at for at in _LOOP_READY if _is(objects, word_at(raw, at), "collections.deque")), None
+    )
     if place is None:
         raise Torn("a uvloop of unknown layout")
     uv = word_at(raw, _LOOP_UV)
@@ -84,13 +95,6 @@ def read_loop(objects: Objects, address: int) -> UvLoop:
     )
 
 
-def _is_deque(objects: Objects, address: int) -> bool:
-    try:
-        return objects.type_of(address).name == "collections.deque"
-    except Unreadable:
-        return False
-
-
 def handle_callback(objects: Objects, handle: int, loop: int) -> tuple[int, int, str | None]:
     """Callback and arguments of a Handle in the ready queue (zero: none), or the name of the
     method in C that it calls.
@@ -108,10 +112,12 @@ def handle_callback(objects: Objects, handle: int, loop: int) -> tuple[int, int,
 
 
 def schedule(objects: Objects, loop: UvLoop, now_s: float, limit: int) -> Schedule | None:
-    """The timers in libuv's heap; None when the loop is closed. Due times are in whole ms.
+    """The timers of a loop; None when it is closed. Due times are in whole ms.
 
-    Cancelling a timer takes it out of the heap. Only what lies below overdue ones can be overdue;
-    of the first ``limit`` of those the callbacks are looked up.
+    They are in libuv's heap until they are due; then all of those are taken out of it, and their
+    callbacks are called one after the other. Cancelling a timer takes it out of the heap, too. Only
+    what lies below overdue ones can be overdue; of the first ``limit`` of those the callbacks are
+    looked up.
 
     Raises:
         Unreadable: the heap is not laid out as known.
@@ -144,6 +150,9 @@ def schedule(objects: Objects, loop: UvLoop, now_s: float, limit: int) -> Schedu
             else:
                 late.append((due_s, owner))
                 level += [node for node in struct.unpack_from("<QQ", raw, start + _NODE) if node]
+    taken, marks = _taken(objects, loop, count)
+    late += taken
+    seen += marks
     late.sort(key=itemgetter(0))
     return Schedule(
         late=tuple(
@@ -156,20 +165,83 @@ def schedule(objects: Objects, loop: UvLoop, now_s: float, limit: int) -> Schedu
     )
 
 
+def _taken(
+    objects: Objects, loop: UvLoop, in_heap: int
+) -> tuple[list[tuple[float, int]], list[Seen]]:
+    """Due times and objects of the timers that were taken out of the heap to be called, and were
+    not yet: the thread waits for the GIL, or is in the callback of another one of them.
+
+    Nothing but the loop's own set of timers names them; what is being called is no longer marked
+    as running there (handles/timer.pyx).
+
+    Raises:
+        Unreadable: they are not laid out as known.
+    """
+    memory, lay = objects.memory, objects.layout
+    raw = memory.read(loop.address + _LOOP_READY[0], 8 * _LOOP_SETS_WORDS)
+    for word in struct.unpack(f"<{_LOOP_SETS_WORDS}Q", raw):
+        if not _is(objects, word, "set"):
+            continue
+        head = memory.read(word, lay.set_table + 8)
+        if word_at(head, lay.set_used) <= in_heap:
+            continue  # where nothing was taken out, it is the set of all that are in the heap
+        handles = objects.set_items(word, _MOST_TIMERS)
+        if not _is(objects, handles[0], _HANDLE_CLASS):
+            continue
+        late, marks = _inactive(objects, loop, handles)
+        return late, [Seen((word,), len(head), head), *marks]
+    return [], []
+
+
+def _inactive(
+    objects: Objects, loop: UvLoop, handles: list[int]
+) -> tuple[list[tuple[float, int]], list[Seen]]:
+    """Those of the timers of these TimerHandles that are in no heap and were not called."""
+    place = _place_of(objects, handles[0], _TIMER_CLASS)
+    owners = _words(objects.memory, [handle + place for handle in handles])
+    running = _place_of(objects, owners[0], _HANDLE_CLASS) + 8
+    flags = see(objects.memory, [owner + running for owner in owners], 8)
+    at = _words(objects.memory, [owner + _OBJECT_HANDLE for owner in owners])
+    timers = see(objects.memory, at, _UV_TIMER_SIZE)
+    late = []
+    for n, owner in enumerate(owners):
+        start = n * _UV_TIMER_SIZE
+        if struct.unpack_from("<QQ", timers.raw, start) != (owner, loop.uv):
+            raise Torn("a timer of unknown layout")
+        is_active = word_at(timers.raw, start + _FLAGS, "I") & _IS_ACTIVE
+        if not is_active and word_at(flags.raw, 8 * n, "i"):
+            late.append((word_at(timers.raw, start + _NODE_TIMEOUT) / 1000, owner))
+    return late, [flags, timers]
+
+
+def _words(memory: Memory, at: list[int]) -> list[int]:
+    return memoryview(see(memory, at, 8).raw).cast("Q").tolist()
+
+
+def _place_of(objects: Objects, address: int, name: str) -> int:
+    """Where in an object a reference to one of that class is."""
+    raw = objects.memory.read(address, 8 * _TIMER_OBJECT_WORDS)
+    words = struct.unpack(f"<{_TIMER_OBJECT_WORDS}Q", raw)
+    found = next((n for n, word in enumerate(words) if n >= 3 and _is(objects, word, name)), None)
+    if found is None:
+        raise Torn(f"no {name} where one is expected")
+    return 8 * found
+
+
+def _is(objects: Objects, address: int, name: str) -> bool:
+    if address % 8 or not 1 << 16 < address < 1 << 48:
+        return False
+    try:
+        return objects.type_of(address).name == name
+    except Unreadable:
+        return False
+
+
 def _timer_callback(objects: Objects, owner: int) -> tuple[int, int]:
     """Callback and arguments of the TimerHandle of a UVTimer object; zero when not found."""
     try:
-        raw = objects.memory.read(owner, 8 * _TIMER_OBJECT_WORDS)
-        for word in struct.unpack(f"<{_TIMER_OBJECT_WORDS}Q", raw)[3:]:
-            if word % 8 or not 1 << 16 < word < 1 << 48:
-                continue
-            try:
-                kind = objects.type_of(word)
-            except Unreadable:
-                continue
-            if kind.name == "uvloop.loop.TimerHandle":
-                handle = objects.memory.read(word, _TIMER_SIZE)
-                return word_at(handle, _TIMER_CALLBACK), word_at(handle, _TIMER_ARGS)
+        held = objects.memory.word(owner + _place_of(objects, owner, _HANDLE_CLASS))
+        handle = objects.memory.read(held, _TIMER_SIZE)
     except Unreadable:
-        pass
-    return 0, 0
+        return 0, 0
+    return word_at(handle, _TIMER_CALLBACK), word_at(handle, _TIMER_ARGS)

@@ -142,6 +142,23 @@ def run_blocked(then=None):
     loop.run_until_complete(blocked(loop, then))
 
 
+def run_among_timers():
+    """The first of five timers that are due together blocks; another one is not due yet."""
+    loop = new_loop()
+
+    def first():
+        say(waiting=4)
+        block()
+        os._exit(0)
+
+    loop.call_later(0.01, first)
+    for _ in range(4):
+        loop.call_later(0.03, overdue_callback)
+    loop.call_later(3600, overdue_callback)
+    time.sleep(0.1)
+    loop.run_forever()
+
+
 # --- a loop that is parked --------------------------------------------------------------------
 
 
