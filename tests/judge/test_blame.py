@@ -74,6 +74,16 @@ def test_a_long_poll_shows_the_base_even_if_c_functions_show_it_for_longer() -> 
     assert base_stack(activities(activity(0, 100, C_BASE, POLLS), *seen[1:])) is None
 
 
+def test_the_call_that_runs_a_loop_written_in_c_is_the_base_however_short_its_polls() -> None:
+    uvicorn = stack("<module>@/app/main.py:9 > Runner.run@lib/asyncio/runners.py:118")
+    for base, call in ((uvicorn, "time.sleep"), (C_BASE, "loop.run_until_complete")):
+        blocked = activity(40, 900, base, Wait(WaitKind.SLEEP, call, "clock_nanosleep"))
+        assert base_stack(activities(activity(0, 40, base, POLLS), blocked)) == base
+    other = Wait(WaitKind.SLEEP, "loop.run_in_executor", "clock_nanosleep")
+    blocked = activity(40, 900, C_BASE, other)
+    assert base_stack(activities(activity(0, 40, C_BASE, POLLS), blocked)) is None
+
+
 def test_the_runner_s_own_poll_is_the_base_although_samples_came_late() -> None:
     """As on a machine without CPU to spare: each stack is seen until after the next call began."""
     takes = PARKED[:-1] + stack("Condition.__exit__@lib/threading.py:303")

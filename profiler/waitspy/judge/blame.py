@@ -31,6 +31,8 @@ _MACHINERY = {
     "anyio/_backends/_asyncio.py": {"run"},
     "asgiref/sync.py": {"thread_handler"},
 }
+_RUN_MODULE = "asyncio/runners.py"
+_RUNS_LOOP = (".run_until_complete", ".run_forever")
 _COMPREHENSIONS = frozenset({"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"})
 _LONG_POLL_NS = 200_000_000  # several samples at any rate but the lowest
 _LEAST_POLLED = 0.1  # of what the thread polled: where samples come late, any stack has some of it
@@ -40,7 +42,8 @@ _GREENLET_HUBS = ("gevent/hub.py", "eventlet/hubs/hub.py")
 def base_stack(activities: Activities) -> Stack | None:
     """What the thread showed for the longest time while its loop polled; None if never seen.
 
-    A stack in which the loop's runner calls ``select`` is known to be one. Of others, a poll too
+    A stack in which the loop's runner calls ``select`` is known to be one, and so is one that
+    stands in the call which runs a loop that is written in C. Of others, a poll too
     short to be sampled falls into whatever stack stood around it. So only those count that the
     thread showed mostly while it polled, or during a long poll, and in more than a few of its
     polls: a C function that a loop in C calls shows the stack of the poll as well. A poll that
@@ -59,7 +62,16 @@ def base_stack(activities: Activities) -> Stack | None:
             before_ns, before_longest_ns = polled.get(stack, (0.0, 0.0))
             longest = max(before_longest_ns, longest_ns[n])
             polled[stack] = before_ns + spent_ns[n], longest
-    own = {s: length_ns for s, (length_ns, _) in polled.items() if _selects(activities.stacks[s])}
+    running = {
+        stack
+        for stack, wait in zip(stacks.tolist(), waits.tolist(), strict=True)
+        if _runs_loop(activities.stacks[stack], activities.waits[wait])
+    }
+    own = {
+        stack: length_ns
+        for stack, (length_ns, _) in polled.items()
+        if stack in running or _selects(activities.stacks[stack])
+    }
     least_ns = _LEAST_POLLED * sum(length_ns for length_ns, _ in polled.values())
     own = own or {
         stack: length_ns
@@ -67,6 +79,12 @@ def base_stack(activities: Activities) -> Stack | None:
         if length_ns >= least_ns and (length_ns * 2 >= shown[stack] or longest >= _LONG_POLL_NS)
     }
     return activities.stacks[max(own, key=lambda stack: own[stack])] if own else None
+
+
+def _runs_loop(stack: Stack, wait: Wait) -> bool:
+    """Whether the last Python call there is the one that runs an event loop."""
+    in_runner = bool(stack) and stack[-1].rooted.endswith(_RUN_MODULE)
+    return in_runner or (wait.call or "").endswith(_RUNS_LOOP)
 
 
 def _selects(stack: Stack) -> bool:
