@@ -12,7 +12,19 @@ from tests.examples import report_examples
 from waitspy.judge import analysis
 from waitspy.model.activities import Activities, Activity, ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Episode, PendingSeries, Place, Victim
+from waitspy.model.judged import (
+    Analysis,
+    Blame,
+    Episode,
+    Lending,
+    LentTo,
+    Link,
+    PendingSeries,
+    Place,
+    Spot,
+    Unaccepted,
+    Victim,
+)
 from waitspy.model.recorded import Loss, WorkerRecord
 from waitspy.model.stacks import Frame, StackTable
 from waitspy.model.waits import Wait, WaitKind, WaitTable
@@ -63,12 +75,33 @@ def private() -> Analysis:
         ),
         remedy="look into /etc/vault/keys.pem of db.acme.internal:5432",
         detail="connections to 203.0.113.77:8000: all 4 threads of aloysia",
+        chain=tuple(_chain(wait)),
+        lending=Lending(
+            "QueuePool of db.acme.internal:5432",
+            15,
+            11,
+            4,
+            (LentTo("task", _SPOT, 10, "with", wait), LentTo("thread", None, 1, "reach", wait)),
+        ),
     )
     record = report_examples.worker(4711)
     record = replace(
         record,
-        worker=replace(record.worker, command=COMMAND),
+        worker=replace(
+            record.worker,
+            command=COMMAND,
+            framework="shop of aloysia",
+            why_not="it runs as aloysia",
+            remedy="sudo -u aloysia waitspy",
+            threads=3,
+        ),
         exit="killed on vault-7",
+        gone_ns=START_NS + 3 * NS,
+        rate_hz=61.5,
+        samples=290,
+        missed_samples=17,
+        process=1,
+        gaps=((START_NS, START_NS + NS),),
         oracles={"epoll": "ok", "asyncio": "cannot open /etc/vault/keys.pem", "pools": "ok"},
     )
     report = replace(
@@ -84,7 +117,10 @@ def private() -> Analysis:
             }
         },
     )
-    report = replace(report, waiting=replace(report.waiting, places=(_place(),)))
+    outside = Unaccepted("/home/aloysia/shop sock", 3, 1.5)
+    report = replace(
+        report, waiting=replace(report.waiting, places=(_place(),), unaccepted=(outside,))
+    )
     threads = tuple(_threads(wait))
     pending = PendingSeries(
         4711,
@@ -95,6 +131,18 @@ def private() -> Analysis:
     )
     judged = Analysis(report, threads, (pending,))
     return replace(judged, profile=analysis.profile(judged))
+
+
+_SPOT = Spot("Cart.pay", f"{OWN}/shop/pay.py", 12, "    with pay('sesame'):  # sesame")
+
+
+def _chain(wait: Wait) -> Iterator[Link]:
+    waits = replace(wait, call="conn.of(aloysia@db.acme.internal)")
+    yield Link(4711, 4711, "for aloysia", _SPOT, waits, 1.0, None, None, "lock")
+    yield Link(
+        4711, 4712, "MainThread", None, waits, 2.0, "with", _SPOT, None, "mail ops@acme.example", 2
+    )
+    yield Link(4713, 4713, "MainThread", _SPOT, waits, how="owner", program=COMMAND)
 
 
 def _place() -> Place:
@@ -123,10 +171,14 @@ def _threads(wait: Wait) -> Iterator[ThreadActivity]:
         yield ThreadActivity(4711, 4711 + n, name, Activities.of(rows, stacks, waits))
 
 
+RAW_ROWS = ("segments", "dumps", "epolls", "loops", "pools", "listeners", "requests", "places",
+            "task_waits", "wait_for", "children")  # fmt: skip
+"""What a process was judged by."""
+
+
 def raw_rows(record: WorkerRecord) -> tuple[object, ...]:
-    """What a process was judged by."""
-    return (record.segments, record.dumps, record.epolls, record.loops, record.pools,
-            record.listeners, record.requests, record.places)  # fmt: skip
+    """All of those of one process."""
+    return tuple(getattr(record, name) for name in RAW_ROWS)
 
 
 _PACKED = re.compile(rb'<script type="application/gzip"[^>]*>([A-Za-z0-9+/=]+)</script>')

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from io import BytesIO, TextIOWrapper
 
 import pytest
@@ -12,6 +15,7 @@ from waitspy.judge import analysis
 from waitspy.judge.private_text import Privacy
 from waitspy.judge.redaction import redacted
 from waitspy.model.judged import Analysis
+from waitspy.model.stacks import Frame
 from waitspy.render import FLAMEGRAPHS, REPORTS
 
 FORMATS = (*REPORTS, *FLAMEGRAPHS)
@@ -85,6 +89,56 @@ def test_numbers_stay_and_so_does_the_place_in_the_program() -> None:
         "mail (hidden)",
     ]
     assert new.victims[3].where == "project/shop/mail.py:9"
+
+
+def told(value: object, at: str = "") -> Iterator[tuple[str, object]]:
+    """Every number and text in a value, each with the way to it."""
+    if isinstance(value, Mapping):
+        value = tuple(value.items())
+    if isinstance(value, Frame):
+        yield from ((f"{at}.function", value.function), (f"{at}.line", value.line))
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from told(getattr(value, field.name), f"{at}.{field.name}")
+    elif isinstance(value, tuple):
+        yield f"{at} length", len(value)
+        for n, one in enumerate(value):
+            yield from told(one, f"{at}[{n}]")
+    else:
+        yield at, value
+
+
+def test_nothing_but_texts_is_changed_and_nothing_lost() -> None:
+    left_out = {"recording", "sources", "states", "runtime_span", *private_examples.RAW_ROWS}
+    before, after = private().report, redacted(private()).report
+    told_after = dict(told(after))
+    for at, old in told(before):
+        way = set(re.findall(r"\w+", at))
+        if way & left_out:
+            continue
+        new = told_after[at]
+        if isinstance(old, str) or at.endswith(".source"):  # a blame's is looked up
+            assert isinstance(new, str), at
+        else:
+            assert new == old, at
+
+
+def test_what_a_chain_a_pool_and_a_listener_are_called_is_hidden() -> None:
+    report = redacted(private()).report
+    (finding, _) = report.findings
+    first, second, third = finding.chain
+    assert first.at is not None
+    assert (first.at.file, first.at.source) == ("project/shop/pay.py", '    with pay("..."):')
+    assert second.taken == first.at == third.at
+    assert (first.thread, second.task, third.program) == (
+        "for (hidden)",
+        "mail (hidden)",
+        "(hidden)",
+    )
+    assert finding.lending is not None
+    assert finding.lending.pool == "QueuePool of address-3:5432"
+    assert [one.at for one in finding.lending.to] == [first.at, None]
+    assert [one.listener for one in report.waiting.unaccepted] == ["(hidden)"]
 
 
 def test_a_plain_target_stays() -> None:

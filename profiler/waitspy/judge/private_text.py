@@ -94,6 +94,10 @@ class Privacy:
                 return short + file[len(root.rstrip("/")) :]
         return f"{HIDDEN}/{name}" if name.endswith(".py") else HIDDEN
 
+    def listener(self, name: str) -> str:
+        """As ``text``, for the address of a listening socket: that may be any path."""
+        return HIDDEN if name.startswith(("/", "@")) else self.text(name)
+
     # --- texts -----------------------------------------------------------------------------------
 
     def text(self, text: str) -> str:

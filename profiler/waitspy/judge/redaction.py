@@ -75,7 +75,9 @@ class _Redaction:
         return replace(
             waiting,
             places=None if places is None else tuple(self._place(place) for place in places),
-            unaccepted=tuple(replace(one, listener=self._text(one.listener)) for one in outside),
+            unaccepted=tuple(
+                replace(one, listener=self._privacy.listener(one.listener)) for one in outside
+            ),
         )
 
     def _place(self, place: Place) -> Place:
