@@ -44,15 +44,15 @@ def ends() -> dict[str, str]:
 
 
 def marks(version: str) -> list[pytest.MarkDecorator]:
-    """For what takes long and differs little: the versions in the middle are left to ``make slow``."""
-    return [] if version in ends() else [pytest.mark.slow]
+    """For what takes long and differs little: all but the newest are left to ``make slow``."""
+    return [] if version == list(found())[-1] else [pytest.mark.slow]
 
 
 def newest_always() -> list[ParameterSet]:
     """Parameters for a test: all of them; but the newest, they are left to ``make slow``."""
-    *older, newest = found().items()
-    slow = [pytest.param(path, id=version, marks=pytest.mark.slow) for version, path in older]
-    return [*slow, pytest.param(newest[1], id=newest[0])]
+    return [
+        pytest.param(path, id=version, marks=marks(version)) for version, path in found().items()
+    ]
 
 
 def _version(path: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,19 @@ def test_a_sleep_in_a_callback_starves_the_loop(tmp_path: Path) -> None:
     check(report, harms(server.logged, report), finding)
 
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("mode", "wait", "call"),
     [
         ("nap_often", "sleep", "time.sleep"),
-        ("take_lock", "lock", "lock.acquire"),
+        slow("take_lock", "lock", "lock.acquire"),
         ("get_from_queue", "queue", "queue.Queue.get"),
         ("run_command", "subprocess", "subprocess.run"),
-        ("receive", "socket", "ours.recv"),
-        ("select_myself", "socket", "selectors.select"),
-        ("join_thread", "join", "Thread.join"),
+        slow("receive", "socket", "ours.recv"),
+        slow("select_myself", "socket", "selectors.select"),
+        slow("join_thread", "join", "Thread.join"),
     ],
 )
 def test_each_kind_of_wait_is_named(mode: str, wait: str, call: str, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _SLEEP_S = 0.02  # the heartbeats' own: a timer is due at most this long after t
 
 
 ENDS = tuple(p for p in interpreters.found() if p.version in pythons.ends())
+VERSIONS = [pytest.param(v, marks=pythons.marks(v)) for v in pythons.ends()]
 UVLOOP = interpreters.with_modules("uvloop")[-1:]
 
 
@@ -43,7 +44,7 @@ def _recorded(
     return report, [h for h in log if h["start"] > start + 0.02 and h["end"] < end - 0.02]
 
 
-@pytest.mark.parametrize("version", sorted(pythons.ends()))
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     ("mode", "kind", "function"),
     [("blocked", "blocked-loop", "hold_up"), ("parked", "parked-loop", "wait_outside")],
@@ -67,7 +68,7 @@ def test_overdue_timers_are_starved(
     assert victim["count"] == 3 * finding["occurrences"]
 
 
-@pytest.mark.parametrize("version", sorted(pythons.ends()))
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_loop_left_behind_is_nobody_s(version: str, tmp_path: Path) -> None:
     report, _ = _run("abandoned", version, tmp_path)
     assert report["findings"] == [], said(report)
