@@ -60,6 +60,11 @@ def test_what_is_no_time(said: str) -> None:
         arguments.Seconds(min=0).convert(said, None, None)
 
 
+def test_what_is_no_time_is_told_what_is_one() -> None:
+    with pytest.raises(click.UsageError, match="'5x' is no time: give seconds, or 200ms, 5s"):
+        arguments.Seconds().convert("5x", None, None)
+
+
 def test_a_pid_may_be_an_option_but_not_besides_a_target() -> None:
     assert "waitspy itself" in waitspy("workers", "-p", os.getpid()).stderr
     for command in ("record", "workers", "doctor"):

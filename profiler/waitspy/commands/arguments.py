@@ -46,7 +46,12 @@ class Seconds(Number):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number of seconds, or click's usage error."""
-        return super().convert(seconds(value) if isinstance(value, str) else value, param, ctx)
+        told = seconds(value) if isinstance(value, str) else value
+        try:
+            float(told)
+        except ValueError:
+            self.fail(f"{value!r} is no time: give seconds, or 200ms, 5s, 2m, 1h.", param, ctx)
+        return super().convert(told, param, ctx)
 
 
 def examples(*commands: str) -> str:
