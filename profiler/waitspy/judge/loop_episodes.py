@@ -87,7 +87,7 @@ def find(
 def is_watched(loop: Loop, worker: WorkerRecord, activities: Mapping[int, Activities]) -> bool:
     """Whether that is an event loop, run by a thread of Python."""
     mine = activities.get(loop.tid, NO_ACTIVITIES)
-    return bool(mine) and _is_event_loop(loop, worker, blame.base_stack(mine))
+    return bool(mine) and (_is_seen_proven(loop, mine) or worker.oracles.get(ASYNCIO) != "ok")
 
 
 def watched(
@@ -105,8 +105,8 @@ def watched(
     for loop in own_loops:
         mine = {s.inode for e in worker.epolls if e.epfd == loop.epfd for s in e.unread or ()}
         if mine & shared:
-            base = blame.base_stack(activities.get(loop.tid, NO_ACTIVITIES))
-            mine -= frozenset() if _is_proven(loop, base) else shared
+            proven = _is_seen_proven(loop, activities.get(loop.tid, NO_ACTIVITIES))
+            mine -= frozenset() if proven else shared
         found |= mine
     return found
 
@@ -122,6 +122,11 @@ def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool
 def _is_proven(loop: Loop, base: Stack | None) -> bool:
     """Whether a loop object or the frames of a loop say that it is one."""
     return _has_object(loop) or (base is not None and blame.shows_loop(base))
+
+
+def _is_seen_proven(loop: Loop, mine: Activities) -> bool:
+    """The same, by what its thread did; a loop object makes it needless to go through that."""
+    return _has_object(loop) or _is_proven(loop, blame.base_stack(mine))
 
 
 def _has_object(loop: Loop) -> bool:

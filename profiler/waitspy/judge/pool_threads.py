@@ -86,7 +86,8 @@ def anyio_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
 
 def serves(mine: Activities) -> bool:
     """Whether a server gives the thread its requests, through an executor of its own."""
-    return any(frame.rooted.endswith(_SERVERS) for stack in _stacks(mine) for frame in stack)
+    frames = mine.stacks.frames_in(np.unique(mine.stack).tolist())
+    return any(frame.rooted.endswith(_SERVERS) for frame in frames)
 
 
 def is_begun_by_server(stack: Stack) -> bool:
