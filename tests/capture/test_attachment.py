@@ -18,7 +18,7 @@ from waitspy.judge import analysis
 from waitspy.model.clock import NS
 from waitspy.model.processes import Role, Worker
 from waitspy.model.stacks import Frame
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.recording import loading
 from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
@@ -385,3 +385,100 @@ def test_a_stall_is_timed_from_its_onset_until_nothing_is_due(tmp_path: Path) ->
         stalling.append(one.stalling)
     writer.close()
     assert stalling == [False, False, False, False, True, True, False, False]
+
+
+# --- who is asked at a tick --------------------------------------------------------------------
+
+
+class _Resting(_Counting):
+    """An oracle that rests until it is told to, and tells nothing but in ``tells_at``."""
+
+    def __init__(self, name: str, until_ns: int = NEVER_NS, tells_at: tuple[int, ...] = ()) -> None:
+        super().__init__(name, -1)
+        self.until_ns = until_ns
+        self.tells_at = tells_at
+        self.asked_at: list[int] = []
+        self.sees_due: tuple[int, ...] = ()
+        self.before: list[int] = []
+
+    def tick(self, watched: Watched, now_ns: int) -> Iterator[Row]:
+        self.asked_at.append(now_ns)
+        self.before.append(watched.before_ns)
+        watched.due |= now_ns in self.sees_due
+        watched.rests_until_ns = self.until_ns
+        if now_ns in self.tells_at:
+            yield Row(now_ns)
+
+
+class _Worker:
+    """An attachment to this process, whose CPU clock says what it is told to."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *oracles: _Resting) -> None:
+        self.cpu_ns = 0
+        monkeypatch.setattr("time.clock_gettime_ns", lambda _: self.cpu_ns)
+        self.writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+        worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+        self.one = Attachment(worker, _Idle(), oracles, self.writer, 0)
+
+    def ticks(self, *times: int, ran_at: tuple[int, ...] = ()) -> None:
+        for now_ns in times:
+            self.cpu_ns += now_ns in ran_at
+            self.one.tick(now_ns)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for fd in ends:
+        os.close(fd)
+
+
+def test_who_rests_is_asked_when_its_time_has_come_or_the_process_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, later, never = _Resting("first", 0), _Resting("later", 5), _Resting("never")
+    _Worker(tmp_path, monkeypatch, first, later, never).ticks(*range(1, 9), ran_at=(7,))
+    assert first.asked_at == [1, 2, 3, 4, 5, 6, 7, 8], "it did not say that it rests"
+    assert later.asked_at == [1, 5, 6, 7, 8]
+    assert never.asked_at == [1, 7]
+    assert never.before == [0, 6], "when nobody was asked counts as a tick, too"
+
+
+def test_io_that_becomes_ready_wakes_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    never = _Resting("never")
+    worker = _Worker(tmp_path, monkeypatch, never)
+    worker.one._watched.readiness.register(pipe[0])
+    worker.ticks(1, 2)
+    os.write(pipe[1], b"x")
+    worker.ticks(3, 4)
+    os.read(pipe[0], 1)
+    worker.ticks(5, 6)
+    assert never.asked_at == [1, 3, 4]
+
+
+def test_what_one_has_seen_or_that_something_is_due_wakes_those_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, sees, after = _Resting("before"), _Resting("sees", 4, (4,)), _Resting("after")
+    sees.sees_due = (6,)
+    _Worker(tmp_path, monkeypatch, before, sees, after).ticks(*range(1, 10))
+    assert sees.asked_at == [1, 4, 5, 6, 7, 8, 9]
+    assert before.asked_at == [1, 7], "what was due at a tick is looked after at the next one"
+    assert after.asked_at == [1, 4, 6, 7]
+
+
+def test_a_thread_that_was_not_seen_to_block_is_asked_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = _Resting("never")
+    worker = _Worker(tmp_path, monkeypatch, never)
+    worker.ticks(1, 2)
+    assert never.asked_at == [1]
+    first = _Resting("first", 0)  # as the threads oracle says while one runs
+    worker = _Worker(tmp_path / "other", monkeypatch, first, never)
+    worker.one._watched.running.add(os.getpid())
+    worker.ticks(3, 4)
+    assert never.asked_at == [1, 3, 4]

@@ -59,7 +59,6 @@ def test_a_link_does_not_lead_out_of_the_root(tmp_path: Path) -> None:
         (lambda: calls.kcmp_file(NOBODY, 0, ME, 0), errno.ESRCH),
         (lambda: calls.openat2_in_root(-1, "x", os.O_RDONLY), errno.EBADF),
         (lambda: calls.enter_network(-1), errno.EBADF),
-        (lambda: calls.end_with_parent(-1), errno.EINVAL),
     ],
 )
 def test_a_call_that_fails_raises_what_the_kernel_says(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.live.running import TARGETS, read_report, target
 from tests.live.session import finished, meta, session, spies
-from waitspy.samplers.child import cpu_clock
+from waitspy.kernel import procfs
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
@@ -33,7 +33,7 @@ class _Meter:
         self.most_alive = max(self.most_alive, len(alive))
         for spy in alive:
             with contextlib.suppress(OSError):
-                self.used_s[spy.pid] = time.clock_gettime_ns(cpu_clock(spy.pid)) / 1e9
+                self.used_s[spy.pid] = time.clock_gettime_ns(procfs.cpu_clock(spy.pid)) / 1e9
         self.marks.append((time.monotonic(), sum(self.used_s.values())))
 
     def most_in_a_second(self) -> float:

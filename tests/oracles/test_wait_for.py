@@ -208,6 +208,28 @@ def test_those_that_a_wait_is_about_come_first_and_at_once() -> None:
     assert reader.tids == [[12], [13]]
 
 
+def test_who_is_asked_only_when_he_does_not_rest_misses_nothing() -> None:
+    """Threads that stand come due while nothing runs."""
+
+    def told(*, rests: bool) -> tuple[list[WaitForRow], list[list[int]]]:
+        reader = Scripted([edge(12, 14)], [edge(12, 14), edge(13, 14)], [edge(13, 15)])
+        looks = Looks(reader)
+        rows: list[WaitForRow] = []
+        for ms in range(0, 8_000, 10):
+            if moved := {0: (12,), 300: (13,), 305: (14,), 3_000: (12, 13)}.get(ms):
+                looks.stand(ms, *moved)
+            looks.watched.suspects = {13} if ms == 2_000 else set()
+            stirs = bool(moved) or ms == 2_000
+            if stirs or not rests or ms * MS >= looks.watched.rests_until_ns:
+                looks.watched.rests_until_ns = 0
+                rows += looks.at(ms, ran=bool(moved), onset=ms == 2_000)
+        return rows, reader.tids
+
+    every, resting = told(rests=False), told(rests=True)
+    assert resting == every
+    assert len(every[0]) >= 3
+
+
 def test_an_unreadable_process_says_why() -> None:
     watched = Watched(process(), "/proc/100")
     watched.reader = "no Python interpreter is mapped"

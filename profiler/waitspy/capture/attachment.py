@@ -11,12 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from waitspy.capture import budget, code_origin
+from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes, Program
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import Stack
-from waitspy.oracles import Oracle, Watched
+from waitspy.oracles import NEVER_NS, Oracle, Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.recording import code_origin as code_rows
 from waitspy.recording.dumps import DumpRow
@@ -25,7 +26,6 @@ from waitspy.remote import native_ids
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
 from waitspy.samplers import Sampler, SamplerStatus, Sampling
-from waitspy.samplers.child import cpu_clock
 from waitspy.target import interpreter
 
 _ASK_AT_NS = (0, NS // 2, 3 * NS, 15 * NS)  # programs add to sys.path while they start
@@ -90,8 +90,9 @@ class Attachment:
         self._writer = writer
         self._watched = Watched(worker, f"/proc/{worker.pid}")
         self._life = _Life(worker.pid)
-        self._clock = cpu_clock(worker.pid)
+        self._clock = procfs.cpu_clock(worker.pid)
         self._cpu_ns = -1
+        self._ran = True
         self._cost_s = budget.sample_cost_s(worker.threads or 1)
         self._measured = Sampling()
         self._sampled = budget.Recently()
@@ -113,10 +114,13 @@ class Attachment:
         self._tids: dict[int, int] = {}
         self._named: set[int] = set()
         self._oracles: list[Oracle] = []
+        self._rests_until_ns: dict[str, int] = {}  # by oracle, as it said at its last tick
+        self._rest_ns = 0
         self._missing = list(oracles)
         self._attached_ns = self._tried_ns = now_ns
         self._asks_ns = [now_ns + after_ns for after_ns in _ASK_AT_NS]
         self._program = Program()
+        self._imported: tuple[tuple[int, int, int], ...] = ()
         try:
             self._attach()
         except OSError:
@@ -133,26 +137,26 @@ class Attachment:
         Raises:
             OSError: the disk failed.
         """
-        if self.over:
-            return
         try:
             cpu_ns = time.clock_gettime_ns(self._clock)
         except OSError:  # it is gone; the next scan closes it
             cpu_ns = -1
-        self._watched.begin_tick(ran=cpu_ns != self._cpu_ns or cpu_ns < 0)
+        self._ran = ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
+        if ran or now_ns >= self._rest_ns or self._watched.readiness.poll(0):
+            self._look(now_ns, ran=ran)
+        self._watched.before_ns = now_ns
+
+    def _look(self, now_ns: int, *, ran: bool) -> None:
+        """Asks all oracles; where nothing ran, those that may see something all the same."""
+        if self.over:
+            return
+        self._watched.begin_tick(ran=ran)
         if self._missing and now_ns >= self._tried_ns + _RETRY_NS:
             self._tried_ns = now_ns
             if now_ns < self._attached_ns + _YOUNG_NS:
                 self._attach()
-        for oracle in list(self._oracles):
-            try:
-                rows = list(oracle.tick(self._watched, now_ns))
-            except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
-                self._fail(oracle, error, now_ns)
-                continue
-            if rows:
-                self._writer.append(oracle.name, self.pid, rows)
+        self._ask(now_ns)
         if self._watched.tids != self._named:
             self._name_threads(now_ns)
         self.stalls += self._watched.onset
@@ -169,11 +173,43 @@ class Attachment:
         if not self._wants_stacks:
             self._watched.suspects.clear()
             self._watched.holders.clear()
+        self._rest_ns = self._may_rest_until_ns(now_ns)
+
+    def _ask(self, now_ns: int) -> None:
+        watched = self._watched
+        stirs = watched.ran or watched.was_due or bool(watched.running)
+        stirs = stirs or bool(watched.readiness.poll(0))
+        for oracle in list(self._oracles):
+            rests_ns = self._rests_until_ns.get(oracle.name, 0)
+            if not stirs and now_ns < rests_ns and not (watched.due or watched.onset):
+                continue
+            watched.rests_until_ns = 0
+            try:
+                rows = list(oracle.tick(watched, now_ns))
+            except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
+                self._fail(oracle, error, now_ns)
+                continue
+            self._rests_until_ns[oracle.name] = watched.rests_until_ns
+            if rows:
+                self._writer.append(oracle.name, self.pid, rows)
+                stirs = True  # what one has seen may be news to those that look after it
+
+    def _may_rest_until_ns(self, now_ns: int) -> int:
+        """Until when nobody has to be asked, as long as the process does not run and no I/O becomes
+        ready. What waits, and who holds it, is looked at again and again.
+        """
+        watched = self._watched
+        if watched.due or watched.onset or watched.holders or watched.tids != self._named:
+            return 0
+        until_ns = min((self._rests_until_ns[one.name] for one in self._oracles), default=NEVER_NS)
+        if self._missing and now_ns < self._attached_ns + _YOUNG_NS:
+            return min(until_ns, self._tried_ns + _RETRY_NS)
+        return until_ns
 
     @property
     def over(self) -> bool:
-        """Whether the process has ended, so that the next scan closes this."""
-        return self._life.over
+        """Whether the process has ended, so that the next scan closes this; ending, it ran."""
+        return self._ran and self._life.over
 
     def play(self, worker: Worker) -> None:
         """Takes over the part that the process turns out to play: a master has no workers at first,
@@ -275,10 +311,14 @@ class Attachment:
         if not isinstance(reader, Reader):
             return
         with suppress(Exception):  # without it, paths tell whose code it is
+            imported = reader.imported()
+            if imported == self._imported:
+                return  # no code has come since
             program = code_origin.program(self.pid, reader.import_facts())
             self._program = program.after(self._program)
             self.row[code_rows.KEY] = code_rows.row(self._program)
             reader.know(Homes([self._program]))
+            self._imported = imported
 
     def _read_stacks(self) -> bool:
         """Reads the stacks of threads that stand still: first of those that a wait is about, then

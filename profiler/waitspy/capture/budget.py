@@ -38,7 +38,7 @@ class Budget:
     """Shares of one core: for each worker, and for all samplers together."""
 
     per_worker: float = 0.10
-    total: float = 0.50
+    total: float = 0.25
 
     def share(self, workers: int) -> float:
         """What one of so many workers may use."""

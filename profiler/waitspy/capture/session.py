@@ -294,15 +294,19 @@ class Capture:
         one.adjust(self._options.rate_hz, self._share())
         return one
 
+    def _sharing(self) -> int:
+        """How many share the budget: those who are still to be attached, too."""
+        return len(self._attached) + len(self._coming)
+
     def _share(self) -> float:
-        return self._options.budget.share(len(self._attached))
+        return self._options.budget.share(self._sharing())
 
     def _spend(self, now_ns: int) -> None:
         """Counts what the samplers have used lately; those that use too much pause."""
         window_ns, share = self._purse.window_ns, self._share()
         cpu_ns = sum(one.sampler.cpu_ns() for one in self._everyone)
         spent_ns = self._spent.note(now_ns, cpu_ns, window_ns)
-        self._purse.count(now_ns, spent_ns, share * max(1, len(self._attached)))
+        self._purse.count(now_ns, spent_ns, share * max(1, self._sharing()))
         for one in self._attached.values():
             if self._purse.has_to_pause(one.sampling_ns(now_ns, window_ns), share):
                 one.sampler.pause(now_ns)

@@ -116,13 +116,13 @@ def fail_on(
 
 
 def budget(ctx: click.Context, param: click.Parameter, value: str) -> Budget:
-    """``PER_WORKER[:TOTAL]`` in percent of one core; the total is 50 or more by default."""
+    """``PER_WORKER[:TOTAL]`` in percent of one core; the total is 25 or more by default."""
     del ctx, param
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?", value, re.ASCII)
     if parts is None or float(parts[1]) <= 0 or (parts[2] and float(parts[2]) <= 0):
         raise click.BadParameter("give percent of one core: PER_WORKER or PER_WORKER:TOTAL")
     per_worker = float(parts[1]) / 100
-    total = float(parts[2]) / 100 if parts[2] else max(0.5, per_worker)
+    total = float(parts[2]) / 100 if parts[2] else max(Budget().total, per_worker)
     return Budget(per_worker, total)
 
 

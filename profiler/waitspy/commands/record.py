@@ -88,7 +88,7 @@ _FAIL_ON_MET = 3
     default="10",
     callback=arguments.budget,
     metavar="PERCENT[:TOTAL]",
-    help="CPU for sampling, of one core: per worker and in all [default: 10:50].",
+    help="CPU for sampling, of one core: per worker and in all [default: 10:25].",
 )
 @click.pass_context
 def record(

@@ -7,6 +7,7 @@ cgroup says whether it is frozen, itself or below one that is.
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
@@ -16,17 +17,34 @@ _ASKED_EVERY_NS = NS // 20  # of idle workers this is all that a look costs: it 
 _SAYS = {b"cgroup": ("freezer.state", b"FR"), b"cgroup2": ("cgroup.events", b"frozen 1")}
 """What a file of a cgroup says while it is frozen, or about to be, by the type of its mount."""
 
-_File = tuple[str, bytes]
+FreezerFile = tuple[str, bytes]
+"""A file, and what it says if what it is about is frozen."""
+
+
+class Said(NamedTuple):
+    """Whether such a file said so, and when it was asked."""
+
+    frozen: bool
+    at_ns: int
 
 
 class Freezer:
-    """The freezers of one process; where no cgroup is mounted, nothing is known to be frozen."""
+    """The freezers of one process; where no cgroup is mounted, nothing is known to be frozen.
 
-    def __init__(self, pid: int) -> None:
+    ``said`` is what they said last, shared by processes of the same cgroups.
+    """
+
+    def __init__(self, pid: int, said: dict[FreezerFile, Said]) -> None:
         self._pid = pid
-        self._files: tuple[_File, ...] = ()
+        self._said = said
+        self._files: tuple[FreezerFile, ...] = ()
         self._next_ns = self._ask_ns = 0
         self._held = False
+
+    @property
+    def next_ns(self) -> int:
+        """Until when what it has told holds."""
+        return min(self._next_ns, self._ask_ns) if self._files else self._next_ns
 
     def holds(self, now_ns: int) -> bool:
         """Whether the process is kept from running by one of them, as of a moment ago."""
@@ -34,11 +52,18 @@ class Freezer:
             self._next_ns = now_ns + _MOVES_NS
             self._files = self._found()
         if now_ns >= self._ask_ns:
-            self._ask_ns = now_ns + _ASKED_EVERY_NS
-            self._held = any(_says(path, what) for path, what in self._files)
+            said = [self._asked(file, now_ns) for file in self._files]
+            self._held = any(one.frozen for one in said)
+            self._ask_ns = min((one.at_ns for one in said), default=now_ns) + _ASKED_EVERY_NS
         return self._held
 
-    def _found(self) -> tuple[_File, ...]:
+    def _asked(self, file: FreezerFile, now_ns: int) -> Said:
+        said = self._said.get(file)
+        if said is None or now_ns >= said.at_ns + _ASKED_EVERY_NS:
+            said = self._said[file] = Said(_says(*file), now_ns)
+        return said
+
+    def _found(self) -> tuple[FreezerFile, ...]:
         try:
             cgroups = procfs.read(self._pid, "cgroup")
             mounts = procfs.read(os.getpid(), "mountinfo")
@@ -47,7 +72,7 @@ class Freezer:
         return tuple(file for file in files(cgroups, mounts) if os.path.exists(file[0]))
 
 
-def files(cgroups: bytes, mounts: bytes) -> tuple[_File, ...]:
+def files(cgroups: bytes, mounts: bytes) -> tuple[FreezerFile, ...]:
     """The files that tell, and what they say if frozen, by /proc/PID/cgroup and our mountinfo."""
     paths: dict[bytes, bytes] = {}
     for row in cgroups.splitlines():

@@ -187,6 +187,14 @@ def switch_counts(status: bytes) -> bytes:
     return b" ".join(line.split(b":")[1].strip() for line in status[at:].splitlines()[:2])
 
 
+def cpu_clock(pid: int) -> int:
+    """The clock id of a process's CPU time: the kernel's MAKE_PROCESS_CPUCLOCK(pid, SCHED).
+
+    include/linux/posix-timers_types.h, Linux 6.12.
+    """
+    return (~pid << 3) | 2
+
+
 # --- one process -----------------------------------------------------------------------------
 
 

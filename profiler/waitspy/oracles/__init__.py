@@ -7,14 +7,19 @@ thing.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.oracles.allowance import ROUTINE_SHARE
 from waitspy.recording.rows import Row, RowType
 from waitspy.remote.reader import Reader
+
+NEVER_NS = NS << 32
+"""A time that does not come."""
 
 
 @dataclass
@@ -35,6 +40,10 @@ class Watched:
     ``holders`` are those that hold what others wait for, and those that wait for it.
     ``stood`` tells of a thread whether it has not run since its state was read.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
+    ``before_ns`` is the time of the tick before, whether or not anybody was asked at it.
+    ``rests_until_ns`` is set by an oracle at its tick: until when it would see nothing new as long
+    as the process does not run and no I/O becomes ready; not set, it is asked at every tick.
+    ``readiness`` tells of the latter: readable while I/O waits on an epoll of the process.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
     """
@@ -57,6 +66,9 @@ class Watched:
     listening: frozenset[str] | None = None
     reader: Reader | str | None = None
     routine_share: float = ROUTINE_SHARE
+    before_ns: int = 0
+    rests_until_ns: int = 0
+    readiness: select.poll = field(default_factory=select.poll)
 
     def begin_tick(self, *, ran: bool) -> None:
         """Forgets what was said at the tick before: what holds on has to be seen again."""

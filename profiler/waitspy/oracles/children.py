@@ -108,7 +108,10 @@ class ChildrenOracle:
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ChildrenRow]:
         """A row when others stand so than before, or others wait for them."""
         process = self._processes.get(watched.pid)
-        if process is None or now_ns < process.next_ns:
+        if process is None:
+            return
+        watched.rests_until_ns = process.next_ns
+        if now_ns < process.next_ns:
             return
         began_ns = time.thread_time_ns()
         _keep(process, watched, now_ns)

@@ -19,7 +19,7 @@ from typing import ClassVar
 from waitspy.kernel import descriptors, unread_sockets
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import EPOLL
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.recording.epolls import EpollClosed, EpollOpened, EpollReady, EpollRow, EpollUnread
 from waitspy.recording.rows import RowType
 
@@ -69,7 +69,9 @@ class EpollOracle:
             return "the process is gone"
         except OSError as error:
             return f"pidfd_getfd: {error.strerror}"
-        self._processes[watched.pid] = _WatchedEpolls(sockets=unread_sockets.Sockets(watched.pid))
+        process = _WatchedEpolls(sockets=unread_sockets.Sockets(watched.pid))
+        self._processes[watched.pid] = process
+        watched.readiness = process.poller
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[EpollRow]:
@@ -101,6 +103,7 @@ class EpollOracle:
                 watched.onset = watched.onset or not epoll.onset_told
                 epoll.onset_told = True
                 yield from self._look(process, epfd, epoll, now_ns)
+        watched.rests_until_ns = process.next_scan_ns if process.unseen else NEVER_NS
 
     def detach(self, watched: Watched) -> None:
         """Closes the duplicates of that worker."""

@@ -102,11 +102,14 @@ class BacklogOracle:
         except OSError:  # the process is ending
             return
         if namespace.at_ns != now_ns and not process.since_ns:
+            watched.rests_until_ns = _rests_until_ns(process)
             return  # nothing new, and nothing waits
         for inode in process.fds:
             found = namespace.listening.get(inode)
             if found is not None:
                 yield from self._waiting(process, watched, found, now_ns)
+        if not process.since_ns:
+            watched.rests_until_ns = _rests_until_ns(process)
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker; another one tells of the sockets that it shared."""
@@ -185,6 +188,14 @@ class BacklogOracle:
         spent_ns = time.thread_time_ns() - began_ns
         process.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
         return count
+
+
+def _rests_until_ns(process: _WatchedListeners) -> int:
+    """When its namespace is asked again, by whichever of its workers comes first in that tick."""
+    namespace = process.namespace
+    if process.known != namespace.known:
+        return min(namespace.next_ns, process.next_scan_ns)
+    return namespace.next_ns
 
 
 def _diag(pid: int) -> SockDiag | None:

@@ -17,7 +17,7 @@ from typing import ClassVar
 from waitspy.model.clock import NS
 from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
 from waitspy.model.oracle_names import ASYNCIO
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
 from waitspy.recording.loops import (
@@ -45,7 +45,7 @@ class _Loop:
     """One loop and what was last seen of it.
 
     It has served nothing since ``quiet_since_ns``; ``late_since_ns`` is the same if it was seen
-    that something waits.
+    that something waits. ``polls`` says whether its thread stood in its own poll.
     """
 
     facts: LoopFacts
@@ -58,6 +58,7 @@ class _Loop:
     for_names: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     told: LoopInfo | None = None
     collecting: bool = False
+    polls: bool = False
 
 
 @dataclass(slots=True)
@@ -97,13 +98,16 @@ class LoopsOracle:
             return
         process.unseen |= watched.ran
         try:
-            if process.unseen and _wants_scan(process, watched, now_ns):
+            if process.unseen and now_ns >= _scan_due_ns(process, watched):
                 yield from self._rescan(process, watched, now_ns)
                 process.unseen = False
             for loop in process.loops.values():
+                if loop.polls:  # so it did at each tick until now, whether it was asked or not
+                    loop.quiet_since_ns = max(loop.quiet_since_ns, watched.before_ns)
                 if watched.ran or loop.service is None:
                     yield from _serve(process.reader, loop, now_ns)
-                if _polls(loop.facts, watched):
+                loop.polls = _polls(loop.facts, watched)
+                if loop.polls:
                     loop.quiet_since_ns = now_ns
                     yield from _collects(loop, now_ns, collecting=False)
                     continue
@@ -122,6 +126,7 @@ class LoopsOracle:
                     loop.late_since_ns == loop.quiet_since_ns
                     and now_ns < loop.quiet_since_ns + _BEGINNING_NS
                 )
+            watched.rests_until_ns = self._rests_until_ns(process, watched)
         except TRANSIENT:
             process.next_scan_ns = process.soonest_scan_ns  # what was known may be gone
             process.unseen = watched.ran  # what stands still is not worth a second try
@@ -132,6 +137,17 @@ class LoopsOracle:
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
+
+    def _rests_until_ns(self, process: _WatchedLoops, watched: Watched) -> int:
+        """When the first loop will have been quiet for so long that it is looked at, or when it
+        is time to search for others.
+        """
+        until_ns = _scan_due_ns(process, watched) if process.unseen else NEVER_NS
+        for loop in process.loops.values():
+            if not loop.polls and not loop.facts.closed:
+                quiet_ns = loop.quiet_since_ns + self._onset_ns
+                until_ns = min(until_ns, max(quiet_ns, loop.next_look_ns))
+        return until_ns
 
     def _rescan(self, process: _WatchedLoops, watched: Watched, now_ns: int) -> Iterator[LoopRow]:
         began_ns = time.thread_time_ns()
@@ -153,11 +169,11 @@ class LoopsOracle:
                 yield LoopFound(now_ns, address, told)
 
 
-def _wants_scan(process: _WatchedLoops, watched: Watched, now_ns: int) -> bool:
-    """A new thread may run a new loop: a reason to look at once."""
-    if now_ns >= process.next_scan_ns:
-        return True
-    return now_ns >= process.soonest_scan_ns and watched.tids != process.tids
+def _scan_due_ns(process: _WatchedLoops, watched: Watched) -> int:
+    """When to search for loops: a new thread may run a new one, a reason to do so at once."""
+    if watched.tids != process.tids:
+        return min(process.next_scan_ns, process.soonest_scan_ns)
+    return process.next_scan_ns
 
 
 def _polls(facts: LoopFacts, watched: Watched) -> bool:

@@ -116,9 +116,11 @@ class PlacesOracle:
         if not process.began_ns:
             process.began_ns, process.next_ns = now_ns, now_ns + _FIRST_NS
         process.unseen |= watched.ran
+        watched.rests_until_ns = process.next_ns
         if now_ns < process.next_ns:
             return
         if process.unseen and now_ns < self._next_ns:
+            watched.rests_until_ns = self._next_ns
             return  # it is another worker's turn
         began_ns = time.thread_time_ns()
         try:

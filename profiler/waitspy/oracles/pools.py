@@ -19,7 +19,7 @@ from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.oracle_names import POOLS
 from waitspy.model.pools import PoolInfo, PoolWaits
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, own_frame, reader_of, task_name, task_place
 from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
@@ -107,19 +107,18 @@ class PoolsOracle:
         process.unseen |= watched.ran
         process.unread |= watched.ran
         try:
-            if process.unseen and _wants_scan(process, watched, now_ns):
+            if process.unseen and now_ns >= _scan_due_ns(process, watched):
                 yield from _rescan(process, watched, now_ns)
                 process.unseen = False
             if process.unread and now_ns >= process.next_read_ns:
                 yield from _read_all(process, now_ns)
             for key, queue in process.queues.items():
-                if queue.items and now_ns >= max(
-                    queue.head_since_ns + self._onset_ns, queue.next_look_ns
-                ):
+                if queue.items and now_ns >= self._look_due_ns(queue):
                     watched.onset = watched.onset or not queue.looked
                     if isinstance(queue.facts, PoolFacts | GroupFacts):
                         watched.suspects |= set(queue.facts.tids)
                     yield from _look(process.reader, key, queue, now_ns)
+            watched.rests_until_ns = self._rests_until_ns(process, watched)
         except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone
             process.unseen = watched.ran  # what stands still is not worth a second try
@@ -131,12 +130,23 @@ class PoolsOracle:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
 
+    def _look_due_ns(self, queue: _Queue) -> int:
+        """When its head will not have moved for so long that it is looked at, or again."""
+        return max(queue.head_since_ns + self._onset_ns, queue.next_look_ns)
 
-def _wants_scan(process: _WatchedPools, watched: Watched, now_ns: int) -> bool:
-    """A pool makes threads when work comes: new threads are a reason to look at once."""
-    if now_ns >= process.next_scan_ns:
-        return True
-    return now_ns >= process.soonest_scan_ns and watched.tids != process.tids
+    def _rests_until_ns(self, process: _WatchedPools, watched: Watched) -> int:
+        until_ns = _scan_due_ns(process, watched) if process.unseen else NEVER_NS
+        if process.unread:
+            until_ns = min(until_ns, process.next_read_ns)
+        full = (queue for queue in process.queues.values() if queue.items)
+        return min(until_ns, *map(self._look_due_ns, full), NEVER_NS)
+
+
+def _scan_due_ns(process: _WatchedPools, watched: Watched) -> int:
+    """When to search for pools: one makes threads when work comes, a reason to do so at once."""
+    if watched.tids != process.tids:
+        return min(process.next_scan_ns, process.soonest_scan_ns)
+    return process.next_scan_ns
 
 
 def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[PoolRow]:

@@ -19,7 +19,7 @@ from waitspy.kernel import procfs
 from waitspy.kernel.sockdiag import Connection, SockDiag
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import REQUESTS
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.recording.requests import RequestRow
 from waitspy.recording.rows import RowType
 
@@ -79,11 +79,13 @@ class RequestsOracle:
         """A row for each port on which more or less is owed than before, or for another time."""
         ports = self._of(watched.pid)
         if ports is None:
+            watched.rests_until_ns = NEVER_NS
             return
         if watched.listening and not watched.listening <= ports.names:
             _learn(ports, watched.listening - ports.names)
         if ports.teller is None:
             ports.teller = watched.pid
+        watched.rests_until_ns = ports.next_ns  # then there may be another port, or teller
         if ports.teller != watched.pid or now_ns < ports.next_ns:
             return
         began_ns = time.thread_time_ns()
@@ -95,6 +97,7 @@ class RequestsOracle:
                 yield row
         spent_ns = time.thread_time_ns() - began_ns
         ports.next_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
+        watched.rests_until_ns = ports.next_ns
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker; another one tells everything anew if this one has told it."""

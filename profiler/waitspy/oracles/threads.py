@@ -16,7 +16,7 @@ from functools import partial
 from typing import ClassVar
 
 from waitspy.kernel import procfs
-from waitspy.kernel.freezer import Freezer
+from waitspy.kernel.freezer import Freezer, FreezerFile, Said
 from waitspy.model import syscalls
 from waitspy.model.oracle_names import THREADS
 from waitspy.oracles import Watched
@@ -105,6 +105,7 @@ class ThreadsOracle:
 
     def __init__(self) -> None:
         self._processes: dict[int, _WatchedThreads] = {}
+        self._frozen: dict[FreezerFile, Said] = {}
         self._epoll_waits = syscalls.epoll_waits()
         self._has_schedstat = _tells_run_time()
 
@@ -119,7 +120,8 @@ class ThreadsOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
-        process = self._processes[watched.pid] = _WatchedThreads(Freezer(watched.pid))
+        freezer = Freezer(watched.pid, self._frozen)
+        process = self._processes[watched.pid] = _WatchedThreads(freezer)
         watched.stood = partial(self._stood, process)
         return "ok"
 
@@ -147,6 +149,7 @@ class ThreadsOracle:
             yield from self._rediscover(process, watched, now_ns)
             process.unseen = len(process.threads)
         if not (process.unseen > 0 or watched.was_due or watched.running or changed):
+            watched.rests_until_ns = process.freezer.next_ns
             return
         process.unseen -= _AT_ONCE
         due = list(process.threads.items()) if changed else _due(process, watched, now_ns)

@@ -20,7 +20,7 @@ from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
 from waitspy.model.wait_for import LentPool, WaitEdge
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.rows import RowType
@@ -35,7 +35,6 @@ _POOLS_SHARE = 0.04  # where threads wait for connections of a pool: all may hav
 _CPU_NS = 10_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST = 64  # threads of one look
 _LATER_NS = NS  # after a look that failed, or the last of many
-_NEVER_NS = NS << 32
 _HELD = frozenset({"lock", "semaphore", "connections"})
 """What may get a holder, or another one, as long as somebody waits for it."""
 
@@ -95,6 +94,7 @@ class WaitForOracle:
         if watched.onset:  # their stacks come first, at the end of this tick
             process.wanted |= watched.suspects
             return
+        watched.rests_until_ns = _rests_until_ns(process)
         urgent = bool(process.wanted) and now_ns >= process.urgent_ns
         if now_ns < process.soonest_ns or (not urgent and now_ns < process.next_ns):
             return
@@ -108,7 +108,7 @@ class WaitForOracle:
         if not due:
             if not urgent:
                 every = (stands.next_ns for stands in process.stands.values())
-                process.soonest_ns = min(every, default=_NEVER_NS)
+                process.soonest_ns = min(every, default=NEVER_NS)
             return
         began_ns = time.thread_time_ns()
         yield from _look(process, watched, due[:_MOST])
@@ -123,6 +123,13 @@ class WaitForOracle:
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
         self._processes.pop(watched.pid, None)
+
+
+def _rests_until_ns(process: _WatchedWaits) -> int:
+    """When somebody is to be looked at, and there is time for it."""
+    if process.wanted:
+        return max(process.soonest_ns, min(process.next_ns, process.urgent_ns))
+    return max(process.soonest_ns, process.next_ns)
 
 
 def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator[WaitForRow]:
@@ -146,7 +153,7 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
             stands.next_ns = at_ns + stands.again_ns
             stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
         else:
-            stands.next_ns = _NEVER_NS
+            stands.next_ns = NEVER_NS
     for one in seen.values():
         if one.holders:
             watched.holders |= {one.tid, *(holder.tid for holder in one.holders)}

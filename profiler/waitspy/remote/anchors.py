@@ -82,13 +82,17 @@ class InterpreterState:
 
     def module(self, name: str) -> int | None:
         """The module of that name (one of those that are used here); None: not imported."""
+        now = self.imported()
+        if now != self._seen:
+            found = self.objects.named(self.objects.dict_items(self._modules_dict), _WANTED)
+            self._modules, self._seen = found, now
+        return self._modules.get(name)
+
+    def imported(self) -> tuple[int, int]:
+        """What is another one when modules were imported: how many there are, and where."""
         head = self.objects.memory.read(self._modules_dict, self.objects.layout.dict_keys + 8)
         used = word_at(head, self.objects.layout.dict_used)
-        keys = word_at(head, self.objects.layout.dict_keys)
-        if (used, keys) != self._seen:
-            found = self.objects.named(self.objects.dict_items(self._modules_dict), _WANTED)
-            self._modules, self._seen = found, (used, keys)
-        return self._modules.get(name)
+        return used, word_at(head, self.objects.layout.dict_keys)
 
     def names_of(self, module: str) -> dict[str, int]:
         """What a module defines, by name; empty when it is not imported."""

@@ -12,6 +12,8 @@ from waitspy.kernel import calls
 
 _LOWEST, _BEYOND = 1 << 12, 1 << 48  # user addresses: 47 bits on x86_64, 48 on aarch64
 _LARGEST = 16 << 20
+_FINAL = frozenset({errno.EPERM, errno.ESRCH})  # what another address would not change
+_NUMBERS = {code: struct.Struct(f"<{code}") for code in "bBiIqQ"}
 
 
 class Unreadable(Exception):  # noqa: N818  (an outcome of torn pointers, not a failure of ours)
@@ -40,6 +42,7 @@ class Memory:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._small = calls.SmallReads(pid)
         self._kept: list[tuple[int, bytes]] = []
 
     @contextlib.contextmanager
@@ -65,14 +68,27 @@ class Memory:
                 return piece[address - at : address - at + size]
         if not _LOWEST <= address < _BEYOND or not 0 < size <= _LARGEST:
             raise Unreadable(hex(address))
+        if size <= self._small.MOST:
+            return self._read_small(address, size)
         buffer = bytearray(size)
         if self._into([address], size, buffer, 0) != size:
             raise Unreadable(hex(address))
         return bytes(buffer)
 
+    def _read_small(self, address: int, size: int) -> bytes:
+        try:
+            raw = self._small.read(address, size)
+        except OSError as error:
+            if error.errno in _FINAL:
+                raise
+            raw = b""
+        if len(raw) != size:
+            raise Unreadable(hex(address))
+        return raw
+
     def word(self, address: int) -> int:
         """An unsigned 64-bit word."""
-        return int(struct.unpack("<Q", self.read(address, 8))[0])
+        return int.from_bytes(self.read(address, 8), "little")
 
     def many(self, addresses: Sequence[int], size: int) -> list[bytes | None]:
         """``size`` bytes from each place; None where it is not mapped."""
@@ -107,7 +123,7 @@ class Memory:
         try:
             return calls.process_vm_readv(self._pid, addresses, size, buffer, at)
         except OSError as error:
-            if error.errno in {errno.EPERM, errno.ESRCH}:
+            if error.errno in _FINAL:
                 raise
             return 0
 
@@ -123,6 +139,7 @@ def word_at(raw: bytes | bytearray, at: int, code: str = "Q") -> int:
         Torn: it lies outside: the layout contradicts itself.
     """
     try:
-        return int(struct.unpack_from(f"<{code}", raw, at)[0])
+        number: int = _NUMBERS[code].unpack_from(raw, at)[0]
     except struct.error:
         raise Torn(f"no field at {at}") from None
+    return number

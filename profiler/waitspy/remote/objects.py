@@ -219,12 +219,23 @@ class Objects(Types):
     ) -> dict[str, int]:
         """Value by name of items whose keys are strs: all, or those of ``names``."""
         pairs = list(items)
+        if names is not None:
+            pairs = self._as_long_as(pairs, {len(name) for name in names})
         texts = self.texts([key for key, _ in pairs])
         return {
             text: value
             for text, (_, value) in zip(texts, pairs, strict=True)
             if text is not None and (names is None or text in names)
         }
+
+    def _as_long_as(
+        self, pairs: list[tuple[int, int]], lengths: Collection[int]
+    ) -> list[tuple[int, int]]:
+        """Those whose key, if it is a str, has one of these lengths: few are left to be read."""
+        at = self.layout.str_length // 8
+        raw, _ = self.memory.gather([key for key, _ in pairs], 8 * (at + 1))
+        found = memoryview(raw).cast("Q")[at :: at + 1].tolist()
+        return [pair for pair, length in zip(pairs, found, strict=True) if length in lengths]
 
     def set_items(self, address: int, limit: int = _MOST_ENTRIES) -> list[int]:
         """The addresses of the members of a set; the caller knows that it is one.

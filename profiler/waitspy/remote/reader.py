@@ -312,6 +312,11 @@ class Reader:
 
     # --- code -----------------------------------------------------------------------------
 
+    def imported(self) -> tuple[tuple[int, int, int], ...]:
+        """What is another one when an interpreter has begun, or has imported modules."""
+        self._interps.look()
+        return tuple((interp.number, *interp.imported()) for interp in self._interps)
+
     def import_facts(self) -> tuple[ImportFacts, ...]:
         """Where each interpreter that has begun finds its modules."""
         return again(self._all_import_facts)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
 import resource
 import signal
-import subprocess
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import IO
 
-from waitspy.kernel import calls, procfs
+from waitspy.kernel import procfs
 from waitspy.recording.files import TRACE_BYTES
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -20,30 +20,52 @@ _NICENESS = os.getpriority(os.PRIO_PROCESS, 0)  # of waitspy as it was started
 _NICER = 10  # so much nicer is who can wait: it gets a tenth of what another one does
 
 
-def _before_exec(nicer: int) -> None:
-    os.umask(0o077)  # what it writes is as private as the recording
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS + nicer)
+@contextlib.contextmanager
+def _as_children_begin(keep: Sequence[int]) -> Iterator[None]:
+    """What is started within it inherits what suits a helper; this process is as before after it.
+
+    A fork that sets this up by itself would copy all our page tables, and have us wait for it.
+    """
+    for fd in keep:
+        os.set_inheritable(fd, True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    umask = os.umask(0o077)  # what it writes is as private as the recording
+    try:
+        # Nobody reads more of it, and it must fill neither the disk nor, by what it says, memory.
+        if soft == resource.RLIM_INFINITY or soft > TRACE_BYTES:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (TRACE_BYTES, hard))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        os.umask(umask)
+        for fd in keep:
+            os.set_inheritable(fd, False)
+
+
+@functools.cache
+def _lifeline() -> tuple[int, int]:
+    """The ends of a pipe of which only this process has the one for writing: it ends with us."""
+    return os.pipe()
+
+
+def _tie(pid: int, reader: int) -> None:
+    """Has the kernel send SIGINT to a child when this process ends, however it does: py-spy then
+    detaches and writes. ``reader`` is an end of the lifeline that the child has, too.
+    """
+    fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
+    fcntl.fcntl(reader, fcntl.F_SETSIG, signal.SIGINT)
+    fcntl.fcntl(reader, fcntl.F_SETFL, os.O_RDONLY | os.O_ASYNC)
+
+
+def _make_nicer(pid: int, nicer: int) -> None:
+    nice = _NICENESS + nicer
+    with contextlib.suppress(OSError):  # it has ended
+        for tid in procfs.threads(pid):
+            os.setpriority(os.PRIO_PROCESS, tid, nice)
     # Each child has a session of its own (see below). Where the kernel shares the CPU out to
     # sessions first (sched(7), autogroup), one would count as much as a whole server, nice or not.
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as f:
-        f.write(str(min(19, max(0, _NICENESS + nicer))))
-    # Nobody reads more of it, and it must fill neither the disk nor, by what it says, the memory.
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if soft == resource.RLIM_INFINITY or soft > TRACE_BYTES:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (TRACE_BYTES, hard))
-    # The capture blocks signals to take them one by one; children must not inherit that.
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    with contextlib.suppress(OSError):
-        calls.end_with_parent(signal.SIGINT)  # py-spy then detaches and writes
-
-
-def cpu_clock(pid: int) -> int:
-    """The clock id of a process's CPU time: the kernel's MAKE_PROCESS_CPUCLOCK(pid, SCHED).
-
-    include/linux/posix-timers_types.h, Linux 6.12.
-    """
-    return (~pid << 3) | 2
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as f:
+        f.write(str(min(19, max(0, nice))))
 
 
 class Child:
@@ -53,7 +75,6 @@ class Child:
 
     Raises:
         OSError: it cannot be started.
-        subprocess.SubprocessError: the same, after the fork.
     """
 
     def __init__(
@@ -67,32 +88,41 @@ class Child:
     ) -> None:
         # RUST_BACKTRACE and RUST_LOG would bury py-spy's errors in other lines.
         env = {k: v for k, v in os.environ.items() if not k.startswith("RUST_")}
-        self.spawned_ns = time.monotonic_ns()
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            env=env,
-            start_new_session=True,
-            pass_fds=keep,
-            # waitspy starts no threads but those that read a file, for which it waits
-            preexec_fn=partial(_before_exec, _NICER if can_wait else 0),  # noqa: PLW1509
-        )
-        # Popen returns when the exec has happened (its error pipe closed).
-        self.started_ns = time.monotonic_ns()
-        self.pid = self._process.pid
+        tie = os.open(f"/proc/self/fd/{_lifeline()[0]}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with _as_children_begin((tie, *keep)):
+                self.pid = os.posix_spawnp(
+                    argv[0],
+                    list(argv),
+                    env,
+                    file_actions=[
+                        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                        (os.POSIX_SPAWN_DUP2, stdout.fileno(), 1),
+                        (os.POSIX_SPAWN_DUP2, stderr.fileno(), 2),
+                    ],
+                    setsid=True,
+                    # The capture blocks signals to take them one by one; children must not
+                    # inherit that, nor what Python ignores.
+                    setsigmask=(),
+                    setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+                )
+            # By now the exec has happened, as with vfork(2).
+            self.started_ns = time.monotonic_ns()
+            _tie(self.pid, tie)
+        finally:
+            os.close(tie)
+        _make_nicer(self.pid, _NICER if can_wait else 0)
+        self._code: int | None = None
         self._cpu_ns = 0
 
     def poll(self) -> int | None:
         """The exit code (negative: the signal), None while it runs."""
-        process = self._process
-        if process.returncode is None:
+        if self._code is None:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
-                process.returncode = os.waitstatus_to_exitcode(status)
+                self._code = os.waitstatus_to_exitcode(status)
                 self._cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9)
-        return process.returncode
+        return self._code
 
     def catches(self, number: signal.Signals) -> bool:
         """Whether it has a handler for a signal by now."""
@@ -119,14 +149,14 @@ class Child:
 
     def cpu_ns(self) -> int:
         """CPU time used so far."""
-        if self._process.returncode is None:
+        if self._code is None:
             with contextlib.suppress(OSError):
-                self._cpu_ns = max(self._cpu_ns, time.clock_gettime_ns(cpu_clock(self.pid)))
+                self._cpu_ns = max(self._cpu_ns, time.clock_gettime_ns(procfs.cpu_clock(self.pid)))
         return self._cpu_ns
 
     def rss_bytes(self) -> int:
         """Resident memory now; 0 once it has ended."""
-        if self._process.returncode is not None:
+        if self._code is not None:
             return 0
         try:
             with open(f"/proc/{self.pid}/statm", "rb") as f:

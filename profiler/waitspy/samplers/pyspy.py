@@ -20,7 +20,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -196,7 +195,7 @@ class PySpySampler:
         argv = [self._binary, "dump", "--json", "--full-filenames", *self._mode]
         try:
             child = Child([*argv, "--pid", str(self.pid)], output, output)
-        except (OSError, subprocess.SubprocessError) as error:
+        except OSError as error:
             output.close()
             self._failed_dumps.append(not_started(error))
             return False
@@ -252,7 +251,7 @@ class PySpySampler:
         log = scratch()
         try:
             child = Child(argv, log, log, can_wait=True, keep=self._keep)
-        except (OSError, subprocess.SubprocessError) as error:
+        except OSError as error:
             log.close()
             self._failed(not_started(error), 0, now_ns, status)
             return

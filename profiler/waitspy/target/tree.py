@@ -42,6 +42,7 @@ class _Entry:
     remedy: str | None
     look_again_at_s: float
     look_again_after_s: float
+    cpu_ns: int | None = None
 
 
 class Tree:
@@ -89,10 +90,21 @@ class Tree:
     # --- the known ones
 
     def _refresh(self, now_s: float) -> None:
-        now = procfs.stats(self._entries)
+        stand = {pid for pid, entry in self._entries.items() if _stands(pid, entry, now_s)}
+        known = set(self._entries)
+        executed = self._refresh_those(known - stand, now_s)
+        gone = known - self._entries.keys()
+        # those whose parent has ended have another one, though they did not run
+        orphans = {pid for pid in stand if self._entries[pid].stat.ppid in gone}
+        executed |= self._refresh_those(orphans, now_s)
+        self.executed = frozenset(executed)
+
+    def _refresh_those(self, pids: Iterable[int], now_s: float) -> set[int]:
+        """Looks at known ones; gives those that have called exec."""
+        now = procfs.stats(pids)
         executed_now: set[int] = set()
-        for pid, entry in list(self._entries.items()):
-            stat = now.get(pid)
+        for pid in pids:
+            entry, stat = self._entries[pid], now.get(pid)
             if stat is None or stat.start_ticks != entry.stat.start_ticks:
                 del self._entries[pid]
                 continue
@@ -122,7 +134,7 @@ class Tree:
                 continue
             except (ProcessLookupError, PermissionError):
                 del self._entries[pid]
-        self.executed = frozenset(executed_now)
+        return executed_now
 
     # --- the new ones
 
@@ -238,6 +250,18 @@ class Tree:
             order.append(pid)
             waiting.extend(sorted(below.get(pid, ()), reverse=True))
         return order
+
+
+def _stands(pid: int, entry: _Entry, now_s: float) -> bool:
+    """Whether it has not run since it was looked at: so it is the same program, with as many
+    threads, under the same title. What could not be attached may be let in by others.
+    """
+    before = entry.cpu_ns
+    try:
+        entry.cpu_ns = time.clock_gettime_ns(procfs.cpu_clock(pid))
+    except OSError:
+        return False
+    return entry.cpu_ns == before and not (entry.why_not and now_s >= entry.look_again_at_s)
 
 
 def _given(before: bytes | None, now: bytes | None, listed: set[int]) -> set[int]:
