@@ -20,7 +20,7 @@ from waitspy.remote.reader import Reader
 from waitspy.remote.values import LoopSnapshot
 
 _SECONDS = 10.0
-_SHAPES = ((1, 1), (1, 10), (1, 50), (8, 1), (8, 4), (32, 2))
+_SHAPES = ((1, 1), (1, 10), (1, 50), (8, 1), (8, 4), (32, 2), (64, 2))
 _CROWDS = (10, 1_000, 5_000)
 _LOOKS = 20
 

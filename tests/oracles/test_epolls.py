@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.examples.build import process
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.recording.epolls import EpollReady
 
@@ -69,3 +69,24 @@ def test_a_wait_is_looked_into_at_its_onset_and_once_is_its_beginning(
             onsets.append(now_ms)
     assert onsets == [25]
     oracle.detach(watched)
+
+
+def test_it_rests_where_nothing_waits_and_what_comes_to_wait_is_seen_without_it(
+    watched: Watched,
+) -> None:
+    oracle = EpollOracle(ONSET_NS)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, contextlib.closing(select.epoll()) as epoll:
+        epoll.register(ours, select.EPOLLIN)
+        oracle.attach(watched)
+        list(oracle.tick(watched, 0))
+        assert watched.rests_until_ns == NEVER_NS
+        assert not watched.readiness.poll(0)
+        theirs.send(b"x")
+        assert watched.readiness.poll(0)
+        watched.begin_tick(ran=True)
+        list(oracle.tick(watched, 1))
+        assert watched.rests_until_ns > 1, "what it has opened since is looked for later"
+        assert watched.rests_until_ns < NEVER_NS
+        assert watched.due
+        oracle.detach(watched)

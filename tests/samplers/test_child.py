@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.live.running import wait_until
@@ -38,9 +39,11 @@ print(signal.sigwait({signal.SIGINT}).name, flush=True)
 
 def test_memory_is_that_of_the_child_and_nothing_once_it_has_ended() -> None:
     with tempfile.TemporaryFile() as said:
-        child = Child(["sleep", "60"], said, said)
-        wait_until(lambda: child.rss_bytes() > 100_000, "it has no memory")  # it only begins
-        assert child.rss_bytes() < 50_000_000
+        lines = "import time; held = b'x' * 20_000_000; time.sleep(60)"
+        child = Child([sys.executable, "-S", "-c", lines], said, said)
+        wait_until(lambda: child.rss_bytes() > 20_000_000, "it has no memory")  # it only begins
+        whole = psutil.Process(child.pid).memory_info().rss
+        assert child.rss_bytes() < whole - 2_000_000, "its program is shared with others"
         child.signal(signal.SIGKILL)
         wait_until(lambda: child.rss_bytes() == 0, "a zombie has no memory")
         wait_until(lambda: child.poll() is not None, "it did not end")
@@ -111,3 +114,24 @@ def test_it_is_asked_to_end_when_we_end_however_that_is(number: signal.Signals) 
         assert parent.stdout.readline() == "ready\n"
         os.kill(parent.pid, number)
         assert parent.stdout.read() == "SIGINT\n"
+
+
+_WITHOUT_THE_FIRST = """import os, signal, sys, tempfile, time
+from waitspy.samplers.child import Child
+for fd in (0, 1):
+    os.close(fd)
+with tempfile.TemporaryFile() as said:
+    assert said.fileno() == 0
+    child = Child(["sh", "-c", "echo out; echo err >&2"], said, said)
+    while child.poll() is None:
+        time.sleep(0.01)
+    said.seek(0)
+    sys.stderr.write(said.read().decode())
+"""
+
+
+def test_what_it_says_is_kept_where_ours_are_closed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_THE_FIRST], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "out\nerr\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -27,9 +28,19 @@ class Machine:
         self.at_identify: Callable[[], None] = lambda: None
         self.children: dict[int, procfs.Stat] = {}
         self.last_pid = PID
+        self.asleep: set[int] = set()
+        self.asked: list[set[int]] = []
+        self._ns = itertools.count(1)
 
     def known(self) -> dict[int, procfs.Stat]:
         return {PID: self.stat, **self.children}
+
+    def stats(self, of: Iterable[int]) -> dict[int, procfs.Stat]:
+        self.asked.append(set(of))
+        return {pid: self.known()[pid] for pid in self.asked[-1] if pid in self.known()}
+
+    def cpu_ns(self, pid: int) -> int:
+        return 0 if pid in self.asleep else next(self._ns)
 
     def identify(self, pid: int) -> interpreter.Interpreter | None:
         del pid
@@ -42,9 +53,8 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(SHELL)
     monkeypatch.setattr(procfs, "pids", lambda: set(made.known()))
-    monkeypatch.setattr(
-        procfs, "stats", lambda of: {pid: made.known()[pid] for pid in of if pid in made.known()}
-    )
+    monkeypatch.setattr(procfs, "stats", made.stats)
+    monkeypatch.setattr(tree, "_cpu_ns", made.cpu_ns)
     monkeypatch.setattr(procfs, "read_stat", lambda pid: made.known()[pid])
     monkeypatch.setattr(procfs, "read_cmdline", lambda pid: (made.known()[pid].name,))
     monkeypatch.setattr(
@@ -114,3 +124,43 @@ def test_a_number_that_is_given_again_is_another_process(
     machine.children = {4299: replace(first, ppid=PID, start_ticks=99)}
     machine.last_pid = last_pid
     assert [worker.start_ticks for worker in watched.scan()] == [77, 99]
+
+
+def test_who_has_not_run_is_not_read_again(machine: Machine) -> None:
+    machine.stat = replace(PYTHON)
+    machine.children = {n: replace(PYTHON, pid=n, ppid=PID, start_ticks=n) for n in (4300, 4301)}
+    machine.asleep = {PID, 4300}
+    watched = Tree([PID])
+    everyone = watched.scan()
+    watched.scan()  # from here on it is known what each has run
+    machine.asked.clear()
+    assert watched.scan() == everyone
+    assert set().union(*machine.asked) == {4301}
+    machine.asleep = {4301}
+    machine.children[4300] = replace(machine.children[4300], threads=7)
+    assert [worker.threads for worker in watched.scan()] == [1, 7, 1]
+
+
+def test_who_has_another_parent_by_now_is_known_though_it_did_not_run(machine: Machine) -> None:
+    machine.stat = replace(PYTHON)
+    between = replace(PYTHON, pid=4300, ppid=PID, start_ticks=80)
+    below = replace(PYTHON, pid=4301, ppid=4300, start_ticks=81)
+    machine.children = {4300: between, 4301: below}
+    machine.asleep = {4301}
+    watched = Tree([PID])
+    assert [worker.ppid for worker in watched.scan()] == [1, PID, 4300]
+    watched.scan()
+    machine.children = {4301: replace(below, ppid=PID)}
+    assert [(worker.pid, worker.ppid) for worker in watched.scan()] == [(PID, 1), (4301, PID)]
+
+
+def test_that_its_main_thread_has_ended_is_told_though_the_others_sleep(machine: Machine) -> None:
+    machine.stat = replace(PYTHON, threads=2)
+    watched = Tree([PID])
+    watched.scan()
+    machine.stat = replace(PYTHON, state="Z", threads=2)
+    watched.scan()
+    machine.asleep = {PID}
+    for _ in range(3):
+        (worker,) = watched.scan()
+    assert worker.why_not == tree.HEADLESS

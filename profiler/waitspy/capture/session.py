@@ -39,8 +39,9 @@ from waitspy.target.tree import HEADLESS, Tree
 
 _TICK_HZ = 100.0  # of the oracles, at least; they are cheaper than stacks
 _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one scan
-_ATTACHING_NS = 10_000_000  # at once, and at least one; with 64 workers all take a second
+_ATTACHING_NS = 15_000_000  # at once, and at least one; with 64 workers all take a second
 _STEP_NS = 50_000_000
+_STEPPED = 16  # samplers at one step, each in its turn: of 64 each one five times a second
 _FLUSH_NS = NS
 _STOP_WITHIN_NS = 20 * NS
 
@@ -111,7 +112,7 @@ class Capture:
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._headless: set[tuple[int, int]] = set()
         self._losses: list[Loss] = []
-        self._looks = 0
+        self._looks = self._turn = 0
         self._peak_rss = 0
         self.disk_error: str | None = None
         self.disk_remedy = ""
@@ -315,9 +316,11 @@ class Capture:
     def _step(self, now_ns: int) -> None:
         self._spend(now_ns)
         attached = set(self._attached.values())
-        for one in self._everyone:
-            if one in attached or not one.sampler.done:
-                one.step(now_ns)
+        alive = [one for one in self._everyone if one in attached or not one.sampler.done]
+        begin = self._turn if self._turn < len(alive) else 0
+        self._turn = begin + _STEPPED
+        for one in alive[begin : self._turn]:
+            one.step(now_ns)
         stalls = sum(one.stalls for one in self._everyone)
         elapsed_s = (now_ns - self._start_ns) / NS
         self._progress(Progress(elapsed_s, len(self._attached), self._looks, stalls))

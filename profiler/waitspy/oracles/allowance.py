@@ -7,7 +7,7 @@ _SAVED_NS = 20_000_000
 ROUTINE_SHARE = 0.01
 """Of one core: what each kind of look for something new may use in one worker."""
 
-_ALL_ROUTINE_SHARE = 0.04  # and in all workers together
+_ALL_ROUTINE_SHARE = 0.02  # and in all workers together
 
 
 def routine_share(workers: int) -> float:

@@ -7,7 +7,7 @@ built-in types come from ``builtins``, so no symbols beside ``_PyRuntime`` are n
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from waitspy.remote import layouts
@@ -67,15 +67,16 @@ class InterpreterState:
         self._modules: dict[str, int] = {}
         self._anchors: Anchors | None = None
         self._refused: Unavailable | None = None
-        core = self.names_of("builtins")
-        missing = [name for name in (*_TYPE_NAMES, "None") if name not in core]
+        wanted = {*_TYPE_NAMES, "None"}
+        core = self.names_of("builtins", wanted)
+        missing = wanted - core.keys()
         if missing:
             raise Unavailable("its builtins cannot be read")
         self.none = core["None"]
         self.float_type = core["float"]
         self.int_type = core["int"]
         self.set_type = core["set"]
-        if "gettotalrefcount" in self.names_of("sys"):
+        if self.attribute_of("sys", "gettotalrefcount") is not None:
             raise Unavailable("debug builds of Python cannot be read")
 
     # --- modules --------------------------------------------------------------------------
@@ -94,12 +95,16 @@ class InterpreterState:
         used = word_at(head, self.objects.layout.dict_used)
         return used, word_at(head, self.objects.layout.dict_keys)
 
-    def names_of(self, module: str) -> dict[str, int]:
-        """What a module defines, by name; empty when it is not imported."""
+    def names_of(self, module: str, names: Collection[str]) -> dict[str, int]:
+        """What a module defines of these names; empty when it is not imported."""
         address = self.module(module)
         if address is None:
             return {}
-        return self.objects.named(self.objects.dict_items(self._dict_of_module(address)))
+        return self.objects.named(self.objects.dict_items(self._dict_of_module(address)), names)
+
+    def attribute_of(self, module: str, name: str) -> int | None:
+        """What a module defines by that name; None: nothing, or it is not imported."""
+        return self.names_of(module, {name}).get(name)
 
     def _dict_of_module(self, address: int) -> int:
         return self.objects.memory.word(address + self.objects.layout.module_dict)
@@ -151,8 +156,9 @@ class InterpreterState:
         return self._anchors
 
     def _find_asyncio(self) -> Anchors | None:
-        tasks = self.names_of("asyncio.tasks")
-        events, base = self.names_of("asyncio.events"), self.names_of("asyncio.base_events")
+        tasks = self.names_of("asyncio.tasks", {"Task", "_all_tasks", "_scheduled_tasks"})
+        events = self.names_of("asyncio.events", {"AbstractEventLoop", "TimerHandle"})
+        base = self.names_of("asyncio.base_events", {"BaseEventLoop"})
         try:
             task = tasks["Task"]
             loop, handle = events["AbstractEventLoop"], events["TimerHandle"]

@@ -243,7 +243,7 @@ class Children:
 
     def thread_holders(self, threads: Sequence[Thread], pids: Collection[int]) -> Holders:
         """The threads that have a Popen of one of those processes in a frame, or a pipe of it."""
-        kind = self._interp.names_of("subprocess").get("Popen")
+        kind = self._interp.attribute_of("subprocess", "Popen")
         rough = {t.tid: self._rough_words(t) for t in threads if t.tid is not None}
         suspects = {tid for tid, _ in self._holders(rough, kind, pids)}
         # there may be leftovers among these words: then its locals tell
@@ -253,7 +253,7 @@ class Children:
     def task_holders(self, tasks: Sequence[StandingTask], pids: Collection[int]) -> Holders:
         """The same of tasks and asyncio's Process, by their addresses."""
         held = {task.task: self._held_by_task(task) for task in tasks}
-        kind = self._interp.names_of("asyncio.subprocess").get(_PROCESS)
+        kind = self._interp.attribute_of("asyncio.subprocess", _PROCESS)
         return self._holders(held, kind, pids)
 
     def _holders(
@@ -279,7 +279,7 @@ class Children:
     def _in_cells(self, words: Collection[int]) -> dict[int, int]:
         """Each of the words with what it leads to: what several functions share is in a cell."""
         found = {word: word for word in words}
-        kind = self._interp.names_of("types").get("CellType")
+        kind = self._interp.attribute_of("types", "CellType")
         for cell in self._objects.of_type(list(found), kind) if kind else ():
             with contextlib.suppress(Unreadable):
                 content = self._objects.layout.cell_content

@@ -12,6 +12,8 @@ from waitspy.remote.values import ImportFacts
 _PREFIXES = ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix")
 _MOST_PATHS = 1024
 
+_OF_SYS = {"path", "argv", "_stdlib_dir", "frozen", "_MEIPASS", *_PREFIXES}
+
 
 def import_facts(interp: InterpreterState) -> ImportFacts:
     """What that interpreter says.
@@ -19,7 +21,7 @@ def import_facts(interp: InterpreterState) -> ImportFacts:
     Raises:
         Unreadable: it is only starting, or something changed while it was read.
     """
-    known = interp.names_of("sys")
+    known = interp.names_of("sys", _OF_SYS)
     if "path" not in known:
         raise Torn("sys has no path yet")
     arguments: list[str] = []
@@ -37,7 +39,7 @@ def import_facts(interp: InterpreterState) -> ImportFacts:
 
 def _folder_of_os(interp: InterpreterState) -> str | None:
     """From 3.11 on ``sys`` says it, before it is where ``os`` is."""
-    file = _text(interp, interp.names_of("os").get("__file__"))
+    file = _text(interp, interp.attribute_of("os", "__file__"))
     return file.rpartition("/")[0] if file else None
 
 

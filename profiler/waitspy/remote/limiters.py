@@ -40,8 +40,8 @@ class Limiters:
         if self.interp.module("anyio._backends._asyncio") is None:
             return ()
         wanted = {loop.address for loop in loops}
-        variable = self.interp.names_of("anyio._backends._asyncio").get(_NAME)
-        stores = self.interp.names_of("anyio.lowlevel").get("_run_vars")
+        variable = self.interp.attribute_of("anyio._backends._asyncio", _NAME)
+        stores = self.interp.attribute_of("anyio.lowlevel", "_run_vars")
         if stores is None:
             return ()
         data = self.objects.attributes(stores, {"data"}).get("data")

@@ -180,7 +180,7 @@ class PoolReader:
         if part is None:
             return ()
         threads = part.interp.runtime.threads(part.interp.address)
-        kind = part.interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        kind = part.interp.attribute_of("concurrent.futures.thread", "_WorkItem")
         mine = [t for t in threads if isinstance(pool, LimiterFacts) or t.tid in pool.tids]
         tasks = Awaiting(self._callables, kind).tasks(mine, part.pending().tasks)
         return tuple(part.tasks.facts(task) for task in tasks[:_MOST_AWAITING])

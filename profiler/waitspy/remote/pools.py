@@ -70,7 +70,7 @@ class Pools:
         That is an item in its queue, or one that another of its threads has begun. Whether such a
         thread waits for that future now is for its stack to tell.
         """
-        item_type = self.interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        item_type = self.interp.attribute_of("concurrent.futures.thread", "_WorkItem")
         mine = [thread for thread in threads if thread.tid in pool.tids]
         held = {thread.tid: self.callables.frames.held(thread.address) for thread in mine}
         queued = {self._future(item) for item in self.queued(pool) or ()}
@@ -94,7 +94,8 @@ class Pools:
     # --- which there are ------------------------------------------------------------------
 
     def _find(self, loops: Iterable[LoopInMemory]) -> dict[int, _Pool]:
-        names = self.interp.names_of("concurrent.futures.thread")
+        wanted = {"_threads_queues", "ThreadPoolExecutor"}
+        names = self.interp.names_of("concurrent.futures.thread", wanted)
         pools: dict[int, _Pool] = {}
         for thread, queue in self._workers(names.get("_threads_queues")):
             pool = pools.setdefault(queue, _Pool())
@@ -159,7 +160,7 @@ class Pools:
     def _asgiref_executor(self) -> int | None:
         """``SyncToAsync.single_thread_executor``: a class attribute."""
         try:
-            kind = self.interp.names_of("asgiref.sync").get("SyncToAsync")
+            kind = self.interp.attribute_of("asgiref.sync", "SyncToAsync")
             if kind is None:
                 return None
             names = self.memory.word(kind + self.objects.layout.type_dict)

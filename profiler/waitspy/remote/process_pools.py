@@ -35,8 +35,7 @@ class ProcessPools:
 
     def read(self) -> tuple[ProcessPoolFacts, ...]:
         """Every pool that has started its processes."""
-        names = self._interp.names_of("concurrent.futures.process")
-        mapping = names.get("_threads_wakeups")
+        mapping = self._interp.attribute_of("concurrent.futures.process", "_threads_wakeups")
         data = self._objects.attributes(mapping, {"data"}).get("data") if mapping else None
         found = []
         for ref, _ in self._objects.dict_items(data, _MOST_POOLS) if data else ():

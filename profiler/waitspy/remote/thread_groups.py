@@ -114,7 +114,7 @@ class ThreadGroups:
     ) -> list[tuple[int, _Work]]:
         """What each thread object says of its thread."""
         by_ident = {thread.ident: thread.tid for thread in threads if thread.tid is not None}
-        active = self._interp.names_of("threading").get("_active")
+        active = self._interp.attribute_of("threading", "_active")
         before, self._known = self._known, {}
         tids = set(by_ident.values())
         found: list[tuple[int, _Work]] = []

@@ -115,7 +115,7 @@ class WaitFor:
         self._connections = connections
         self._locks = Locks(interp.objects)
         self._queues = Queues(interp.objects)
-        self._work_item = interp.names_of("concurrent.futures.thread").get("_WorkItem")
+        self._work_item = interp.attribute_of("concurrent.futures.thread", "_WorkItem")
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._inside: dict[int, list[Entered]] = {}

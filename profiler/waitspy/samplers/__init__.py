@@ -95,5 +95,5 @@ class Sampler(Protocol):
         ...
 
     def rss_bytes(self) -> int:
-        """Memory that it holds now."""
+        """Memory of its own that it holds now."""
         ...

@@ -57,6 +57,15 @@ def _tie(pid: int, reader: int) -> None:
     fcntl.fcntl(reader, fcntl.F_SETFL, os.O_RDONLY | os.O_ASYNC)
 
 
+def _above_the_first(fd: int, ours: contextlib.ExitStack) -> int:
+    """A duplicate that is none of the first three, which a child has for its own; with some of them
+    closed, ours may be among them.
+    """
+    duplicate = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    ours.callback(os.close, duplicate)
+    return duplicate
+
+
 def _make_nicer(pid: int, nicer: int) -> None:
     nice = _NICENESS + nicer
     with contextlib.suppress(OSError):  # it has ended
@@ -88,8 +97,12 @@ class Child:
     ) -> None:
         # RUST_BACKTRACE and RUST_LOG would bury py-spy's errors in other lines.
         env = {k: v for k, v in os.environ.items() if not k.startswith("RUST_")}
-        tie = os.open(f"/proc/self/fd/{_lifeline()[0]}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as ours:
+            tie = os.open(f"/proc/self/fd/{_lifeline()[0]}", os.O_RDONLY | os.O_CLOEXEC)
+            ours.callback(os.close, tie)
+            tie, out, err = (
+                _above_the_first(fd, ours) for fd in (tie, stdout.fileno(), stderr.fileno())
+            )
             with _as_children_begin((tie, *keep)):
                 self.pid = os.posix_spawnp(
                     argv[0],
@@ -97,8 +110,8 @@ class Child:
                     env,
                     file_actions=[
                         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                        (os.POSIX_SPAWN_DUP2, stdout.fileno(), 1),
-                        (os.POSIX_SPAWN_DUP2, stderr.fileno(), 2),
+                        (os.POSIX_SPAWN_DUP2, out, 1),
+                        (os.POSIX_SPAWN_DUP2, err, 2),
                     ],
                     setsid=True,
                     # The capture blocks signals to take them one by one; children must not
@@ -108,9 +121,8 @@ class Child:
                 )
             # By now the exec has happened, as with vfork(2).
             self.started_ns = time.monotonic_ns()
-            _tie(self.pid, tie)
-        finally:
-            os.close(tie)
+            with contextlib.suppress(OSError):  # without it, it ends only when its time is up
+                _tie(self.pid, tie)
         _make_nicer(self.pid, _NICER if can_wait else 0)
         self._code: int | None = None
         self._cpu_ns = 0
@@ -155,11 +167,14 @@ class Child:
         return self._cpu_ns
 
     def rss_bytes(self) -> int:
-        """Resident memory now; 0 once it has ended."""
+        """Resident memory of its own now, without the pages of files, which all that run the same
+        program share; 0 once it has ended.
+        """
         if self._code is not None:
             return 0
         try:
             with open(f"/proc/{self.pid}/statm", "rb") as f:
-                return int(f.read().split()[1]) * _PAGE_BYTES
-        except (OSError, IndexError):
+                _, resident, shared = f.read().split()[:3]
+                return (int(resident) - int(shared)) * _PAGE_BYTES
+        except (OSError, ValueError):
             return 0

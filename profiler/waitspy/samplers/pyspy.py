@@ -34,11 +34,11 @@ from waitspy.samplers.pyspy_runs import FIRST_SAMPLE, DumpRun, RecordRun
 from waitspy.samplers.pyspy_said import last_words, not_started, read_dump, scratch, size, why
 
 SEGMENT_NS = 20 * NS
-START_COST_NS = 15_000_000
+START_COST_NS = 10_000_000
 """CPU time that a py-spy uses before it can sample, before one was seen to."""
 
 ZERO_NS = 2_500_000
-_DUMP_COST_NS = 15_000_000
+_DUMP_COST_NS = 10_000_000
 _WAITS_FOR_ROOM_NS = 2 * NS  # beyond its time, before a segment ends without a successor
 _TOO_LONG_BYTES = 2_000_000
 """Grown by so much, a py-spy has so much to write at its end that it ends sooner: it writes all at

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import BinaryIO
 
 from elftools.common.exceptions import ELFError
@@ -106,6 +107,7 @@ _images: dict[tuple[int, int, int], Image | None] = {}
 # --- pure ------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4)
 def parse_maps(raw: bytes) -> tuple[MappedFile, ...]:
     """The distinct files of /proc/PID/maps, in order of address; malformed lines are left out."""
     files: dict[bytes, MappedFile] = {}

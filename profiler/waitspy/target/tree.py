@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from waitspy.kernel import procfs
@@ -43,6 +44,7 @@ class _Entry:
     look_again_at_s: float
     look_again_after_s: float
     cpu_ns: int | None = None
+    """What it had run when it was looked at; None: it is to be looked at again, in any case."""
 
 
 class Tree:
@@ -64,6 +66,8 @@ class Tree:
         """The processes known before that had called exec by the last look: same pid and start,
         another program. What was attached to them is attached to nothing."""
         self._entries: dict[int, _Entry] = {}
+        self._members: list[roles.Member] = []
+        self._parts: Mapping[int, roles.Part] = {}
         self._ended: set[tuple[int, int]] = set()
         self._listed: set[int] = set()
         self._put_off: set[int] = set()
@@ -109,6 +113,7 @@ class Tree:
                 del self._entries[pid]
                 continue
             if stat.headless:
+                entry.cpu_ns = None
                 if entry.stat.headless:  # else the others may only be ending, too
                     entry.why_not, entry.remedy = HEADLESS, _KEEP_THE_HEAD
                 entry.stat = stat
@@ -118,6 +123,7 @@ class Tree:
                 del self._entries[pid]
                 continue
             if stat.in_exec and not entry.stat.in_exec:
+                entry.cpu_ns = None
                 continue  # half of a program is neither the old one nor the new one
             # rights that come or go hide or show the image; that is no exec
             executed = None not in {stat.image, entry.stat.image} and stat.image != entry.stat.image
@@ -131,6 +137,7 @@ class Tree:
                 else:
                     entry.stat, entry.argv = stat, argv
             except _ExecError:
+                entry.cpu_ns = None
                 continue
             except (ProcessLookupError, PermissionError):
                 del self._entries[pid]
@@ -214,10 +221,13 @@ class Tree:
     # --- the result
 
     def _workers(self) -> tuple[Worker, ...]:
-        parts = roles.assign(
+        members = [
             roles.Member(pid, e.stat.ppid, e.argv, e.runs is not None, e.stat.image)
             for pid, e in self._entries.items()
-        )
+        ]
+        if members != self._members:
+            self._members, self._parts = members, roles.assign(members)
+        parts = self._parts
         return tuple(
             Worker(
                 pid=pid,
@@ -256,12 +266,16 @@ def _stands(pid: int, entry: _Entry, now_s: float) -> bool:
     """Whether it has not run since it was looked at: so it is the same program, with as many
     threads, under the same title. What could not be attached may be let in by others.
     """
-    before = entry.cpu_ns
-    try:
-        entry.cpu_ns = time.clock_gettime_ns(procfs.cpu_clock(pid))
-    except OSError:
-        return False
-    return entry.cpu_ns == before and not (entry.why_not and now_s >= entry.look_again_at_s)
+    before, entry.cpu_ns = entry.cpu_ns, _cpu_ns(pid)
+    same = before is not None and entry.cpu_ns == before
+    return same and not (entry.why_not and now_s >= entry.look_again_at_s)
+
+
+def _cpu_ns(pid: int) -> int | None:
+    """What a process has run so far; None once it is gone."""
+    with suppress(OSError):
+        return time.clock_gettime_ns(procfs.cpu_clock(pid))
+    return None
 
 
 def _given(before: bytes | None, now: bytes | None, listed: set[int]) -> set[int]:
