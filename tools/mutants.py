@@ -57,6 +57,8 @@ def _lay_out() -> None:
         shutil.copytree(ROOT / source, STAGE / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "pyproject.toml", STAGE)
     shutil.rmtree(STAGE / "mutants/tests", ignore_errors=True)  # mutmut leaves what is gone
+    # which test runs what: mutmut asks new tests only, and loses some that it has asked
+    (STAGE / "mutants/mutmut-stats.json").unlink(missing_ok=True)
     for path in (STAGE / "mutants/src").rglob("*.*"):  # … and what is there already
         if path.is_file() and path.suffix not in {".py", ".meta"}:
             path.unlink()
