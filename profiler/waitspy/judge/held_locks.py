@@ -139,7 +139,7 @@ def _episode(
     kind = DEADLOCK if chain.ring else HELD_LOCK
     waits = {waiter.tid: waiter.span for waiter in waiters}
     if chain.ring:
-        waits = {link.tid: waits.get(link.tid, span) for link in chain.links} | waits
+        waits = {link.tid: span for link in chain.links} | waits
     taken = chain.links[min(1, len(chain.links) - 1)].taken
     return Starvation(
         kind=kind,

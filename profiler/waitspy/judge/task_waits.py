@@ -9,7 +9,7 @@ requests wait, as their tasks were begun by a server, or clients are owed an ans
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from waitspy.judge import blame, requests
 from waitspy.judge.episode import Item, Starvation
@@ -24,7 +24,7 @@ from waitspy.model.oracle_names import PLACES, REQUESTS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.task_waits import TaskHolder, TaskWait
+from waitspy.model.task_waits import TaskWait
 from waitspy.model.waits import Wait, WaitKind
 
 _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something came in between
@@ -113,7 +113,7 @@ def _episode(
     )
     goes_round = bool(most.holders) and kept_ns < (span[1] - span[0]) * _HALF
     verdict: Verdict = "late" if goes_round and last.kind != "semaphore" else "starving"
-    shown = most.holders or (TaskHolder(most.stack, Frame("", ""), 1, None, None),)
+    shown = [(h.stack, h.count) for h in most.holders] or [(most.stack, most.count)]
     key = worker.thread(tid)
     return Starvation(
         kind=kind,
@@ -154,14 +154,14 @@ def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
     return requests.is_owed(worker, span, _LEAST_NS)
 
 
-def _activities(holders: tuple[TaskHolder, ...], span: Span) -> Iterator[Activity]:
+def _activities(shown: Sequence[tuple[Stack, int]], span: Span) -> Iterator[Activity]:
     """The span, shared among the places at which it is held by how many hold it there."""
-    total = sum(holder.count for holder in holders)
+    total = sum(count for _, count in shown)
     at_ns, done = span[0], 0
-    for holder in holders:
-        done += holder.count
+    for stack, count in shown:
+        done += count
         until_ns = span[0] + (span[1] - span[0]) * done // total
-        yield Activity(at_ns, until_ns, holder.stack, wait_of(holder.stack))
+        yield Activity(at_ns, until_ns, stack, wait_of(stack))
         at_ns = until_ns
 
 
