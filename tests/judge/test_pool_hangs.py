@@ -126,6 +126,11 @@ def test_a_function_in_c_is_blamed_by_the_name_of_the_work_item() -> None:
     assert blamed(RUN, *STUCK, PoolEvent(at(160), POOL, waits=mixed)) == (C_CALLBACK, None)
 
 
+def test_a_batch_of_a_function_in_c_is_no_starvation() -> None:
+    did = {tid: [(0.0, 2_000.0, RUN, SLEEPS)] for tid in (11, 12)}
+    assert found(OWN, [*queue((100, 9, 0), (900, 0, 9)), waits(160, "sleep")], did) == []
+
+
 def test_a_package_that_nobody_is_seen_to_wait_for_is_blamed_itself() -> None:
     item = PoolEvent(at(160), POOL, waits=PoolWaits((("get", None),), ()))
     function, file = blamed(REQUESTS, *STUCK, item)

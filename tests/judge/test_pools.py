@@ -154,6 +154,7 @@ def test_what_waits_while_an_exhausted_pool_drains_is_the_same_fault(
         ("exhausted-pool", 100, 900),
         (second, 1_000, 1_130),
     ]
+    assert [s.verdict for s in seen] == [s.kind.verdict for s in seen]
     assert [s.served for s in seen] == [0, 1]
 
 
@@ -201,8 +202,9 @@ def test_one_idle_thread_and_it_is_not_exhausted() -> None:
 
 
 def test_a_stopped_process_had_no_cpu() -> None:
-    (one,) = found(DEFAULT, STUCK, BLOCKED, "stop")
+    (one,) = found(DEFAULT, STUCK, BLOCKED, "stop", process=1)
     assert (one.kind.name, one.held_by) == ("no-cpu", {})
+    assert one.threads == (ThreadKey(100, 11, 1),), "of the second program with that pid"
 
 
 @pytest.mark.parametrize(
@@ -253,9 +255,13 @@ def test_an_episode_says_what_pool_it_is(info: PoolInfo, kind: PoolKind, title: 
     assert (one.pool, one.place, one.detail) == (kind, title, f"{title}: all 2 threads")
 
 
-def test_a_pool_that_was_not_sampled_long_enough_is_not_judged() -> None:
-    late = {tid: [(700.0, 2_000.0, SLOW, SLEEPS)] for tid in (11, 12)}
-    assert found(DEFAULT, STUCK, late) == []
+@pytest.mark.parametrize(("since", "kinds"), [(500, ["exhausted-pool"]), (501, [])])
+def test_a_pool_that_was_sampled_for_less_than_half_is_not_judged(
+    since: float, kinds: list[str]
+) -> None:
+    late = {tid: [(since, 2_000.0, SLOW, SLEEPS)] for tid in (11, 12)}
+    seen = found(DEFAULT, [*STUCK, waits(160, "lookup")], late)
+    assert [one.kind.name for one in seen] == kinds
 
 
 def test_a_pool_that_is_gone_keeps_nobody_waiting() -> None:

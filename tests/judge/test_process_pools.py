@@ -57,6 +57,8 @@ def test_more_of_the_same_work_is_a_batch_or_late() -> None:
     coming = queue((100, 1, 0), (600, 2, 0), (800, 3, 0), (900, 0, 3))
     (one,) = found([*coming, waits(160, "convert")], BLOCKED)
     assert (one.kind.name, one.verdict) == ("exhausted-pool", "late")
+    (one,) = found(coming, BLOCKED)
+    assert one.verdict == "starving", "what waits is not known to be the same"
 
 
 def test_an_idle_process_is_no_exhausted_pool() -> None:
