@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,10 @@ from waitspy.judge import findings, held_locks
 from waitspy.judge.episode import Starvation
 from waitspy.judge.wait_for import Chain, Chains
 from waitspy.model.activities import Activities
-from waitspy.model.kinds import BLOCKED_LOOP, DEADLOCK, HELD_LOCK
+from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, HELD_LOCK
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.wait_for import Holder, WaitEdge, WaitForEvent
+from waitspy.model.wait_for import Held, Holder, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
 LOOKUP = stack("run@/app/cache.py:1 > lookup@/app/cache.py:52")
@@ -26,9 +27,11 @@ LOCK, OTHER = 0x1000, 0x2000
 END_MS = 3_000
 
 
-def waits(tid: int, *holders: int, subject: int = LOCK, at_: bool = True) -> WaitEdge:
+def waits(
+    tid: int, *holders: int, subject: int = LOCK, at_: bool = True, kind: Held = "lock"
+) -> WaitEdge:
     found = tuple(Holder(tid, "with", TAKEN if at_ else None) for tid in holders)
-    return WaitEdge(tid, "lock", subject, found, whole=True)
+    return WaitEdge(tid, kind, subject, found, whole=True)
 
 
 def recorded(
@@ -74,8 +77,13 @@ def found(
     told: tuple[Starvation, ...] = (),
     min_stall_ms: int = 100,
     moves_ms: tuple[float, ...] = (),
+    unseen: tuple[int, ...] = (),
+    **more: Any,
 ) -> list[Starvation]:
+    """Of threads that are ``unseen`` no stack is known."""
     record, done = recorded(*looks, root=root, moves_ms=moves_ms)
+    record = replace(record, **more)
+    done = {record.thread(k.tid): mine for k, mine in done.items() if k.tid not in unseen}
     seen = held_locks.find(
         record, done, chains_of(record, done), told, at(END_MS), min_stall_ms * 1_000_000
     )
@@ -153,6 +161,8 @@ def test_threads_that_wait_for_one_lock_are_one_episode_that_blames_who_holds_it
     (one,) = found((700, (waits(12, 14), waits(11, 14))), (900, (waits(11, 14),)))
     assert (one.kind, one.verdict) == (HELD_LOCK, "starving")
     assert (ms(one.start_ns), ms(one.end_ns)) == (0, END_MS)
+    assert (one.thread, one.place) == (ThreadKey(100, 11), "a lock"), "of who waited the longest"
+    assert one.evidence == ("wait_for", "threads")
     assert [key.tid for key in one.held_by] == [14]
     assert sorted((item.name, ms(item.start_ns), ms(item.end_ns)) for item in one.items) == [
         ("lookup", 0, END_MS),
@@ -171,7 +181,7 @@ def test_threads_that_wait_for_one_lock_are_one_episode_that_blames_who_holds_it
         Wait(WaitKind.LOCK, "self.ready.wait", "futex"),
         Wait(WaitKind.POOL_IDLE, None, "futex"),
         Wait(WaitKind.LOOP_POLL, None, "epoll_wait"),
-        Wait(WaitKind.SOCKET, "listener.accept", "poll"),
+        Wait(WaitKind.SOCKET, "self.listener.accept", "poll"),
         Wait(WaitKind.SOCKET, None, "accept4"),
         Wait(WaitKind.SOCKET, "select.select", "pselect6"),
         Wait(WaitKind.UNKNOWN),
@@ -192,6 +202,53 @@ def test_a_wait_in_which_the_thread_has_run_is_another_one() -> None:
     assert (ms(one.start_ns), ms(one.end_ns)) == (500, 800)
 
 
+def test_each_lock_and_each_time_is_told_by_itself() -> None:
+    seen = found((700, (waits(12, 14), waits(13, 14, subject=OTHER))))
+    assert [[key.tid for key in one.held_by] for one in seen] == [[14], [14]]
+    assert [(one.tid, ms(one.start_ns)) for one in seen] == [(13, 0), (12, 500)]
+    twice = found((700, (waits(12, 14),)), (1_200, (waits(12, 14),)), moves_ms=(800, 1_000))
+    assert [(ms(one.start_ns), ms(one.end_ns)) for one in twice] == [(500, 800), (1_000, 1_500)]
+    assert [len(one.items) for one in twice] == [1, 1]
+
+
+def test_a_wait_that_is_no_finding_hides_no_later_one() -> None:
+    looks = (700, (waits(12, 13),)), (1_200, (waits(12, 14),))  # 13 waits for it as well
+    (one,) = found(*looks, moves_ms=(800, 1_000))
+    assert (ms(one.start_ns), ms(one.end_ns)) == (1_000, 1_500)
+
+
+def test_nobody_waits_in_a_process_that_is_gone() -> None:
+    (one,) = found((700, (waits(12, 14),)), gone_ns=at(1_200), process=1)
+    assert (ms(one.start_ns), ms(one.end_ns)) == (500, 1_200)
+    assert one.thread == ThreadKey(100, 12, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("lock", 1), ("semaphore", 1), ("connections", 0), ("future", 0)]
+)
+def test_what_somebody_holds_is_a_lock_or_a_place_of_a_semaphore(kind: Held, told: int) -> None:
+    assert len(found((700, (waits(12, 14, kind=kind),)))) == told
+    assert len(found((700, (waits(11, kind=kind), waits(12, 14))))) == 1, "beside another wait"
+
+
+def test_a_thread_that_runs_hides_nobody_who_stands() -> None:
+    (one,) = found((700, (waits(99, 14), waits(12, 14))))
+    assert [item.name for item in one.items] == ["lookup"]
+
+
+def test_a_lock_is_named_by_where_it_was_taken_and_not_the_next_one_in_the_chain() -> None:
+    _, one = found((700, (waits(12, 13), waits(13, 14, subject=OTHER, at_=False))))
+    assert one.detail == "a lock taken at /app/cache.py:40"
+
+
+def test_threads_without_a_stack_are_told_all_the_same() -> None:
+    (one,) = found((700, (waits(12, 77, 14),)), unseen=(12,))
+    assert [key.tid for key in one.held_by] == [14, 77]
+    assert one.held_by[ThreadKey(100, 77)] == ()
+    assert [(item.kind, item.name, item.where) for item in one.items] == [("thread", "", None)]
+    assert (ms(one.items[0].start_ns), ms(one.items[0].end_ns)) == (500, 1_500)
+
+
 def test_a_lock_that_went_from_hand_to_hand_makes_late() -> None:
     (one,) = found((700, (waits(12, 14),)), (900, (waits(12, 13),)), (1_100, (waits(12, 14),)))
     assert (one.kind, one.verdict) == (HELD_LOCK, "late")
@@ -205,6 +262,12 @@ def test_what_a_loop_is_kept_by_is_told_there() -> None:
         {record.thread(12): tuple(done[record.thread(12)])}, None, ("asyncio",),
     )  # fmt: skip
     assert found((700, (waits(12, 14),)), told=(loop,)) == []
+    task = replace(loop, kind=HELD_LOCK, of_tasks=True)
+    assert len(found((700, (waits(12, 14),)), told=(task,))) == 1, "awaits are no thread's stack"
+    before = replace(loop, end_ns=at(800))
+    twice = (700, (waits(12, 14),)), (1_200, (waits(12, 14),))
+    (later,) = found(*twice, told=(before,), moves_ms=(800, 1_000))
+    assert ms(later.start_ns) == 1_000
     (one,) = held_locks.rings([loop], chains_of(record, done))
     assert one == loop
     (finding,) = findings.judge([one], SOURCES, 3.0, chains_of(record, done))
@@ -223,14 +286,25 @@ def test_a_ring_of_threads_is_one_deadlock() -> None:
     assert len(one.items) == 2
 
 
+def test_each_ring_is_a_deadlock_of_its_own() -> None:
+    other = (waits(13, 14, subject=3), waits(14, 13, subject=4))
+    seen = found((700, RING + other))
+    assert [[key.tid for key in one.held_by] for one in seen] == [[13, 14], [11, 12]]
+
+
 def test_a_loop_that_a_ring_keeps_is_a_deadlock() -> None:
     record, done = recorded((700, RING))
     loop = Starvation(
         BLOCKED_LOOP, "starving", 100, 12, "a loop", at(600), at(1_500),
         {record.thread(12): tuple(done[record.thread(12)])}, None, ("asyncio",),
     )  # fmt: skip
-    (one,) = held_locks.rings([loop], chains_of(record, done))
+    busy = replace(loop, kind=BUSY_LOOP)
+    unknown = replace(loop, held_by={})
+    latent = replace(loop, verdict="latent")
+    *others, last, one = held_locks.rings([busy, unknown, latent, loop], chains_of(record, done))
     assert (one.kind, one.start_ns, one.held_by) == (DEADLOCK, loop.start_ns, loop.held_by)
+    assert (last.kind, last.verdict) == (DEADLOCK, "starving")
+    assert others == [busy, unknown]
 
 
 def test_who_wants_its_own_lock_again_is_a_ring_of_one() -> None:
