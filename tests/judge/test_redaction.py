@@ -194,8 +194,10 @@ def privacy(*files: str, commands: tuple[str, ...] = (), names: tuple[str, ...] 
         (["/opt/site-packages/fastapi/routing.py"], ["site-packages/fastapi/routing.py"]),
         (["/opt/dist-packages/x.py", "/usr/lib64/python3.12/ssl.py", "/z/python312.zip/a.py"],
          ["dist-packages/x.py", "lib64/python3.12/ssl.py", "python312.zip/a.py"]),
-        (["<string>", "<frozen posixpath>", "app/x.py", "../bob/x.py", ""],
-         ["<string>", "<frozen posixpath>", "app/x.py", "x.py", ""]),
+        (["/main.py", "/usr/bin/x", "/jobs/a/x.py"], ["project/main.py", "bin/x", "project-2/x.py"]),
+        (["/home/bob/x/a/b/a.py", "/home/bob/x/c/b.py"], ["project/a/b/a.py", "project/c/b.py"]),
+        (["<string>", "<frozen posixpath>", "app/x.py", "../bob/x.py", "~bob/x.py", ""],
+         ["<string>", "<frozen posixpath>", "app/x.py", "x.py", "x.py", ""]),
         (["<template /home/bob/x.html>"], ["<template (hidden)>"]),
     ],
 )  # fmt: skip
@@ -208,7 +210,28 @@ def test_a_path_that_is_not_the_programs_is_hidden() -> None:
     own = privacy("/srv/app/main.py")
     assert own.path("/etc/vault/x.conf") == "(hidden)"
     assert own.path("/srv/application/x.py") == "(hidden)/x.py"
-    assert own.place("/srv/app/lib/x.py:7") == "project/lib/x.py:7"
+    assert privacy("/main.py").path("/jobs/x.py") == "project/jobs/x.py", "the root is its folder"
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("/srv/app/lib/x.py:7", "project/lib/x.py:7"),
+        ("/srv/app/lib/x.py", "project/lib/x.py"),
+        ("/etc/vault/x.py:7", "(hidden)/x.py:7"),
+        ("/etc/vault/bob", "(hidden)"),
+        ("/etc/vault/bob:x", "(hidden)"),
+        ("/etc/b:o/x.py:7", "(hidden)/x.py:7"),
+    ],
+)
+def test_a_place_is_a_path_and_a_line(where: str, shown: str) -> None:
+    assert privacy("/srv/app/main.py").place(where) == shown
+
+
+def test_the_project_of_most_files_comes_first() -> None:
+    own = privacy("/a/lone/x.py", "/srv/app/a.py", "/srv/app/b/b.py")
+    assert own.path("/srv/app/a.py") == "project/a.py"
+    assert own.path("/a/lone/x.py") == "project-2/x.py"
 
 
 @pytest.mark.parametrize(
@@ -230,6 +253,10 @@ def test_a_path_that_is_not_the_programs_is_hidden() -> None:
         ('password: abc api-key = "d e"', "password: (hidden) api-key = (hidden)"),
         ("cannot open /etc/app/secret.conf: denied", "cannot open (hidden): denied"),
         ("see /usr/lib/python3.12/ssl.py.", "see lib/python3.12/ssl.py."),
+        ("cannot read /proc/7/stat.", "cannot read /proc/7/stat."),
+        ("cannot read /etc/app/secret.", "cannot read (hidden)."),
+        ("fe80::1: refused by 2001:db8::", "address-1: refused by address-2"),
+        ("2001:db8::9%eth0 ::", "address-1 ::"),
         ("~bob/x ~/y a/b", "(hidden) (hidden) a/b"),
         ("connections to accept on /run/two\nlines s.sock", "connections to accept on (hidden)"),
     ],
@@ -261,6 +288,24 @@ def test_what_is_known_to_be_private_is_found_in_texts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "text", "shown"),
+    [
+        ("x --key=abc-12=3", "with abc-12=3 and --key=abc-12=3", "with (hidden) and (hidden)"),
+        ("x --port abcdef1", "to abcdef1", "to (hidden)"),
+        ("x -w abcd1", "to abcd1", "to abcd1"),
+        ("x -w abcde1", "to abcde1", "to (hidden)"),
+        ("x --workers gunicorn.app", "workers of gunicorn.app", "workers of gunicorn.app"),
+    ],
+)
+def test_what_of_a_command_is_private(command: str, text: str, shown: str) -> None:
+    assert privacy(commands=(command,)).text(text) == shown
+
+
+def test_names_that_are_half_of_all_words_stay() -> None:
+    assert privacy(names=("localhost", "db")).text("a db on localhost") == "a db on localhost"
+
+
+@pytest.mark.parametrize(
     ("line", "shown"),
     [
         ("    time.sleep(1)  # for bob", "    time.sleep(1)"),
@@ -269,6 +314,10 @@ def test_what_is_known_to_be_private_is_found_in_texts() -> None:
         ("get(f'{d['key']} s', x)", 'get(f"...", x)'),
         ("get('#')  # don't", 'get("...")'),
         ('x = """secret', None),
+        ('secret""", "x")', None),
+        ("x = '''secret", None),
+        ("get({'a': '{b}'}['c'], x)", 'get({"...": "..."}["..."], x)'),
+        ("get(1)  # for 'bob'", "get(1)"),
         ("end of a text', x)", None),
         ("print('a' \"open", None),
     ],
