@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,9 @@ from tests.examples.build import SOURCES, activities, activity, at, ms, recordin
 from waitspy.judge import analysis, children
 from waitspy.judge.episode import Starvation
 from waitspy.model.children import ChildrenEvent, ChildWait, StandingChild
-from waitspy.model.judged import Finding
-from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, EXHAUSTED_POOL, Kind
+from waitspy.model.judged import Finding, Link
+from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, EXHAUSTED_POOL, Kind, Verdict
+from waitspy.model.loops import LoopEvent, LoopInfo
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.waits import Wait, WaitKind
@@ -23,6 +25,7 @@ GREPS = stack("grep@/app/tools.py:31 > StreamReader.read@lib/asyncio/streams.py:
 WAITS = stack("Process.wait@lib/asyncio/subprocess.py:137")
 RUNS = stack("run@/app/jobs.py:12 > Popen.wait@lib/subprocess.py:1264")
 WATCHES = stack("ThreadedChildWatcher._do_waitpid@lib/asyncio/unix_events.py:1408")
+CLOSES = stack("ThreadedChildWatcher.close@lib/asyncio/unix_events.py:1358")
 WAIT4 = Wait(WaitKind.SUBPROCESS, "Popen.wait", "wait4")
 
 
@@ -57,11 +60,12 @@ def record(*seen: Seen) -> WorkerRecord:
 DID = {
     12: activities(activity(0, END_MS, RUNS, WAIT4)),
     13: activities(activity(0, END_MS, WATCHES, WAIT4)),
+    14: activities(activity(0, END_MS, CLOSES, WAIT4)),
 }
 
 
-def found(*seen: Seen, min_stall_ms: int = 100) -> list[Starvation]:
-    told = record(*seen)
+def found(*seen: Seen, min_stall_ms: int = 100, **more: Any) -> list[Starvation]:
+    told = replace(record(*seen), **more)
     done = {told.thread(tid): mine for tid, mine in DID.items()}
     stall_ns = min_stall_ms * 1_000_000
     return list(children.find([told], done, names(told), SOURCES, at(END_MS), stall_ns))
@@ -100,6 +104,8 @@ def test_a_thread_blames_its_own_line() -> None:
     (one,) = found((1_500, [child(thread())]))
     assert one.held_by == {ThreadKey(100, 12): (activity(1_000, END_MS, RUNS, WAIT4),)}
     assert (ms(one.start_ns), ms(one.end_ns)) == (1_000, END_MS)
+    assert one.place == "a process that it has started"
+    assert (one.asyncio, one.of_tasks) == (False, False)
     assert [(item.kind, item.name) for item in one.items] == [("thread", "run")]
     assert [(link.thread, link.waits_for, link.how) for link in one.links] == [
         ("job-1", "exit", "pipe"),
@@ -115,8 +121,30 @@ def test_who_waits_for_the_parent_of_the_blocked_one_has_a_longer_chain() -> Non
         ("sh", 200, "exit"),
         ("head", 201, "reader"),
     ]
+    assert one.links[1] == Link(
+        200, 200, "", None, Wait(WaitKind.SUBPROCESS), None, "child",
+        waits_for="exit", program="sh",
+    )  # fmt: skip
     assert one.detail is not None
     assert one.detail.startswith("child head (pid 201) is blocked")
+
+
+def test_tasks_wait_in_the_thread_of_their_loop() -> None:
+    facts = LoopInfo("asyncio", 5, 117, "running", closed=False)
+    (one,) = found((1_500, [child(task())]), loops=(LoopEvent(at(0), LOOP, facts=facts),))
+    assert (one.thread, one.asyncio, one.of_tasks) == (ThreadKey(100, 117), True, True)
+    (one,) = found((1_500, [child(task())]), process=1)
+    assert one.thread == ThreadKey(100, 100, 1), "the main thread where that is not known"
+
+
+def test_nobody_waits_in_a_process_that_is_gone() -> None:
+    (one,) = found((1_500, [child(thread())]), gone_ns=at(4_000))
+    assert (ms(one.start_ns), ms(one.end_ns)) == (1_000, 4_000)
+
+
+def test_a_thread_without_a_name_has_none_in_the_chain() -> None:
+    (one,) = found((1_500, [child(thread(14))]))
+    assert (one.links[0].tid, one.links[0].thread) == (14, "")
 
 
 def test_nobody_who_waits_is_nothing() -> None:
@@ -175,10 +203,17 @@ def test_processes_that_are_waited_for_at_one_line_are_told_together() -> None:
     many = [child(task(pid=n), pid=n, pipe=n) for n in (200, 201, 202)]
     (one,) = found((1_500, many))
     assert sum(item.count for item in one.items) == 9
+    assert len(one.guilty) == 3
     assert one.detail is not None
     assert one.detail.endswith("; 2 more like it")
     other = child(task(pid=300), pid=300, name="ffmpeg")
     assert len(found((1_500, [*many, other]))) == 2
+
+
+def test_each_time_tells_its_own_processes() -> None:
+    later = child(task(4_600, pid=201), pid=201, since_ms=4_600, pipe=8)
+    both = found((1_500, [child(task())]), (4_500, [], (200,)), (4_900, [later]))
+    assert [(ms(one.start_ns), len(one.items)) for one in both] == [(1_000, 1), (4_600, 1)]
 
 
 def test_those_of_several_workers_and_times_are_one_finding() -> None:
@@ -200,19 +235,26 @@ def test_those_of_several_workers_and_times_are_one_finding() -> None:
 # --- loops and pools -------------------------------------------------------------------------------
 
 
-def told(kind: Kind, *tids: int, end_ms: float = END_MS) -> Starvation:
+def told(
+    kind: Kind, *tids: int, end_ms: float = END_MS, verdict: Verdict = "starving"
+) -> Starvation:
     one = record()
     held_by = {one.thread(tid): (activity(1_000, end_ms, RUNS, WAIT4),) for tid in tids}
     return Starvation(
-        kind, "starving", 100, 12, "it", at(1_000), at(end_ms), held_by, None, ("epoll",)
+        kind, verdict, 100, 12, "it", at(1_000), at(end_ms), held_by, None, ("epoll",)
     )
 
 
-@pytest.mark.parametrize("kind", [BLOCKED_LOOP, EXHAUSTED_POOL])
-def test_a_loop_or_pool_that_is_kept_so_is_that_deadlock(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [(BLOCKED_LOOP, "starving"), (EXHAUSTED_POOL, "late")]
+)
+def test_a_loop_or_pool_that_is_kept_so_is_that_deadlock(kind: Kind, verdict: Verdict) -> None:
     mine = found((1_500, [child(thread())]))
-    (one,) = children.of_loops_and_pools([told(kind, 12)], mine)
-    assert (one.kind, one.evidence) == (DEADLOCK, ("epoll", "children"))
+    other = told(BLOCKED_LOOP, 14)
+    first, one = children.of_loops_and_pools([other, told(kind, 12, verdict=verdict)], mine)
+    assert first == other
+    assert (one.kind, one.verdict) == (DEADLOCK, "starving")
+    assert one.evidence == ("epoll", "children")
     assert one.links == mine[0].links
     assert one.detail == mine[0].detail
 
@@ -231,6 +273,9 @@ def test_a_stall_that_was_over_long_before_is_no_deadlock() -> None:
     mine = found((4_500, [child(thread(), since_ms=4_000)]))
     before = told(BLOCKED_LOOP, 12, end_ms=4_500)
     assert list(children.of_loops_and_pools([before], mine)) == [before, *mine]
+    half = found((3_600, [child(thread(), since_ms=3_500)]))
+    (one,) = children.of_loops_and_pools([told(BLOCKED_LOOP, 12)], half)
+    assert one.kind is DEADLOCK, "half of its time"
 
 
 def test_of_a_thread_that_waited_twice_each_stall_is_told_once() -> None:
