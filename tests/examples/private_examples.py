@@ -59,6 +59,7 @@ STACK = (
 def private() -> Analysis:
     """Nothing but numbers and names of functions may be told of it."""
     wait = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
+    waits = replace(wait, call="conn.of(aloysia@db.acme.internal)")
     finding = replace(
         report_examples.blocked_loop(),
         wait=wait,
@@ -75,13 +76,13 @@ def private() -> Analysis:
         ),
         remedy="look into /etc/vault/keys.pem of db.acme.internal:5432",
         detail="connections to 203.0.113.77:8000: all 4 threads of aloysia",
-        chain=tuple(_chain(wait)),
+        chain=tuple(_chain(waits)),
         lending=Lending(
             "QueuePool of db.acme.internal:5432",
             15,
             11,
             4,
-            (LentTo("task", _SPOT, 10, "with", wait), LentTo("thread", None, 1, "reach", wait)),
+            (LentTo("task", _SPOT, 10, "with", waits), LentTo("thread", None, 1, "reach", waits)),
         ),
     )
     record = report_examples.worker(4711)
@@ -136,8 +137,7 @@ def private() -> Analysis:
 _SPOT = Spot("Cart.pay", f"{OWN}/shop/pay.py", 12, "    with pay('sesame'):  # sesame")
 
 
-def _chain(wait: Wait) -> Iterator[Link]:
-    waits = replace(wait, call="conn.of(aloysia@db.acme.internal)")
+def _chain(waits: Wait) -> Iterator[Link]:
     yield Link(4711, 4711, "for aloysia", _SPOT, waits, 1.0, None, None, "lock")
     yield Link(
         4711, 4712, "MainThread", None, waits, 2.0, "with", _SPOT, None, "mail ops@acme.example", 2
@@ -148,7 +148,7 @@ def _chain(wait: Wait) -> Iterator[Link]:
 def _place() -> Place:
     return Place(
         what="task",
-        function="Mailer.wait",
+        function="mail ops@acme.example",
         file=f"{OWN}/shop/mail.py",
         line=9,
         awaits="the lock of ops@acme.example",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from msgspec import structs
 
 from tests.examples.build import activities, activity, at, stack, states, worker
 from tests.examples.pool_examples import IDLE, POOL, SLEEPS, STUCK, queue, waits
@@ -24,10 +25,12 @@ BLOCKED = {pid: [(0.0, 2_000.0, SLOW, SLEEPS)] for pid in (201, 202)}
 
 
 def found(
-    events: Sequence[PoolEvent], did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]]
+    events: Sequence[PoolEvent],
+    did: Mapping[int, Sequence[tuple[float, float, Stack, Wait]]],
+    info: PoolInfo = INFO,
 ) -> list[Starvation]:
     """The episodes of a pool of process 100, whose processes did that in their main threads."""
-    owner = worker(pools=(PoolEvent(at(0), POOL, info=INFO), *events))
+    owner = worker(pools=(PoolEvent(at(0), POOL, info=info), *events))
     rows = [(0.0, "clock_nanosleep 1"), (2_000.0, "clock_nanosleep 1")]
     others = [worker(pid, kernel={pid: states(*rows)}) for pid in did]
     done = {
@@ -59,6 +62,12 @@ def test_more_of_the_same_work_is_a_batch_or_late() -> None:
     assert (one.kind.name, one.verdict) == ("exhausted-pool", "late")
     (one,) = found(coming, BLOCKED)
     assert one.verdict == "starving", "what waits is not known to be the same"
+
+
+def test_a_pool_of_one_process() -> None:
+    one_process = structs.replace(INFO, tids=(201,))
+    (one,) = found([*STUCK, waits(160, "thumbnail")], {201: BLOCKED[201]}, one_process)
+    assert one.detail == "a pool of processes: its only process"
 
 
 def test_an_idle_process_is_no_exhausted_pool() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from io import BytesIO, TextIOWrapper
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from tests.examples.private_examples import COMMAND, OWN, SECRETS, SITE, opened,
 from waitspy.judge import analysis
 from waitspy.judge.private_text import Privacy
 from waitspy.judge.redaction import redacted
-from waitspy.model.judged import Analysis
+from waitspy.model.judged import Analysis, Blame, Finding, Lending, LentTo, Link, Spot, Victim
 from waitspy.model.stacks import Frame
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import FLAMEGRAPHS, REPORTS
 
 FORMATS = (*REPORTS, *FLAMEGRAPHS)
@@ -139,6 +141,79 @@ def test_what_a_chain_a_pool_and_a_listener_are_called_is_hidden() -> None:
     assert finding.lending.pool == "QueuePool of address-3:5432"
     assert [one.at for one in finding.lending.to] == [first.at, None]
     assert [one.listener for one in report.waiting.unaccepted] == ["(hidden)"]
+    assert {link.wait.call for link in finding.chain} == {"conn.of((hidden)@address-3)"}
+    assert {one.wait.call for one in finding.lending.to} == {"conn.of((hidden)@address-3)"}
+
+
+def test_where_tasks_wait_stays_without_what_is_private() -> None:
+    (place,) = redacted(private()).report.waiting.places or ()
+    assert (place.function, place.awaits) == ("mail (hidden)", "the lock of (hidden)")
+    assert (place.file, place.source) == ("project/shop/mail.py", '    await lock["..."]')
+    (pending,) = redacted(private()).pending
+    assert re.fullmatch(r"connections to address-\d:8000", pending.name)
+
+
+def changed(**more: Any) -> Finding:
+    """The first finding, redacted after that was changed in it."""
+    judged = private()
+    first, *others = judged.report.findings
+    report = replace(judged.report, findings=(replace(first, **more), *others))
+    return redacted(replace(judged, report=report)).report.findings[0]
+
+
+def test_the_files_of_all_that_is_told_are_the_programs() -> None:
+    spot, wait = Spot("f", "/srv/payer/y.py", 1), Wait(WaitKind.SLEEP, "of aloysia")
+    new = changed(
+        wait=wait,
+        chain=(Link(1, 1, "", spot, wait, taken=replace(spot, file="/srv/taker/z.py")),),
+        lending=Lending(
+            "P", 1, 1, 1, (LentTo("task", Spot("f", "/opt/l/z.py", 1), 1, "with", wait),)
+        ),
+        victims=(Victim("timer", "f", "/opt/mailer/x.py:9", 1, 1.0),),
+    )
+    assert new.wait.call == "of (hidden)"
+    assert new.lending is not None
+    (link,) = new.chain
+    (lent,) = new.lending.to
+    assert link.at is not None
+    assert link.taken is not None
+    assert lent.at is not None
+    shown = [link.at.file, link.taken.file, lent.at.file, new.victims[0].where]
+    assert all(one is not None and one.startswith("project") for one in shown), shown
+
+
+def test_what_has_no_file_or_source_gets_none() -> None:
+    nowhere = Spot("len", None, None)
+    new = changed(
+        chain=(Link(1, 1, "", nowhere, Wait(WaitKind.UNKNOWN)),),
+        lending=None,
+        blames=(
+            Blame("len", None, None, 0.5),
+            Blame("retry", f"{OWN}/lib/http.py", 7, 0.5, source="get('sesame')"),
+        ),
+    )
+    assert (new.chain[0].at, new.lending) == (nowhere, None)
+    assert [blame.source for blame in new.blames] == [None, 'get("...")']
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        ("3.12.1", "3.12.1"),
+        ("3.14.0rc1+", "3.14.0rc1+"),
+        ("3.12 of aloysia", "(hidden)"),
+        (None,) * 2,
+    ],
+)
+def test_what_is_told_of_a_process(version: str | None, shown: str | None) -> None:
+    judged = private()
+    (record,) = judged.report.workers
+    record = replace(record, worker=replace(record.worker, python=version))
+    report = replace(judged.report, workers=(record,))
+    worker = redacted(replace(judged, report=report)).report.workers[0].worker
+    assert worker.python == shown
+    assert (worker.framework, worker.why_not) == ("shop of (hidden)", "it runs as (hidden)")
+    assert worker.remedy == "sudo -u (hidden) waitspy"
 
 
 def test_a_plain_target_stays() -> None:
@@ -146,6 +221,17 @@ def test_a_plain_target_stays() -> None:
     info = redacted(judged).report.recording
     assert (info.target, info.host, info.redacted) == (":8000", "(hidden)", True)
     assert redacted(private()).report.recording.target == "(hidden)"
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"), [(":8000", "on :8000"), ("shop-77", "on :8000"), ("on :8000", "(hidden)")]
+)
+def test_a_target_that_is_no_port_is_hidden_wherever_it_is_told(target: str, shown: str) -> None:
+    judged = private()
+    finding = replace(judged.report.findings[0], detail="on :8000")
+    recording = replace(judged.report.recording, target=target)
+    report = replace(judged.report, recording=recording, findings=(finding,))
+    assert redacted(replace(judged, report=report)).report.findings[0].detail == shown
 
 
 def test_what_a_process_was_judged_by_goes() -> None:
@@ -226,6 +312,19 @@ def test_a_path_that_is_not_the_programs_is_hidden() -> None:
 )
 def test_a_place_is_a_path_and_a_line(where: str, shown: str) -> None:
     assert privacy("/srv/app/main.py").place(where) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1:8000"),
+        ("10.0.0.7:80", "address-1:80"),
+        ("/run/a b", "(hidden)"),
+        ("@a b", "(hidden)"),
+    ],
+)
+def test_listeners(name: str, shown: str) -> None:
+    assert privacy().listener(name) == shown
 
 
 def test_the_project_of_most_files_comes_first() -> None:
@@ -316,6 +415,8 @@ def test_names_that_are_half_of_all_words_stay() -> None:
         ('x = """secret', None),
         ('secret""", "x")', None),
         ("x = '''secret", None),
+        ('secret """ + name + """ secret', None),
+        ("secret ''' + name + ''' secret", None),
         ("get({'a': '{b}'}['c'], x)", 'get({"...": "..."}["..."], x)'),
         ("get(1)  # for 'bob'", "get(1)"),
         ("end of a text', x)", None),
