@@ -15,8 +15,9 @@ from tests.examples.private_examples import COMMAND, OWN, SECRETS, SITE, opened,
 from waitspy.judge import analysis
 from waitspy.judge.private_text import Privacy
 from waitspy.judge.redaction import redacted
+from waitspy.model.code_origin import Home, Origin
 from waitspy.model.judged import Analysis, Blame, Finding, Lending, LentTo, Link, Spot, Victim
-from waitspy.model.stacks import Frame
+from waitspy.model.stacks import Frame, placed
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import FLAMEGRAPHS, REPORTS
 
@@ -180,6 +181,13 @@ def test_the_files_of_all_that_is_told_are_the_programs() -> None:
     assert lent.at is not None
     shown = [link.at.file, link.taken.file, lent.at.file, new.victims[0].where]
     assert all(one is not None and one.startswith("project") for one in shown), shown
+
+
+def test_where_a_file_is_said_to_be_is_hidden_as_well() -> None:
+    package = placed(Frame("f", "/odd/x.py", 1), Home(Origin.PACKAGE, "odd", "for aloysia/x.py"))
+    own = placed(Frame("g", f"{SITE}/own.py", 2), Home(Origin.USER, None, f"{SITE}/own.py"))
+    new = changed(stack=(package, own)).stack
+    assert [frame.home.short for frame in new] == ["for (hidden)/x.py", "site-packages/own.py"]
 
 
 def test_what_has_no_file_or_source_gets_none() -> None:
