@@ -69,7 +69,8 @@ def _drained(
     """
     runs: list[list[Starvation]] = []
     for one in found:
-        if runs and _idle_ns(pool, (runs[-1][-1].end_ns, one.start_ns)) < min_stall_ns:
+        between = (runs[-1][-1].end_ns, one.start_ns) if runs else (0, 0)
+        if runs and _idle_ns(pool, between) < min_stall_ns:
             runs[-1].append(one)
         else:
             runs.append([one])
@@ -194,7 +195,7 @@ def _idle_ns(pool: Pool, span: Span) -> int:
         )
         for tid in pool.tids
     ]
-    return max(idle)
+    return max(idle, default=0)
 
 
 def _in_call_ns(activity: Activity) -> int:
@@ -206,7 +207,7 @@ def _in_call_ns(activity: Activity) -> int:
 def _stuck(pool: Pool, gap: Span) -> bool:
     """Whether every thread waits for an item that only this pool can run."""
     for at_ns, waits in pool.looks:
-        if gap[0] <= at_ns <= gap[1] and set(waits.on_itself) >= set(pool.tids):
+        if gap[0] <= at_ns <= gap[1] and pool.tids and set(waits.on_itself) >= set(pool.tids):
             return all(
                 pool_threads.waits_for_future(pool.members.did(tid), at_ns) for tid in pool.tids
             )
@@ -268,7 +269,7 @@ def _stand_in(
     if owner is not None or tasks:
         return owner or tasks.most_common(1)[0][0]
     n = bisect_right(pool.counts, gap[0], key=lambda count: count[0]) - 1
-    taken = pool.counts[n][2]
+    taken = pool.counts[n][2] if n >= 0 else 0
     running = [pool.names[k] for k in range(taken - len(pool.tids), taken) if k in pool.names]
     queued = [pool.names[k] for w in waited for k in pool.named(w)]
     names = {base_name(name) for name, _ in queued}
@@ -313,4 +314,4 @@ def _count(counts: Sequence[tuple[int, int, int]], start_ns: int, end_ns: int) -
     """How many items were taken within a span, without those that end it."""
     first = bisect_right(counts, start_ns, key=lambda count: count[0]) - 1
     last = bisect_left(counts, end_ns, key=lambda count: count[0]) - 1
-    return max(0, counts[last][2] - counts[first][2])
+    return max(0, counts[last][2] - counts[max(0, first)][2])
