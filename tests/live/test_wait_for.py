@@ -15,9 +15,10 @@ from tests.remote.interpreters import Python, found
 from tests.remote.memories import Wrong
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
-from waitspy.model.wait_for import LentPool, WaitEdge
+from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
+from waitspy.remote.wait_for import WaitLook
 
 pytestmark = pytest.mark.ptrace
 
@@ -76,6 +77,70 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
         (case["kind"], case["waiters"], case["holders"], case["line"] or 0)
         for case in process.ready["cases"].values()
     )
+
+
+def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
+    """What is known of a thread, in the words of the target."""
+    waiting = next((one for one in look.waiting if one.tid == tid), None)
+    if waiting is None:
+        return None
+    tasks = {one.task: one for one in look.tasks}
+    first = waiting.holders[0] if waiting.holders else None
+    assert first is None or first.at is None or first.at.file == path
+    held_by = [tasks[holder.task] for holder in waiting.holders if holder.task is not None]
+    after = held_by[0] if held_by else None
+    then = after.holders[0] if after is not None and after.holders else None
+
+    def name(task: TaskEdge) -> str:
+        return task.stack[0].function.rpartition(".")[2]
+
+    return {
+        "kind": waiting.kind,
+        "how": first and first.how,
+        "tasks": [name(task) for task in held_by],
+        "line": first and first.at and first.at.line,
+        "thread": next((h.tid for h in waiting.holders if h.task is None), None),
+        "loop": after.tid if after is not None else None,
+        "then": after and then and [after.kind, name(tasks[then.task]) if then.task else then.tid],
+    }
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_threads_and_tasks_that_wait_for_each_other(python: Python) -> None:
+    path = str(TARGETS / "crossed_waits.py")
+    with target([python.path, path], env=python.environment) as process:
+        cases = process.ready["cases"]
+        reader = Reader(process.pid)
+        blocked = futexes(process.pid)
+        tids = [case["waits"] for case in cases.values()]
+        look = reader.wait_for(tids, blocked, {}, NS)
+        again = reader.wait_for(tids, blocked, {}, NS)
+    assert again == look
+    assert all(one.whole for one in look.waiting)
+    truth = {
+        name: {**case, "loop": case["loop"] if case["tasks"] else None}
+        for name, case in cases.items()
+    }
+    for case in truth.values():
+        tid = case.pop("waits")
+        case["seen"] = crossed(look, tid, path)
+    assert {name: case.pop("seen") for name, case in truth.items()} == truth
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5])
+def test_tasks_that_are_read_with_errors(share: float) -> None:
+    with target([sys.executable, TARGETS / "crossed_waits.py"]) as process:
+        blocked = futexes(process.pid)
+        for seed in range(8):
+            memory = Wrong(process.pid, seed, 0.0)
+            reader = Reader(process.pid, memory)
+            memory.share = share
+            began_s = time.monotonic()
+            with contextlib.suppress(Unreadable, Unavailable):
+                look = reader.wait_for(blocked, blocked, {}, NS)
+                written = msgspec.json.encode((look.waiting, look.tasks))
+                msgspec.json.decode(written, type=tuple[tuple[WaitEdge, ...], tuple[TaskEdge, ...]])
+            assert time.monotonic() - began_s < 10
 
 
 @pytest.mark.parametrize("python", found(), ids=str)

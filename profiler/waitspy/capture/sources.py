@@ -160,6 +160,8 @@ def _shown(worker: WorkerRecord, recording: Recording) -> Iterator[Frame]:
     for seen in worker.wait_for:
         for waiting in seen.waiting:
             yield from (one.at for one in waiting.holders if one.at is not None)
+        for task in seen.tasks:
+            yield from task.stack
 
 
 def _of_root(root: _Root, wanted: Mapping[str, _Wanted], most: int) -> dict[str, dict[int, str]]:

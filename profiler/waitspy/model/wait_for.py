@@ -14,25 +14,31 @@ from waitspy.model.stacks import Frame
 
 Held = Literal[
     "lock", "abandoned-lock", "condition", "event", "semaphore", "barrier", "thread", "queue",
-    "full-queue", "future", "connections",
+    "full-queue", "future", "connections", "task", "loop",
 ]  # fmt: skip
 """What is waited for: a lock, one that nobody is left to give up, a signal, a place, an end, what
-somebody has to hand in, or to take out of a full queue, or a connection of a pool.
+somebody has to hand in, or to take out of a full queue, a connection of a pool, the end of a task,
+or one's turn on an event loop.
 """
 
-How = Literal["owner", "with", "work-item", "join", "frame", "reach"]
+How = Literal["owner", "with", "work-item", "join", "task", "loop", "frame", "reach"]
 """How it is known who holds it: it names its owner, a ``with`` block is entered, a thread does
-that work, it is that thread, or it stands in a method of it. With ``reach`` a variable of the
-thread leads there: that is a hint.
+that work, it is that thread, or that task, it runs that loop, or it stands in a method of it. With
+``reach`` a variable of the thread leads there: that is a hint.
 """
 
 
 class Holder(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The thread that holds something; ``at`` is the line at which it was taken, where known."""
+    """The thread that holds something; ``at`` is the line at which it was taken, where known.
+
+    With ``task`` it is that task, by its address, and ``tid`` the thread that runs its loop: zero
+    where none is seen to.
+    """
 
     tid: Tid
     how: How
     at: Frame | None = None
+    task: Address | None = None
 
     def placed(self, place: Callable[[Frame], Frame]) -> Holder:
         """The same with what ``place`` knows of whose the frame is."""
@@ -51,6 +57,26 @@ class WaitEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     subject: Address
     holders: tuple[Holder, ...]
     whole: bool
+
+
+class TaskEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A task that holds, or has to hand in, what others wait for; ``tid`` is that of its holders.
+
+    ``stack`` are its awaits, outermost first. ``kind`` is what it waits for itself where threads or
+    other tasks do that (``holders``); None: its awaits tell, or it only waits for its turn on its
+    loop, for which all tasks have to wait.
+    """
+
+    task: Address
+    tid: Tid
+    stack: tuple[Frame, ...]
+    kind: Held | None = None
+    holders: tuple[Holder, ...] = ()
+
+    def placed(self, place: Callable[[Frame], Frame]) -> TaskEdge:
+        """The same with what ``place`` knows of whose the frames are."""
+        holders = tuple(holder.placed(place) for holder in self.holders)
+        return structs.replace(self, stack=tuple(map(place, self.stack)), holders=holders)
 
 
 class LentToTasks(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -97,11 +123,14 @@ class LentPool(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class WaitForEvent(msgspec.Struct, frozen=True, gc=False):
-    """What threads of a process were seen to wait for at one time, and those that hold that."""
+    """What threads of a process were seen to wait for at one time, and those that hold that;
+    ``tasks`` are those among the holders.
+    """
 
     at_ns: int
     waiting: tuple[WaitEdge, ...]
     pools: tuple[LentPool, ...] = ()
+    tasks: tuple[TaskEdge, ...] = ()
 
     def placed(self, place: Callable[[Frame], Frame]) -> WaitForEvent:
         """The same with what ``place`` knows of whose the frames are."""
@@ -110,4 +139,5 @@ class WaitForEvent(msgspec.Struct, frozen=True, gc=False):
             for one in self.waiting
         )
         pools = tuple(pool.placed(place) for pool in self.pools)
-        return structs.replace(self, waiting=tuple(waiting), pools=pools)
+        tasks = tuple(task.placed(place) for task in self.tasks)
+        return structs.replace(self, waiting=tuple(waiting), pools=pools, tasks=tasks)

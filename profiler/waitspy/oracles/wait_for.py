@@ -19,7 +19,7 @@ from waitspy.kernel import procfs
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
-from waitspy.model.wait_for import LentPool, WaitEdge
+from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of
@@ -35,7 +35,7 @@ _POOLS_SHARE = 0.04  # where threads wait for connections of a pool: all may hav
 _CPU_NS = 10_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST = 64  # threads of one look
 _LATER_NS = NS  # after a look that failed, or the last of many
-_HELD = frozenset({"lock", "semaphore", "connections"})
+_HELD = frozenset({"lock", "semaphore", "connections", "future"})
 """What may get a holder, or another one, as long as somebody waits for it."""
 
 
@@ -57,6 +57,7 @@ class _WatchedWaits:
     stands: dict[int, _Stands] = field(default_factory=dict)
     told: dict[int, WaitEdge] = field(default_factory=dict)
     told_pools: dict[int, LentPool] = field(default_factory=dict)
+    told_tasks: tuple[TaskEdge, ...] = ()
     waits_for_pools: bool = False
     soonest_ns: int = 0
     next_ns: int = 0
@@ -156,15 +157,20 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
             stands.next_ns = NEVER_NS
     for one in seen.values():
         if one.holders:
-            watched.holders |= {one.tid, *(holder.tid for holder in one.holders)}
+            watched.holders |= {one.tid, *(holder.tid for holder in one.holders)} - {0}
+    tasks = () if found is None else found.tasks
+    for task in tasks:
+        watched.holders |= {task.tid, *(holder.tid for holder in task.holders)} - {0}
     for pool in pools.values():
         watched.holders |= {holder.tid for holder in pool.holders}
     process.waits_for_pools = bool(pools)
     new = any(process.told.get(tid) != one for tid, one in seen.items())
+    new |= bool(tasks) and tasks != process.told_tasks
     if new or any(process.told_pools.get(at) != pool for at, pool in pools.items()):
-        yield WaitForRow(at_ns, tuple(seen.values()), tuple(pools.values()))
+        yield WaitForRow(at_ns, tuple(seen.values()), tuple(pools.values()), tasks)
     process.told.update(seen)
     process.told_pools = pools
+    process.told_tasks = tasks
 
 
 def _checked(one: WaitEdge, watched: Watched) -> WaitEdge:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 
+from waitspy.model.stacks import Frame
 from waitspy.remote.callables import Callables
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.tasks import Task
 
 _MOST_CALLBACKS = 64
-_MOST_CELLS = 64
 
 
 class Awaiting:
@@ -26,9 +27,9 @@ class Awaiting:
     """
 
     def __init__(self, callables: Callables, work_item: int | None) -> None:
+        self.callables = callables
         self.frames = callables.frames
         self.objects = callables.objects
-        self.memory = callables.objects.memory
         self._work_item = work_item
 
     def tasks(self, threads: Iterable[Thread], pending: Iterable[Task]) -> list[Task]:
@@ -55,23 +56,24 @@ class Awaiting:
     def _behind(self, items: Iterable[int]) -> Iterator[int]:
         """What lies in the cells of the functions that are called when a work item is done."""
         for item in items:
-            try:
+            with contextlib.suppress(Unreadable, KeyError):
                 future = self.objects.attributes(item, {"future"})["future"]
-                callbacks = self.objects.attributes(future, {"_done_callbacks"})["_done_callbacks"]
-                functions = self.objects.sequence(callbacks, _MOST_CALLBACKS)
-            except (Unreadable, KeyError):
-                continue
-            for function in functions:
-                yield from self._cells(function)
+                for _, cells in chained(self.callables, future):
+                    yield from cells
 
-    def _cells(self, function: int) -> Iterator[int]:
-        lay = self.objects.layout
-        try:
-            kind = self.objects.type_of(function)
-            if kind.name != "function" or kind.heap:
-                return
-            closure = self.memory.word(function + lay.function_closure)
-            for cell in self.objects.sequence(closure, _MOST_CELLS) if closure else ():
-                yield self.memory.word(cell + lay.cell_content)
-        except Unreadable:
-            return
+
+def chained(callables: Callables, future: int) -> Iterator[tuple[Frame, list[int]]]:
+    """The functions that are called when a future of a thread is done, with what lies in the cells
+    of their closures.
+
+    Raises:
+        Unreadable: the future is gone.
+        OSError: no permission, or the process is gone.
+    """
+    objects = callables.objects
+    added = objects.attributes(future, {"_done_callbacks"}).get("_done_callbacks", 0)
+    for function in objects.sequence(added, _MOST_CALLBACKS):
+        with contextlib.suppress(Unreadable):
+            found = callables.closure(function)
+            if found is not None:
+                yield found

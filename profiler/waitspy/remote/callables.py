@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from waitspy.model.stacks import Frame
 from waitspy.remote.frames import Frames, is_coroutine
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.objects import Objects
@@ -11,6 +12,8 @@ from waitspy.remote.type_facts import TypeFacts
 
 _DEEPEST = 8
 """Wrappers around a function that are looked into."""
+
+_MOST_CELLS = 64
 
 _STEPS = frozenset({"TaskStepMethWrapper", "TaskWakeupMethWrapper"})
 """Modules/_asynciomodule.c; from 3.12 on with the module before the name."""
@@ -48,6 +51,23 @@ class Callables:
 
         ``args`` is the tuple of arguments that it will be called with (zero: not known).
         """
+        return self._named(*self._inner(address, args))
+
+    def closure(self, address: int, args: int = 0) -> tuple[Frame, list[int]] | None:
+        """The Python function that is called in the end, and what lies in the cells of its closure;
+        None for anything else.
+        """
+        lay, memory = self.objects.layout, self.objects.memory
+        address, kind = self._inner(address, args)
+        if kind.name != "function" or kind.heap:
+            return None
+        code = self.frames.code(memory.word(address + lay.function_code))
+        cells = memory.word(address + lay.function_closure)
+        found = self.objects.sequence(cells, _MOST_CELLS) if cells else []
+        return code, [memory.word(cell + lay.cell_content) for cell in found]
+
+    def _inner(self, address: int, args: int) -> tuple[int, TypeFacts]:
+        """What is called behind partial objects and ``Context.run``."""
         lay, memory = self.objects.layout, self.objects.memory
         kind = self.objects.type_of(address)
         for _ in range(_DEEPEST):
@@ -62,7 +82,7 @@ class Callables:
             else:
                 break
             kind = self.objects.type_of(address)
-        return self._named(address, kind)
+        return address, kind
 
     def _runs_in_context(self, address: int, kind: TypeFacts) -> bool:
         """Whether it is ``Context.run``, through which asyncio.to_thread calls its function."""

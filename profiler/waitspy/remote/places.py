@@ -54,10 +54,10 @@ class Places:
         waits: list[StandingTask] = []
         first_service = service = self._service(ready)
         for chunk in _chunks([task.address for task in pending], known):
-            before, found = service, self._waits(chunk)
+            before, found = service, self.standing(chunk)
             service = self._service(ready)
             if service is None or service != before:  # it ran: only what is the same again counts
-                again = set(self._waits(chunk).items())
+                again = set(self.standing(chunk).items())
                 found = dict(one for one in found.items() if one in again)
             looked += len(found)
             waits += [wait for wait in found.values() if wait is not None]
@@ -76,7 +76,7 @@ class Places:
 
     # --- one chunk ------------------------------------------------------------------------
 
-    def _waits(self, tasks: list[int]) -> dict[int, StandingTask | None]:
+    def standing(self, tasks: list[int]) -> dict[int, StandingTask | None]:
         """What each task waits for, None where it does not wait; what is torn is left out."""
         lay = self.tasks.anchors.layout
         raw, missing = self.memory.gather(tasks, lay.task_size)

@@ -18,6 +18,7 @@ from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
 from waitspy.remote import children
 from waitspy.remote.asyncio_readers import AsyncioReaders
+from waitspy.remote.chain_tasks import PartTasks
 from waitspy.remote.children import ChildHolders, ChildLook
 from waitspy.remote.code_origin import import_facts
 from waitspy.remote.frames import Frames
@@ -43,6 +44,8 @@ from waitspy.remote.values import (
 )
 from waitspy.remote.wait_for import ThreadWaits, WaitLook
 from waitspy.remote.with_blocks import WithBlocks
+
+_MANY_THREADS = 64
 
 
 class Reader:
@@ -236,17 +239,30 @@ class Reader:
             futexes,
             still_ns,
             cpu_ns,
-            lambda at: self._standing(at, cpu_ns),
+            lambda known: self._tasks(known, cpu_ns),
         )
         takers = {one.tid: one.subject for one in look.waiting if one.kind == "queue"}
         self.pools.takers.update(takers)
         return look
 
-    def _standing(self, known: Container[int], cpu_ns: int) -> list[StandingTask]:
-        """The tasks of all loops that wait, as far as that CPU time allows."""
+    def _tasks(self, known: Container[int], cpu_ns: int) -> dict[int, PartTasks]:
+        """The tasks of all loops that wait, as far as that CPU time allows, by interpreter."""
+        found: dict[int, PartTasks] = {}
         with contextlib.suppress(Unreadable, Unavailable):
-            return [task for look in self.tasks_looks(known, cpu_ns) for task in look.tasks]
-        return []
+            for part in self._interps.parts():
+                found[part.interp.number] = PartTasks(part, [], self._runs(part))
+            for part, look in self._looks(known, cpu_ns):
+                found[part.interp.number].looks.append(look)
+        return found
+
+    def _runs(self, part: AsyncioReaders) -> dict[int, int]:
+        """The threads that run loops now; of very many, those are asked that have run one."""
+        threads = self.runtime.threads(part.interp.address)
+        if len(threads) > _MANY_THREADS:
+            ran = {tid for tid, _ in self._history.values()}
+            threads = [thread for thread in threads if thread.tid in ran]
+        running = part.loops.running(threads)
+        return {one.loop: one.thread.tid for one in running if one.thread.tid is not None}
 
     # --- waiting tasks --------------------------------------------------------------------
 
@@ -260,6 +276,9 @@ class Reader:
         As many are looked at as this thread's CPU time ``cpu_ns`` allows, of which listing them is
         a part, but a few at least.
         """
+        return tuple(look for _, look in self._looks(known, cpu_ns))
+
+    def _looks(self, known: Container[int], cpu_ns: int) -> list[tuple[AsyncioReaders, TasksLook]]:
         began_ns = time.thread_time_ns()
         self._objects.forget()
         self._interps.look()
@@ -275,15 +294,16 @@ class Reader:
                     loops.append((part, loop, tasks))
         alive = {loop.address for _, loop, _ in loops}
         self._task_waits = {at: look for at, look in self._task_waits.items() if at in alive}
-        found: list[TasksLook] = []
+        found: list[tuple[AsyncioReaders, TasksLook]] = []
         left_ns = began_ns + cpu_ns - time.thread_time_ns()
         for part, loop, tasks in loops:
             until_ns = time.thread_time_ns() + left_ns // len(loops)
             try:
-                found.append(part.places.look(loop, tasks, known, until_ns))
+                look = part.places.look(loop, tasks, known, until_ns)
             except Unreadable:
-                found.append(TasksLook(loop.address, None, len(tasks), 0, ()))
-        return tuple(found)
+                look = TasksLook(loop.address, None, len(tasks), 0, ())
+            found.append((part, look))
+        return found
 
     def held_by_tasks(
         self, loop: int, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int

@@ -90,13 +90,19 @@ class Snapshots:
         return Callback(called.name, called.where, facts)
 
     def _called(self, loop: LoopInMemory, handle: int) -> Called:
+        callback, args, method = self.handle(loop, handle)
+        return described(self.callables, callback, args) if method is None else Called(method)
+
+    def handle(self, loop: LoopInMemory, handle: int) -> tuple[int, int, str | None]:
+        """Callback and arguments of a handle in the ready queue (zero: none), or the name of a
+        method in C that it calls.
+
+        Raises:
+            Unreadable: it is no handle, or another one by now.
+            OSError: no permission, or the process is gone.
+        """
         if loop.kind == "uvloop":
-            callback, args, method = uvloop.handle_callback(
-                self.loops.objects, handle, loop.address
-            )
-            if method is not None:
-                return Called(method)
-            return described(self.callables, callback, args)
+            return uvloop.handle_callback(self.loops.objects, handle, loop.address)
         kind = self.loops.objects.type_of(handle)
         slots = self.loops.objects.members(kind)
         if not {"_callback", "_args"} <= slots.keys():
@@ -104,4 +110,4 @@ class Snapshots:
         callback, args = (
             self.loops.memory.word(handle + slots[name]) for name in ("_callback", "_args")
         )
-        return described(self.callables, callback, args)
+        return callback, args, None

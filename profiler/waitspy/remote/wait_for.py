@@ -3,7 +3,8 @@
 What a thread waits for is exact: the lock whose address it shows to the kernel, else the object
 whose method it stands in, a local of a frame that cannot go on. Who holds a lock is exact, too,
 where the lock names its owner, or a ``with`` block is entered; whoever called ``acquire`` by hand
-is not found.
+is not found. Tasks are asked where threads wait for a lock or a semaphore that threads are not
+known to hold, or for a future that no thread works on.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import structs
+
 from waitspy.model.code_origin import base_name
-from waitspy.model.wait_for import Held, Holder, LentPool, WaitEdge
+from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote.anchors import InterpreterState
+from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
+from waitspy.remote.thread_work import ThreadWork
 from waitspy.remote.type_facts import TypeFacts
-from waitspy.remote.values import StandingTask
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
 _KINDS: Mapping[str, Held] = {
@@ -40,12 +44,16 @@ _KINDS: Mapping[str, Held] = {
 _FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
 _MOST_WAITING = 32
 
+Tasks = Callable[[Container[int]], Mapping[int, PartTasks]]
+"""Lists the tasks that wait, by interpreter, some of them such as it is given by address."""
+
 
 class WaitLook(NamedTuple):
-    """What threads wait for, and the pools of connections among that."""
+    """What threads wait for, the pools of connections among that, and the tasks that hold some."""
 
     waiting: tuple[WaitEdge, ...]
     pools: tuple[LentPool, ...] = ()
+    tasks: tuple[TaskEdge, ...] = ()
 
 
 class ThreadWaits:
@@ -61,6 +69,7 @@ class ThreadWaits:
         self._stacks = stacks
         self._blocks = blocks
         self._connections: dict[tuple[int, int], ThreadConnections] = {}
+        self._in_blocks: Blocks = {}
 
     def look(
         self,
@@ -69,28 +78,43 @@ class ThreadWaits:
         futexes: Mapping[int, int],
         still_ns: Mapping[int, int],
         cpu_ns: int,
-        tasks: Callable[[Container[int]], Sequence[StandingTask]],
+        tasks: Tasks,
     ) -> WaitLook:
-        """As ``WaitFor.look``; each interpreter knows its own threads. ``tasks`` lists those that
-        wait, some of them such as it is given by address; it is asked where threads do not have all
-        connections that others want.
+        """As ``WaitFor.look``; each interpreter knows its own threads. ``tasks`` is asked where
+        they are not known to hold, or to have, all that others wait for.
         """
         asked, found = list(tids), dict[int, WaitEdge]()
         pools: list[LentPool] = []
+        holding: list[TaskEdge] = []
         before, self._connections = self._connections, {}
+        in_blocks, self._in_blocks = self._in_blocks, {}
+        listed: Mapping[int, PartTasks] | None = None
         for key, interp in interps.items():
             mine = before.get(key) or ThreadConnections(self._stacks, self._blocks)
             self._connections[key] = mine
             look = WaitFor(interp, self._stacks, self._blocks, mine)
             seen = look.look(asked, futexes, still_ns, cpu_ns)
-            found = {one.tid: one for one in seen.waiting} | found
-            if mine.asked and any(pool.unknown for pool in seen.pools):
-                waiting = tasks(mine.rich_tasks)
-                until_ns = time.thread_time_ns() + cpu_ns
+            of_tasks = mine.asked and any(pool.unknown for pool in seen.pools)
+            if listed is None and (of_tasks or look.wants_tasks):
+                holders = {task.task for task, entered in in_blocks.items() if entered}
+                listed = tasks(mine.rich_tasks | holders)
+            until_ns = time.thread_time_ns() + cpu_ns
+            if listed and interp.number in listed and look.wants_tasks:
+                asks = look.ask(listed[interp.number], in_blocks, until_ns)
+                self._in_blocks = {**self._in_blocks, **asks.blocks}
+                holding += look.tasks
+            found = {one.tid: one for one in look.waiting} | found
+            if of_tasks:
+                waiting = [
+                    task
+                    for part in (listed or {}).values()
+                    for each in part.looks
+                    for task in each.tasks
+                ]
                 pools += mine.lent_to_tasks(seen.pools, waiting, until_ns)
             else:
                 pools += seen.pools
-        return WaitLook(tuple(found.values()), tuple(pools))
+        return WaitLook(tuple(found.values()), tuple(pools), tuple(holding))
 
 
 class WaitFor:
@@ -115,12 +139,18 @@ class WaitFor:
         self._connections = connections
         self._locks = Locks(interp.objects)
         self._queues = Queues(interp.objects)
-        self._work_item = interp.attribute_of("concurrent.futures.thread", "_WorkItem")
+        work_item = interp.attribute_of("concurrent.futures.thread", "_WorkItem")
+        self._work = ThreadWork(stacks, work_item)
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._inside: dict[int, list[Entered]] = {}
         self._handles: dict[int, int | None] = {}
         self._whole = True
+        self._futexes: Mapping[int, int] = {}
+        self._found: dict[int, WaitEdge] = {}
+        self._waited: dict[int, set[int]] = {}
+        self._others = 0
+        self.tasks: tuple[TaskEdge, ...] = ()
 
     def look(
         self,
@@ -136,34 +166,70 @@ class WaitFor:
         """
         until_ns = time.thread_time_ns() + cpu_ns
         self._connections.begin(still_ns)
-        found: dict[int, WaitEdge] = {}
-        waited: dict[int, set[int]] = {}
-        others = 0
+        self._futexes = futexes
+        self._follow(tids, until_ns)
+        pools: tuple[LentPool, ...] = ()
+        if self._waited:
+            pools = tuple(self._connections.lent(self._waited, self._threads, until_ns))
+        return WaitLook(self.waiting, pools)
+
+    @property
+    def waiting(self) -> tuple[WaitEdge, ...]:
+        """What the threads wait for that were looked at."""
+        return tuple(self._found.values())
+
+    def _follow(self, tids: Iterable[int], until_ns: int) -> None:
         left = list(dict.fromkeys(tids))
-        while left and others < _MOST_WAITING:
+        while left and self._others < _MOST_WAITING:
             tid = left.pop(0)
-            if tid in found or tid not in self._threads or tid not in futexes:
+            if tid in self._found or tid not in self._threads or tid not in self._futexes:
                 continue
             with contextlib.suppress(Unreadable):
                 pool = self._connections.waited_for(self._threads[tid])
                 if pool is not None:
-                    waited.setdefault(pool, set()).add(tid)
-                    found[tid] = WaitEdge(tid, "connections", pool, (), self._whole)
+                    self._waited.setdefault(pool, set()).add(tid)
+                    self._found[tid] = WaitEdge(tid, "connections", pool, (), self._whole)
                     continue
-                waiting = self._waiting(tid, futexes[tid], until_ns)
+                waiting = self._waiting(tid, self._futexes[tid], until_ns)
                 if waiting is not None:
-                    others += 1
-                    found[tid] = waiting
+                    self._others += 1
+                    self._found[tid] = waiting
                     left += [holder.tid for holder in waiting.holders]
-        pools = tuple(self._connections.lent(waited, self._threads, until_ns)) if waited else ()
-        return WaitLook(tuple(found.values()), pools)
+
+    # --- tasks ----------------------------------------------------------------------------
+
+    @property
+    def wants_tasks(self) -> bool:
+        """Whether tasks may hold something that a thread waits for."""
+        return any(map(_may_be_of_tasks, self._found.values()))
+
+    def ask(self, tasks: PartTasks, known: Blocks, until_ns: int) -> ChainTasks:
+        """Adds the tasks that hold what threads wait for, those that they wait for, and so on."""
+        asks = ChainTasks(tasks, self._threads, self._blocks, self._work, known, until_ns)
+        asked: set[int] = set()
+        while left := self._found.keys() - asked:
+            for tid in left:
+                edge = self._found[tid]
+                holders = asks.holders(edge) if _may_be_of_tasks(edge) else ()
+                if holders:
+                    self._found[tid] = _with_tasks(edge, holders)
+            asked |= left
+            self._follow(asks.follow(), until_ns)
+        self.tasks = asks.confirmed()
+        sure = {task.task for task in self.tasks}
+        self._found = {tid: _only(edge, sure, asks) for tid, edge in self._found.items()}
+        return asks
+
+    # --- one thread -----------------------------------------------------------------------
 
     def _waiting(self, tid: int, futex: int, until_ns: int) -> WaitEdge | None:
         frames = self._stacks.frames(self._threads[tid].address)
         kind, subject = self._subject(frames)
         handle = self._locks.wanted(futex)
         holders = tuple(self._of_lock(handle, until_ns)) if handle else ()
-        lock = self._lock(tid, handle) if handle and kind is None and not holders else None
+        lock = self._of_condition(frames, handle) if handle and not holders else None
+        if lock is None and handle and kind is None and not holders:
+            lock = self._lock(tid, handle)
         if holders or lock:
             kind, subject = "lock", lock or handle or 0
         elif kind is None:
@@ -220,6 +286,13 @@ class WaitFor:
         with contextlib.suppress(Unreadable):
             bases = self._objects.bases(address)
             return next((_KINDS[name] for name in bases if name in _KINDS), None)
+        return None
+
+    def _of_condition(self, frames: Iterable[ThreadFrame], handle: int) -> int | None:
+        """The lock with that handle of a condition, or queue, that a thread is about to enter."""
+        for _, first, kind in self._methods(frames):
+            if kind == "condition" and self._held_handle(first) == handle:
+                return self._objects.attributes(first, {"_lock"}).get("_lock")
         return None
 
     def _lock(self, tid: int, handle: int) -> int | None:
@@ -284,12 +357,10 @@ class WaitFor:
 
     def _of_future(self, tid: int, subject: int) -> Iterator[Holder]:
         for other, thread in self._threads.items():
-            words = self._frames.held(thread.address) if other != tid else []
-            for item in self._objects.of_type(words, self._work_item):
-                with contextlib.suppress(Unreadable):
-                    if self._objects.attributes(item, {"future"}).get("future") == subject:
-                        yield Holder(other, "work-item")
-                        break
+            item = self._work.item(thread) if other != tid else None
+            with contextlib.suppress(Unreadable):
+                if item and self._objects.attributes(item, {"future"}).get("future") == subject:
+                    yield Holder(other, "work-item")
 
     def _held_handle(self, held: int) -> int | None:
         if held not in self._handles:
@@ -335,3 +406,29 @@ class WaitFor:
             for _ in range(2)
         )
         return [entered for *frame, entered in first if (*frame, entered) in again]
+
+
+def _may_be_of_tasks(edge: WaitEdge) -> bool:
+    """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
+    names its owner only. Any number may have a place of a semaphore.
+    """
+    if edge.kind == "semaphore":
+        return True
+    if edge.kind in {"future", "abandoned-lock"}:
+        return not edge.holders
+    return edge.kind == "lock" and all(one.how == "owner" and not one.at for one in edge.holders)
+
+
+def _with_tasks(edge: WaitEdge, holders: tuple[Holder, ...]) -> WaitEdge:
+    """The same with tasks that hold it, too, or instead of the thread that runs them."""
+    if edge.kind == "semaphore":
+        return structs.replace(edge, holders=(*edge.holders, *holders))
+    kind: Held = "lock" if edge.kind == "abandoned-lock" else edge.kind
+    return structs.replace(edge, kind=kind, holders=holders)
+
+
+def _only(edge: WaitEdge, sure: Container[int], asks: ChainTasks) -> WaitEdge:
+    """The same without tasks that are not known to have stood still."""
+    holders = tuple(one for one in edge.holders if one.task is None or one.task in sure)
+    whole = edge.whole and asks.whole and holders == edge.holders
+    return structs.replace(edge, holders=holders, whole=whole)

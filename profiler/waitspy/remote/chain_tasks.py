@@ -1,0 +1,284 @@
+"""Tasks in the chains of waiting threads: which of them hold what a thread waits for, or have to
+hand it in, and whom these wait for themselves.
+
+A task that has taken a lock of threads, and awaits something in that ``with`` block, has the lock
+on the value stack of its coroutine, as a thread has on its own. Whose result a thread waits for
+(``asyncio.run_coroutine_threadsafe``, AnyIO's ``from_thread.run``) is in the closure of the
+function that connects both (Lib/asyncio/futures.py, ``_chain_future``); before there is a task, a
+callback in the ready queue of the loop has it. Which thread works on what a task awaits is known in
+the same way.
+
+Tasks go on while they are read: what is found of them counts only if they stand where they stood
+when all is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from waitspy.model.code_origin import base_name
+from waitspy.model.stacks import Frame
+from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge
+from waitspy.remote.asyncio_readers import AsyncioReaders
+from waitspy.remote.awaiting import chained
+from waitspy.remote.callables import Callables
+from waitspy.remote.locks import Locks
+from waitspy.remote.memory import Torn, Unreadable
+from waitspy.remote.places import stack_of
+from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_work import ThreadWork
+from waitspy.remote.values import StandingTask, TasksLook
+from waitspy.remote.with_blocks import Entered, WithBlocks
+
+_FUTURES = "/asyncio/futures.py"
+_TO_THREAD, _TO_LOOP = "_call_check_cancel", "_call_set_state"
+"""Functions of ``_chain_future`` that are called when the future of a thread is done: the first one
+has the task that hands it in, the second one the loop's future that then is done, too."""
+
+_BEGINS = (("/asyncio/tasks.py", "callback"), ("/anyio/_backends/_asyncio.py", "wrapper"))
+"""Callbacks of a loop that begin what a thread waits for, and have its future."""
+
+_MOST_READY = 256
+_MOST_TASKS = 32
+_TRIES = 2
+
+Blocks = Mapping[StandingTask, Sequence[Entered]]
+"""What the tasks are in that were looked at."""
+
+
+class PartTasks(NamedTuple):
+    """The tasks of the loops of one interpreter that wait, and the threads that run its loops."""
+
+    part: AsyncioReaders
+    looks: list[TasksLook]
+    runs: Mapping[int, int]
+
+
+class ChainTasks:
+    """One look at them, until this thread has used its CPU up to ``until_ns``.
+
+    ``known`` is what the look before has read of tasks, ``blocks`` what this one has; ``whole``
+    says that all tasks were asked what they hold.
+
+    Raises:
+        OSError: from every method.
+    """
+
+    def __init__(
+        self,
+        tasks: PartTasks,
+        threads: Mapping[int, Thread],
+        blocks: WithBlocks,
+        work: ThreadWork,
+        known: Blocks,
+        until_ns: int,
+    ) -> None:
+        self._part = tasks.part
+        self._frames = tasks.part.tasks.frames
+        self._objects = self._frames.objects
+        self._callables = Callables(self._objects, self._frames)
+        self._locks = Locks(self._objects)
+        self._runs = tasks.runs
+        self._threads = threads
+        self._with_blocks = blocks
+        self._work = work
+        self._known = known
+        self._until_ns = until_ns
+        self._loops = {task.task: look.loop for look in tasks.looks for task in look.tasks}
+        self._standing: dict[int, StandingTask | None] = {
+            task.task: task for look in tasks.looks for task in look.tasks
+        }
+        self._held: dict[int, list[tuple[int, Frame]]] | None = None
+        self._edges: dict[int, TaskEdge | None] = {}
+        self.blocks: dict[StandingTask, Sequence[Entered]] = {}
+        self.whole = all(look.looked >= look.pending for look in tasks.looks)
+
+    def holders(self, edge: WaitEdge) -> tuple[Holder, ...]:
+        """Those of the tasks that hold, or hand in, what a thread waits for; beside them it is
+        known of threads, or instead of one of which it is known by its lock only.
+        """
+        found: list[Holder] = []
+        with contextlib.suppress(Unreadable):
+            if edge.kind == "future":
+                found += self._handing_in(edge.subject)
+            elif edge.kind == "semaphore":
+                found += self._holding(edge.subject, "with")
+            elif edge.kind in {"lock", "abandoned-lock"}:
+                found += self._of_lock(edge.subject)
+        for holder in found[:_MOST_TASKS]:
+            if holder.task is not None and len(self._edges) < _MOST_TASKS:
+                self._edges.setdefault(holder.task, None)
+        return tuple(one for one in found if one.task is None or one.task in self._edges)
+
+    def follow(self) -> set[int]:
+        """The threads that the tasks found until now wait for, or that run their loops."""
+        threads: set[int] = set()
+        while left := [task for task, edge in self._edges.items() if edge is None]:
+            for task in left:
+                edge = self._edges[task] = self._edge(task)
+                threads |= {edge.tid, *(one.tid for one in edge.holders)}
+                for one in edge.holders:
+                    if one.task is not None and len(self._edges) < _MOST_TASKS:
+                        self._edges.setdefault(one.task, None)
+        return threads - {0}
+
+    def confirmed(self) -> tuple[TaskEdge, ...]:
+        """The tasks that were found, without those that have gone on since they were read."""
+        found = {task: edge for task, edge in self._edges.items() if edge is not None}
+        again = self._part.places.standing(list(found))
+        return tuple(
+            edge
+            for task, edge in found.items()
+            if task in again
+            and again[task] == self._standing[task]
+            and (again[task] is not None or self._part.tasks.at(task) is not None)
+        )
+
+    # --- who holds it ---------------------------------------------------------------------
+
+    def _of_lock(self, lock: int) -> Iterator[Holder]:
+        handle = self._locks.handle(lock)
+        owner = self._locks.owner(lock)
+        if handle is None:
+            return
+        for holder in self._holding(handle, "with" if owner is None else "owner"):
+            thread = self._threads.get(holder.tid)
+            if owner is None or (thread is not None and thread.ident == owner):
+                yield holder
+
+    def _holding(self, key: int, how: Literal["with", "owner"]) -> Iterator[Holder]:
+        if self._held is None:
+            self._held = self._all_held()
+        for task, at in self._held.get(key, ()):
+            yield Holder(self._tid(task), how, at, task)
+
+    def _all_held(self) -> dict[int, list[tuple[int, Frame]]]:
+        """The tasks that hold something, and where they took it; by its address, or the handle of
+        its lock.
+        """
+        found: dict[int, list[tuple[int, Frame]]] = {}
+        left = [task for task in self._standing.values() if task is not None]
+        left.sort(key=lambda task: not self._known.get(task))
+        for task in left:
+            entered = self._known.get(task)
+            if entered is None:
+                if time.thread_time_ns() >= self._until_ns:
+                    self.whole = False
+                    continue
+                entered = list(self._entered(task))
+            self.blocks[task] = entered
+            for one in entered:
+                for key in {one.held, self._inside(one.held)}:
+                    found.setdefault(key, []).append((task.task, one.at))
+        return found
+
+    def _entered(self, task: StandingTask) -> Iterator[Entered]:
+        for coroutine, code, instruction in task.steps:
+            with contextlib.suppress(Unreadable):
+                if self._with_blocks.may_be_in(code, instruction):
+                    yield from self._with_blocks.of_generator(coroutine)
+
+    def _inside(self, held: int) -> int:
+        with contextlib.suppress(Unreadable):
+            return self._locks.inside(held) or held
+        return held
+
+    # --- who hands it in ------------------------------------------------------------------
+
+    def _handing_in(self, future: int) -> Iterator[Holder]:
+        """The task that ends in this future of a thread, or the thread on whose loop it is to
+        begin.
+        """
+        task_type = self._part.tasks.anchors.task_type
+        for word in self._linked(future, _TO_THREAD):
+            if self._objects.type_of(word).is_a(task_type):
+                yield Holder(self._tid(word), "task", None, word)
+                return
+        tid = self._to_begin_on(future)
+        if tid is not None:
+            yield Holder(tid, "loop")
+
+    def _linked(self, future: int, function: str) -> Iterator[int]:
+        """What the function of that name that is called when the future is done leads to."""
+        for code, cells in chained(self._callables, future):
+            if code.rooted.endswith(_FUTURES) and base_name(code.function) == function:
+                yield from (word for word in cells if word)
+
+    def _to_begin_on(self, future: int) -> int | None:
+        for loop, tid in self._runs.items():
+            for _ in range(_TRIES):
+                with contextlib.suppress(Unreadable):
+                    if self._is_queued(loop, future):
+                        return tid
+                    break
+        return None
+
+    def _is_queued(self, address: int, future: int) -> bool:
+        """Whether a callback that begins it waits in the ready queue of a loop."""
+        loop = self._part.loops.read(address)
+        if loop.ready is None:
+            return False
+        before = self._part.loops.service(loop.ready)
+        found = False
+        for handle in self._part.loops.first_ready(loop.ready, _MOST_READY):
+            with contextlib.suppress(Unreadable):
+                callback, args, _ = self._part.snapshots.handle(loop, handle)
+                closure = self._callables.closure(callback, args) if callback else None
+                if closure is not None and future in closure[1]:
+                    code = closure[0]
+                    name = base_name(code.function)
+                    found |= any(code.rooted.endswith(f) and name == n for f, n in _BEGINS)
+        if self._part.loops.service(loop.ready) != before:
+            raise Torn("a loop that runs")
+        return found
+
+    # --- what tasks wait for --------------------------------------------------------------
+
+    def _edge(self, address: int) -> TaskEdge:
+        if address not in self._standing:
+            self._standing[address] = self._part.places.standing([address]).get(address)
+        task = self._standing[address]
+        tid = self._tid(address)
+        if task is None:
+            return TaskEdge(address, tid, self._awaits(address))
+        stack = stack_of(self._frames, task)
+        with contextlib.suppress(Unreadable):
+            kind, holders = self._awaited(task)
+            return TaskEdge(address, tid, stack, kind, holders)
+        return TaskEdge(address, tid, stack)
+
+    def _awaits(self, address: int) -> tuple[Frame, ...]:
+        """Where a task stands that does not wait: it runs, or is about to."""
+        task = self._part.tasks.at(address)
+        return () if task is None else self._frames.awaits(task.coroutine)
+
+    def _awaited(self, task: StandingTask) -> tuple[Held | None, tuple[Holder, ...]]:
+        """Who does what a task waits for: another task, or a thread."""
+        kind = self._objects.type_of(task.waiter)
+        if kind.is_a(self._part.tasks.anchors.task_type):
+            return "task", (Holder(self._tid(task.waiter), "task", None, task.waiter),)
+        for tid, thread in self._threads.items():
+            if self._does(thread, task.waiter):
+                return "future", (Holder(tid, "work-item"),)
+        return None, ()
+
+    def _does(self, thread: Thread, future: int) -> bool:
+        """Whether a thread is at work on what completes that future of a loop."""
+        item = self._work.item(thread)
+        if item is None:
+            return self._work.promises(thread, future)
+        with contextlib.suppress(Unreadable):
+            mine = self._objects.attributes(item, {"future"}).get("future", 0)
+            return future in self._linked(mine, _TO_LOOP)
+        return False
+
+    def _tid(self, task: int) -> int:
+        """The thread that runs the loop of a task; zero: none does."""
+        loop = self._loops.get(task)
+        if loop is None:
+            known = self._part.tasks.at(task)
+            loop = self._loops[task] = 0 if known is None else known.loop
+        return self._runs.get(loop, 0)

@@ -1,0 +1,81 @@
+"""What a thread of a pool is working on: an executor's work item, or what AnyIO has given to it.
+
+What a thread holds on its stacks may be left over from a call that has returned; a frame that
+runs the work, and has not returned, is proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from waitspy.model.code_origin import base_name
+from waitspy.remote.memory import Unreadable
+from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
+
+_EXECUTORS, _ANYIO = "/concurrent/futures/thread.py", "/anyio/_backends/_asyncio.py"
+_RUN = "run"
+_IDLE = "/queue.py"
+
+
+class ThreadWork:
+    """Reads it of the threads of one interpreter, once a look.
+
+    Raises:
+        OSError: from every method.
+    """
+
+    def __init__(self, stacks: ThreadStacks, work_item: int | None) -> None:
+        self._stacks = stacks
+        self._frames = stacks.code
+        self._objects = stacks.code.objects
+        self._work_item = work_item
+        self._words: dict[int, list[int]] = {}
+        self._items: dict[int, int | None] = {}
+
+    def item(self, thread: Thread) -> int | None:
+        """The work item that a thread of an executor runs."""
+        if thread.address not in self._items:
+            self._items[thread.address] = None
+            try:
+                self._items[thread.address] = self._item(thread)
+            except Unreadable:
+                return None
+        return self._items[thread.address]
+
+    def _item(self, thread: Thread) -> int | None:
+        words = self._held(thread) if self._work_item else []
+        items = self._objects.of_type(words, self._work_item)
+        for frame, _ in self._runs(thread, _EXECUTORS) if items else ():
+            first = self._frames.first_variable(frame.address)
+            if first in items:
+                return first
+        return None
+
+    def promises(self, thread: Thread, future: int) -> bool:
+        """Whether a thread of AnyIO's is at work on what completes that future of a loop."""
+        try:
+            if future not in self._held(thread):
+                return False
+            return any(
+                inner is not None
+                and not self._frames.code(inner.code).rooted.endswith(_IDLE)
+                and future in self._frames.locals_of(frame.address, frame.code)
+                for frame, inner in self._runs(thread, _ANYIO)
+            )
+        except Unreadable:
+            return False
+
+    def _held(self, thread: Thread) -> list[int]:
+        if thread.address not in self._words:
+            self._words[thread.address] = self._frames.held(thread.address)
+        return self._words[thread.address]
+
+    def _runs(self, thread: Thread, file: str) -> Iterator[tuple[ThreadFrame, ThreadFrame | None]]:
+        """The frames of ``run`` of that file, each with the one that it has called."""
+        inner: ThreadFrame | None = None
+        for frame in self._stacks.frames(thread.address):
+            code = self._frames.code(frame.code)
+            if code.rooted.endswith(file) and base_name(code.function) == _RUN:
+                yield frame, inner
+            inner = frame
