@@ -29,8 +29,10 @@ def test_every_report_goes_to_stdout_and_to_a_file(
     assert "owned" in shown.stdout
 
 
-@pytest.mark.parametrize("format_", FLAMEGRAPHS)
-@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize(
+    ("weight", "format_"),
+    [(w, f) for w in WEIGHTS for f in FLAMEGRAPHS if (w, f) != ("root", "firefox")],
+)
 def test_every_flamegraph_goes_to_stdout_and_to_a_file(
     recording: Path, tmp_path: Path, format_: str, weight: str
 ) -> None:
@@ -45,6 +47,12 @@ def test_every_flamegraph_goes_to_stdout_and_to_a_file(
         assert "\x1b" not in shown.stdout_bytes.decode("utf-8")
     if format_ == "svg":
         ET.fromstring(shown.stdout_bytes)
+
+
+def test_roots_are_not_shown_over_time(recording: Path) -> None:
+    shown = waitspy("flamegraph", recording, "-f", "firefox", "--weight", "root")
+    assert shown.exit_code == 2
+    assert "use another format" in shown.stderr
 
 
 def test_one_worker_or_none(recording: Path) -> None:

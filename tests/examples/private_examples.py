@@ -21,12 +21,14 @@ from waitspy.model.judged import (
     Link,
     PendingSeries,
     Place,
+    RootTime,
     Spot,
     Unaccepted,
     Victim,
 )
 from waitspy.model.recorded import Loss, WorkerRecord
 from waitspy.model.stacks import Frame, StackTable
+from waitspy.model.unsent import Unsent
 from waitspy.model.waits import Wait, WaitKind, WaitTable
 
 SECRETS = (
@@ -130,7 +132,8 @@ def private() -> Analysis:
         "backlog",
         ((START_NS, 3), (START_NS + NS, 0)),
     )
-    judged = Analysis(report, threads, (pending,))
+    root = RootTime(4711, 4711, "for aloysia", STACK, wait, NS)
+    judged = Analysis(report, threads, (pending,), roots=(root,))
     return replace(judged, profile=analysis.profile(judged))
 
 
@@ -158,6 +161,7 @@ def _place() -> Place:
         sure=True,
         pids=(4711,),
         source="    await lock['sesame']",
+        unsent=Unsent("203.0.113.77:5000", 2_000_000, 1, refused=True),
     )
 
 

@@ -147,7 +147,8 @@ def repeated(steps: tuple[Step, ...], scale: float = 1.0) -> Iterator[Activity]:
         for length_ms, stack, wait, share, items in steps:
             end_ns = min(at_ns + int(length_ms * scale * 1_000_000), START_NS + LENGTH_NS)
             starved_ns = int((end_ns - at_ns) * share)
-            yield Activity(at_ns, end_ns, stack, wait, starved_ns, starved_ns * items)
+            victim_ns = starved_ns * items
+            yield Activity(at_ns, end_ns, stack, wait, starved_ns, victim_ns, starved_ns)
             if end_ns >= START_NS + LENGTH_NS:
                 return
             at_ns = end_ns

@@ -76,8 +76,10 @@ def test_the_kind_comes_before_the_call(kind: str) -> None:
 @pytest.mark.parametrize("awaited", ["exit", "output"])
 def test_who_waits_for_a_process_is_told_to_read_its_pipes(awaited: str) -> None:
     for wait in WaitKind:
-        assert "communicate()" in find(Case(DEADLOCK, Wait(wait), waits_for=awaited))
-    assert "communicate()" not in find(Case(DEADLOCK, Wait(WaitKind.LOCK), waits_for="lock"))
+        assert "communicate()" in find(Case(DEADLOCK, Wait(wait), waits_for=frozenset({awaited})))
+    assert "communicate()" not in find(
+        Case(DEADLOCK, Wait(WaitKind.LOCK), waits_for=frozenset({"lock"}))
+    )
 
 
 def test_every_row_can_be_told() -> None:
@@ -87,7 +89,8 @@ def test_every_row_can_be_told() -> None:
         *({"pool": pool} for pool in (None, *PoolKind)),
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
         *({"frames": (frame,)} for frame in FRAMES),
-        *({"waits_for": held} for held in ("exit", "abandoned-lock")),
+        *({"waits_for": frozenset({held})} for held in ("exit", "abandoned-lock", "loop")),
+        {"over_await": True},
     ]
     told = {
         find(Case(kind, Wait(wait, call), **more))

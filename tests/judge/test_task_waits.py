@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.examples.build import SOURCES, at, frame, info, ms, recording, stack, worker
-from waitspy.judge import analysis, task_waits
+from waitspy.judge import analysis, task_stacks, task_waits
 from waitspy.judge.episode import Starvation
 from waitspy.model.clock import NS
 from waitspy.model.connection_pools import PoolUse
@@ -180,7 +180,7 @@ def test_tasks_of_which_no_code_is_seen_are_told_without_a_name() -> None:
     ],
 )
 def test_what_a_task_waits_in(awaits: str, wait: Wait) -> None:
-    assert task_waits.wait_of(stack(awaits)) == wait
+    assert task_stacks.wait_of(stack(awaits)) == wait
 
 
 def test_nobody_who_holds_it_is_nothing() -> None:

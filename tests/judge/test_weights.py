@@ -34,6 +34,7 @@ from tests.examples.build import (
 from tests.examples.loop_examples import HOLDER, NAP, POOL, blocked
 from waitspy.judge.analysis import analyse
 from waitspy.judge.episode import Item, Starvation
+from waitspy.judge.wait_for import Chains
 from waitspy.judge.weights import weigh
 from waitspy.model.activities import Activity, ThreadActivity
 from waitspy.model.judged import Analysis
@@ -43,6 +44,7 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.waits import Wait, WaitKind
 
 END = 10_000
+NO_CHAINS = Chains((), {}, {}, {})
 HELD = (ThreadKey(100, 1), ThreadKey(100, 2), ThreadKey(200, 1))
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
 
@@ -79,10 +81,13 @@ def weighed(
     *found: Starvation, rows: Sequence[Activity] = (activity(0, 1_000, HANDLER, SLEEP),)
 ) -> dict[ThreadKey, list[tuple[float, float, float, float]]]:
     """Bounds and both weights (milliseconds) of what three threads did, who all did the same."""
-    done = weigh({key: activities(*rows) for key in HELD}, found)
+    done = weigh({key: activities(*rows) for key in HELD}, found, NO_CHAINS, {})
+    assert done.roots == ()
+    for mine in done.activities.values():
+        assert all(a.root_ns == a.starved_ns for a in mine)
     return {
         key: [(ms(a.start_ns), ms(a.end_ns), a.starved_ns / MS, a.victim_ns / MS) for a in mine]
-        for key, mine in done.items()
+        for key, mine in done.activities.items()
     }
 
 
@@ -148,8 +153,8 @@ def test_weights_are_those_of_each_millisecond(
     spans: list[Span], episodes: list[Starvation]
 ) -> None:
     rows = [activity(start, end, HANDLER, SLEEP) for start, end in spans]
-    found = weigh(dict.fromkeys(HELD, activities(*rows)), episodes)
-    for key, mine in found.items():
+    found = weigh(dict.fromkeys(HELD, activities(*rows)), episodes, NO_CHAINS, {})
+    for key, mine in found.activities.items():
         held = [s for s in episodes if key in s.held_by]
         assert [(a.start_ns, a.end_ns) for a in mine] == [
             (a, b)

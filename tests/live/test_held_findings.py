@@ -71,6 +71,53 @@ def test_tasks_that_want_a_lock_blame_the_task_that_holds_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("python", ENDS)
+def test_a_lock_that_a_task_keeps_over_an_await_blames_what_it_awaits(
+    python: str, tmp_path: Path
+) -> None:
+    report = recorded(python, "await_and_threads", tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "held-lock", said(report)
+    assert finding["blame"]["function"] == "slow_reply"
+    assert [link["who"].get("task") for link in finding["chain"]] == [None, "slow_reply"]
+    assert finding["chain"][0]["waits_for"]["taken"]["source"] == "with lock:"
+    assert "hold no lock of threads over an await" in finding["remedy"]
+
+
+@pytest.mark.parametrize("python", ENDS)
+@pytest.mark.parametrize(
+    ("story", "waits"),
+    [
+        ("await_and_loop", {"lock", "loop"}),
+        ("own_result", {"future"}),
+        ("across", {"lock", "future"}),
+    ],
+)
+def test_a_ring_of_threads_and_tasks_is_a_deadlock(
+    story: str, waits: set[str], python: str, tmp_path: Path
+) -> None:
+    report = recorded(python, story, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert {link["waits_for"]["kind"] for link in finding["chain"]} == waits
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_a_peer_that_does_not_read_is_the_root(python: str, tmp_path: Path) -> None:
+    report = recorded(python, "peer_stalls", tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "held-lock", said(report)
+    assert finding["blame"]["function"] == "sends"
+    unsent = finding["chain"][-1]["unsent"]
+    assert unsent["peer"].startswith("127.0.0.1:")
+    assert (unsent["connections"], unsent["reads"]) == (1, False)
+    assert unsent["bytes"] > 10_000
+    (place,) = (one for one in report["waiting"]["places"] if "unsent" in one)
+    assert (place["function"], place["unsent"]) == ("sends", unsent)
+    text = subprocess.check_output([*WAITSPY, "report", tmp_path / "rec"], text=True)
+    assert f"its peer {unsent['peer']} does not read" in text
+
+
+@pytest.mark.parametrize("python", ENDS)
 @pytest.mark.parametrize("story", ["forked_lock", "forked_rlock"])
 def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
     story: str, python: str, tmp_path: Path
@@ -84,7 +131,9 @@ def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
     assert finding["share"] > 0.7
 
 
-@pytest.mark.parametrize("story", ["leaders", "batch", "forked_patient", "parked"])
+@pytest.mark.parametrize(
+    "story", ["leaders", "batch", "forked_patient", "parked", "brief_in_tasks", "peer_reads"]
+)
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:
     report = recorded(sys.executable, story, tmp_path / "rec", seconds=3)
     assert starved_by_itself(report) == [], said(report)

@@ -88,6 +88,7 @@ def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
     first = waiting.holders[0] if waiting.holders else None
     assert first is None or first.at is None or first.at.file == path
     held_by = [tasks[holder.task] for holder in waiting.holders if holder.task is not None]
+    of = {task.task for task in held_by}
     after = held_by[0] if held_by else None
     then = after.holders[0] if after is not None and after.holders else None
 
@@ -101,6 +102,7 @@ def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
         "line": first and first.at and first.at.line,
         "thread": next((h.tid for h in waiting.holders if h.task is None), None),
         "loop": after.tid if after is not None else None,
+        "peer": next((ends.peer_port for at, ends in look.drains.items() if at in of), None),
         "then": after and then and [after.kind, name(tasks[then.task]) if then.task else then.tid],
     }
 

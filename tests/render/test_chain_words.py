@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.examples import report_examples as examples
+from waitspy.model.unsent import Unsent
 from waitspy.render import chain_words
 
 
@@ -29,3 +32,35 @@ def test_who_holds_a_lock_over_a_slow_wait_is_the_root() -> None:
     assert first.startswith("thread 4711 (`MainThread`) waits for a lock held by thread 4733")
     assert last.startswith("thread 4733 (`refresher`) waits")
     assert not chain_words.is_ring(examples.held_lock().chain)
+
+
+def test_a_peer_that_does_not_read() -> None:
+    chain = examples.held_lock().chain
+    told_of = Unsent("10.0.0.7:5000", 2_620_000, 1, refused=True)
+    *_, last = chain_words.lines((*chain[:-1], replace(chain[-1], unsent=told_of)), told)
+    assert last.text.endswith(": its peer `10.0.0.7:5000` does not read, 2.62 MB are unsent")
+    several = Unsent("10.0.0.7:5000", 940, 3, refused=False)
+    *_, last = chain_words.lines((*chain[:-1], replace(chain[-1], unsent=several)), told)
+    assert last.text.endswith(
+        ": of 3 peers `10.0.0.7:5000` has not got all, 940 bytes are unsent to all together"
+    )
+
+
+def test_a_loop_that_waits_for_its_own_work() -> None:
+    link = replace(examples.held_lock().chain[0], waits_for="future", how="loop")
+    (line,) = chain_words.lines((link,), told)
+    assert line.text == (
+        "thread 4711 (`MainThread`) waits for a result that can only be made on the loop that "
+        "thread 4711 (`MainThread`) runs: so it can never go on"
+    )
+
+
+def test_a_task_that_waits_for_its_turn() -> None:
+    wants, holds = examples.held_lock().chain
+    holds = replace(holds, task="refresh", waits_for="loop")
+    lines = [line.text for line in chain_words.lines((replace(wants, how="loop"), holds), told)]
+    assert "waits for a lock held by 1 task `refresh`, taken in" in lines[0]
+    assert lines[1] == (
+        "1 task `refresh` waits for its turn on the loop that thread 4711 (`MainThread`) runs: so "
+        "none of them can go on"
+    )

@@ -12,6 +12,7 @@ from waitspy.commands.output import opened, printing
 from waitspy.model.judged import WEIGHTS, Weight
 from waitspy.render import FLAMEGRAPHS, REPORTS, escape
 from waitspy.render.profiles import speedscope_page
+from waitspy.render.profiles.firefox import FirefoxRenderer
 from waitspy.render.profiles.flame import FlamegraphRenderer
 from waitspy.render.profiles.flame_looks import WEIGHT_NAMES
 from waitspy.render.profiles.svg import SvgRenderer
@@ -62,7 +63,8 @@ def report(recording: str, format_: str, output: str | None, *, redact: bool) ->
 @click.option(
     "--weight",
     type=click.Choice(WEIGHTS),
-    help="What widths mean [default: starved, or wall where nothing starved].",
+    help="What widths mean: wall time, starved time, that times what waited, or starved time at "
+    "its root, who holds what was waited for [default: starved, or wall where nothing starved].",
 )
 @click.option("--worker", type=int, metavar="PID", help="One worker only [default: all merged].")
 @click.option("--lines", is_flag=True, help="Keep lines of one function apart.")
@@ -80,12 +82,15 @@ def flamegraph(
     *,
     redact: bool,
 ) -> None:
-    """Draw a RECORDING, all workers merged, by wall time, starved time or victim-seconds.
+    """Draw a RECORDING, all workers merged, by wall time, starved time (where it arose, or at its
+    root) or victim-seconds.
 
     firefox and perfetto, and speedscope after the merged profile, show each thread over time.
     """
     if FLAMEGRAPHS[format_]("wall").binary and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{format_} is not text: give a file with -o")
+    if weight == "root" and FLAMEGRAPHS[format_] is FirefoxRenderer:
+        raise click.UsageError("firefox shows each thread over time, not roots: use another format")
     profile = library.load(recording, redact=redact).profile(lines=lines, pid=worker)
     chosen = profile.telling_weight if weight is None else weight
     renderer = _flamegraph(format_, chosen, all_frames=all_frames)

@@ -109,10 +109,10 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     for worker in recording.workers:
         starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
         starved += task_waits.find(worker, recording.sources, info.end_ns, min_stall_ns)
-    weighed = weights.weigh(done, starved)
+    weighed = weights.weigh(done, starved, chains, names)
     threads = [
         ThreadActivity(key.pid, key.tid, names[key], activities)
-        for key, activities in weighed.items()
+        for key, activities in weighed.activities.items()
     ]
     judged = findings.judge(starved, recording.sources, info.duration_s, chains)
     analysed = Analysis(
@@ -131,6 +131,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         ),
         tuple(threads),
         tuple(pending),
+        roots=weighed.roots,
     )
     return replace(analysed, profile=profile(analysed))
 
@@ -199,6 +200,7 @@ def profile(judged: Analysis, *, lines: bool = False, pid: int | None = None) ->
     info = judged.report.recording
     merged = merge.merge(
         judged.threads,
+        judged.roots,
         title=f"{info.target} on {info.host}, {to_the_second(info.started_at)}"
         + ", redacted" * info.redacted,
         start_ns=info.monotonic_start_ns,

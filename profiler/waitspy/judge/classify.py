@@ -98,7 +98,7 @@ def activities(thread: ThreadRecord, context: Context) -> Activities:
     at = runs(end_ns, start_ns, stack, wait)
     last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at
     none = np.zeros(len(at), np.int64)
-    columns = (start_ns[at], end_ns[last], stack[at], wait[at], none, none)
+    columns = (start_ns[at], end_ns[last], stack[at], wait[at], none, none, none)
     return Activities(columns, shown.table, context.names.waits)
 
 

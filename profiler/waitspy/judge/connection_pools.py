@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from waitspy.judge import blame, pool_threads, requests, task_waits
+from waitspy.judge import blame, pool_threads, requests
 from waitspy.judge.episode import Starvation
 from waitspy.judge.held_locks import thread_item
 from waitspy.judge.loop_service import longest_gap_ns
 from waitspy.judge.spans import Span, common, grouped, union
+from waitspy.judge.task_stacks import wait_of
 from waitspy.judge.thread_time import cut, trim
-from waitspy.judge.wait_for import Chains, standstill
+from waitspy.judge.wait_for import Chains, spot_of, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
@@ -255,7 +256,7 @@ class Judge:
         to = [
             LentTo(
                 "thread",
-                task_waits.spot_of(key[0], self._sources),
+                spot_of(key[0], self._sources),
                 count,
                 hows[key],
                 waits[key],
@@ -271,8 +272,8 @@ class Judge:
         frame = blame.blamed(lent.stack)
         if frame is None or frame.origin is not Origin.USER:
             frame = lent.at or frame
-        at = task_waits.spot_of(frame, self._sources)
-        return LentTo("task", at, lent.count, lent.how, task_waits.wait_of(lent.stack))
+        at = spot_of(frame, self._sources)
+        return LentTo("task", at, lent.count, lent.how, wait_of(lent.stack))
 
     def _at(self, tid: int, at_ns: int) -> Sequence[Activity]:
         """What a thread did at that time, in a list; empty: that is not known."""

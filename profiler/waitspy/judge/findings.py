@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from waitspy.judge import blame, remedies
 from waitspy.judge import victims as victims_of
@@ -110,7 +111,11 @@ def _finding(
         library=_library(first, stack),
         pool=first.pool,
         frames=tuple(f"{frame.home.short}:{frame.function}" for frame in above),
-        waits_for=chain[0].waits_for if chain else None,
+        waits_for=frozenset(_waits_for(chain)),
+        over_await=any(
+            link.task is None and following.task is not None and following.how in {"with", "owner"}
+            for link, following in _pairs(chain)
+        ),
     )
     return Finding(
         kind=kind,
@@ -132,6 +137,18 @@ def _finding(
         chain=chain,
         lending=longest.lending,
     )
+
+
+def _pairs(chain: Sequence[Link]) -> Iterator[tuple[Link, Link]]:
+    """Each with the one that comes next: after the last one of a ring, the first."""
+    return pairwise((*chain, *chain[:1]))
+
+
+def _waits_for(chain: Sequence[Link]) -> Iterator[str]:
+    """What those in a chain wait for: of a loop, too, what its thread has to do."""
+    for link, following in _pairs(chain):
+        yield from ("loop",) if following.how == "loop" else ()
+        yield from () if link.waits_for is None else (link.waits_for,)
 
 
 def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from waitspy.judge import blame
+from waitspy.judge import blame, task_stacks
 from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
+from waitspy.judge.task_stacks import shared, task_item
 from waitspy.judge.thread_time import cut
-from waitspy.judge.wait_for import ABANDONED, Chains, standstill
+from waitspy.judge.wait_for import ABANDONED, Chain, Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.judged import Link
 from waitspy.model.kinds import (
@@ -29,7 +30,8 @@ from waitspy.model.kinds import (
 from waitspy.model.oracle_names import THREADS, WAIT_FOR
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.wait_for import WaitEdge
+from waitspy.model.stacks import Stack
+from waitspy.model.wait_for import TaskEdge, WaitEdge
 from waitspy.model.waits import WaitKind
 
 _SLOW = frozenset(
@@ -48,11 +50,12 @@ MAY_BE_DEADLOCKS = frozenset({BLOCKED_LOOP, PARKED_LOOP, EXHAUSTED_POOL, ACCEPT_
 
 @dataclass(slots=True)
 class _Waiter:
-    """A thread that stood in one wait for a lock, and what was seen of that."""
+    """A thread that stood in one wait for a lock, what was seen of that, and of tasks meanwhile."""
 
     tid: int
     span: Span
     seen: list[WaitEdge] = field(default_factory=list)
+    tasks: dict[int, TaskEdge] = field(default_factory=dict)
 
 
 def rings(starved: Iterable[Starvation], chains: Chains) -> Iterator[Starvation]:
@@ -111,16 +114,24 @@ def _waiters(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[int, _Waiter]]
     found: dict[tuple[int, int, int], _Waiter] = {}
     for event in worker.wait_for:
         for one in event.waiting:
-            held = one.kind in {"lock", "semaphore"} and one.holders
-            if not held and one.kind != ABANDONED:
+            if not _is_held(one) and one.kind != ABANDONED:
                 continue
             span = standstill(worker, one.tid, event.at_ns, stop_ns)
             if span is None:
                 continue
             key = (one.subject, one.tid, span[0])
-            found.setdefault(key, _Waiter(one.tid, span)).seen.append(one)
+            waiter = found.setdefault(key, _Waiter(one.tid, span))
+            waiter.seen.append(one)
+            waiter.tasks.update((task.task, task) for task in event.tasks)
     for (subject, _, _), waiter in found.items():
         yield subject, waiter
+
+
+def _is_held(one: WaitEdge) -> bool:
+    """Whether somebody holds what a thread waits for; a result that a loop has to make, too."""
+    if one.kind == "future":
+        return any(holder.how in {"task", "loop"} for holder in one.holders)
+    return one.kind in {"lock", "semaphore"} and bool(one.holders)
 
 
 def _episode(
@@ -132,15 +143,33 @@ def _episode(
 ) -> Starvation | None:
     longest = max(waiters, key=lambda w: w.span[1] - w.span[0])
     chain = chains.of(worker.thread(longest.tid), *longest.span)
-    if chain is None or not (chain.ring or is_slow(chain.root)):
+    of_future = any(one.kind == "future" for one in longest.seen)
+    if chain is None or not (chain.ring or (is_slow(chain) and not of_future)):
         return None
-    holders = {holder.tid for waiter in waiters for one in waiter.seen for holder in one.holders}
-    guilty = {link.tid for link in chain.links} if chain.ring else holders
     kind = DEADLOCK if chain.ring else HELD_LOCK
     waits = {waiter.tid: waiter.span for waiter in waiters}
     if chain.ring:
-        waits = {link.tid: span for link in chain.links} | waits
+        waits = {link.tid: span for link in _threads(chain)} | waits
+    holders = {(one.tid, one.task) for w in waiters for edge in w.seen for one in edge.holders}
     taken = chain.links[min(1, len(chain.links) - 1)].taken
+    of_tasks = _tasks(chain) if chain.ring else _task_holders(waiters)
+    held_by = {
+        worker.thread(tid): cut(done.get(worker.thread(tid), NO_ACTIVITIES), *span)
+        for tid in sorted(
+            {link.tid for link in _threads(chain)}
+            if chain.ring
+            else {tid for tid, task in holders if task is None}
+        )
+    }
+    for tid, stacks in of_tasks.items():
+        key = worker.thread(tid or worker.worker.pid)
+        held_by[key] = (*held_by.get(key, ()), *shared([(one, 1) for one in stacks], span))
+    items = [
+        thread_item(cut(done.get(worker.thread(tid), NO_ACTIVITIES), *waited), waited)
+        for tid, waited in waits.items()
+    ]
+    if chain.ring:
+        items += [task_item(one, span, 1) for stacks in of_tasks.values() for one in stacks]
     return Starvation(
         kind=kind,
         verdict="late" if not chain.ring and len(holders) > 1 else kind.verdict,
@@ -150,22 +179,48 @@ def _episode(
         place="a lock",
         start_ns=span[0],
         end_ns=span[1],
-        held_by={
-            worker.thread(tid): cut(done.get(worker.thread(tid), NO_ACTIVITIES), *span)
-            for tid in sorted(guilty)
-        },
+        held_by=held_by,
         base=None,
         evidence=(WAIT_FOR, THREADS),
-        items=tuple(
-            thread_item(cut(done.get(worker.thread(tid), NO_ACTIVITIES), *waited), waited)
-            for tid, waited in waits.items()
-        ),
+        items=tuple(items),
         detail=None if taken is None else f"a lock taken at {taken.file}:{taken.line}",
+        asyncio=bool(of_tasks),
+        links=chain.links if of_tasks else (),
+        of_tasks=bool(of_tasks),
     )
 
 
-def is_slow(root: Link) -> bool:
-    """Whether a thread is in the middle of something, rather than waiting for something to do."""
+def _threads(chain: Chain) -> list[Link]:
+    return [link for link in chain.links if link.task is None]
+
+
+def _tasks(chain: Chain) -> dict[int, list[Stack]]:
+    """The awaits of the tasks of a chain, by the thread of their loop."""
+    found: dict[int, list[Stack]] = {}
+    for link, did in zip(chain.links, chain.did, strict=True):
+        if link.task is not None and did is not None:
+            found.setdefault(link.tid, []).append(did.stack)
+    return found
+
+
+def _task_holders(waiters: Iterable[_Waiter]) -> dict[int, list[Stack]]:
+    """The same of the tasks that held what they waited for."""
+    found: dict[int, list[Stack]] = {}
+    seen: set[int] = set()
+    for waiter in waiters:
+        for holder in (one for edge in waiter.seen for one in edge.holders):
+            task = None if holder.task is None else waiter.tasks.get(holder.task)
+            if task is not None and task.task not in seen:
+                seen.add(task.task)
+                found.setdefault(holder.tid, []).append(task.stack)
+    return found
+
+
+def is_slow(chain: Chain) -> bool:
+    """Whether the root is in the middle of something, rather than waiting for something to do."""
+    root, did = chain.root, chain.did[-1]
+    if root.task is not None:
+        return did is not None and task_stacks.is_slow(did.stack)
     call = (root.wait.call or "").rpartition(".")[2]
     syscall = root.wait.syscall or ""
     for_work = call in _FOR_WORK or syscall.startswith("accept")

@@ -8,13 +8,14 @@ import numpy as np
 
 from waitspy.model.activities import ThreadActivity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Profile, WeightedStack
+from waitspy.model.judged import Profile, RootTime, WeightedStack
 from waitspy.model.stacks import Stack
 from waitspy.model.wait_frames import merged_stack, stack_key
 
 
 def merge(
     threads: Sequence[ThreadActivity],
+    roots: Sequence[RootTime] = (),
     *,
     title: str,
     start_ns: int,
@@ -22,7 +23,8 @@ def merge(
     lines: bool = False,
     pid: int | None = None,
 ) -> Profile:
-    """All threads of all workers, or those of worker ``pid``, as one profile.
+    """All threads of all workers, or those of worker ``pid``, as one profile; with what is at the
+    ``roots`` of chains.
 
     ``merged`` joins equal stacks of different workers and threads, each with its wait frame, and is
     sorted by stack; frames are equal when function and file are (their line is then None), and with
@@ -36,8 +38,9 @@ def merge(
     for thread in chosen:
         done = thread.activities
         stacks, waits, kind = done.kinds()
-        totals = np.zeros((len(stacks), 3), np.int64)
-        np.add.at(totals, kind, np.stack([done.length_ns, done.starved_ns, done.victim_ns], 1))
+        totals = np.zeros((len(stacks), 4), np.int64)
+        columns = [done.length_ns, done.starved_ns, done.victim_ns, done.root_ns]
+        np.add.at(totals, kind, np.stack(columns, 1))
         for stack, wait, added in zip(
             stacks.tolist(), waits.tolist(), totals.tolist(), strict=True
         ):
@@ -45,15 +48,19 @@ def merge(
             total = shown.get(key)
             if total is None:
                 whole = merged_stack(done.stacks[stack], done.waits[wait], lines=lines)
-                total = shown[key] = sums.setdefault(whole, [0, 0, 0])
+                total = shown[key] = sums.setdefault(whole, [0, 0, 0, 0])
             for n, value in enumerate(added):
                 total[n] += value
+    elsewhere = tuple(one for one in roots if pid in {None, one.pid})
+    for root in elsewhere:
+        whole = merged_stack(root.stack, root.wait, lines=lines)
+        sums.setdefault(whole, [0, 0, 0, 0])[-1] += root.root_ns
     merged = tuple(
         WeightedStack(stack, *(value / NS for value in total))
         for stack, total in sorted(sums.items(), key=lambda item: stack_key(item[0]))
         if any(total)
     )
-    return Profile(title, start_ns, end_ns, merged, tuple(chosen))
+    return Profile(title, start_ns, end_ns, merged, tuple(chosen), roots=elsewhere)
 
 
 def _thread_key(thread: ThreadActivity) -> tuple[int, int, int, str]:

@@ -25,6 +25,7 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.threads import NO_STATES, KernelStates
+from waitspy.model.unsent import Unsent
 from waitspy.model.waits import Wait, WaitKind
 
 _LEAST_NS = NS  # of a thread's wait
@@ -55,6 +56,7 @@ class _Seen:
     count: int
     longest_ns: int | None
     sure: bool
+    unsent: Unsent | None = None
 
 
 def find(
@@ -125,7 +127,7 @@ def _of_group(pid: int, group: TaskGroup, told_ns: int, at_ns: int) -> _Seen:
         since_ns = told_ns
     longest_ns = None if since_ns is None else at_ns - since_ns
     awaits, wait = _awaited(group, frame)
-    return _Seen(pid, frame, awaits, wait, group.count, longest_ns, group.still)
+    return _Seen(pid, frame, awaits, wait, group.count, longest_ns, group.still, group.unsent)
 
 
 def _awaited(group: TaskGroup, frame: Frame) -> tuple[str, PlaceWait]:
@@ -257,7 +259,17 @@ def _place(what: Literal["task", "thread"], group: Sequence[_Seen], sources: Sou
         sure=sure,
         pids=tuple(sorted({one.pid for one in group})),
         own=bool(first.frame.file) and first.frame.origin is Origin.USER,
+        unsent=_unsent([one.unsent for one in group if one.unsent is not None]),
     )
+
+
+def _unsent(each: Sequence[Unsent]) -> Unsent | None:
+    """That of several groups together."""
+    if not each:
+        return None
+    most = max(each, key=lambda one: (one.refused, one.size))
+    size, many = sum(one.size for one in each), sum(one.connections for one in each)
+    return Unsent(most.peer, size, many, most.refused)
 
 
 def _order(place: Place) -> tuple[bool, bool, float, int, str, int, str]:

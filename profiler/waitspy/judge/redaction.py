@@ -18,9 +18,20 @@ from waitspy.judge.private_text import HIDDEN, Privacy
 from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, int64s
-from waitspy.model.judged import Analysis, Blame, Finding, Lending, Link, Place, Spot, WhatWaits
+from waitspy.model.judged import (
+    Analysis,
+    Blame,
+    Finding,
+    Lending,
+    Link,
+    Place,
+    RootTime,
+    Spot,
+    WhatWaits,
+)
 from waitspy.model.recorded import Loss, SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack, StackTable, placed
+from waitspy.model.unsent import Unsent
 from waitspy.model.waits import Wait, WaitTable
 
 _PLAIN_TARGET = re.compile(r"(?:localhost)?:?\d+")
@@ -67,6 +78,7 @@ class _Redaction:
             ),
             tuple(self._thread(thread) for thread in self._judged.threads),
             tuple(replace(one, name=self._text(one.name)) for one in self._judged.pending),
+            roots=tuple(map(self._root, self._judged.roots)),
         )
         return replace(done, profile=analysis.profile(done))
 
@@ -86,6 +98,7 @@ class _Redaction:
             function=self._text(place.function),
             file=None if place.file is None else self._privacy.path(place.file),
             awaits=self._text(place.awaits),
+            unsent=self._unsent(place.unsent),
             source=None if place.source is None else self._privacy.source(place.source),
         )
 
@@ -164,7 +177,11 @@ class _Redaction:
             at=None if link.at is None else self._spot(link.at),
             taken=None if link.taken is None else self._spot(link.taken),
             wait=self._wait(link.wait),
+            unsent=self._unsent(link.unsent),
         )
+
+    def _unsent(self, unsent: Unsent | None) -> Unsent | None:
+        return None if unsent is None else structs.replace(unsent, peer=self._text(unsent.peer))
 
     def _spot(self, spot: Spot) -> Spot:
         return replace(
@@ -181,6 +198,14 @@ class _Redaction:
             blame,
             file=None if blame.file is None else self._privacy.path(blame.file),
             source=None if source is None else self._privacy.source(source),
+        )
+
+    def _root(self, root: RootTime) -> RootTime:
+        return replace(
+            root,
+            thread=self._text(root.thread),
+            stack=self._stack(root.stack),
+            wait=self._wait(root.wait),
         )
 
     # --- threads ---------------------------------------------------------------------------------
@@ -228,6 +253,7 @@ def _files(judged: Analysis) -> Iterator[str]:
     tables = {id(t.activities.stacks): t.activities.stacks for t in judged.threads}
     for table in tables.values():
         yield from (frame.file for frame in table.frames)
+    yield from (frame.file for root in judged.roots for frame in root.stack)
     for finding in judged.report.findings:
         yield from (frame.file for frame in finding.stack)
         yield from (blame.file for blame in finding.blames if blame.file is not None)

@@ -36,7 +36,8 @@ class Case:
     ``line`` is the blamed source line where it is known, ``packages`` are those whose frames are in
     the blamed stack, ``frames`` all that are in it, as ``file:function``. ``library`` is the loop's
     own where it is not asyncio, as in ``"gevent"``, or ``OTHER`` where none is known; ``pool`` is
-    what starved if it is a pool.
+    what starved if it is a pool. ``waits_for`` is what those in its chain wait for, and
+    ``over_await`` says that a task there has taken what a thread waits for.
     """
 
     kind: Kind
@@ -46,7 +47,8 @@ class Case:
     library: str | None = None
     pool: PoolKind | None = None
     frames: tuple[str, ...] = ()
-    waits_for: str | None = None
+    waits_for: frozenset[str] = frozenset()
+    over_await: bool = False
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -71,6 +73,7 @@ class Remedy:
     frames: re.Pattern[str] | None = None
     asyncio: bool = False
     waits_for: frozenset[str] = frozenset()
+    over_await: bool = False
 
     def fits(self, case: Case) -> bool:
         """Whether this is what to do."""
@@ -82,7 +85,8 @@ class Remedy:
             and self.library in {None, case.library}
             and (self.frames is None or any(map(self.frames.search, case.frames)))
             and not (self.asyncio and case.library is not None)
-            and (not self.waits_for or case.waits_for in self.waits_for)
+            and (not self.waits_for or bool(self.waits_for & case.waits_for))
+            and (not self.over_await or case.over_await)
         )
 
 
@@ -96,6 +100,7 @@ def _row(
     frames: str = "",
     asyncio: bool = False,
     waits_for: str = "",
+    over_await: bool = False,
 ) -> Remedy:
     return Remedy(
         text,
@@ -107,6 +112,7 @@ def _row(
         re.compile(frames) if frames else None,
         asyncio,
         frozenset(waits_for.split()),
+        over_await,
     )
 
 
@@ -146,11 +152,16 @@ ROWS: tuple[Remedy, ...] = (
     _row("read all that the program writes before waiting for its end: communicate(), or a reader "
          "for each pipe; give it no pipe that nobody reads (stderr=DEVNULL, or stderr=STDOUT)",
          DEADLOCK, waits_for="exit output"),
-    _row("never wait in a pool for work that is given to the same pool: call the function "
-         "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
     _row("fork before threads are started, or start processes anew (multiprocessing's spawn or "
          "forkserver); or give the lock up around the fork (os.register_at_fork)", DEADLOCK,
          waits_for="abandoned-lock"),
+    _row("hold no lock of threads over an await: give it up before; use asyncio's own Lock where "
+         "only tasks share it, and where threads do, too, take it inside of a function that runs "
+         "in a thread as a whole (asyncio.to_thread)", DEADLOCK, HELD_LOCK, over_await=True),
+    _row("never wait on the loop's own thread for work of that loop: await it there, or wait in "
+         "another thread (await asyncio.to_thread(…))", DEADLOCK, waits_for="loop"),
+    _row("never wait in a pool for work that is given to the same pool: call the function "
+         "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
     _row("take these locks in the same order everywhere, or hold no lock while taking another one; "
          "a timeout on the wait (acquire(timeout=…)) lets it end", DEADLOCK),
     _row("give connections back before anything slow: take one for the query only (with or async "

@@ -9,37 +9,26 @@ requests wait, as their tasks were begun by a server, or clients are owed an ans
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from waitspy.judge import blame, requests
-from waitspy.judge.episode import Item, Starvation
+from waitspy.judge.episode import Starvation
 from waitspy.judge.spans import Span
-from waitspy.judge.wait_for import spot
-from waitspy.model.activities import Activity
+from waitspy.judge.task_stacks import is_slow, name_of, shared, task_item, wait_of
+from waitspy.judge.wait_for import spot_of
 from waitspy.model.clock import NS
-from waitspy.model.code_origin import Origin, base_name
-from waitspy.model.judged import Lending, LentTo, Link, Spot
+from waitspy.model.code_origin import Origin
+from waitspy.model.judged import Lending, LentTo, Link
 from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK, Verdict
 from waitspy.model.oracle_names import PLACES, REQUESTS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
-from waitspy.model.stacks import Frame, Stack
+from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskWait
-from waitspy.model.waits import Wait, WaitKind
 
 _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something came in between
 
 _HALF = 0.5  # of an episode, for which one holder kept it
-
-_FOR_WORK: Mapping[str, frozenset[str]] = {
-    "/asyncio/queues.py": frozenset({"get", "join"}),
-    "/asyncio/locks.py": frozenset({"wait"}),
-    "/asyncio/base_events.py": frozenset({"serve_forever"}),
-    "/anyio/_backends/_asyncio.py": frozenset({"wait"}),
-}
-"""Functions in which a task waits for something to do, or for a signal."""
-
-_SLEEPS, _STREAMS, _PROCESSES = "/asyncio/tasks.py", "/asyncio/streams.py", "/asyncio/subprocess.py"
 
 
 def find(
@@ -124,7 +113,7 @@ def _episode(
         place="tasks",
         start_ns=span[0],
         end_ns=span[1],
-        held_by={key: tuple(_activities(shown, span))},
+        held_by={key: tuple(shared(shown, span))},
         base=None,
         evidence=(PLACES, REQUESTS) if last.kind != "lock" else (PLACES,),
         items=(task_item(most.stack, span, most.count),),
@@ -136,57 +125,11 @@ def _episode(
     )
 
 
-def is_slow(stack: Stack) -> bool:
-    """Whether a task is in the middle of something, rather than waiting for something to do."""
-    for frame in reversed(stack):
-        for file, names in _FOR_WORK.items():
-            if frame.rooted.endswith(file) and base_name(frame.function) in names:
-                return False
-        if frame.origin is Origin.USER:
-            break
-    return True
-
-
 def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
     """Whether those that wait were begun by a server, or its clients are owed an answer."""
     if stack and stack[0].origin is not Origin.USER:
         return True
     return requests.is_owed(worker, span, _LEAST_NS)
-
-
-def _activities(shown: Sequence[tuple[Stack, int]], span: Span) -> Iterator[Activity]:
-    """The span, shared among the places at which it is held by how many hold it there."""
-    total = sum(count for _, count in shown)
-    at_ns, done = span[0], 0
-    for stack, count in shown:
-        done += count
-        until_ns = span[0] + (span[1] - span[0]) * done // total
-        yield Activity(at_ns, until_ns, stack, wait_of(stack))
-        at_ns = until_ns
-
-
-def wait_of(stack: Stack) -> Wait:
-    """What a task waits in: the outermost library function below the program's own code."""
-    frame = blame.blamed(stack)
-    below = stack[stack.index(frame) + 1 :] if frame is not None else ()
-    if not below:
-        return Wait(WaitKind.UNKNOWN)
-    kind = WaitKind.UNKNOWN
-    for each in below:
-        if each.rooted.endswith(_SLEEPS) and base_name(each.function) == "sleep":
-            kind = WaitKind.SLEEP
-        elif each.rooted.endswith(_STREAMS):
-            kind = WaitKind.SOCKET
-        elif each.rooted.endswith(_PROCESSES):
-            kind = WaitKind.SUBPROCESS
-    return Wait(kind, below[0].function)
-
-
-def task_item(stack: Stack, span: Span, count: int) -> Item:
-    """The tasks that waited, by what they do."""
-    frame = blame.blamed(stack)
-    where = None if frame is None else f"{frame.file}:{frame.line}"
-    return Item("task", name_of(stack), where, *span, count=count)
 
 
 def _detail(wait: TaskWait) -> str | None:
@@ -224,19 +167,9 @@ def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, 
         key.pid, key.tid, "", spot_of(blame.blamed(holder.stack), sources), wait_of(holder.stack),
         None if holder.since_ns is None else holder.since_ns / NS, "with",
         spot_of(holder.at, sources), task=name_of(holder.stack), count=holder.count,
+        unsent=holder.unsent,
     )  # fmt: skip
     return waiter, root
-
-
-def name_of(stack: Stack) -> str:
-    """What tasks do, by the program's own function: those of a server all begin alike."""
-    frame = blame.blamed(stack)
-    return "?" if frame is None else frame.function
-
-
-def spot_of(frame: Frame | None, sources: SourceLines) -> Spot | None:
-    """The line of a frame, where there is one."""
-    return None if frame is None else spot(frame, sources)
 
 
 def loop_thread(worker: WorkerRecord, loop: int) -> int:

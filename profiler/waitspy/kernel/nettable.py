@@ -12,7 +12,7 @@ import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from waitspy.kernel import procfs
 
@@ -70,6 +70,20 @@ class TcpRow:
     def remote_text(self) -> str:
         """The same for the peer; ``0.0.0.0:0`` when there is none."""
         return endpoint(self.remote, self.remote_port)
+
+
+class Ends(NamedTuple):
+    """The addresses of both ends of a connection, this one's first."""
+
+    local: str
+    local_port: int
+    peer: str
+    peer_port: int
+
+    @property
+    def peer_text(self) -> str:
+        """The peer's as one text."""
+        return endpoint(self.peer, self.peer_port)
 
 
 @dataclass(frozen=True, slots=True)

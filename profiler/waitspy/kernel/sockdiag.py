@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from waitspy.kernel import calls, procfs
-from waitspy.kernel.nettable import TcpRow, TcpState, endpoint
+from waitspy.kernel.nettable import Ends, TcpRow, TcpState, endpoint
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG, include/uapi/linux/netlink.h
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY, include/uapi/linux/sock_diag.h
@@ -30,7 +30,10 @@ _DONE = 3  # NLMSG_DONE
 _INFO = 2  # INET_DIAG_INFO, include/uapi/linux/inet_diag.h
 _HEADER = struct.Struct("=LHHLL")  # nlmsghdr
 _MESSAGE = 72  # sizeof(struct inet_diag_msg)
+_TIMER = 2  # offsetof(struct inet_diag_msg, idiag_timer)
+_PROBES = 4  # its value while a peer without room is asked for it, net/ipv4/inet_diag.c
 _RQUEUE = 56  # offsetof(struct inet_diag_msg, idiag_rqueue)
+_WQUEUE = 60  # offsetof(struct inet_diag_msg, idiag_wqueue)
 _RECEIVED = 128  # offsetof(struct tcp_info, tcpi_bytes_received), include/uapi/linux/tcp.h
 _INODE = 68  # offsetof(struct inet_diag_msg, idiag_inode)
 _LAST_DATA_SENT = 44  # offsetof(struct tcp_info, tcpi_last_data_sent), include/uapi/linux/tcp.h
@@ -72,6 +75,16 @@ class Connection:
     sent_ago_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What lies in a connection's send queue; ``is_refused`` says that its peer has told that it
+    has no room for any of it.
+    """
+
+    unsent_bytes: int
+    is_refused: bool
+
+
 class SockDiag:
     """Asks about the connections of one network namespace, that of ``pid``.
 
@@ -90,16 +103,31 @@ class SockDiag:
 
     def read_bytes(self, row: TcpRow) -> int | None:
         """How many bytes the owner of that connection has read so far; None when not known."""
+        ends = Ends(row.local, row.local_port, row.remote, row.remote_port)
+        message = self._about(ends)
+        return None if message is None else _consumed(message)
+
+    def sending(self, ends: Ends) -> Sending | None:
+        """What a connection has not got rid of; None when not known."""
+        with suppress(ValueError, struct.error):  # no addresses of TCP
+            message = self._about(ends)
+            if message is not None:
+                (unsent,) = struct.unpack_from("=L", message, _WQUEUE)
+                return Sending(unsent, message[_TIMER] == _PROBES)
+        return None
+
+    def _about(self, ends: Ends) -> bytes | None:
+        """What the kernel says of one connection."""
         self._sequence += 1
         with suppress(OSError, struct.error):
-            self._socket.send(_request(row, self._sequence))
+            self._socket.send(_request(ends, self._sequence))
             while True:
                 answer = self._socket.recv(8192)
                 size, kind, _, sequence, _ = _HEADER.unpack_from(answer)
                 if sequence == self._sequence:
                     break
             if kind != _ERROR:
-                return _consumed(answer[_HEADER.size : size])
+                return answer[_HEADER.size : size]
         return None
 
     def listening(self) -> tuple[Listening, ...]:
@@ -210,11 +238,11 @@ def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         at += max(4, size + 3 & ~3)
 
 
-def _request(row: TcpRow, sequence: int) -> bytes:
-    family = socket.AF_INET if row.family == "tcp" else socket.AF_INET6
-    ports = struct.pack(">HH", row.local_port, row.remote_port)
+def _request(ends: Ends, sequence: int) -> bytes:
+    family = socket.AF_INET6 if ":" in ends.local else socket.AF_INET
+    ports = struct.pack(">HH", ends.local_port, ends.peer_port)
     addresses = b"".join(
-        socket.inet_pton(family, text).ljust(16, b"\0") for text in (row.local, row.remote)
+        socket.inet_pton(family, text).ljust(16, b"\0") for text in (ends.local, ends.peer)
     )
     # inet_diag_sockid: ports, addresses, interface, and a cookie of all ones for "any"
     sockid = ports + addresses + struct.pack("=L", 0) + b"\xff" * 8

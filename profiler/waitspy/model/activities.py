@@ -19,7 +19,8 @@ class Activity:
     """What a thread did in an interval, and what that cost others.
 
     ``starved_ns`` is the part of the interval during which it starved something,
-    ``victim_ns`` the same multiplied by how many items waited.
+    ``victim_ns`` the same multiplied by how many items waited; ``root_ns`` is the part of the first
+    that is not told at another stack, the root of a chain.
     """
 
     start_ns: int
@@ -28,6 +29,7 @@ class Activity:
     wait: Wait
     starved_ns: int = 0
     victim_ns: int = 0
+    root_ns: int = 0
 
 
 class Activities(Sequence[Activity]):
@@ -37,12 +39,13 @@ class Activities(Sequence[Activity]):
     """
 
     __slots__ = (
-        "end_ns", "stack", "stacks", "start_ns", "starved_ns", "victim_ns", "wait", "waits",
+        "end_ns", "root_ns", "stack", "stacks", "start_ns", "starved_ns", "victim_ns", "wait",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, columns: Sequence[Int64s], stacks: StackTable, waits: WaitTable) -> None:
         self.start_ns, self.end_ns, self.stack, self.wait, *weights = columns
-        self.starved_ns, self.victim_ns = weights
+        self.starved_ns, self.victim_ns, self.root_ns = weights
         self.stacks, self.waits = stacks, waits
 
     @classmethod
@@ -56,6 +59,7 @@ class Activities(Sequence[Activity]):
             int64s(waits.number(a.wait) for a in kept),
             int64s(a.starved_ns for a in kept),
             int64s(a.victim_ns for a in kept),
+            int64s(a.root_ns for a in kept),
         )
         return cls(columns, stacks, waits)
 
@@ -64,6 +68,7 @@ class Activities(Sequence[Activity]):
         """All columns, in the order in which they are given."""
         return (
             self.start_ns, self.end_ns, self.stack, self.wait, self.starved_ns, self.victim_ns,
+            self.root_ns,
         )  # fmt: skip
 
     @property
@@ -112,11 +117,8 @@ class Activities(Sequence[Activity]):
         for row in zip(*(column.tolist() for column in self.columns), strict=True):
             yield self._row(*row)
 
-    def _row(
-        self, start_ns: int, end_ns: int, stack: int, wait: int, starved_ns: int, victim_ns: int
-    ) -> Activity:
-        stack_, wait_ = self.stacks[stack], self.waits[wait]
-        return Activity(start_ns, end_ns, stack_, wait_, starved_ns, victim_ns)
+    def _row(self, start_ns: int, end_ns: int, stack: int, wait: int, *weights: int) -> Activity:
+        return Activity(start_ns, end_ns, self.stacks[stack], self.waits[wait], *weights)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)

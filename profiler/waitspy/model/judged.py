@@ -13,15 +13,17 @@ from waitspy.model.processes import Worker
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskHeld
+from waitspy.model.unsent import Unsent
 from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import Wait
 
-Weight = Literal["wall", "starved", "victims"]
-WEIGHTS: tuple[Weight, ...] = ("wall", "starved", "victims")
+Weight = Literal["wall", "starved", "victims", "root"]
+WEIGHTS: tuple[Weight, ...] = ("wall", "starved", "victims", "root")
 WEIGHT_UNITS: Mapping[Weight, str] = {
     "wall": "seconds",
     "starved": "starved seconds",
     "victims": "victim-seconds",
+    "root": "starved seconds",
 }
 
 
@@ -48,16 +50,35 @@ class PendingSeries:
 
 @dataclass(frozen=True, slots=True)
 class WeightedStack:
-    """One distinct stack and its three weights, in seconds."""
+    """One distinct stack and its four weights, in seconds."""
 
     stack: Stack
     wall_s: float
     starved_s: float = 0.0
     victim_s: float = 0.0
+    root_s: float = 0.0
 
     def weight(self, name: Weight) -> float:
         """The weight of that name."""
-        return {"wall": self.wall_s, "starved": self.starved_s, "victims": self.victim_s}[name]
+        weights: Mapping[Weight, float] = {
+            "wall": self.wall_s, "starved": self.starved_s, "victims": self.victim_s,
+            "root": self.root_s,
+        }  # fmt: skip
+        return weights[name]
+
+
+@dataclass(frozen=True, slots=True)
+class RootTime:
+    """Starved time of other stacks, or of tasks, at the root of its chain: what a thread, or a task
+    of the loop of that thread, was seen to do there.
+    """
+
+    pid: int
+    tid: int
+    thread: str
+    stack: Stack
+    wait: Wait
+    root_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +142,7 @@ class Link:
 
     With ``task`` it is ``count`` tasks of the loop of that thread, which run that coroutine; with
     ``program`` it is another process, of that name; else ``count`` threads, of which that is one.
+    ``unsent`` is what tasks wait to get rid of, where that is what they wait for.
     ``how`` says how it is known that it holds what the one before it waits for, and ``taken`` at
     which line it took that, where known; the first link has neither. ``waits_for`` is the kind of
     what it waits for itself, None at the root.
@@ -138,6 +160,7 @@ class Link:
     task: str | None = None
     count: int = 1
     program: str | None = None
+    unsent: Unsent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +251,7 @@ class Profile:
     workers: tuple[Worker, ...] = ()
     findings: tuple[Finding, ...] = ()
     pending: tuple[PendingSeries, ...] = ()
+    roots: tuple[RootTime, ...] = ()
 
     @property
     def telling_weight(self) -> Weight:
@@ -286,7 +310,8 @@ class Place:
     ``longest_s`` is how long the one that is there the longest has been; None where that is not
     known. It is ``sure``, or the task was there at every look, and may have been elsewhere in
     between. ``wait`` says whether idle ones usually wait so, or they wait for a lock that another
-    task holds; ``own`` whether it is the program's code.
+    task holds; ``own`` whether it is the program's code. ``unsent`` is what tasks wait to get rid
+    of there.
     """
 
     what: Literal["task", "thread"]
@@ -301,6 +326,7 @@ class Place:
     pids: tuple[int, ...]
     source: str | None = None
     own: bool = True
+    unsent: Unsent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,3 +386,4 @@ class Analysis:
     threads: tuple[ThreadActivity, ...] = ()
     pending: tuple[PendingSeries, ...] = ()
     profile: Profile = Profile("", 0, 0, (), ())
+    roots: tuple[RootTime, ...] = ()

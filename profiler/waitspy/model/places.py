@@ -8,6 +8,7 @@ import msgspec
 from msgspec import structs
 
 from waitspy.model.stacks import Frame
+from waitspy.model.unsent import Unsent
 
 
 class TaskGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -15,7 +16,8 @@ class TaskGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``future`` is the type of what they wait for, None when it could not be read. The one that is
     there the longest has stood there at every look since ``since_ns``, None where all of them were
-    seen there once; ``still`` says that their loop has run nothing since then.
+    seen there once; ``still`` says that their loop has run nothing since then. ``unsent`` is what
+    they wait to get rid of, where that is known.
     """
 
     stack: tuple[Frame, ...]
@@ -23,6 +25,7 @@ class TaskGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     count: int
     since_ns: int | None
     still: bool
+    unsent: Unsent | None = None
 
 
 class PlacesEvent(msgspec.Struct, frozen=True, gc=False):

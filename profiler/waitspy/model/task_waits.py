@@ -11,6 +11,7 @@ from msgspec import structs
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.ranges import Address, Many, Ns
 from waitspy.model.stacks import Frame
+from waitspy.model.unsent import Unsent
 
 TaskHeld = Literal["lock", "semaphore", "connections"]
 """A lock, a place of a semaphore, or a connection of a pool."""
@@ -19,7 +20,7 @@ TaskHeld = Literal["lock", "semaphore", "connections"]
 class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tasks that hold something at one place: their awaits, outermost first, and where they took
     it. The one that is there the longest has been since ``since_ns``, None where it was seen once.
-    ``future`` is the type of what they wait for themselves.
+    ``future`` is the type of what they wait for, ``unsent`` is what they wait to get rid of.
     """
 
     stack: tuple[Frame, ...]
@@ -27,6 +28,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     count: Many
     since_ns: Ns | None
     future: str | None
+    unsent: Unsent | None = None
 
 
 class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):

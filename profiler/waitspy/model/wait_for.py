@@ -11,6 +11,7 @@ from msgspec import structs
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.ranges import Address, Many, Tid
 from waitspy.model.stacks import Frame
+from waitspy.model.unsent import Unsent
 
 Held = Literal[
     "lock", "abandoned-lock", "condition", "event", "semaphore", "barrier", "thread", "queue",
@@ -64,7 +65,7 @@ class TaskEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``stack`` are its awaits, outermost first. ``kind`` is what it waits for itself where threads or
     other tasks do that (``holders``); None: its awaits tell, or it only waits for its turn on its
-    loop, for which all tasks have to wait.
+    loop, for which all tasks have to wait. ``unsent`` is what it waits to get rid of.
     """
 
     task: Address
@@ -72,6 +73,7 @@ class TaskEdge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     stack: tuple[Frame, ...]
     kind: Held | None = None
     holders: tuple[Holder, ...] = ()
+    unsent: Unsent | None = None
 
     def placed(self, place: Callable[[Frame], Frame]) -> TaskEdge:
         """The same with what ``place`` knows of whose the frames are."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import ClassVar
 
 from waitspy.model.clock import NS
@@ -18,8 +19,10 @@ from waitspy.model.oracle_names import PLACES
 from waitspy.model.places import TaskGroup
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHolder, TaskWait
+from waitspy.model.unsent import Unsent, drains
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
 from waitspy.recording.rows import RowType
@@ -43,6 +46,7 @@ _HELD_SHARE = 0.02  # of one core, for that in one worker, where tasks wait for 
 _MOST_GROUPS = 32
 _MOST_WAITS = 16  # things that tasks wait for, those that most of them do
 _MOST_HOLDERS = 8  # places at which one thing is held
+_MOST_DRAINS = 16  # tasks of one place of whose connections the kernel is asked
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class _LoopTasks:
 @dataclass(slots=True)
 class _WatchedTasks:
     reader: Reader
+    peers: Peers
     loops: dict[int, _LoopTasks] = field(default_factory=dict)
     began_ns: int = 0
     next_ns: int = 0
@@ -105,7 +110,7 @@ class PlacesOracle:
             pass  # that it changes is no reason not to look later
         except OSError as error:
             return f"process_vm_readv: {error.strerror}"
-        self._processes[watched.pid] = _WatchedTasks(reader)
+        self._processes[watched.pid] = _WatchedTasks(reader, Peers(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PlacesRow]:
@@ -148,7 +153,9 @@ class PlacesOracle:
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
-        self._processes.pop(watched.pid, None)
+        process = self._processes.pop(watched.pid, None)
+        if process is not None:
+            process.peers.close()
 
 
 def _look(process: _WatchedTasks, now_ns: int) -> Iterator[PlacesRow]:
@@ -160,7 +167,7 @@ def _look(process: _WatchedTasks, now_ns: int) -> Iterator[PlacesRow]:
         loop = process.loops.setdefault(address, _LoopTasks())
         before = loop.waits
         _note(loop, look, now_ns)
-        groups = tuple(_groups(process.reader, loop, now_ns))
+        groups = tuple(_groups(process, loop, now_ns))
         row = TasksSeen(now_ns, address, look.pending, look.looked, groups)
         same = before == loop.waits and loop.told is not None and _says(loop.told, row)
         loop.told = row
@@ -183,7 +190,7 @@ def _says(told: TasksSeen, row: TasksSeen) -> bool:
     return (told.pending, told.looked, told.groups) == (row.pending, row.looked, row.groups)
 
 
-def _groups(reader: Reader, loop: _LoopTasks, now_ns: int) -> Iterator[TaskGroup]:
+def _groups(process: _WatchedTasks, loop: _LoopTasks, now_ns: int) -> Iterator[TaskGroup]:
     """The tasks that wait at the same place: the groups that have waited the most, together."""
     found: dict[tuple[int, ...], list[tuple[StandingTask, int]]] = {}
     for task, since_ns in loop.waits.values():
@@ -194,8 +201,17 @@ def _groups(reader: Reader, loop: _LoopTasks, now_ns: int) -> Iterator[TaskGroup
         seen_ns = since_ns if since_ns < now_ns else None
         # A task that has stayed has kept its code: no other one can have come to its address.
         known = before.get(task.place) if seen_ns is not None else None
-        loop.names[task.place] = stack, future = known or reader.where(task)
-        yield TaskGroup(stack, future, len(group), seen_ns, since_ns >= loop.ran_ns)
+        loop.names[task.place] = stack, future = known or process.reader.where(task)
+        unsent = _unsent(process, stack, [task for task, _ in group])
+        yield TaskGroup(stack, future, len(group), seen_ns, since_ns >= loop.ran_ns, unsent)
+
+
+def _unsent(process: _WatchedTasks, stack: Stack, tasks: Iterable[StandingTask]) -> Unsent | None:
+    """What tasks that stand there wait to get rid of; of very many, the first ones tell."""
+    if not drains(stack):
+        return None
+    ends = (process.reader.drain(task) for task in islice(tasks, _MOST_DRAINS))
+    return process.peers.unsent(one for one in ends if one is not None)
 
 
 def _tell_held(
@@ -210,7 +226,7 @@ def _tell_held(
         if now_ns < process.next_held_ns:
             return
         began_ns = time.thread_time_ns()
-        held = _held(process.reader, address, loop, now_ns)
+        held = _held(process, address, loop, now_ns)
         spent_ns = time.thread_time_ns() - began_ns
         process.next_held_ns = process.for_held.spend(spent_ns, now_ns)
         process.spent_held_ns += spent_ns
@@ -221,18 +237,20 @@ def _tell_held(
 
 
 def _held(
-    reader: Reader, address: int, loop: _LoopTasks, now_ns: int
+    process: _WatchedTasks, address: int, loop: _LoopTasks, now_ns: int
 ) -> tuple[TaskWait, ...] | None:
     waited = {task for task, (_, since_ns) in loop.waits.items() if since_ns < now_ns}
     tasks = [task for task, _ in loop.waits.values()]
-    found = reader.held_by_tasks(address, tasks, waited, _HELD_CPU_NS)
+    found = process.reader.held_by_tasks(address, tasks, waited, _HELD_CPU_NS)
     if found is None:
         return None
     most = sorted(found, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
-    return tuple(_task_wait(reader, loop, one, now_ns) for one in most)
+    return tuple(_task_wait(process, loop, one, now_ns) for one in most)
 
 
-def _task_wait(reader: Reader, loop: _LoopTasks, found: HeldByTasks, now_ns: int) -> TaskWait:
+def _task_wait(
+    process: _WatchedTasks, loop: _LoopTasks, found: HeldByTasks, now_ns: int
+) -> TaskWait:
     oldest, since_ns = min((loop.waits[task] for task in found.waiters), key=lambda one: one[1])
     by_place: dict[tuple[tuple[int, ...], Frame], list[tuple[StandingTask, int]]] = {}
     for holder, at in found.holders:
@@ -243,19 +261,25 @@ def _task_wait(reader: Reader, loop: _LoopTasks, found: HeldByTasks, now_ns: int
         found.kind,
         found.subject,
         len(found.waiters),
-        _where(reader, loop, oldest)[0],
+        _where(process.reader, loop, oldest)[0],
         since_ns,
-        tuple(_holder(reader, loop, at, some, now_ns) for (_, at), some in groups),
+        tuple(_holder(process, loop, at, some, now_ns) for (_, at), some in groups),
         found.use,
     )
 
 
 def _holder(
-    reader: Reader, loop: _LoopTasks, at: Frame, some: list[tuple[StandingTask, int]], now_ns: int
+    process: _WatchedTasks,
+    loop: _LoopTasks,
+    at: Frame,
+    some: list[tuple[StandingTask, int]],
+    now_ns: int,
 ) -> TaskHolder:
     task, since_ns = min(some, key=lambda one: one[1])
-    stack, future = _where(reader, loop, task)
-    return TaskHolder(stack, at, len(some), since_ns if since_ns < now_ns else None, future)
+    stack, future = _where(process.reader, loop, task)
+    unsent = _unsent(process, stack, [task for task, _ in some])
+    seen_ns = since_ns if since_ns < now_ns else None
+    return TaskHolder(stack, at, len(some), seen_ns, future, unsent)
 
 
 def _where(reader: Reader, loop: _LoopTasks, task: StandingTask) -> tuple[Stack, str | None]:

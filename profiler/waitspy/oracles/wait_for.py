@@ -22,6 +22,7 @@ from waitspy.model.oracle_names import WAIT_FOR
 from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.rows import RowType
 from waitspy.recording.wait_for import WaitForRow
@@ -54,6 +55,7 @@ class _WatchedWaits:
     """
 
     reader: Reader
+    peers: Peers
     stands: dict[int, _Stands] = field(default_factory=dict)
     told: dict[int, WaitEdge] = field(default_factory=dict)
     told_pools: dict[int, LentPool] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class WaitForOracle:
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _WatchedWaits(reader)
+        self._processes[watched.pid] = _WatchedWaits(reader, Peers(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[WaitForRow]:
@@ -123,7 +125,9 @@ class WaitForOracle:
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
-        self._processes.pop(watched.pid, None)
+        process = self._processes.pop(watched.pid, None)
+        if process is not None:
+            process.peers.close()
 
 
 def _rests_until_ns(process: _WatchedWaits) -> int:
@@ -158,7 +162,7 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
     for one in seen.values():
         if one.holders:
             watched.holders |= {one.tid, *(holder.tid for holder in one.holders)} - {0}
-    tasks = () if found is None else found.tasks
+    tasks = () if found is None else tuple(_with_unsent(process, found))
     for task in tasks:
         watched.holders |= {task.tid, *(holder.tid for holder in task.holders)} - {0}
     for pool in pools.values():
@@ -171,6 +175,14 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
     process.told.update(seen)
     process.told_pools = pools
     process.told_tasks = tasks
+
+
+def _with_unsent(process: _WatchedWaits, look: WaitLook) -> Iterator[TaskEdge]:
+    """The tasks of a look, with what they wait to get rid of."""
+    for task in look.tasks:
+        ends = look.drains.get(task.task)
+        unsent = None if ends is None else process.peers.unsent([ends])
+        yield structs.replace(task, unsent=unsent)
 
 
 def _checked(one: WaitEdge, watched: Watched) -> WaitEdge:

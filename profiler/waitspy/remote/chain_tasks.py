@@ -19,12 +19,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from waitspy.kernel.nettable import Ends
 from waitspy.model.code_origin import base_name
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.awaiting import chained
 from waitspy.remote.callables import Callables
+from waitspy.remote.drains import Drains
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.places import stack_of
@@ -81,6 +83,7 @@ class ChainTasks:
         self._objects = self._frames.objects
         self._callables = Callables(self._objects, self._frames)
         self._locks = Locks(self._objects)
+        self._ends = Drains(self._frames)
         self._runs = tasks.runs
         self._threads = threads
         self._with_blocks = blocks
@@ -136,6 +139,14 @@ class ChainTasks:
             and again[task] == self._standing[task]
             and (again[task] is not None or self._part.tasks.at(task) is not None)
         )
+
+    def drains(self) -> Iterator[tuple[int, Ends]]:
+        """Those of the tasks that wait for room in a connection, and its ends."""
+        for address in self._edges:
+            task = self._standing.get(address)
+            ends = None if task is None else self._ends.ends(task)
+            if ends is not None:
+                yield address, ends
 
     # --- who holds it ---------------------------------------------------------------------
 

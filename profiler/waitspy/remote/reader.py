@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 from waitspy.kernel import procfs
+from waitspy.kernel.nettable import Ends
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
 from waitspy.remote import children
@@ -21,6 +22,7 @@ from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.chain_tasks import PartTasks
 from waitspy.remote.children import ChildHolders, ChildLook
 from waitspy.remote.code_origin import import_facts
+from waitspy.remote.drains import Drains
 from waitspy.remote.frames import Frames
 from waitspy.remote.interpreters import TRIES, Interpreters, again
 from waitspy.remote.loops import LoopInMemory, Running, owner_in_frames
@@ -65,6 +67,7 @@ class Reader:
         self._frames = Frames(self._objects)
         self._stacks = ThreadStacks(self._frames)
         self._blocks = WithBlocks(self._frames)
+        self._drains = Drains(self._frames)
         self._task_waits: dict[int, TaskWaits] = {}
         self._thread_waits = ThreadWaits(self._stacks, self._blocks)
         self._interps = Interpreters(self.runtime, self._frames)
@@ -249,10 +252,10 @@ class Reader:
         """The tasks of all loops that wait, as far as that CPU time allows, by interpreter."""
         found: dict[int, PartTasks] = {}
         with contextlib.suppress(Unreadable, Unavailable):
+            looks = self._looks(known, cpu_ns)
             for part in self._interps.parts():
-                found[part.interp.number] = PartTasks(part, [], self._runs(part))
-            for part, look in self._looks(known, cpu_ns):
-                found[part.interp.number].looks.append(look)
+                mine = [look for other, look in looks if other is part]
+                found[part.interp.number] = PartTasks(part, mine, self._runs(part))
         return found
 
     def _runs(self, part: AsyncioReaders) -> dict[int, int]:
@@ -318,6 +321,10 @@ class Reader:
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         """The awaits of a task that waits, and the type of future that it waits for."""
         return stack_of(self._frames, task), future_of(self._objects, task)
+
+    def drain(self, task: StandingTask) -> Ends | None:
+        """Both ends of the connection that a task waits to have room in; None: of none."""
+        return self._drains.ends(task)
 
     # --- processes that it has started ------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from waitspy.kernel.nettable import Ends
 from waitspy.model.code_origin import base_name
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote.anchors import InterpreterState
@@ -49,11 +50,14 @@ Tasks = Callable[[Container[int]], Mapping[int, PartTasks]]
 
 
 class WaitLook(NamedTuple):
-    """What threads wait for, the pools of connections among that, and the tasks that hold some."""
+    """What threads wait for, the pools of connections among that, and the tasks that hold some;
+    ``drains`` are those of them (by address) that wait for room in a connection.
+    """
 
     waiting: tuple[WaitEdge, ...]
     pools: tuple[LentPool, ...] = ()
     tasks: tuple[TaskEdge, ...] = ()
+    drains: Mapping[int, Ends] = {}
 
 
 class ThreadWaits:
@@ -86,6 +90,7 @@ class ThreadWaits:
         asked, found = list(tids), dict[int, WaitEdge]()
         pools: list[LentPool] = []
         holding: list[TaskEdge] = []
+        drains: dict[int, Ends] = {}
         before, self._connections = self._connections, {}
         in_blocks, self._in_blocks = self._in_blocks, {}
         listed: Mapping[int, PartTasks] | None = None
@@ -103,6 +108,7 @@ class ThreadWaits:
                 asks = look.ask(listed[interp.number], in_blocks, until_ns)
                 self._in_blocks = {**self._in_blocks, **asks.blocks}
                 holding += look.tasks
+                drains.update(asks.drains())
             found = {one.tid: one for one in look.waiting} | found
             if of_tasks:
                 waiting = [
@@ -114,7 +120,7 @@ class ThreadWaits:
                 pools += mine.lent_to_tasks(seen.pools, waiting, until_ns)
             else:
                 pools += seen.pools
-        return WaitLook(tuple(found.values()), tuple(pools), tuple(holding))
+        return WaitLook(tuple(found.values()), tuple(pools), tuple(holding), drains)
 
 
 class WaitFor:

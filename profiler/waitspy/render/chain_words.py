@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from waitspy.model.children import ChildHeld
+from waitspy.model.children import ChildHeld, ChildHow
 from waitspy.model.judged import Link, Spot
 from waitspy.model.task_waits import TaskHeld
-from waitspy.model.wait_for import Held
+from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import WaitKind
 from waitspy.render import words
 from waitspy.render.words import Code
@@ -21,10 +21,18 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",
     "connections": "for a connection of those held by {who}",
+    "task": "for the end of {who}",
+    "loop": "for its turn on the loop that {who} runs",
     "exit": "for the end of {who}",
     "output": "for output of {who}",
     "reader": "for room in a pipe that only the server can read, and does not",
 }
+_RESULTS: Mapping[How | ChildHow | None, str] = {
+    "task": "for the result of {who}",
+    "loop": "for a result that can only be made on the loop that {who} runs",
+}
+"""What a future is waited for, by how it is known who has to complete it."""
+
 _ANYTHING = "for what is held by {who}"
 
 
@@ -45,7 +53,7 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
             yield _root(link, code)
             return
         following = chain[(n + 1) % len(chain)]
-        held = _WAITS_FOR.get(link.waits_for, _ANYTHING).format(who=_who(following, code))
+        held = _held(link.waits_for, following.how).format(who=_who(following, code))
         if following.how == "reach":
             held = held.replace(" held by ", " that seem to be held by ", 1)
         text = f"{_who(link, code)} {'wait' if link.count > 1 else 'waits'} {held}"
@@ -54,6 +62,12 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
         if ring and n == len(chain) - 1:
             text = f"{text}: so {'none of them can' if n else 'it can never'} go on"
         yield ChainLine(text, None if following.taken is None else following.taken.source)
+
+
+def _held(kind: Held | TaskHeld | ChildHeld, how: How | ChildHow | None) -> str:
+    if kind == "future" and how in _RESULTS:
+        return _RESULTS[how]
+    return _WAITS_FOR.get(kind, _ANYTHING)
 
 
 def is_ring(chain: Sequence[Link]) -> bool:
@@ -76,8 +90,10 @@ def _root(link: Link, code: Code) -> ChainLine:
     if link.wait.kind is WaitKind.UNKNOWN and link.wait.call is None:
         doing = "does what is not known"
     each = ", each of which" if link.count > 1 else ""
+    peer = "" if link.unsent is None else f": {words.unsent_words(link.unsent, code)}"
     return ChainLine(
-        f"{_who(link, code)}{each} {doing}{where}", None if link.at is None else link.at.source
+        f"{_who(link, code)}{each} {doing}{where}{peer}",
+        None if link.at is None else link.at.source,
     )
 
 

@@ -19,6 +19,7 @@ from waitspy.render.words import (
     plural,
     share,
     unaccepted_words,
+    unsent_words,
 )
 
 TITLE = "what waits"
@@ -84,7 +85,8 @@ def _place(one: Place, code: Code) -> str:
     if one.file is not None:
         where = f"{where}, {code(place(one.file, one.line))}"
     idle = "; idle ones do so, too" if one.wait == "idle" else ""
-    return f"{_count(one)} at {where} {verb} {code(one.awaits)}, {_age(one)}{idle}"
+    peer = "" if one.unsent is None else f"; {unsent_words(one.unsent, code)}"
+    return f"{_count(one)} at {where} {verb} {code(one.awaits)}, {_age(one)}{idle}{peer}"
 
 
 def _count(one: Place) -> str:

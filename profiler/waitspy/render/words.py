@@ -12,6 +12,7 @@ from waitspy.model.clock import NS, to_the_second
 from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Unaccepted, Victim
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo
+from waitspy.model.unsent import Unsent
 from waitspy.model.waits import Wait, WaitKind
 from waitspy.render import sharing
 from waitspy.render.reports.report_format import (
@@ -83,6 +84,14 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count} {noun if count == 1 else many or noun + 's'}"
 
 
+def size(count: int) -> str:
+    """So many bytes, three significant digits: "940 bytes", "64.2 kB", "2.62 MB"."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{float(f'{count / factor:.3g}'):g} {unit}"
+    return plural(count, "byte")
+
+
 def join(items: Sequence[str]) -> str:
     """As in "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
@@ -124,6 +133,15 @@ def wait_words(wait: Wait, code: Code) -> str:
         else:
             verb = f"waits in {code(wait.call)}"
     return verb if wait.syscall is None else f"{verb} ({code(wait.syscall)})"
+
+
+def unsent_words(unsent: Unsent, code: Code) -> str:
+    """As in "its peer 127.0.0.1:5000 does not read, 2.62 MB are unsent"."""
+    amount = f"{size(unsent.size)} {'is' if unsent.size == 1 else 'are'} unsent"
+    does = "does not read" if unsent.refused else "has not got all"
+    if unsent.connections == 1:
+        return f"its peer {code(unsent.peer)} {does}, {amount}"
+    return f"of {unsent.connections} peers {code(unsent.peer)} {does}, {amount} to all together"
 
 
 def blame_words(blame: Blame, code: Code, *, with_share: bool) -> str:

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import json
 import queue
+import socket
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 CASES = {}
+KEPT = []
 
 
 def here():
@@ -44,7 +46,7 @@ class Case:
         self.loop = asyncio.new_event_loop()
         self.told = {
             "kind": kind, "how": how, "waits": 0, "tasks": [], "line": None, "thread": None,
-            "loop": 0, "then": None,
+            "loop": 0, "then": None, "peer": None,
         }  # fmt: skip
         CASES[name] = self.told
         start(self.run)
@@ -294,6 +296,27 @@ def of_other_thread():
     case.waited_by(one.acquire)
 
 
+def of_peer():
+    """The task waits for a peer that does not read."""
+    case, one = Case("peer", "lock", "with"), threading.Lock()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    async def hold(stands):
+        line = here()
+        with one:
+            case.held("hold", line)
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            KEPT.append(writer)
+            writer.write(bytes(20_000_000))
+            stands()
+            await writer.drain()
+
+    case.told["peer"] = listener.getsockname()[1]
+    case.task(hold)
+    KEPT.extend(listener.accept())
+    case.waited_by(one.acquire)
+
+
 def of_task():
     case, one = Case("task", "lock", "with"), threading.Lock()
     case.told["then"] = ["task", "inner"]
@@ -313,7 +336,7 @@ def of_task():
 
 for each in (
     lock, in_generator, rlock, condition, full_queue, semaphore, own_loop, threadsafe,
-    threadsafe_on_its_own_loop, behind_a_blocked_loop, of_thread, of_other_thread, of_task,
+    threadsafe_on_its_own_loop, behind_a_blocked_loop, of_thread, of_other_thread, of_peer, of_task,
 ):  # fmt: skip
     each()
 time.sleep(0.3)  # for those that only begin to wait

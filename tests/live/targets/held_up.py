@@ -150,6 +150,117 @@ async def batch():
         await asyncio.gather(*(job(limit) for _ in range(40)))
 
 
+async def held_over_await(lock):
+    while True:
+        with lock:
+            await slow_reply()
+        await asyncio.sleep(0.1)
+
+
+async def await_and_threads():
+    """A task keeps a lock of threads while it awaits; its loop is free."""
+    lock = threading.Lock()
+    keep(held_over_await(lock))
+    await asyncio.sleep(0.05)
+    thread(asks, lock)
+    ready()
+    await asyncio.sleep(600)
+
+
+async def brief_in_tasks():
+    """Tasks and threads share a lock that nobody keeps over a wait; results cross in both ways."""
+    lock, loop = threading.Lock(), asyncio.get_running_loop()
+    thread(asks, lock)
+    thread(results, loop, lock)
+    ready()
+    while True:
+        with lock:
+            pass
+        await loop.run_in_executor(None, look_up, lock)
+        await asyncio.sleep(0.01)
+
+
+async def handed_over(lock):
+    await asyncio.sleep(0.2)
+    with lock:
+        return 1
+
+
+def results(loop, lock):
+    while True:
+        asyncio.run_coroutine_threadsafe(handed_over(lock), loop).result()
+
+
+async def await_and_loop():
+    """The loop itself wants what one of its tasks holds."""
+    lock = threading.Lock()
+    keep(beat())
+    keep(held_over_await(lock))
+    ready()
+    await asyncio.sleep(1.2)
+    look_up(lock)
+
+
+async def answer():
+    return 42
+
+
+async def own_result():
+    """A loop waits for what only it can do."""
+    keep(beat())
+    ready()
+    await asyncio.sleep(1.2)
+    asyncio.run_coroutine_threadsafe(answer(), asyncio.get_running_loop()).result()
+
+
+async def sends(lock, writer):
+    while True:
+        async with lock:
+            writer.write(bytes(20_000_000))
+            await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def broadcasts(reads):
+    """All who send wait for the one whose peer does not read, if it does not."""
+    lock = asyncio.Lock()
+    listener = socket.create_server(("127.0.0.1", 0))
+    _, writer = await asyncio.open_connection(*listener.getsockname())
+    peer, _ = listener.accept()
+    KEPT.append(peer)
+    if reads:
+        thread(drains_all, peer)
+    keep(sends(lock, writer))
+    await asyncio.sleep(0.05)
+    for _ in range(3):
+        keep(wants(lock))
+    ready()
+    await asyncio.sleep(600)
+
+
+def drains_all(peer):
+    while peer.recv(1 << 20):
+        pass
+
+
+async def peer_stalls():
+    await broadcasts(reads=False)
+
+
+async def peer_reads():
+    await broadcasts(reads=True)
+
+
+async def across():
+    """A task holds what the thread wants that it awaits; the loop is free."""
+    lock, loop = threading.Lock(), asyncio.get_running_loop()
+    keep(beat())
+    ready()
+    await asyncio.sleep(1.2)
+    with lock:
+        await loop.run_in_executor(None, look_up, lock)
+
+
 async def collects():
     heap = [[n, [n], {"n": [n]}] for n in range(700_000)]
     keep(beat())
@@ -210,5 +321,7 @@ def start(story):
 
 start({story.__name__: story for story in (
     lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
+    await_and_threads, await_and_loop, own_result, across, brief_in_tasks,
+    peer_stalls, peer_reads,
     forked_lock, forked_rlock, forked_patient, parked,
 )}[STORY])  # fmt: skip

@@ -130,7 +130,8 @@ def test_every_thread_has_its_stacks_at_their_times(weight: Weight) -> None:
         expected: Counter[Any] = Counter()
         for step in tracks.steps(thread):
             one = step.activity
-            weights = (step.end_ns - step.start_ns, one.starved_ns, one.victim_ns)
+            length_ns = step.end_ns - step.start_ns
+            weights = (length_ns, one.starved_ns, one.victim_ns, one.root_ns)
             leaf = step.stack[-1]
             if one.starved_ns and not leaf.file:
                 leaf = structs.replace(leaf, function=f"{leaf.function} (starving)")

@@ -26,8 +26,10 @@ from waitspy import __version__
 from waitspy.judge import analysis
 from waitspy.model.activities import Activity
 from waitspy.model.clock import NS
-from waitspy.model.judged import WEIGHTS, Profile, Weight
+from waitspy.model.judged import WEIGHTS, Profile, RootTime, Weight
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.wait_frames import merged_stack
+from waitspy.model.waits import Wait, WaitKind
 from waitspy.recording import loading
 from waitspy.render import escape
 from waitspy.render.profiles import tracks
@@ -149,6 +151,7 @@ def test_every_thread_has_its_stacks_with_all_weights(name: str) -> None:
             expected[key, "wall"] += step.end_ns - step.start_ns
             expected[key, "starved"] += step.activity.starved_ns
             expected[key, "victims"] += step.activity.victim_ns
+            expected[key, "root"] += step.activity.root_ns
     shown: Counter[Any] = Counter()
     for stack, values, labels in stacks(read(profile)):
         whom = tuple(labels[key] for key in ("pid", "tid", "thread", "wait"))
@@ -156,6 +159,17 @@ def test_every_thread_has_its_stacks_with_all_weights(name: str) -> None:
             {((*whom, stack), weight): value for weight, value in zip(WEIGHTS, values, strict=True)}
         )
     assert shown == expected
+
+
+def test_what_is_at_roots_is_a_sample_of_its_own() -> None:
+    awaits = (Frame("refresh", "/app/cache.py", 41),)
+    root = RootTime(4101, 4102, "loop", awaits, Wait(WaitKind.SLEEP, "sleep"), 600)
+    *_, (stack, values, labels) = stacks(read(replace(examples.watched(), roots=(root,))))
+    assert stack == plain(merged_stack(awaits, root.wait, lines=True))
+    assert dict(zip(WEIGHTS, values, strict=True)) == {
+        "wall": 0, "starved": 0, "victims": 0, "root": 600,
+    }  # fmt: skip
+    assert (labels["pid"], labels["tid"], labels["thread"]) == (4101, 4102, "loop")
 
 
 def test_a_sample_says_whose_it_is_as_far_as_known() -> None:

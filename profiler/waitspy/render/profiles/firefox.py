@@ -203,7 +203,7 @@ class _Document:
     def _weigh(self, activity: Activity) -> int:
         wall_ns = activity.end_ns - activity.start_ns
         weights = {"wall": wall_ns, "starved": activity.starved_ns, "victims": activity.victim_ns}
-        return weights[self._weight]
+        return weights.get(self._weight, activity.root_ns)
 
     def _markers(self, episodes: Sequence[Starved]) -> dict[str, Any]:
         findings = [one.finding for one in episodes]

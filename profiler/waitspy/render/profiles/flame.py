@@ -32,22 +32,26 @@ class FlamegraphRenderer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The three weights of a frame: seconds, starved seconds, victim-seconds."""
+    """The four weights of a frame: seconds, starved seconds, victim-seconds, those at roots."""
 
     wall_s: float = 0.0
     starved_s: float = 0.0
     victim_s: float = 0.0
+    root_s: float = 0.0
 
     def __add__(self, other: Weights) -> Weights:
         return Weights(
             self.wall_s + other.wall_s,
             self.starved_s + other.starved_s,
             self.victim_s + other.victim_s,
+            self.root_s + other.root_s,
         )
 
     def weight(self, name: Weight) -> float:
         """The weight of that name."""
-        return {"wall": self.wall_s, "starved": self.starved_s, "victims": self.victim_s}[name]
+        return WeightedStack((), self.wall_s, self.starved_s, self.victim_s, self.root_s).weight(
+            name
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +123,7 @@ def _drawn(
     weighted: WeightedStack, *, fold: bool
 ) -> tuple[Stack, Sequence[tuple[int, Stack]], Weights]:
     """The frames to draw, the runs behind them by index, and what the whole stack weighs."""
-    own = Weights(weighted.wall_s, weighted.starved_s, weighted.victim_s)
+    own = Weights(weighted.wall_s, weighted.starved_s, weighted.victim_s, weighted.root_s)
     if not fold:
         return weighted.stack, (), own
     steps = list(flame_layers.steps(weighted.stack))

@@ -15,6 +15,7 @@ WEIGHT_NAMES: Mapping[Weight, str] = {
     "wall": "wall time",
     "starved": "starved time",
     "victims": "victim time",
+    "root": "starved time at its root",
 }
 MUCH, SOME, LEAST = 0.5, 0.1, 0.01
 """Shares of a box's time that change its look; the legend says them.

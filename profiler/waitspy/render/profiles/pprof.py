@@ -7,7 +7,7 @@ https://github.com/google/pprof/blob/main/proto/profile.proto.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, ClassVar
 
@@ -16,7 +16,7 @@ from waitspy.model.activities import ThreadActivity
 from waitspy.model.judged import WEIGHTS, Profile, Weight
 from waitspy.model.processes import Worker
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.wait_frames import stack_key
+from waitspy.model.wait_frames import merged_stack, stack_key
 from waitspy.model.waits import WaitKind
 from waitspy.render import escape
 from waitspy.render.profiles import tracks
@@ -82,6 +82,10 @@ class PprofRenderer:
         workers = {worker.pid: worker for worker in profile.workers}
         for thread in profile.threads:
             yield from _samples(thread, workers, tables)
+        for root in profile.roots:
+            key = merged_stack(root.stack, root.wait, lines=True), root.wait.kind
+            sums = {key: (0, 0, 0, root.root_ns)}
+            yield from _written(sums, root.pid, root.tid, root.thread, workers, tables)
         # One mapping that knows everything, or pprof would look for a binary to ask.
         known = (integer(number, 1) for number in (7, 8, 9))
         yield message(3, integer(1, _MAPPING), integer(5, title), *known)
@@ -110,12 +114,25 @@ def _samples(
 ) -> Iterator[bytes]:
     sums: dict[_Key, list[int]] = {}
     for step in tracks.steps(thread):
-        total = sums.setdefault((step.stack, step.activity.wait.kind), [0, 0, 0])
+        total = sums.setdefault((step.stack, step.activity.wait.kind), [0, 0, 0, 0])
         total[0] += step.end_ns - step.start_ns
         total[1] += step.activity.starved_ns
         total[2] += step.activity.victim_ns
-    about: dict[str, str | int] = {"pid": thread.pid, "tid": thread.tid, "thread": thread.name}
-    worker = workers.get(thread.pid)
+        total[3] += step.activity.root_ns
+    yield from _written(sums, thread.pid, thread.tid, thread.name, workers, tables)
+
+
+def _written(
+    sums: Mapping[_Key, Sequence[int]],
+    pid: int,
+    tid: int,
+    name: str,
+    workers: Mapping[int, Worker],
+    tables: _Tables,
+) -> Iterator[bytes]:
+    """A sample for each stack and wait of a thread."""
+    about: dict[str, str | int] = {"pid": pid, "tid": tid, "thread": name}
+    worker = workers.get(pid)
     if worker is not None:
         about |= {"role": worker.role, "command": worker.command}
     whose = [_label(key, value, tables) for key, value in about.items()]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import IO, ClassVar
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import WEIGHTS, Profile, Weight
+from waitspy.model.judged import Profile, Weight
 from waitspy.model.wait_frames import wait_kind
 from waitspy.model.waits import WaitKind
 from waitspy.render import escape
@@ -49,6 +49,7 @@ _MEANINGS: Mapping[Weight, str] = {
     "wall": "the time that all threads spent in a stack, added up",
     "starved": "the time in which a stack kept due work waiting",
     "victims": "starved time, times how many items waited",
+    "root": "starved time, on the stack of who holds what was waited for, where that is known",
 }
 _LEGEND_CELL = 6.2  # advance of the legend's 12 px text, on the wide side
 _LEGEND_ROW = 20
@@ -94,7 +95,10 @@ class SvgRenderer:
 
     def render(self, profile: Profile, stream: IO[str]) -> None:
         """Write the picture; without any of the weight it says that nothing was starved."""
-        root = tree(profile.merged, fold=not self._all_frames)
+        merged = profile.merged
+        if self._weight == "root":  # what is told there is the harm
+            merged = tuple(replace(one, starved_s=one.root_s) for one in merged)
+        root = tree(merged, fold=not self._all_frames)
         drawing = self._drawing(root)
         head, top = self._head(profile, root, drawing)
         height = top + drawing.rows * _PITCH + _MARGIN
@@ -125,7 +129,7 @@ class SvgRenderer:
         drawn: dict[int, str] = {}
         size = 0
         for index in heaviest[: self._most_frames]:
-            line = _box(every[index], looks[index], root.total, scale)
+            line = _box(every[index], looks[index], root.total, scale, _told(self._weight))
             size += len(line.encode())
             if size > _MOST_BYTES:
                 break
@@ -212,7 +216,12 @@ def _text(look: str, y: int, text: str) -> str:
     return f'<text class="{look}" x="{_MARGIN}" y="{y}">{escape.xml(text)}</text>'
 
 
-def _box(one: Placed, look: str, whole: Weights, scale: float) -> str:
+def _told(weight: Weight) -> Sequence[Weight]:
+    """The weights of which a box tells: what is at a root was starved elsewhere."""
+    return ("wall", "root") if weight == "root" else ("wall", "starved", "victims")
+
+
+def _box(one: Placed, look: str, whole: Weights, scale: float, weights: Sequence[Weight]) -> str:
     """One frame: a title for whoever hovers or listens, its box, and the label that fits."""
     left, width, y = one.left * scale, one.width * scale, one.depth * _PITCH
     function, where, short = _names(one.node)
@@ -223,7 +232,7 @@ def _box(one: Placed, look: str, whole: Weights, scale: float) -> str:
             *(
                 f"{WEIGHT_NAMES[weight]} {_amount(one.node.total.weight(weight), weight)}"
                 f"{_percent(one.node.total.weight(weight), whole.weight(weight))}"
-                for weight in WEIGHTS
+                for weight in weights
             ),
         ]
     )

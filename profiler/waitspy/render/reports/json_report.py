@@ -39,6 +39,7 @@ from waitspy.model.processes import Role
 from waitspy.model.recorded import Cost, Loss, RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 from waitspy.model.task_waits import TaskHeld
+from waitspy.model.unsent import Unsent
 from waitspy.model.wait_for import Held, How
 from waitspy.model.waits import WaitKind
 from waitspy.render.escape import json_text
@@ -239,7 +240,21 @@ def _link(link: Link, finding: Finding) -> dict[str, Any]:
         "wait": _known({"kind": str(wait.kind), "call": wait.call, "syscall": wait.syscall}),
         **_known({"since_s": link.since_s, "how": link.how}),
         **({} if held is None else {"waits_for": held}),
+        **_known({"unsent": _unsent(link.unsent)}),
     }
+
+
+def _unsent(unsent: Unsent | None) -> dict[str, Any] | None:
+    if unsent is None:
+        return None
+    return _known(
+        {
+            "peer": unsent.peer,
+            "bytes": unsent.size,
+            "connections": unsent.connections,
+            "reads": None if not unsent.refused else False,
+        }
+    )
 
 
 def _spot(spot: Spot) -> dict[str, Any]:
@@ -301,6 +316,7 @@ def _place(place: Place) -> dict[str, Any]:
         "count": place.count,
         "longest_s": place.longest_s,
         "sure": None if place.longest_s is None else place.sure,
+        "unsent": _unsent(place.unsent),
     }
     return {**_known(known), "pids": list(place.pids)}
 

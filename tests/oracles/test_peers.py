@@ -1,0 +1,52 @@
+"""What lies in the send queue of a connection whose peer does not read, and of one whose does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+import pytest
+
+from waitspy.kernel.nettable import Ends
+from waitspy.oracles.peers import Peers
+
+
+@pytest.mark.parametrize(
+    ("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_a_peer_that_does_not_read(family: int, address: str) -> None:
+    peers = Peers(os.getpid())
+    with (
+        socket.create_server((address, 0), family=family) as listener,
+        socket.create_connection(listener.getsockname()[:2]) as sender,
+        listener.accept()[0] as peer,
+    ):
+        ends = Ends(*sender.getsockname()[:2], *sender.getpeername()[:2])
+        assert peers.unsent([ends]) is None, "nothing was sent"
+        sender.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += sender.send(bytes(1 << 16))
+        unsent = None
+        while unsent is None or not unsent.refused:  # the kernel asks for room after 200 ms
+            unsent = peers.unsent([ends, ends])
+        assert unsent.peer == ends.peer_text
+        assert unsent.connections == 1
+        assert 0 < unsent.size <= sent
+        read = 0
+        while read < sent:
+            read += len(peer.recv(1 << 20))
+        while (unsent := peers.unsent([ends])) is not None:
+            assert not unsent.refused
+    peers.close()
+
+
+@pytest.mark.parametrize(
+    "ends", [Ends("127.0.0.1", 9, "127.0.0.1", 9), Ends("", 0, "", 0), Ends("::1", 1, "x", 1 << 20)]
+)
+def test_what_is_no_connection_says_nothing(ends: Ends) -> None:
+    peers = Peers(os.getpid())
+    assert peers.unsent([ends]) is None
+    peers.close()
