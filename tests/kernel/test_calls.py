@@ -19,11 +19,11 @@ UNMAPPED = 1
 def test_memory_is_read_from_many_places_up_to_the_first_that_is_not_mapped() -> None:
     buffer = bytearray(b"x" * 20)
     places = [id(None), id(True), UNMAPPED]
-    assert calls.process_vm_readv(ME, places[:2], 8, buffer, 2) == 16
+    assert calls.process_vm_readv(ME, places[:2], [8, 8], buffer, 2) == 16
     assert buffer[:2] + buffer[18:] == b"xxxx"
     assert buffer[2:10] != b"x" * 8
-    assert calls.process_vm_readv(ME, places, 4, bytearray(12)) == 8
-    assert calls.process_vm_readv(ME, [UNMAPPED], 8, bytearray(8)) == 0
+    assert calls.process_vm_readv(ME, places, [4] * 3, bytearray(12)) == 8
+    assert calls.process_vm_readv(ME, [UNMAPPED], [8], bytearray(8)) == 0
 
 
 def test_a_duplicate_is_the_same_file_and_is_not_inherited() -> None:
@@ -54,7 +54,7 @@ def test_a_link_does_not_lead_out_of_the_root(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "number"),
     [
-        (lambda: calls.process_vm_readv(NOBODY, [UNMAPPED], 1, bytearray(1)), errno.ESRCH),
+        (lambda: calls.process_vm_readv(NOBODY, [UNMAPPED], [1], bytearray(1)), errno.ESRCH),
         (lambda: calls.pidfd_getfd(-1, 0), errno.EBADF),
         (lambda: calls.kcmp_file(NOBODY, 0, ME, 0), errno.ESRCH),
         (lambda: calls.openat2_in_root(-1, "x", os.O_RDONLY), errno.EBADF),

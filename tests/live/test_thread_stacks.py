@@ -44,10 +44,16 @@ def test_every_thread_that_stands_still_has_the_stack_that_pyspy_shows(python: P
     argv = [python.path, TARGETS / "standing_threads.py"]
     with target(argv, env=python.environment) as process:
         shown = shown_by_pyspy(process.pid, python.version)
-        read = Reader(process.pid).stacks(procfs.threads(process.pid), NS)
+        reader = Reader(process.pid)
+        read = reader.stacks(procfs.threads(process.pid), NS)
+        tids, states = zip(*reader.python_threads().items(), strict=True)
+        moving = reader.moving_stacks([state for (state,) in states])
     assert len(read) == process.ready["threads"]
     told = {tid: [(f.function, f.file, f.line) for f in stack] for tid, stack in read.items()}
     assert told == shown
+    assert all(whole for _, whole in moving)
+    copied = {tid: stack for tid, (stack, _) in zip(tids, moving, strict=True)}
+    assert {t: [(f.function, f.file, f.line) for f in s] for t, s in copied.items()} == shown
 
 
 def test_a_thread_that_runs_has_no_stack_or_a_right_one() -> None:

@@ -16,9 +16,11 @@ class MadeUp(Memory):
         super().__init__(os.getpid())
         self.parts = dict(parts)
 
-    def _into(self, addresses: Sequence[int], size: int, buffer: bytearray, at: int) -> int:
+    def _into(
+        self, addresses: Sequence[int], sizes: Sequence[int], buffer: bytearray, at: int
+    ) -> int:
         done = 0
-        for address in addresses:
+        for address, size in zip(addresses, sizes, strict=True):
             piece = self._piece(address, size)
             if piece is None:
                 break
@@ -67,8 +69,10 @@ class Wrong(Memory):
         self.random = random.Random(seed)
         self.share = share
 
-    def _into(self, addresses: Sequence[int], size: int, buffer: bytearray, at: int) -> int:
-        got = super()._into(addresses, size, buffer, at)
+    def _into(
+        self, addresses: Sequence[int], sizes: Sequence[int], buffer: bytearray, at: int
+    ) -> int:
+        got = super()._into(addresses, sizes, buffer, at)
         if self.random.random() < self.share / 4:
             return 0
         for _ in range(3):

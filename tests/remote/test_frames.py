@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from waitspy.model.stacks import Frame
 from waitspy.remote import layouts
 from waitspy.remote.callables import Callables
 from waitspy.remote.frames import Frames
@@ -111,6 +112,28 @@ def test_recycled_code_is_not_mistaken(frames: Frames) -> None:
     assert (seen.function, seen.file, seen.line) == ("g", "two.py", 3)
     with pytest.raises(Torn):
         frames.code(id(frames))
+
+
+def test_code_whose_names_were_others_is_another(frames: Frames) -> None:
+    code = id(plain.__code__)
+    place = code, code + frames.objects.layout.code_bytecode
+    assert frames.codes([place], known_only=True) == [None], "it was not known before"
+    (seen,) = frames.codes([place], known_only=True)
+    assert seen is not None
+    assert (seen.function, seen.file) == ("plain", __file__)
+    known = frames._codes[code]  # as if other names had lain there, in code with the same pointers
+    known.frame, known.told = Frame("old", "old.py", 1), (b"other",) * len(known.pieces)
+    if not known.pieces:
+        known.head = known.mark = b"another number"
+    assert frames.codes([place], known_only=True) == [None]
+    assert frames.codes([place]) == [seen]
+
+
+def test_an_instruction_of_other_code_has_no_line(frames: Frames) -> None:
+    code = id(plain.__code__)
+    begin = code + frames.objects.layout.code_bytecode
+    assert None not in frames.codes([(code, begin)])
+    assert frames.codes([(code, begin + 100_000), (code, begin - 100)]) == [None, None]
 
 
 def plain(*numbers: int) -> None:

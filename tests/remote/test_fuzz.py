@@ -24,8 +24,10 @@ from waitspy.remote.frames import Frames
 from waitspy.remote.layouts import Layout
 from waitspy.remote.line_tables import line_at
 from waitspy.remote.memory import Memory, Unavailable, Unreadable
+from waitspy.remote.moving_stacks import MovingStacks
 from waitspy.remote.objects import Objects
 from waitspy.remote.reader import Reader
+from waitspy.remote.thread_stacks import ThreadState
 from waitspy.remote.type_facts import LONGEST_PATH, LONGEST_TEXT
 
 PAIRS = sorted(layouts.PAIRS)
@@ -60,6 +62,8 @@ def calls(objects: Objects, address: int) -> list[Callable[[], object]]:
         lambda: frames.held(address),
         lambda: frames.variables([(address, address + 8), (address + 64, address)]),
         lambda: frames.first_variable(address),
+        lambda: frames.codes([(address, address + 7), (address, 1)]),
+        lambda: MovingStacks(frames).look([ThreadState(address, 0), ThreadState(address, address)]),
         lambda: list(pools.lent(address)),
         lambda: pools.use(address, (*OF_TASKS, *OF_THREADS)),
         lambda: pools.used(Frame("f", "/redis/client.py"), [address, 0]),

@@ -236,6 +236,13 @@ int main(void)
     FIELD("runtime_gc", _PyRuntimeState, gc);
 #endif
     FIELD("gc_collecting", struct _gc_runtime_state, collecting);
+#if AT_LEAST(12)
+    FIELD("interp_gil", PyInterpreterState, ceval.gil);
+#else
+    FIELD("runtime_gil", _PyRuntimeState, ceval.gil);
+#endif
+    FIELD("gil_holder", struct _gil_runtime_state, last_holder);
+    FIELD("gil_locked", struct _gil_runtime_state, locked);
 #if AT_LEAST(11)
     FIELD("interp_threads", PyInterpreterState, threads.head);
 #else
@@ -281,6 +288,9 @@ int main(void)
 #else
     FIELD("code_bytes", PyCodeObject, co_code);
 #endif
+#if AT_LEAST(12)
+    FIELD("code_version", PyCodeObject, co_version);
+#endif
 #if AT_LEAST(10)
     FIELD("code_lines", PyCodeObject, co_linetable);
 #else
@@ -321,6 +331,7 @@ int main(void)
     FIELD("frame_state", PyFrameObject, f_state);
 #else
     FIELD("frame_stack_top", PyFrameObject, f_stacktop);
+    FIELD("frame_executing", PyFrameObject, f_executing);
     FIELD("gen_running", PyGenObject, gi_running);
 #endif
 #endif

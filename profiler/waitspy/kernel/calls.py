@@ -47,17 +47,17 @@ def _checked(got: int) -> int:
 
 
 def process_vm_readv(
-    pid: int, addresses: Sequence[int], size: int, buffer: bytearray, at: int = 0
+    pid: int, addresses: Sequence[int], sizes: Sequence[int], buffer: bytearray, at: int = 0
 ) -> int:
-    """Reads ``size`` bytes from each address of a process into the buffer, one after the other
+    """Reads so many bytes from each address of a process into the buffer, one after the other
     from ``at`` on; how many were read before the first one that is not mapped (0: EFAULT).
     """
-    count = len(addresses)
+    count, total = len(addresses), sum(sizes)
     remote = array("Q", bytes(16 * count))
     remote[0::2] = array("Q", addresses)
-    remote[1::2] = array("Q", [size]) * count
-    view = (ctypes.c_char * (count * size)).from_buffer(buffer, at)
-    local = array("Q", [ctypes.addressof(view), count * size])
+    remote[1::2] = array("Q", sizes)
+    view = (ctypes.c_char * total).from_buffer(buffer, at)
+    local = array("Q", [ctypes.addressof(view), total])
     got = int(_readv(pid, local.buffer_info()[0], 1, remote.buffer_info()[0], count, 0))
     if got < 0 and ctypes.get_errno() == errno.EFAULT:
         return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from waitspy.model.code_origin import Origin
 from waitspy.model.stacks import Frame
 from waitspy.oracles import Watched
-from waitspy.remote.memory import Torn, Unavailable, Unreadable
+from waitspy.remote.memory import Torn, Unreadable
+from waitspy.remote.opening import open_reader
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import TaskFacts
 
@@ -16,21 +17,8 @@ TRANSIENT = (Unreadable, Torn)
 def reader_of(watched: Watched) -> Reader | str:
     """The worker's reader, made at the first call, or why its memory cannot be read."""
     if watched.reader is None:
-        watched.reader = _opened(watched.pid)
+        watched.reader = open_reader(watched.pid)
     return watched.reader
-
-
-def _opened(pid: int) -> Reader | str:
-    try:
-        return Reader(pid)
-    except Unavailable as error:
-        return str(error)
-    except TRANSIENT:
-        return "its memory changed at every try"
-    except ProcessLookupError:
-        return "the process is gone"
-    except OSError as error:
-        return f"process_vm_readv: {error.strerror}"
 
 
 def task_name(task: TaskFacts, otherwise: str) -> str:

@@ -57,6 +57,7 @@ _USED = {
     "runtime_interpreters": "runtime.interpreters_head",
     "interp_id": "interp.id",
     "interp_gc": "interp.gc",
+    "interp_gil": "interp.ceval_gil",
     "interp_next": "interp.next",
     "interp_threads": "interp.threads_head",
     "interp_modules": "interp.modules",

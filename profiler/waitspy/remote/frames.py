@@ -1,4 +1,4 @@
-"""Code, lines, the awaits of a coroutine, and what the Python frames of a thread hold."""
+"""The awaits of a coroutine, and what the Python frames of a thread hold."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from waitspy.model.code_origin import Homes
-from waitspy.model.stacks import Frame, Stack, placed
-from waitspy.remote.line_tables import line_at
+from waitspy.model.stacks import Frame, Stack
+from waitspy.remote.codes import Codes
 from waitspy.remote.memory import Torn, Unreadable, word_at
-from waitspy.remote.objects import Objects
-from waitspy.remote.type_facts import LONGEST_PATH, TypeFacts
+from waitspy.remote.type_facts import TypeFacts
 
 DEEPEST = 32
 """Awaits of one coroutine that are followed."""
@@ -20,23 +18,12 @@ DEEPEST = 32
 _MOST_FRAMES = 256
 _MOST_CHUNKS = 64
 _MOST_WORDS = 1 << 15
-_LONGEST_TABLE = 1 << 18
-_MOST_CODES = 10_000
 
 _OWN = frozenset({"coroutine", "generator", "async_generator"})
 _WRAPPERS = frozenset(
     {"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"}
 )
 """Types of Objects/genobject.c and iterobject.c that pass on to another awaitable."""
-
-
-class _Code(NamedTuple):
-    """What is known of a code object; ``mark`` tells another one at the same address."""
-
-    mark: bytes
-    first_line: int
-    frame: Frame
-    lines: bytes
 
 
 class Suspended(NamedTuple):
@@ -52,93 +39,13 @@ class Suspended(NamedTuple):
     deep: bool = False
 
 
-class Frames:
-    """Reads code objects and coroutines; remembers code as long as it looks the same.
+class Frames(Codes):
+    """Reads coroutines, and what frames hold; the code of both.
 
     Raises:
         Unreadable: from every method.
         OSError: from every method.
     """
-
-    def __init__(self, objects: Objects) -> None:
-        self.objects = objects
-        self._codes: dict[int, _Code] = {}
-        self._homes = Homes()
-
-    def know(self, homes: Homes) -> None:
-        """Frames that are read from now on know whose they are."""
-        self._homes = homes
-        self._codes.clear()
-
-    def _placed(self, function: str, file: str, line: int | None) -> Frame:
-        return placed(Frame(function, file, line), self._homes.of(file))
-
-    # --- code -----------------------------------------------------------------------------
-
-    def code(self, address: int, instruction: int | None = None) -> Frame:
-        """The function of a code object, at the line of that instruction or at its first one.
-
-        ``instruction`` is the pointer or index that the frame holds.
-        """
-        return self._at(address, self._code(address), instruction)
-
-    def codes(self, places: Sequence[tuple[int, int]]) -> list[Frame | None]:
-        """The same of many code objects, each with an instruction; None for what is none."""
-        pieces = self.objects.memory.many([code for code, _ in places], self.code_size)
-        found: list[Frame | None] = []
-        for (address, instruction), raw in zip(places, pieces, strict=True):
-            try:
-                known = None if raw is None else self._code(address, raw)
-                found.append(None if known is None else self._at(address, known, instruction))
-            except Unreadable:
-                found.append(None)
-        return found
-
-    def _at(self, address: int, known: _Code, instruction: int | None) -> Frame:
-        if instruction is None:
-            return known.frame
-        lay = self.objects.layout
-        if lay.pair >= (3, 11):
-            instruction -= address + lay.code_bytecode
-        elif lay.pair == (3, 10):
-            instruction *= 2
-        line = line_at(lay.pair, known.lines, known.first_line, instruction)
-        return self._placed(known.frame.function, known.frame.file, line)
-
-    @property
-    def code_size(self) -> int:
-        """Bytes of a code object that tell it from others."""
-        lay = self.objects.layout
-        return 8 + max(
-            lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines, lay.code_first_line,
-            lay.code_locals, lay.code_exceptions,
-        )  # fmt: skip
-
-    def _code(self, address: int, raw: bytes | None = None) -> _Code:
-        lay = self.objects.layout
-        used = (lay.code_file, lay.code_name, lay.code_qualname, lay.code_lines)
-        raw = raw or self.objects.memory.read(address, self.code_size)
-        first = word_at(raw, lay.code_first_line, "i")
-        mark = b"".join(raw[at : at + 8] for at in used) + struct.pack("<i", first)
-        known = self._codes.get(address)
-        if known is not None and known.mark == mark:
-            return known
-        if self.objects.type_at(word_at(raw, lay.ob_type)).name != "code":
-            raise Torn("not a code object")
-        table = word_at(raw, lay.code_lines)
-        length = self.objects.memory.word(table + lay.ob_size)
-        if length > _LONGEST_TABLE:
-            raise Torn("a line table of unlikely length")
-        lines = self.objects.memory.read(table + lay.bytes_value, length) if length else b""
-        frame = self._placed(
-            self.objects.text(word_at(raw, lay.code_qualname or lay.code_name)),
-            self.objects.text(word_at(raw, lay.code_file), LONGEST_PATH),
-            first if 0 < first < 1 << 24 else None,
-        )
-        if len(self._codes) >= _MOST_CODES:
-            self._codes.clear()
-        self._codes[address] = known = _Code(mark, first, frame, lines)
-        return known
 
     # --- coroutines -----------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class Layout:
     interp_next: int
     interp_id: int
     gc_collecting: int
+    gil_holder: int
+    gil_locked: int
     interp_threads: int
     interp_modules: int
     thread_next: int
@@ -125,8 +127,11 @@ class Layout:
     code_bytes: int = 0
     # 3.8, 3.9
     gen_running: int = 0
+    frame_executing: int = 0
     # 3.8: one collector for all interpreters
     runtime_gc: int = 0
+    # up to 3.11: one GIL for all interpreters
+    runtime_gil: int = 0
     # 3.9 and newer
     interp_gc: int = 0
     # 3.10 and newer: frames have a state
@@ -149,6 +154,9 @@ class Layout:
     code_exceptions: int = 0
     code_locals: int = 0
     gen_state: int = 0
+    # 3.12 and newer: each code object has a number of its own; interpreters may have GILs, too
+    code_version: int = 0
+    interp_gil: int = 0
     # SimpleQueue: a list up to 3.12, a ring after
     queue_list: int = 0
     queue_list_position: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import struct
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -71,7 +72,7 @@ class Memory:
         if size <= self._small.MOST:
             return self._read_small(address, size)
         buffer = bytearray(size)
-        if self._into([address], size, buffer, 0) != size:
+        if self._into([address], [size], buffer, 0) != size:
             raise Unreadable(hex(address))
         return bytes(buffer)
 
@@ -111,7 +112,8 @@ class Memory:
         at = 0
         while at < count:
             part = safe[at : at + calls.IOV_MAX]
-            done = self._into(part, size, buffer, at * size) // size
+            sizes = array("Q", [size]) * len(part)
+            done = self._into(part, sizes, buffer, at * size) // size
             if done < len(part):  # the call stops at the first bad one
                 missing.add(at + done)
                 buffer[(at + done) * size : (at + done + 1) * size] = bytes(size)
@@ -119,9 +121,33 @@ class Memory:
             at += done
         return buffer, missing
 
-    def _into(self, addresses: Sequence[int], size: int, buffer: bytearray, at: int) -> int:
+    def pieces(self, places: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """The bytes at each address and of each size, read in this order as closely one after the
+        other as can be; None where it is not mapped.
+        """
+        safe = [(a, size) if _LOWEST <= a < _BEYOND else (0, size) for a, size in places]
+        if sum(size for _, size in safe) > _LARGEST or min((s for _, s in safe), default=1) <= 0:
+            raise Unreadable(f"{len(places)} places")
+        found: list[bytes | None] = []
+        while len(found) < len(safe):
+            part = safe[len(found) : len(found) + calls.IOV_MAX]
+            sizes = [size for _, size in part]
+            buffer = bytearray(sum(sizes))
+            got, at = self._into([address for address, _ in part], sizes, buffer, 0), 0
+            whole = bytes(buffer)
+            for size in sizes:
+                if at + size > got:  # the call stops at the first bad one
+                    found.append(None)
+                    break
+                found.append(whole[at : at + size])
+                at += size
+        return found
+
+    def _into(
+        self, addresses: Sequence[int], sizes: Sequence[int], buffer: bytearray, at: int
+    ) -> int:
         try:
-            return calls.process_vm_readv(self._pid, addresses, size, buffer, at)
+            return calls.process_vm_readv(self._pid, addresses, sizes, buffer, at)
         except OSError as error:
             if error.errno in _FINAL:
                 raise

@@ -27,13 +27,15 @@ from waitspy.remote.frames import Frames
 from waitspy.remote.interpreters import TRIES, Interpreters, again
 from waitspy.remote.loops import LoopInMemory, Running, owner_in_frames
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
+from waitspy.remote.moving_stacks import MovingStacks
 from waitspy.remote.objects import Objects
 from waitspy.remote.places import future_of, stack_of
 from waitspy.remote.pool_reader import PoolReader
 from waitspy.remote.runtime import Runtime
 from waitspy.remote.task_waits import TaskWaits
 from waitspy.remote.tasks import Task, TaskSet
-from waitspy.remote.thread_stacks import ThreadStacks
+from waitspy.remote.thread_names import thread_names
+from waitspy.remote.thread_stacks import ThreadStacks, ThreadState
 from waitspy.remote.values import (
     HeldByTasks,
     ImportFacts,
@@ -66,6 +68,7 @@ class Reader:
         self._objects = Objects(self.runtime.memory, self.runtime.layout)
         self._frames = Frames(self._objects)
         self._stacks = ThreadStacks(self._frames)
+        self._moving = MovingStacks(self._frames)
         self._blocks = WithBlocks(self._frames)
         self._drains = Drains(self._frames)
         self._task_waits: dict[int, TaskWaits] = {}
@@ -213,13 +216,38 @@ class Reader:
         time ``cpu_ns`` allows, in their order, but of one at least; those that run are left out.
         """
         until_ns = time.thread_time_ns() + cpu_ns
+        return self._stacks.of(tids, self.python_threads(), until_ns)
+
+    def python_threads(self) -> dict[int, list[ThreadState]]:
+        """The states of each thread: one for each interpreter that it was in."""
         self._interps.look()
-        states: dict[int, list[int]] = {}
+        found: dict[int, list[ThreadState]] = {}
         for interp in self._interps:
             for thread in self.runtime.threads(interp.address):
                 if thread.tid is not None:
-                    states.setdefault(thread.tid, []).append(thread.address)
-        return self._stacks.of(tids, states, until_ns)
+                    found.setdefault(thread.tid, []).append(
+                        ThreadState(thread.address, thread.ident)
+                    )
+        return found
+
+    def thread_names(self) -> dict[int, str]:
+        """What ``threading`` calls each thread, by pthread id."""
+        found: dict[int, str] = {}
+        for interp in self._interps:
+            with contextlib.suppress(Unreadable):
+                found.update(thread_names(interp))
+        return found
+
+    def gil_holder(self) -> int | None:
+        """The state of the thread that holds the main interpreter's GIL; None: nobody does."""
+        main = next((interp for interp in self._interps if interp.number == 0), None)
+        return None if main is None else self.runtime.gil_holder(main.address)
+
+    def moving_stacks(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:
+        """The stack of each thread, running or not, as far as it is known for certain, and whether
+        that is all of it.
+        """
+        return self._moving.look(threads)
 
     # --- who waits for whom ---------------------------------------------------------------
 

@@ -95,6 +95,15 @@ class Runtime:
         gc = self.address + lay.runtime_gc if lay.runtime_gc else interp + lay.interp_gc
         return word_at(self.memory.read(gc + lay.gc_collecting, 4), 0, "I") == 1
 
+    def gil_holder(self, interp: int) -> int | None:
+        """The thread state that holds the GIL of an interpreter; None: nobody does."""
+        lay = self.layout
+        gil = self.address + lay.runtime_gil
+        if lay.interp_gil:
+            gil = self.memory.word(interp + lay.interp_gil)
+        raw = self.memory.read(gil, lay.gil_locked + 4)
+        return word_at(raw, lay.gil_holder) if word_at(raw, lay.gil_locked, "i") == 1 else None
+
     def threads(self, interp: int) -> list[Thread]:
         """The thread states of an interpreter.
 

@@ -20,7 +20,7 @@ _DEEPEST = 2048
 
 _LARGEST_CHUNK = 1 << 20
 
-_OWNED_BY_C = 3
+OWNED_BY_C = 3
 """From 3.12 on, frames with this owner or a higher one are entries from C code, without code of
 their own (enum _frameowner of pycore_frame.h and pycore_interpframe_structs.h)."""
 
@@ -31,6 +31,13 @@ class ThreadFrame(NamedTuple):
     address: int
     code: int
     instruction: int
+
+
+class ThreadState(NamedTuple):
+    """A thread state, and the pthread id that it must have: it may be another thread's by now."""
+
+    address: int
+    ident: int
 
 
 class ThreadStacks:
@@ -51,14 +58,14 @@ class ThreadStacks:
     def still(self, thread: int) -> Stack:
         """The stack of a thread state, outermost first; Torn if it changed while it was read."""
         before = self.frames(thread)
-        stack = [self.code.code(frame.code, frame.instruction) for frame in before]
-        if self.frames(thread) != before:
+        stack = self.code.codes([(frame.code, frame.instruction) for frame in before])
+        if self.frames(thread) != before or None in stack:
             raise Torn("a thread that runs")
         # whose code it is is settled on loading, for these as for sampled stacks
-        return tuple(Frame(f.function, f.file, f.line) for f in reversed(stack))
+        return tuple(Frame(f.function, f.file, f.line) for f in reversed(stack) if f is not None)
 
     def of(
-        self, tids: Iterable[int], states: Mapping[int, Iterable[int]], until_ns: int
+        self, tids: Iterable[int], states: Mapping[int, Iterable[ThreadState]], until_ns: int
     ) -> dict[int, Stack]:
         """The stacks of those threads that stand still, given the states of each, until this thread
         has used so much CPU time.
@@ -67,7 +74,7 @@ class ThreadStacks:
         for tid in tids:
             for state in states.get(tid, ()):  # one for each interpreter that the thread was in
                 with contextlib.suppress(Unreadable):
-                    found[tid] = self.still(state) or found.get(tid, ())
+                    found[tid] = self.still(state.address) or found.get(tid, ())
             if found and time.thread_time_ns() > until_ns:
                 break
         return found
@@ -94,7 +101,7 @@ class ThreadStacks:
                 raise Torn("a stack that does not end")
             seen.add(frame)
             raw = self._memory.read(frame, self._size)
-            if lay.pair < (3, 12) or word_at(raw, lay.frame_owner, "b") < _OWNED_BY_C:
+            if lay.pair < (3, 12) or word_at(raw, lay.frame_owner, "b") < OWNED_BY_C:
                 if lay.pair >= (3, 11):
                     instruction = word_at(raw, lay.frame_instruction)
                 else:

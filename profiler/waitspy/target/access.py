@@ -235,7 +235,7 @@ def probe(pid: int) -> Probe:
     no longer there, or has no memory, is ``unknown``.
     """
     rules = _answer(lambda: procfs.read(pid, "syscall"))
-    memory = _answer(lambda: calls.process_vm_readv(pid, [1], 1, bytearray(1)))
+    memory = _answer(lambda: calls.process_vm_readv(pid, [1], [1], bytearray(1)))
     if memory == "allowed":
         return "files" if rules == "denied" else "allowed"
     if memory == "denied":

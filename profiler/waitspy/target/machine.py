@@ -179,7 +179,7 @@ def _system_call(name: str, call: Callable[[], object], lost: str, newer: str) -
 def _process_vm_readv() -> Check:
     return _system_call(
         "process_vm_readv",
-        lambda: calls.process_vm_readv(os.getpid(), [id(None)], 1, bytearray(1)),
+        lambda: calls.process_vm_readv(os.getpid(), [id(None)], [1], bytearray(1)),
         "neither stacks nor pending work can be read",
         "use a Linux kernel with CONFIG_CROSS_MEMORY_ATTACH",
     )

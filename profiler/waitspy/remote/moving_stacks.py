@@ -1,0 +1,384 @@
+"""The stacks of threads that may run while they are read: what several copies agree on.
+
+A thread that runs changes its frames faster than they can be followed one by one: what is read so
+mixes frames that never were there together. So all of a thread's frames are copied at once, and
+more than once, in a single call; believed is what every copy shows. From 3.11 on most frames lie
+in one piece of memory, the data stack. Others, and all up to 3.10, are copied from where they were
+when they were last followed.
+
+Frames are believed from the outermost one on: as far as all copies have them, linked in the same
+way and standing at the same instruction, and the innermost of them is alive for certain. Only of
+the innermost one may the instruction differ, as each copy of it is one word, and true by itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from waitspy.model.stacks import Frame, Stack
+from waitspy.remote.frames import Frames
+from waitspy.remote.memory import Torn, Unreadable
+from waitspy.remote.thread_stacks import OWNED_BY_C, ThreadFrame, ThreadState
+
+_COPIES = 4  # of frames that lie in one piece, read within some nanoseconds
+_COPIES_APART = 10  # up to 3.10, where each frame is read for itself
+_ROUNDS = 3  # of copying: frames that were not where they were are followed, and copied again
+_AT_ONCE = 16  # threads that are copied in one call
+_MOST_PLANS = 10_000
+_DEEPEST = 1024  # frames; of deeper stacks the innermost ones
+_LARGEST_PART = 1 << 16
+_GROWS = 2048  # bytes of the data stack that are copied beyond its end, as it may grow meanwhile
+_EXECUTING = 0  # FRAME_EXECUTING of 3.10
+
+
+class MovingStack(NamedTuple):
+    """The frames of a thread that are believed, outermost first.
+
+    ``whole`` says that the innermost one is among them. It says nothing of a thread that has none.
+    """
+
+    frames: tuple[ThreadFrame, ...]
+    whole: bool
+
+
+_TORN = MovingStack((), whole=False)
+_NONE = MovingStack((), whole=True)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is copied of a thread: its C frame (3.11, 3.12), its part of the data stack, and the
+    frames outside of it.
+    """
+
+    thread: ThreadState
+    cframe: int = 0
+    begin: int = 0
+    size: int = 0
+    singles: tuple[int, ...] = ()
+    chain: tuple[int, ...] = ()
+    """Where the frames were when they were last followed, innermost first."""
+
+
+class _Head(NamedTuple):
+    """What a thread state says: where its frame (or C frame) is, and its data stack."""
+
+    frame: int
+    ident: int
+    chunk: int = 0
+    top: int = 0
+    limit: int = 0
+
+
+class _Raw(NamedTuple):
+    """A frame as it was copied."""
+
+    back: int
+    code: int
+    instruction: int
+    owner: int
+
+
+class _Copy:
+    """One copy of a thread: its head, its innermost frame, and its frames by address."""
+
+    __slots__ = ("_part", "_plan", "_shape", "_singles", "frame", "head")
+
+    def __init__(
+        self, shape: _Shape, plan: _Plan, head: bytes, rest: Sequence[bytes | None]
+    ) -> None:
+        self._shape, self._plan = shape, plan
+        self.head = shape.head(head)
+        pieces = list(rest)
+        self.frame: int | None = self.head.frame
+        if shape.by_cframe:
+            said = pieces.pop(0) if plan.cframe else None
+            same = said is not None and self.head.frame == plan.cframe
+            self.frame = int.from_bytes(said or b"", "little") if same else None
+        self._part = pieces.pop(0) if plan.size else None
+        self._singles = dict(zip(plan.singles, pieces, strict=True))
+
+    def at(self, address: int) -> _Raw | None:
+        """The frame at that address, if it was copied."""
+        raw, offset = self._found(address)
+        return None if raw is None else self._shape.frame(raw, offset)
+
+    def bytes_at(self, address: int) -> bytes | None:
+        """The same, as it was read."""
+        raw, offset = self._found(address)
+        return None if raw is None else raw[offset : offset + self._shape.size]
+
+    def _found(self, address: int) -> tuple[bytes | None, int]:
+        offset = address - self._plan.begin
+        if self._part is not None and 0 <= offset <= len(self._part) - self._shape.size:
+            return self._part, offset
+        return self._singles.get(address), 0
+
+    def alive(self, address: int, raw: _Raw) -> bool:
+        """Whether a frame is on the stack of its thread for certain."""
+        if self._shape.has_chunks:
+            plan, head = self._plan, self.head
+            return plan.begin == head.chunk and plan.begin < address < head.top
+        return raw.owner == self._shape.executing
+
+
+class _Shape:
+    """How heads and frames of one version are read."""
+
+    def __init__(self, frames: Frames) -> None:
+        lay = frames.objects.layout
+        self.has_chunks = lay.pair >= (3, 11)
+        self.copies = _COPIES if self.has_chunks else _COPIES_APART
+        self.by_cframe = lay.pair in {(3, 11), (3, 12)}
+        self.cframe_frame = lay.cframe_frame
+        self.pointers = lay.pair >= (3, 11)
+        self.has_c_frames = lay.pair >= (3, 12)
+        # what is called the owner says up to 3.10 whether it executes
+        self.executing = _EXECUTING if lay.pair == (3, 10) else 1
+        owner = lay.frame_owner or lay.frame_state or lay.frame_executing
+        word = "Q" if self.pointers else "i"
+        fields = (
+            (lay.frame_back, "Q"), (lay.frame_code, "Q"), (lay.frame_instruction, word),
+            (owner, "b"),
+        )  # fmt: skip
+        self._frame, self._order = _packed(fields)
+        self.size = self._frame.size
+        head = [lay.thread_frame, lay.thread_ident]
+        if self.has_chunks:
+            head += [lay.thread_chunk, lay.thread_chunk_top, lay.thread_chunk_top + 8]
+        self._head, self._head_order = _packed([(at, "Q") for at in head])
+        self.head_size = self._head.size
+
+    def head(self, raw: bytes) -> _Head:
+        words = self._head.unpack(raw)
+        return _Head(*(words[n] for n in self._head_order))
+
+    def frame(self, raw: bytes, offset: int) -> _Raw:
+        words = self._frame.unpack_from(raw, offset)
+        back, code, instruction, owner = self._order
+        return _Raw(words[back], words[code] & ~3, max(0, words[instruction]), words[owner])
+
+
+def _packed(fields: Sequence[tuple[int, str]]) -> tuple[struct.Struct, tuple[int, ...]]:
+    """What unpacks numbers at these offsets, and where each of them is among the unpacked ones.
+
+    Raises:
+        Torn: they overlap: the target lies about where they are.
+    """
+    text, at = "<", 0
+    for offset, kind in sorted(fields):
+        if offset < at:
+            raise Torn("fields that overlap")
+        text += f"{offset - at}x{kind}"
+        at = offset + struct.calcsize(f"<{kind}")
+    order = sorted(fields)
+    return struct.Struct(text), tuple(order.index(field) for field in fields)
+
+
+class MovingStacks:
+    """Reads stacks of one process.
+
+    Raises:
+        Unreadable: from every method: its layout contradicts itself.
+        OSError: from every method: no permission, or the process is gone.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._code = frames
+        self._memory = frames.objects.memory
+        self._plans: dict[int, _Plan] = {}
+
+    @cached_property
+    def _shape(self) -> _Shape:
+        return _Shape(self._code)
+
+    def look(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:
+        """The stack of each of these threads now, and whether it is whole."""
+        found: list[tuple[Stack, bool]] = []
+        for begin in range(0, len(threads), _AT_ONCE):
+            some = threads[begin : begin + _AT_ONCE]
+            seen = self.frames(some)
+            named = self._named(seen)
+            if any(None in frames for frames in named):  # by now that code is known
+                seen = self.frames(some)
+                named = self._named(seen)
+            for stack, frames in zip(seen, named, strict=True):
+                known = tuple(_first_known(frames))
+                found.append((known, stack.whole and len(known) == len(frames)))
+        return found
+
+    def _named(self, seen: Sequence[MovingStack]) -> list[list[Frame | None]]:
+        places = [(frame.code, frame.instruction) for one in seen for frame in one.frames]
+        named = iter(self._code.codes(places, known_only=True))
+        return [[next(named) for _ in one.frames] for one in seen]
+
+    def frames(self, threads: Sequence[ThreadState]) -> list[MovingStack]:
+        """The frames of some threads that are believed."""
+        return self._look([self._plan(one) for one in threads])
+
+    def _plan(self, thread: ThreadState) -> _Plan:
+        plan = self._plans.get(thread.address)
+        if plan is None and len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        if plan is None or plan.thread != thread:
+            plan = self._plans[thread.address] = _Plan(thread)
+        return plan
+
+    def _look(self, plans: Sequence[_Plan]) -> list[MovingStack]:
+        found: dict[int, MovingStack] = {}
+        left = list(enumerate(plans))
+        for n in range(_ROUNDS):
+            again = []
+            for (at, plan), copies in zip(
+                left, self._copied([plan for _, plan in left]), strict=True
+            ):
+                stack = self._stack(plan, copies, last=n == _ROUNDS - 1)
+                if stack is None:
+                    again.append((at, plan))
+                else:
+                    found[at] = stack
+            left = again
+            if not left:
+                break
+        return [found[at] for at in range(len(plans))]
+
+    def _copied(self, plans: Sequence[_Plan]) -> list[list[_Copy]]:
+        """The copies of each thread, of equal ones the first; none of what is gone."""
+        shape = self._shape
+        places: list[tuple[int, int]] = []
+        for plan in plans:
+            one = [(plan.thread.address, shape.head_size)]
+            if plan.cframe:
+                one.append((plan.cframe + shape.cframe_frame, 8))
+            if plan.size:
+                one.append((plan.begin, plan.size))
+            one += [(address, shape.size) for address in plan.singles]
+            places += one * shape.copies
+        pieces = iter(self._memory.pieces(places))
+        found = []
+        for plan in plans:
+            count = bool(plan.cframe) + bool(plan.size) + len(plan.singles)
+            read = [[next(pieces) for _ in range(1 + count)] for _ in range(shape.copies)]
+            if all(one == read[0] for one in read):
+                read = read[:1]
+            heads = [(head, rest) for head, *rest in read if head is not None]
+            whole = len(heads) == len(read)
+            found.append([_Copy(shape, plan, *one) for one in heads] if whole else [])
+        return found
+
+    def _stack(self, plan: _Plan, copies: Sequence[_Copy], *, last: bool) -> MovingStack | None:
+        """What the copies agree on; None: it is to be copied again, as the plan has changed."""
+        if not copies or any(one.head.ident != plan.thread.ident for one in copies):
+            return _TORN
+        newest = copies[-1]
+        if newest.frame == 0 and all(one.frame == 0 for one in copies):
+            return _NONE
+        chain = self._chain(newest)
+        if chain is not None:
+            plan.chain = chain
+            return self._agreed(chain, copies)
+        if last:
+            return self._agreed(plan.chain, copies)
+        with suppress(Unreadable):
+            self._follow(plan)
+        return None
+
+    def _chain(self, copy: _Copy) -> tuple[int, ...] | None:
+        """Where the frames of a copy are, innermost first; None where one was not copied."""
+        address = copy.frame
+        if address is None:
+            return None
+        found: dict[int, None] = {}
+        while address and len(found) < _DEEPEST:
+            raw = copy.at(address)
+            if raw is None or address in found:
+                return None
+            found[address] = None
+            address = raw.back
+        return tuple(found)
+
+    def _follow(self, plan: _Plan) -> None:
+        """Notes where the thread's frames are, one by one: what is to be copied.
+
+        Raises:
+            Unreadable: they changed meanwhile.
+        """
+        shape, memory = self._shape, self._memory
+        head = shape.head(memory.read(plan.thread.address, shape.head_size))
+        frame = head.frame
+        plan.cframe = 0
+        if shape.by_cframe:
+            plan.cframe = head.frame
+            frame = memory.word(plan.cframe + shape.cframe_frame)
+        if shape.has_chunks:
+            end = min(head.limit, head.top + _GROWS)
+            plan.begin, plan.size = head.chunk, end - head.chunk
+            if not 0 < plan.size <= _LARGEST_PART:
+                plan.begin = plan.size = 0
+        found: dict[int, None] = {}
+        part = memory.read(plan.begin, plan.size) if plan.size else b""
+        while frame and len(found) < _DEEPEST:
+            if frame in found:
+                raise Torn("a stack that does not end")
+            found[frame] = None
+            offset = frame - plan.begin
+            if part and 0 <= offset <= len(part) - shape.size:
+                frame = shape.frame(part, offset).back
+            else:
+                frame = shape.frame(memory.read(frame, shape.size), 0).back
+        plan.chain = tuple(found)
+        within = range(plan.begin, plan.begin + plan.size - shape.size + 1)
+        plan.singles = tuple(address for address in plan.chain if address not in within)
+
+    def _agreed(self, chain: Sequence[int], copies: Sequence[_Copy]) -> MovingStack:
+        """The frames of a chain that all copies have in the same way, from the outermost one on."""
+        newest, others = copies[-1], copies[:-1]
+        kept: list[tuple[int, _Raw]] = []
+        below = 0 if len(chain) < _DEEPEST else None  # of what lies below nothing is known
+        for address in reversed(chain):
+            raw = newest.at(address)
+            if raw is None or (below is not None and raw.back != below):
+                break
+            seen = newest.bytes_at(address)
+            if all(one.bytes_at(address) == seen for one in others):
+                kept.append((address, raw))
+                below = address
+                continue
+            versions = [one.at(address) for one in others]
+            if any(v is None or (v.back, v.code) != (raw.back, raw.code) for v in versions):
+                break
+            kept.append((address, raw))
+            below = address
+            if any(v is not None and v.instruction != raw.instruction for v in versions):
+                break  # it goes on: nothing that was above it is known to be
+        whole = bool(kept) and all(one.frame == kept[-1][0] for one in copies)
+        if not whole:
+            while kept and not all(_alive(one, kept[-1][0]) for one in copies):
+                kept.pop()
+        return MovingStack(tuple(self._python(kept)), whole)
+
+    def _python(self, kept: Sequence[tuple[int, _Raw]]) -> list[ThreadFrame]:
+        """Those of the frames that are Python's own."""
+        return [
+            ThreadFrame(address, raw.code, raw.instruction)
+            for address, raw in kept
+            if not self._shape.has_c_frames or raw.owner < OWNED_BY_C
+        ]
+
+
+def _first_known(frames: Sequence[Frame | None]) -> Iterator[Frame]:
+    """The frames up to the first one that is not known."""
+    for frame in frames:
+        if frame is None:
+            return
+        yield frame
+
+
+def _alive(copy: _Copy, address: int) -> bool:
+    raw = copy.at(address)
+    return raw is not None and copy.alive(address, raw)
