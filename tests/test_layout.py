@@ -45,6 +45,7 @@ SUBJECTS = frozenset(
     {
         "children",
         "code_origin",
+        "stacks",
         "threads",
         "thread_groups",
         "epolls",

@@ -4,7 +4,8 @@ Layout (schema ``waitspy.recording/2``)::
 
     meta.json                    everything but the streams; rewritten whole at every change;
                                  ``"end": true`` only when the capture ended in order
-    stacks/<pid>-<n>.trace.json  sampler output, one file per segment
+    stacks/<pid>-<n>.trace.json  py-spy's output, one file per segment; or our own sampler's,
+    stacks/<pid>-<n>.stacks.jsonl  in lines as those of the oracles (see ``stacks``)
     stacks/<pid>.dumps.jsonl     single dumps, one per line
     oracles/<name>/<pid>.jsonl   first line {"type":"start", "columns": …}, then one row per
                                  change (see ``rows``), last line {"type":"end", "why": …}
@@ -141,7 +142,7 @@ class Writer:
         self.descriptor = _opened(os.path.abspath(path) if _empty(path) else create(path))
         self.path = f"/proc/self/fd/{self.descriptor}"
         self.meta: dict[str, Any] = {"schema": SCHEMA, **meta}
-        self._streams: dict[tuple[str, int], BinaryIO] = {}
+        self._streams: dict[str, BinaryIO] = {}
         self._written = ""
         try:
             os.mkdir(self.file("stacks"), _PRIVATE)
@@ -171,19 +172,34 @@ class Writer:
         for made in (self.file("oracles"), folder):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(made, _PRIVATE)
-        name = os.path.join(folder, f"{pid}.jsonl")
-        stream = _created(name, "ab", _BUFFER_BYTES)
-        self._streams[oracle, pid] = stream
-        head = {"type": "start", "oracle": oracle, "pid": pid, "columns": columns(rows)}
-        stream.write(written([head]))
+        self._start(_stream(oracle, pid), {"oracle": oracle, "pid": pid}, rows)
 
     def append(self, oracle: str, pid: int, rows: Iterable[Row]) -> None:
         """Adds rows to a stream; they are on disk after the next flush."""
-        self._streams[oracle, pid].write(written(rows))
+        self._streams[_stream(oracle, pid)].write(written(rows))
 
     def end_stream(self, oracle: str, pid: int, why: str) -> None:
         """Writes a stream's last line and closes it; unknown streams are ignored."""
-        stream = self._streams.pop((oracle, pid), None)
+        self._end(_stream(oracle, pid), why)
+
+    def start_stacks(self, file: str, pid: int, rows: RowType) -> None:
+        """Opens a sampler's stream in ``stacks``, which is another for each segment."""
+        self._start(f"stacks/{file}", {"pid": pid}, rows)
+
+    def append_stacks(self, file: str, rows: Iterable[Row]) -> int:
+        """Adds rows to it, as ``append`` does; gives how many bytes that were."""
+        return self._streams[f"stacks/{file}"].write(written(rows))
+
+    def end_stacks(self, file: str, why: str) -> None:
+        """Ends it, as ``end_stream`` does."""
+        self._end(f"stacks/{file}", why)
+
+    def _start(self, name: str, about: Mapping[str, Any], rows: RowType) -> None:
+        stream = self._streams[name] = _created(self.file(name), "ab", _BUFFER_BYTES)
+        stream.write(written([{"type": "start", **about, "columns": columns(rows)}]))
+
+    def _end(self, name: str, why: str) -> None:
+        stream = self._streams.pop(name, None)
         if stream is not None:
             with stream:
                 stream.write(written([{"type": "end", "why": why}]))
@@ -220,9 +236,9 @@ class Writer:
         """
         with contextlib.suppress(OSError):
             os.unlink(self.file("reserve"))
-        for oracle, pid in list(self._streams):
+        for name in list(self._streams):
             with contextlib.suppress(OSError):
-                self.end_stream(oracle, pid, "the capture ended")
+                self._end(name, "the capture ended")
         self._streams.clear()
         self.meta["end"] = True
         with contextlib.suppress(OSError):
@@ -233,6 +249,10 @@ class Writer:
         with contextlib.suppress(OSError, ValueError, OverflowError):  # of what sudo left
             _hand_over(self.descriptor)
         os.close(self.descriptor)
+
+
+def _stream(oracle: str, pid: int) -> str:
+    return f"oracles/{oracle}/{pid}.jsonl"
 
 
 def save_sources(path: str, sources: Mapping[str, Mapping[int, str]]) -> None:

@@ -243,7 +243,7 @@ def _worker(
         if s["pid"] == pid and from_ns <= s["zero_ns"] < until_ns
     ]
     ids = [(int(at), int(told), int(tid)) for at, told, tid in row.get("native_ids", ())]
-    read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids))]
+    read = [(segment, row_) for row_ in rows if (segment := streams.segment(row_, ids, end_ns))]
     span = row.get("runtime_span")
     oracles = {str(name): str(state) for name, state in row.get("oracles", {}).items()}
     # What the look that finds it gone has seen is the next one's.

@@ -13,7 +13,7 @@ from waitspy.model.oracle_names import THREADS
 from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
-from waitspy.recording import chrometrace, dumps, threads
+from waitspy.recording import chrometrace, dumps, stacks, threads
 from waitspy.recording.files import TRACE_BYTES, read_bytes, read_text
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.valid_json import read_json
@@ -49,17 +49,18 @@ class Streams:
         self.known_ns: dict[int, int] = {}
         """By pid: after this time a torn stream says nothing, although the capture went on."""
 
-    def segment(self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds) -> Segment | None:
-        """What one sampler run wrote; None when that is nothing or cannot be read."""
+    def segment(
+        self,
+        row: Mapping[str, Any],
+        native_ids: chrometrace.NativeIds,
+        known_ns: int | None = None,
+    ) -> Segment | None:
+        """What one sampler run wrote; None when that is nothing or cannot be read.
+
+        ``known_ns`` is until when our own sampler had written all that it knew, if it was killed.
+        """
         try:
-            segment = chrometrace.parse(
-                self._bytes("stacks", os.path.basename(str(row["file"])), most=TRACE_BYTES),
-                self.stacks,
-                int(row["zero_ns"]),
-                _period_ns(float(row["rate_hz"])),
-                row.get("end_ns"),
-                native_ids,
-            )
+            segment = self._segment(row, native_ids, known_ns)
         except FileNotFoundError:
             self._lost_segment(row, "the sampler wrote nothing before the end")
             return None
@@ -73,6 +74,21 @@ class Streams:
             for name in ("sample_ns", "late_ns")
         )
         return replace(segment, takes_ns=takes_ns, late_ns=late_ns)
+
+    def _segment(
+        self, row: Mapping[str, Any], native_ids: chrometrace.NativeIds, known_ns: int | None
+    ) -> Segment:
+        file = os.path.basename(str(row["file"]))
+        raw = self._bytes("stacks", file, most=TRACE_BYTES)
+        zero_ns, period_ns = int(row["zero_ns"]), _period_ns(float(row["rate_hz"]))
+        end_ns: int | None = row.get("end_ns")
+        if not file.endswith(stacks.SUFFIX):
+            return chrometrace.parse(raw, self.stacks, zero_ns, period_ns, end_ns, native_ids)
+        cut = end_ns is None and self._cut
+        end_ns = known_ns if cut else end_ns
+        found = stacks.segment(raw, self.stacks, zero_ns, period_ns, end_ns, cut=cut)
+        self._damaged(found.damaged, "stacks", int(row["pid"]))
+        return found.segment
 
     def _lost_segment(self, row: Mapping[str, Any], why: str) -> None:
         """Tells it, together with others of the worker that were lost in the same way."""
