@@ -24,12 +24,13 @@ from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
 from waitspy.remote import native_ids
-from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
+from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
 
 
 class _Idle:
     """A sampler that samples nothing."""
 
+    immediate: ClassVar[bool] = False
     done = True
 
     def __init__(self) -> None:
@@ -53,6 +54,12 @@ class _Idle:
 
     def sampling(self) -> Sampling:
         return Sampling()
+
+    def cost_s(self, threads: int) -> float:
+        return 0.001
+
+    def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
+        return False
 
     def rss_bytes(self) -> int:
         return 0

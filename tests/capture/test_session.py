@@ -22,7 +22,7 @@ from waitspy.oracles import Watched
 from waitspy.recording import loading
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
-from waitspy.samplers import SamplerStatus, Sampling, SegmentRow
+from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
 from waitspy.target.tree import Tree
 
 
@@ -37,6 +37,7 @@ class _Here(Tree):
 class _NoStacks:
     """A sampler that samples nothing."""
 
+    immediate: ClassVar[bool] = False
     done = True
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -57,6 +58,12 @@ class _NoStacks:
 
     def sampling(self) -> Sampling:
         return Sampling()
+
+    def cost_s(self, threads: int) -> float:
+        return 0.001
+
+    def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
+        return False
 
     def rss_bytes(self) -> int:
         return 0

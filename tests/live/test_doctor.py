@@ -43,6 +43,8 @@ def test_a_server_with_an_event_loop() -> None:
             assert part in worker.found
         stacks = checks[f"pid {process.pid} stacks"]
         assert (stacks.status, stacks.found) == ("ok", "py-spy read 2 threads")
+        own = checks[f"pid {process.pid} own stacks"]
+        assert (own.status, own.found) == ("ok", "--sampler delta read 2 of 2 threads")
         assert procfs.read_stat(process.pid).state not in "tT", "it was not left stopped"
         assert procfs.read_status(process.pid).tracer_pid == 0
 

@@ -102,6 +102,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Run:
     return _Run(tmp_path)
 
 
+def test_what_a_sample_costs_was_measured(run: _Run) -> None:
+    # 2 to 5 % of a core at 100 Hz with one thread, 16 to 100 % with fifty.
+    assert 0.02 < run.sampler.cost_s(1) * 100 < 0.05
+    assert 0.16 < run.sampler.cost_s(50) * 100 < 1.0
+    assert run.sampler.cost_s(0) == run.sampler.cost_s(1)
+
+
 def test_a_segment_ends_as_soon_as_the_next_has_its_first_sample(run: _Run) -> None:
     run.until(12_000)
     assert len(run.sampler.segments) == 3

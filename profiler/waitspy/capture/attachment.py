@@ -93,7 +93,7 @@ class Attachment:
         self._clock = procfs.cpu_clock(worker.pid)
         self._cpu_ns = -1
         self._ran = True
-        self._cost_s = budget.sample_cost_s(worker.threads or 1)
+        self._cost_s = sampler.cost_s(worker.threads or 1)
         self._measured = Sampling()
         self._sampled = budget.Recently()
         self._last_dump_ns = self._next_stacks_ns = 0
@@ -164,7 +164,10 @@ class Attachment:
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
         self._wants_stacks = self._watched.onset or (self._wants_stacks and self._watched.due)
-        if self._wants_stacks:
+        unread = self.sampler.look(self._watched, now_ns, at_once=self._watched.onset)
+        if self.sampler.immediate:
+            self._wants_stacks = False
+        elif self._wants_stacks:
             self._wants_stacks = not self._read_stacks()
         elif self._watched.holders:
             self._read_stacks_of(sorted(self._watched.holders & self._watched.blocked.keys()))
@@ -173,7 +176,7 @@ class Attachment:
         if not self._wants_stacks:
             self._watched.suspects.clear()
             self._watched.holders.clear()
-        self._rest_ns = self._may_rest_until_ns(now_ns)
+        self._rest_ns = 0 if unread else self._may_rest_until_ns(now_ns)
 
     def _ask(self, now_ns: int) -> None:
         watched = self._watched

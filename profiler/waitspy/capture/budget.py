@@ -1,10 +1,8 @@
 """How fast each worker may be sampled so that the whole stays inside the CPU budget.
 
-py-spy's cost per sample grows with the number of threads and the depth of their stacks. Measured
-with py-spy 0.4.3 (--nonblocking --idle) at 100 Hz: 2 to 5 % of a core with 1 thread, 16 % with 50
-shallow ones, all of it with 50 deep ones. So the first rate is a guess in between, and what was
-measured corrects it. A rate is a hope, though: threads come and go. That the budget holds in each
-second is up to the ``Purse``.
+A sample's cost grows with the number of threads and the depth of their stacks. So the first rate is
+a guess, and what was measured corrects it. A rate is a hope, though: threads come and go. That the
+budget holds in each second is up to the ``Purse``.
 
 Pure: times and CPU times come in, so that a test needs no clock.
 """
@@ -16,8 +14,6 @@ from dataclasses import dataclass
 
 from waitspy.model.clock import NS
 
-_SAMPLE_S = 0.0002
-_THREAD_SAMPLE_S = 0.00015
 _LEAST_THREAD_SAMPLE_S = 0.00003
 _SMEARED_S = 0.1
 """A sample that takes longer shows threads as they were at moments too far apart to be true."""
@@ -43,11 +39,6 @@ class Budget:
     def share(self, workers: int) -> float:
         """What one of so many workers may use."""
         return min(self.per_worker, self.total / max(1, workers))
-
-
-def sample_cost_s(threads: int) -> float:
-    """CPU seconds of one sample of a process with so many threads, before it is measured."""
-    return _SAMPLE_S + _THREAD_SAMPLE_S * max(1, threads)
 
 
 def is_worth_sampling(threads: int, measured_s: float | None) -> bool:

@@ -33,7 +33,7 @@ from waitspy.model.recorded import Loss
 from waitspy.oracles.allowance import routine_share
 from waitspy.oracles.registry import make_oracles
 from waitspy.recording.folder import Writer, remedy
-from waitspy.samplers.registry import START_COST_NS, make_sampler
+from waitspy.samplers.registry import AUTO, START_COST_NS, chosen, make_sampler
 from waitspy.target import discover
 from waitspy.target.tree import HEADLESS, Tree
 
@@ -56,6 +56,7 @@ class Options:
     rate_hz: float = 100.0
     min_stall_s: float = 0.1
     blocking: bool = False
+    sampler: str = AUTO
     budget: Budget = field(default_factory=Budget)
 
 
@@ -277,12 +278,11 @@ class Capture:
         return "exited" if code is None else f"exited with code {code}"
 
     def _attach(self, key: tuple[int, int], worker: Worker, now_ns: int) -> Attachment:
-        folder = self._writer.file("stacks")
         before = [one for one in self._everyone if one.pid == worker.pid]  # it has called exec
         sampler = make_sampler(
+            chosen(self._options.sampler, blocking=self._options.blocking),
             worker.pid,
-            folder,
-            keep=(self._writer.descriptor,),
+            self._writer,
             blocking=self._options.blocking,
             first_segment=sum(len(one.sampler.segments) for one in before),
             may_spend=self._purse.may_spend,

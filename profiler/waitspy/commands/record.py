@@ -30,6 +30,7 @@ from waitspy.recording.streams import lost_sources
 from waitspy.render import REPORTS, escape
 from waitspy.render.reports.report_format import severity
 from waitspy.samplers.pyspy_binary import find_pyspy
+from waitspy.samplers.registry import AUTO, PYSPY, SAMPLERS, chosen
 from waitspy.target import discover
 from waitspy.target.discover import Tree
 
@@ -75,6 +76,13 @@ _FAIL_ON_MET = 3
     help="Let py-spy pause the target at each sample (default: never pause it).",
 )
 @click.option(
+    "--sampler",
+    type=click.Choice(SAMPLERS),
+    default=AUTO,
+    show_default=True,
+    help="What reads stacks: delta reads only what ran; auto is py-spy.",
+)
+@click.option(
     "--fail-on",
     multiple=True,
     callback=arguments.fail_on,
@@ -100,6 +108,7 @@ def record(
     output: str | None,
     min_stall: float,
     blocking: bool,
+    sampler: str,
     fail_on: list[tuple[str, float]],
     budget: Budget,
 ) -> None:
@@ -113,6 +122,8 @@ def record(
     target = arguments.target_or_pid(ctx, target, pid)
     if bool(argv) == (target is not None):
         raise click.UsageError("give either a TARGET, or -- and a COMMAND", ctx)
+    if blocking and sampler not in {AUTO, PYSPY}:
+        raise click.UsageError("--blocking is for py-spy alone", ctx)
     # Arguments need not be UTF-8; what the recording says of them must be.
     said = procfs.text(os.fsencode(" ".join(argv) if target is None else target))
     name = os.path.basename(argv[0]) if target is None else target
@@ -125,6 +136,7 @@ def record(
         rate_hz=rate,
         min_stall_s=min_stall,
         blocking=blocking,
+        sampler=sampler,
         budget=budget,
     )
     ctx.exit(record_and_report(options, name, target, argv, fail_on))
@@ -138,7 +150,8 @@ def record_and_report(
     fail_on: Sequence[tuple[str, float]],
 ) -> int:
     """Records and reports; gives the exit code. Without an output, a folder is named after it."""
-    find_pyspy()
+    if chosen(options.sampler, blocking=options.blocking) == PYSPY:
+        find_pyspy()
     tree = None
     if target is not None:
         tree = discover.open_tree(target)

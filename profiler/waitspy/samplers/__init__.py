@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from waitspy.model.recorded import Loss
 from waitspy.recording.dumps import DumpRow
+from waitspy.remote.reader import Reader
 
 
 @dataclass
@@ -47,25 +50,90 @@ class Sampling:
     samples: float = 0.0
 
 
+class WhoRan(Protocol):
+    """What the oracles have seen of a process by this tick: whose stack may be another by now.
+
+    ``ran`` is False when no thread got any CPU time since the tick before. ``blocked_since_ns`` is
+    the tick at which a thread was last seen to have run, ``running`` are those that do; without
+    any ``tids`` nobody tells. ``reader`` reads its memory, or says why nothing can.
+    """
+
+    @property
+    def ran(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def before_ns(self) -> int:
+        """The tick before, at which nothing was asked if nothing had run."""
+        ...
+
+    @property
+    def tids(self) -> AbstractSet[int]:
+        """See above; another object where some have come or gone."""
+        ...
+
+    @property
+    def running(self) -> AbstractSet[int]:
+        """See above."""
+        ...
+
+    @property
+    def blocked_since_ns(self) -> Mapping[int, int]:
+        """See above."""
+        ...
+
+    @property
+    def reader(self) -> Reader | str | None:
+        """See above."""
+        ...
+
+
 class Sampler(Protocol):
     """Samples the stacks of one process into segments, from start to stop, without pausing it.
 
-    A segment is a file of the kind that ``recording.chrometrace`` reads.
+    A segment is a file that ``recording.streams`` reads.
     """
 
     segments: list[SegmentRow]
+
+    @property
+    def immediate(self) -> bool:
+        """Whether a look has the stacks of its own moment, so that nobody else need read them
+        where a wait begins.
+        """
+        ...
+
+    def cost_s(self, threads: int) -> float:
+        """CPU seconds of one sample of so many threads, before it is measured."""
+        ...
+
+    def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
+        """Samples now, if this sampler is ``immediate`` and it is time or is to be ``at_once``;
+        whether it wants to be asked at the next tick, too, though nothing runs until then.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        ...
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
         """Starts, rotates and reaps what is due; the rate holds from the next segment on.
 
         A rate of less than three quarters of the one in force, or of more than twice, is taken
         soon. Zero: samples would take too long to be true, so that there are none.
+
+        Raises:
+            OSError: the disk failed.
         """
         ...
 
     def dump(self, now_ns: int) -> bool:
-        """Asks for one dump now; it comes with a later step. False where that cannot be:
-        one is under way, or the budget has no room.
+        """Asks for one dump now; it comes with a later step, or is written at once. False where
+        that cannot be: one is under way, or the budget has no room.
+
+        Raises:
+            OSError: the disk failed.
         """
         ...
 

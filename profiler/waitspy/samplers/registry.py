@@ -1,37 +1,60 @@
-"""The sampler that a capture uses; another one touches its file and this one."""
+"""The samplers that a capture may use; another one touches its file and this one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from waitspy.recording.folder import Writer
 from waitspy.samplers import Sampler
+from waitspy.samplers.delta import DeltaSampler
+from waitspy.samplers.either import EitherSampler
 from waitspy.samplers.pyspy import START_COST_NS, PySpySampler
 
-__all__ = ["START_COST_NS", "make_sampler"]
+__all__ = ["AUTO", "EITHER", "PYSPY", "SAMPLERS", "START_COST_NS", "chosen", "make_sampler"]
+
+AUTO, DELTA, PYSPY = "auto", "delta", "py-spy"
+SAMPLERS = (AUTO, DELTA, PYSPY)
+EITHER = "delta, else py-spy"
+_USUAL = PYSPY  # what ``auto`` is
+
+
+def chosen(name: str, *, blocking: bool) -> str:
+    """The sampler that is meant; only py-spy can stop a process for each sample."""
+    if blocking:
+        return PYSPY
+    return _USUAL if name == AUTO else name
 
 
 def make_sampler(
+    name: str,
     pid: int,
-    folder: str,
+    writer: Writer,
     *,
-    keep: Sequence[int],
     blocking: bool,
     first_segment: int,
     may_spend: Callable[[int], bool],
 ) -> Sampler:
-    """A sampler of one process, whose segments go into ``folder``, counted from ``first_segment``.
+    """A sampler of one process, whose segments go into the recording, counted from
+    ``first_segment``.
 
-    ``keep`` are descriptors without which a child cannot find the folder. ``blocking`` lets it stop
-    the process for each sample. ``may_spend`` grants nanoseconds of CPU time.
+    ``blocking`` lets it stop the process for each sample. ``may_spend`` grants nanoseconds of CPU
+    time to what it starts.
 
     Raises:
         SamplerError: what it needs is not there.
     """
-    return PySpySampler(
-        pid,
-        folder,
-        keep=keep,
-        blocking=blocking,
-        first_segment=first_segment,
-        may_spend=may_spend,
-    )
+
+    def pyspy() -> Sampler:
+        return PySpySampler(
+            pid,
+            writer.file("stacks"),
+            keep=(writer.descriptor,),  # without which a child cannot find the folder
+            blocking=blocking,
+            first_segment=first_segment,
+            may_spend=may_spend,
+        )
+
+    if name == PYSPY:
+        return pyspy()
+    own = DeltaSampler(pid, writer, first_segment=first_segment)
+    return own if name == DELTA else EitherSampler(own, pyspy)

@@ -12,6 +12,7 @@ from functools import partial
 from waitspy.errors import SamplerError, WaitspyError
 from waitspy.kernel import procfs
 from waitspy.model.processes import Worker
+from waitspy.remote.opening import open_reader
 from waitspy.samplers.pyspy_binary import find_pyspy
 from waitspy.target import access, discover, interpreter
 from waitspy.target.machine import Check, Status, examine_machine, safely
@@ -35,7 +36,8 @@ def _pyspy() -> Check:
     try:
         path = find_pyspy()
     except SamplerError as error:
-        return Check("py-spy", "fail", str(error), error.hint)
+        hint = f"{error.hint}; or record with --sampler delta, which does without it"
+        return Check("py-spy", "fail", str(error), hint)
     reinstall = f"reinstall it: {sys.executable} -m pip install --force-reinstall py-spy"
     try:
         code, out, err = _run([path, "--version"], _VERSION_WITHIN_S)
@@ -71,7 +73,9 @@ def _target(target: str) -> Iterator[Check]:
         yield _refused(those)
     if attachable:
         serving = [worker for worker in attachable if worker.role == "worker"]
-        yield _stacks((serving or attachable)[0].pid)
+        pid = (serving or attachable)[0].pid
+        yield _stacks(pid)
+        yield safely(f"pid {pid} own stacks", partial(_own_stacks, pid))
 
 
 def _worker(worker: Worker) -> Check:
@@ -130,6 +134,20 @@ def _stacks(pid: int) -> Check:
     found = _last_line(err) or "py-spy saw no thread"
     hint = "try again; if it stays, see whether this py-spy supports that Python version"
     return Check(name, "fail", *(interpreter.out_of_reach(pid) or (found, hint)))
+
+
+def _own_stacks(pid: int) -> Check:
+    """Reads the same as the sampler that does without py-spy."""
+    name = f"pid {pid} own stacks"
+    reader = open_reader(pid)
+    if isinstance(reader, str):
+        return Check(name, "warn", reader, "--sampler py-spy may read it")
+    states = [state for own in reader.python_threads().values() for state in own]
+    whole = sum(is_whole for _, is_whole in reader.moving_stacks(states))
+    found = f"--sampler delta read {whole} of {len(states)} thread{'s' * (len(states) > 1)}"
+    if whole:
+        return Check(name, "ok", found)
+    return Check(name, "warn", found, "try again; if it stays, use --sampler py-spy")
 
 
 def _count(dump: str) -> int:

@@ -1,0 +1,400 @@
+"""Our own sampler: it reads only the stacks of threads that ran, and rows only of what changed.
+
+It looks at each tick, after the oracles, and takes from them who has run: a thread whose time on
+the CPU did not change has the stack that it had, and a process whose clock stands still is not
+looked at. What is not known for certain is not shown, and counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import ClassVar
+
+from waitspy.model.clock import NS
+from waitspy.model.recorded import Loss
+from waitspy.model.stacks import Stack
+from waitspy.recording.dumps import DumpRow
+from waitspy.recording.folder import Writer
+from waitspy.recording.stacks import (
+    SUFFIX,
+    Numbers,
+    StacksRow,
+    ThreadNamed,
+    ThreadShows,
+)
+from waitspy.remote.memory import Unavailable, Unreadable
+from waitspy.remote.reader import Reader
+from waitspy.remote.thread_stacks import ThreadState
+from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
+
+_FIRST_COST_S = 50e-6  # of a sample, before one was measured: most threads stand still
+_LOOK_CPU_NS = 10_000_000  # of one look; whoever is left over comes first in the next one
+_AT_ONCE = 16  # threads that are read before the time is looked at
+_LIST_EVERY_NS = NS // 5  # for threads that are not known to Python, or not yet
+_NAMES_EVERY_NS = 5 * NS
+_UNNAMED_EVERY_NS = NS // 10
+_UNNAMED_TRIES = 5
+_FIRST_LOOKS = 10  # at most, in which all threads are read for the first time
+_TRIES = 3  # to read a thread whole that does not run
+_LATE = 1.5  # periods after which it is told until when the stack before was seen
+_TOO_FAST, _TOO_SLOW = 0.75, 1.3  # of the rate in force: then another segment begins
+_LASTS_NS = NS
+_MOST_NUMBERS = 50_000
+_MOST_BYTES = 16 << 20
+_REPORT = "please report this"
+_NONE_READ = "use --sampler py-spy, and try 'waitspy doctor' on this process"
+
+
+class DeltaSampler:
+    """Samples one worker; see ``Sampler`` for the contract.
+
+    ``first_segment`` is the number of the first segment. Unlike others it uses the time of the
+    thread that calls it, and writes by itself.
+    """
+
+    immediate: ClassVar[bool] = True
+
+    def __init__(self, pid: int, writer: Writer, *, first_segment: int = 0) -> None:
+        self.pid = pid
+        self.segments: list[SegmentRow] = []
+        self._writer = writer
+        self._first_segment = first_segment
+        self._row: SegmentRow | None = None
+        self._numbers = Numbers()
+        self._bytes = 0
+        self._threads = _Threads()
+        self._stacks: dict[int, Stack] = {}
+        self._shown: dict[int, int] = {}
+        self._left: dict[int, int] = {}
+        self._seen: WhoRan | None = None
+        self._ran = True
+        self._period_ns = NS
+        self._next_ns = 0
+        self._ticked_ns = -1
+        self._looked_ns = 0
+        self._spent_ns = 0
+        self._samples = 0
+        self._why_none: str | None = None
+        self._fault: str | None = None
+        self._attached = False
+        self._stopping = False
+        self._over = False
+
+    def cost_s(self, threads: int) -> float:
+        """See ``Sampler.cost_s``."""
+        del threads
+        return _FIRST_COST_S
+
+    # --- segments -------------------------------------------------------------------------
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        """See ``Sampler.step``; at a rate of zero it samples as slowly as it can."""
+        status = SamplerStatus()
+        if self._over:
+            return status
+        row = self._row
+        if self._stopping:
+            self._over = True
+            if not self._samples and self._why_none is not None:
+                status.losses.append(Loss("stacks", self._why_none, _NONE_READ, self.pid))
+            if self._fault is not None:
+                status.losses.append(Loss("some stacks", self._fault, _REPORT, self.pid))
+            status.finished += self._end()
+        elif row is None:
+            self._begin(time.monotonic_ns(), rate_hz)
+        elif self._has_to_change(row, now_ns, rate_hz):
+            status.finished += self._end()
+            self._begin(self._looked_ns, rate_hz)
+            self._tell([*self._names_told(), *self._shown_again()])
+        return status
+
+    def _has_to_change(self, row: SegmentRow, now_ns: int, rate_hz: float) -> bool:
+        if len(self._numbers) > _MOST_NUMBERS or self._bytes > _MOST_BYTES:
+            return True
+        asked, lasted_ns = _whole(rate_hz), now_ns - row.zero_ns
+        too_fast = asked < row.rate_hz * _TOO_FAST and lasted_ns > _LASTS_NS
+        return too_fast or (asked > row.rate_hz * _TOO_SLOW and lasted_ns > _LASTS_NS)
+
+    def _begin(self, at_ns: int, rate_hz: float) -> None:
+        n = self._first_segment + len(self.segments)
+        row = SegmentRow(self.pid, n, f"{self.pid}-{n}{SUFFIX}", at_ns, _whole(rate_hz))
+        row.samples = row.errors = 0
+        self._writer.start_stacks(row.file, self.pid, StacksRow)
+        self._row = row
+        self._period_ns = int(NS / row.rate_hz)
+        self._looked_ns = at_ns
+        self._numbers, self._bytes = Numbers(), 0
+        self.segments.append(row)
+
+    def _end(self) -> list[SegmentRow]:
+        self._hold()
+        row, self._row = self._row, None
+        if row is None:
+            return []
+        row.end_ns = self._looked_ns
+        self._writer.end_stacks(row.file, "the segment ended")
+        return [row]
+
+    def _names_told(self) -> list[StacksRow]:
+        names = self._threads.names
+        return [ThreadNamed(self._looked_ns, tid, name) for tid, name in names.items()]
+
+    def _shown_again(self) -> Iterable[StacksRow]:
+        for tid, stack in self._stacks.items():
+            number, new = self._numbers.number(stack, self._looked_ns)
+            self._shown[tid] = number
+            yield from new
+            yield ThreadShows(self._looked_ns, tid, number)
+
+    def _tell(self, rows: Sequence[StacksRow]) -> None:
+        if rows and self._row is not None:
+            self._bytes += self._writer.append_stacks(self._row.file, rows)
+
+    def pause(self, now_ns: int) -> None:
+        """See ``Sampler.pause``: it has started nothing that could be ended."""
+
+    def stop(self, now_ns: int) -> None:  # noqa: ARG002  (the same)
+        """See ``Sampler.stop``."""
+        self._stopping = True
+
+    def kill(self) -> None:
+        """See ``Sampler.kill``; the recording ends its stream."""
+        self._hold()
+        if self._row is not None:
+            self._row.end_ns = self._looked_ns
+        self._over = True
+
+    @property
+    def done(self) -> bool:
+        """See ``Sampler.done``."""
+        return self._over
+
+    def cpu_ns(self) -> int:
+        """See ``Sampler.cpu_ns``: nothing, as what it uses is the caller's."""
+        return 0
+
+    def sampling(self) -> Sampling:
+        """See ``Sampler.sampling``."""
+        return Sampling(self._spent_ns, self._samples)
+
+    def rss_bytes(self) -> int:
+        """See ``Sampler.rss_bytes``: nothing, as for ``cpu_ns``."""
+        return 0
+
+    # --- looks ----------------------------------------------------------------------------
+
+    def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
+        """See ``Sampler.look``."""
+        if self._row is None or self._stopping:
+            return False
+        self._seen = seen
+        self._hold()
+        self._ran |= seen.ran
+        if now_ns >= self._next_ns - self._period_ns // 4:
+            late = now_ns - self._next_ns > self._period_ns
+            self._next_ns = (now_ns if late else self._next_ns) + self._period_ns
+        elif not at_once:
+            return self._wants_more
+        if self._ran or self._left:
+            self._count(int(self._sample(seen, now_ns)))
+        else:
+            self._looked_ns = now_ns
+            self._count(1)
+        return self._wants_more
+
+    @property
+    def _wants_more(self) -> bool:
+        return self._ran or bool(self._left)
+
+    def _hold(self) -> None:
+        """Until the tick before everything is as it was, if nothing has run since the last look."""
+        if self._seen is None or self._ran:
+            return
+        self._looked_ns = max(self._looked_ns, self._seen.before_ns)
+        passed = (self._seen.before_ns - self._next_ns) // self._period_ns
+        if passed > 0:
+            self._next_ns += passed * self._period_ns
+            self._count(passed)
+
+    def _count(self, samples: int) -> None:
+        """Samples that were due, and have told of all threads."""
+        self._samples += samples
+        if self._row is not None:
+            self._row.samples = (self._row.samples or 0) + samples * len(self._stacks)
+
+    def dump(self, now_ns: int) -> bool:
+        """See ``Sampler.dump``: it is written at once, and has who holds the GIL, if anybody."""
+        seen, row = self._seen, self._row
+        reader = None if seen is None else seen.reader
+        if seen is None or row is None or self._stopping or not isinstance(reader, Reader):
+            return False
+        at_ns = time.monotonic_ns()
+        before = _gil_holder(reader)
+        self._left |= dict.fromkeys(seen.running & self._threads.states.keys(), 0)
+        self._sample(seen, now_ns)
+        holder = self._threads.tid_of(before) if before == _gil_holder(reader) else None
+        if holder is None:
+            return False
+        # the stacks of all are told already
+        stacks = {tid: stack for tid, stack in self._stacks.items() if tid == holder}
+        self._writer.append_dump(self.pid, DumpRow(at_ns, stacks, holder, time.monotonic_ns()))
+        return True
+
+    def _sample(self, seen: WhoRan, now_ns: int) -> bool:
+        """Reads whoever has run since the last time, or was left over then; whether it could."""
+        at_ns, reader = time.monotonic_ns(), seen.reader
+        if not isinstance(reader, Reader):
+            self._why_none = reader or "nothing reads its memory"
+            return False
+        began_ns = time.thread_time_ns()
+        late = at_ns - self._looked_ns > _LATE * self._period_ns
+        known_ns = self._looked_ns if late else None
+        rows: list[StacksRow] = []
+        done = False
+        try:
+            due = self._due(seen, reader, at_ns)
+            rows += self._threads.name(reader, at_ns)
+            rows += self._forget(at_ns, known_ns)
+            self._left = self._read(reader, due, known_ns, began_ns + _LOOK_CPU_NS, rows)
+            self._ran = False
+            self._ticked_ns, self._looked_ns = now_ns, at_ns
+            done = True
+        except (Unreadable, Unavailable) as error:  # it is starting or ending: later
+            self._why_none = str(error) or "its memory changed at every try"
+        except OSError as error:
+            self._why_none = f"process_vm_readv: {error.strerror}"
+        except Exception as error:  # noqa: BLE001  (a fault of ours must not end the recording)
+            self._fault = f"it failed ({type(error).__name__}: {error})"
+        self._tell(rows)
+        if self._attached:
+            self._spent_ns += time.thread_time_ns() - began_ns
+        if done and (not self._left or self._samples > _FIRST_LOOKS):
+            self._attached = True  # to read all for the first time is no sample
+        return done
+
+    def _due(self, seen: WhoRan, reader: Reader, at_ns: int) -> dict[int, int]:
+        """Whom to read, and how often that was tried in vain since it has run."""
+        ran = {tid for tid, ns in seen.blocked_since_ns.items() if ns > self._ticked_ns}
+        ran |= seen.running
+        self._threads.update(reader, seen.tids, ran, at_ns)
+        states = self._threads.states
+        if not seen.tids:  # nobody tells who runs
+            ran = set(states)
+        left = {tid: tries for tid, tries in self._left.items() if tid not in ran}
+        return {tid: n for tid, n in (left | dict.fromkeys(ran, 0)).items() if tid in states}
+
+    def _forget(self, at_ns: int, known_ns: int | None) -> list[StacksRow]:
+        """Threads that are gone show nothing any more."""
+        gone = [tid for tid in self._stacks if tid not in self._threads.states]
+        return [row for tid in gone for row in self._show(tid, (), at_ns, known_ns)]
+
+    def _read(
+        self,
+        reader: Reader,
+        due: dict[int, int],
+        known_ns: int | None,
+        until_ns: int,
+        rows: list[StacksRow],
+    ) -> dict[int, int]:
+        """Reads threads as far as the time allows; gives those that are to be read again."""
+        left: dict[int, int] = {}
+        tids = list(due)
+        assert self._row is not None
+        for begin in range(0, len(tids), _AT_ONCE):
+            some, at_ns = tids[begin : begin + _AT_ONCE], time.monotonic_ns()
+            if begin and time.thread_time_ns() > until_ns:
+                for tid in tids[begin:]:  # it has run, and nobody knows where it is now
+                    left[tid] = due[tid]
+                    rows += self._show(tid, (), at_ns, known_ns)
+                break
+            for tid, (stack, whole) in self._stacks_of(reader, some).items():
+                if not whole:
+                    self._row.errors = (self._row.errors or 0) + 1
+                    if due[tid] < _TRIES:
+                        left[tid] = due[tid] + 1
+                rows += self._show(tid, stack, at_ns, known_ns)
+        return left
+
+    def _stacks_of(self, reader: Reader, tids: Sequence[int]) -> dict[int, tuple[Stack, bool]]:
+        """The stack of each thread: of that interpreter that it is in."""
+        states = [(tid, state) for tid in tids for state in self._threads.states[tid]]
+        found: dict[int, tuple[Stack, bool]] = {}
+        seen = reader.moving_stacks([state for _, state in states])
+        for (tid, _), (stack, whole) in zip(states, seen, strict=True):
+            if stack or not whole or tid not in found:
+                found[tid] = stack, whole
+        return found
+
+    def _show(
+        self, tid: int, stack: Stack, at_ns: int, known_ns: int | None
+    ) -> Iterable[StacksRow]:
+        number, new = self._numbers.number(stack, at_ns)
+        if number == self._shown.get(tid, 0):
+            return
+        if stack:
+            self._stacks[tid], self._shown[tid] = stack, number
+        else:
+            del self._stacks[tid], self._shown[tid]
+        yield from new
+        yield ThreadShows(at_ns, tid, number, known_ns)
+
+
+class _Threads:
+    """The states of the process's Python threads, by thread id, and their names."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, list[ThreadState]] = {}
+        self.names: dict[int, str] = {}
+        self._reader: Reader | None = None
+        self._tids: object = None
+        self._next_list_ns = 0
+        self._next_names_ns = 0
+        self._unnamed = 0
+
+    def update(self, reader: Reader, tids: object, ran: set[int], at_ns: int) -> None:
+        """Lists them again where some came or went, or are not known yet.
+
+        Raises:
+            Unreadable: they changed while they were listed.
+            OSError: the process is gone.
+        """
+        others = tids is not self._tids or reader is not self._reader
+        if others or (at_ns >= self._next_list_ns and not ran <= self.states.keys()):
+            self.states = reader.python_threads()
+            self._tids, self._reader = tids, reader
+            self._next_list_ns = at_ns + _LIST_EVERY_NS
+            self.names = {tid: name for tid, name in self.names.items() if tid in self.states}
+            self._unnamed = 0
+
+    def name(self, reader: Reader, at_ns: int) -> Iterable[StacksRow]:
+        """Rows for threads with new names; a new one gets its name a moment after it starts."""
+        unnamed = self._unnamed < _UNNAMED_TRIES and not self.states.keys() <= self.names.keys()
+        if at_ns < self._next_names_ns - (_NAMES_EVERY_NS - _UNNAMED_EVERY_NS) * unnamed:
+            return
+        self._next_names_ns = at_ns + _NAMES_EVERY_NS
+        self._unnamed += 1
+        names = reader.thread_names()
+        for tid, states in self.states.items():
+            name = next((names[one.ident] for one in states if one.ident in names), None)
+            if name is not None and self.names.get(tid) != name:
+                self.names[tid] = name
+                yield ThreadNamed(at_ns, tid, name)
+
+    def tid_of(self, state: int | None) -> int | None:
+        """The thread that has that state."""
+        for tid, states in self.states.items():
+            if any(one.address == state for one in states):
+                return tid
+        return None
+
+
+def _whole(rate_hz: float) -> int:
+    return max(1, round(rate_hz))
+
+
+def _gil_holder(reader: Reader) -> int | None:
+    with suppress(Unreadable, OSError):
+        return reader.gil_holder()
+    return None
