@@ -27,7 +27,7 @@ from waitspy.recording import loading
 from waitspy.render import FLAMEGRAPHS, REPORTS
 from waitspy.render.reports.json_report import schema
 
-NAMES = ("blocked", "healthy", "parked", "piped")
+NAMES = ("blocked", "blocked-delta", "healthy", "parked", "piped")
 MOST_BYTES = 150_000
 
 
@@ -103,6 +103,13 @@ def test_what_the_target_does_is_what_is_found(
     assert source[blame["line"] - 1].strip() == blame["source"]
     assert [v["name"].startswith(victim) for v in finding["victims"]] == [True]
     assert finding["occurrences"] >= 2
+
+
+def test_it_does_not_matter_which_sampler_it_was() -> None:
+    reports = (json.loads(record.expected(n).read_text("utf-8")) for n in NAMES[:2])
+    one, other = ([f for f in r["findings"] if f["verdict"] == "starving"] for r in reports)
+    for key in ("kind", "blame", "wait"):
+        assert [finding[key] for finding in one] == [finding[key] for finding in other]
 
 
 def test_both_that_wait_for_a_program_of_the_piped_target_are_found() -> None:

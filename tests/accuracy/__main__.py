@@ -23,6 +23,7 @@ from tests.accuracy.cases import CASES, Case
 from tests.accuracy.runner import Outcome, Setting
 from tests.accuracy.scoring import Score
 from tests.remote import interpreters
+from waitspy.samplers.registry import AUTO, SAMPLERS
 
 
 def main() -> None:
@@ -48,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--python", action="append", metavar="VERSION", help="like 3.12")
     parser.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio")
     parser.add_argument("--load", action="store_true", help="while all cores are busy")
+    parser.add_argument("--sampler", choices=SAMPLERS, default=AUTO, help="what reads stacks")
     parser.add_argument("--everything", action="store_true", help="both loops, idle and busy")
     parser.add_argument("--quick", action="store_true", help="a few cases only")
     parser.add_argument("--jobs", type=int, default=3, metavar="N", help="so many at a time")
@@ -71,7 +73,9 @@ def _run(options: argparse.Namespace) -> Iterator[Outcome]:
         with runner.busy_machine() if load else contextlib.nullcontext():
             for python in pythons:
                 for loop in loops:
-                    yield from _run_all(cases, Setting(python, loop, load), options)
+                    yield from _run_all(
+                        cases, Setting(python, loop, load, options.sampler), options
+                    )
 
 
 def _run_all(

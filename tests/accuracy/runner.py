@@ -22,6 +22,7 @@ from tests.remote.interpreters import Python
 from waitspy.judge import analysis
 from waitspy.model.clock import NS
 from waitspy.recording import loading
+from waitspy.samplers.registry import AUTO
 
 _NEXT_STALL_NS = 3 * NS
 DID_NOT_RUN = "did not run"
@@ -35,9 +36,11 @@ class Setting:
     python: Python
     loop: str = "asyncio"
     load: bool = False
+    sampler: str = AUTO
 
     def __str__(self) -> str:
-        return f"{self.python}, {self.loop}"
+        sampler = "" if self.sampler == AUTO else f", {self.sampler}"
+        return f"{self.python}, {self.loop}{sampler}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def run(case: Case, setting: Setting, keep: Path | None = None) -> Outcome:
             return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {error}",))
         if "port" in one.ready:
             stack.enter_context(_client(one.ready["port"], *case.client))
-        done = waitspy("record", one.pid, "-d", case.seconds, "-o", folder / "recording")
+        sampler = ("--sampler", setting.sampler)
+        done = waitspy("record", one.pid, "-d", case.seconds, "-o", folder / "recording", *sampler)
         if done.returncode:
             return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {done.stderr}",))
         _wait_for_the_truth(log, time.monotonic_ns())

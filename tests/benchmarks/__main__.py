@@ -1,4 +1,5 @@
-"""What waitspy costs: idle servers, a look at many tasks, a server at its limit, and to judge.
+"""What waitspy costs: idle servers, a look at many tasks, stacks by sampler, a server at its limit, and
+to judge.
 
 ``make bench``. Shares are of one core. The observer is waitspy itself (kernel state, epolls,
 loops, pools, sockets); the samplers are its py-spy processes, which back off to their budget.
@@ -13,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks import judging, saturated
+from tests.benchmarks import judging, sampling, saturated
 from tests.live.running import record, target
 from tests.pythons import found
 from waitspy.remote.reader import Reader
@@ -30,6 +31,8 @@ def main() -> None:
     idle_servers()
     print()
     looks()
+    print()
+    sampling.main()
     print()
     saturated.main()
     print()

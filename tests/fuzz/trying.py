@@ -24,7 +24,7 @@ RECORDINGS = ("blocked", "healthy", "parked")
 """What seeds stand for, up to the first one of which all golden recordings are meant."""
 
 FIRST_OF_ALL = 100_000
-ALL = (*RECORDINGS, "piped")
+ALL = (*RECORDINGS, "piped", "blocked-delta")
 
 MOST_S = 10
 """Of CPU time: beside other tests a second of that may take several."""

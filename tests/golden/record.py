@@ -70,16 +70,21 @@ def scrub(path: Path) -> None:
 
 
 def record(name: str) -> None:
-    """Records a target for a few seconds and puts the recording in its place."""
+    """Records a target for a few seconds and puts the recording in its place.
+
+    What follows a hyphen in its name is the sampler.
+    """
+    about, _, sampler = name.partition("-")
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch, "rec")
         target = subprocess.Popen(
-            [sys.executable, str(TARGETS / f"{name}.py")], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(TARGETS / f"{about}.py")], stdout=subprocess.PIPE, text=True
         )
         try:
             assert target.stdout is not None
             pid = target.stdout.readline().strip()
             argv = ["record", pid, "-d", SECONDS, "-r", RATE_HZ, "-o", str(made)]
+            argv += ["--sampler", sampler] if sampler else []
             subprocess.run([sys.executable, "-m", "waitspy", *argv], cwd=ROOT, check=True)
         finally:
             target.kill()
