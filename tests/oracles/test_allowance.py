@@ -34,3 +34,10 @@ def test_what_looks_for_new_things_does_not_grow_with_the_workers() -> None:
     assert [routine_share(workers) for workers in (0, 1, 2)] == [0.01] * 3
     for workers in (8, 64, 256):
         assert workers * routine_share(workers) <= 2 * routine_share(1) * 1.001
+
+
+def test_a_share_that_is_given_is_that_of_the_time_after_it() -> None:
+    some = Allowance(0.01)
+    some.spend(20 * MS, 0)  # what is saved up
+    assert some.spend(1 * MS, 0) == 100 * MS
+    assert some.spend(0, 0, 0.1) == 10 * MS

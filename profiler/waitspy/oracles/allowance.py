@@ -29,9 +29,13 @@ class Allowance:
         self._left_ns = float(_SAVED_NS)
         self._since_ns: int | None = None
 
-    def spend(self, spent_ns: int, now_ns: int) -> int:
-        """Takes what a look at that time has cost; the time from which there may be another one."""
+    def spend(self, spent_ns: int, now_ns: int, share: float | None = None) -> int:
+        """Takes what a look at that time has cost; the time from which there may be another one.
+
+        From now on it grows by ``share``, where that is given.
+        """
         grown_ns = 0.0 if self._since_ns is None else (now_ns - self._since_ns) * self._share
         self._left_ns = min(_SAVED_NS, self._left_ns + grown_ns) - spent_ns
         self._since_ns = now_ns
+        self._share = self._share if share is None else share
         return now_ns + int(max(0.0, -self._left_ns) / self._share)

@@ -8,7 +8,7 @@ is looked at again as long as it stands, since the holders change; of the others
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -30,12 +30,15 @@ from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
 from waitspy.remote.wait_for import WaitLook
 
-_AGAIN_NS = NS // 5  # looks at those who still wait for what somebody holds
+_AGAIN_NS = NS // 5  # looks at those who still wait for what somebody holds; one that failed
 _SHARE = 0.01  # of one core, for the looks at one worker
 _POOLS_SHARE = 0.04  # where threads wait for connections of a pool: all may have one
+_HELD_MORE = 4  # times the routine share, where they wait for what others hold
+_SOON_NS = NS // 50  # who has stood almost as long as others is looked at with them
 _CPU_NS = 10_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST = 64  # threads of one look
-_LATER_NS = NS  # after a look that failed, or the last of many
+_MOST_TOLD = 8  # of those who wait for one pool: whose stacks are read
+_LATER_NS = NS  # after the last of many looks
 _HELD = frozenset({"lock", "semaphore", "connections", "future"})
 """What may get a holder, or another one, as long as somebody waits for it."""
 
@@ -51,7 +54,8 @@ class _Stands:
 @dataclass(slots=True)
 class _WatchedWaits:
     """``soonest_ns`` is when one of those that stand is to be looked at; ``next_ns`` from when on
-    there is time for it, ``urgent_ns`` for those that a wait is about, which are ``wanted``.
+    there is time for it, ``urgent_ns`` for those that a wait is about, which are ``wanted``. Until
+    ``held_until_ns`` it is of use to look more often: some have just waited for what others hold.
     """
 
     reader: Reader
@@ -61,12 +65,24 @@ class _WatchedWaits:
     told_pools: dict[int, LentPool] = field(default_factory=dict)
     told_tasks: tuple[TaskEdge, ...] = ()
     waits_for_pools: bool = False
+    held_until_ns: int = 0
     soonest_ns: int = 0
     next_ns: int = 0
     urgent_ns: int = 0
     wanted: set[int] = field(default_factory=set)
+    for_routine: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     for_urgent: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     for_pools: Allowance = field(default_factory=lambda: Allowance(_POOLS_SHARE))
+
+    def due(self, now_ns: int, among: Container[int] | None) -> list[int]:
+        """Whom to look at now; where it is time for one, also who came there soon after it."""
+        soon = [
+            (stands.next_ns, tid)
+            for tid, stands in self.stands.items()
+            if now_ns + _SOON_NS >= stands.next_ns and (among is None or tid in among)
+        ]
+        soon.sort()
+        return [tid for _, tid in soon] if soon and now_ns >= soon[0][0] else []
 
 
 class WaitForOracle:
@@ -101,11 +117,7 @@ class WaitForOracle:
         urgent = bool(process.wanted) and now_ns >= process.urgent_ns
         if now_ns < process.soonest_ns or (not urgent and now_ns < process.next_ns):
             return
-        due = [
-            tid
-            for tid, stands in process.stands.items()
-            if now_ns >= stands.next_ns and (not urgent or tid in process.wanted)
-        ]
+        due = process.due(now_ns, process.wanted if urgent else None)
         if urgent:
             process.wanted.clear()
         if not due:
@@ -121,7 +133,9 @@ class WaitForOracle:
         elif urgent:
             process.urgent_ns = process.for_urgent.spend(spent_ns, at_ns)
         else:
-            process.next_ns = at_ns + int(spent_ns / watched.routine_share)
+            more = _HELD_MORE if at_ns < process.held_until_ns else 1
+            share = more * watched.routine_share
+            process.next_ns = process.for_routine.spend(spent_ns, at_ns, share)
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
@@ -150,11 +164,9 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
     pools = {} if found is None else {pool.subject: pool for pool in found.pools}
     for tid in tids:
         stands, one = process.stands[tid], seen.get(tid)
-        if found is None:
-            stands.next_ns = at_ns + _LATER_NS
-        elif one is not None and one.subject in pools and not pools[one.subject].whole:
+        if one is not None and one.subject in pools and not pools[one.subject].whole:
             stands.next_ns = at_ns
-        elif one is not None and (one.holders or one.kind in _HELD):
+        elif found is None or (one is not None and (one.holders or one.kind in _HELD)):
             stands.next_ns = at_ns + stands.again_ns
             stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
         else:
@@ -166,7 +178,10 @@ def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator
     for task in tasks:
         watched.holders |= {task.tid, *(holder.tid for holder in task.holders)} - {0}
     for pool in pools.values():
-        watched.holders |= {holder.tid for holder in pool.holders}
+        waiters = [one.tid for one in seen.values() if one.subject == pool.subject]
+        watched.holders |= {*waiters[:_MOST_TOLD], *(holder.tid for holder in pool.holders)}
+    if any(one.holders and one.kind in _HELD for one in seen.values()):
+        process.held_until_ns = at_ns + _LATER_NS
     process.waits_for_pools = bool(pools)
     new = any(process.told.get(tid) != one for tid, one in seen.items())
     new |= bool(tasks) and tasks != process.told_tasks
