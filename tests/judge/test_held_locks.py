@@ -15,6 +15,7 @@ from waitspy.model.activities import Activities
 from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, HELD_LOCK
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.requests import RequestsEvent
 from waitspy.model.wait_for import Held, Holder, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
@@ -253,6 +254,50 @@ def test_a_lock_that_went_from_hand_to_hand_makes_late() -> None:
     (one,) = found((700, (waits(12, 14),)), (900, (waits(12, 13),)), (1_100, (waits(12, 14),)))
     assert (one.kind, one.verdict) == (HELD_LOCK, "late")
     assert [key.tid for key in one.held_by] == [13, 14]
+
+
+def places(tid: int, *holders: int, at_: str) -> WaitEdge:
+    found = tuple(Holder(one, "with", frame(at_)) for one in holders)
+    return WaitEdge(tid, "semaphore", LOCK, found, whole=True)
+
+
+HERE, ELSEWHERE = "lookup@/app/cache.py:52", "refresh@/app/cache.py:40"
+
+
+@pytest.mark.parametrize("at_", [HERE, ELSEWHERE])
+def test_a_semaphore_that_all_take_at_one_line_is_a_limit_on_purpose(at_: str) -> None:
+    seen = found((700, (places(12, 14, 15, at_=at_), places(11, 14, 15, at_=at_))))
+    assert [one.verdict for one in seen] == ["starving"] * (at_ == ELSEWHERE)
+
+
+def test_a_limit_on_purpose_counts_where_requests_wait() -> None:
+    edges = (places(12, 14, at_=HERE),)
+    record, done = recorded((700, edges))
+    begun = stack("process_request_thread@lib/socketserver.py:691") + LOOKUP
+    served = {**done, record.thread(12): activities(activity(500, 1_500, begun, WANTS))}
+    owed = replace(record, requests=(RequestsEvent(at(600), 80, 3, 3, at(550)),))
+    for one, did in ((record, served), (owed, done)):
+        (seen,) = held_locks.find(one, did, chains_of(one, did), [], at(END_MS), 100_000_000)
+        assert seen.kind is HELD_LOCK
+
+
+@pytest.mark.parametrize(("before", "verdict"), [((11, 14), "starving"), ((11, 16), "late")])
+def test_places_of_a_semaphore_that_some_keep_starve(before: tuple[int, int], verdict: str) -> None:
+    first, last = places(12, *before, at_=ELSEWHERE), places(12, 14, 15, at_=ELSEWHERE)
+    (one,) = found((700, (first,)), (900, (last,)))
+    assert one.verdict == verdict
+
+
+def test_of_a_root_that_runs_what_it_does_the_longest_is_told() -> None:
+    record, done = recorded((700, (waits(12, 14),)))
+    computes = Wait(WaitKind.ON_CPU)
+    done[record.thread(14)] = activities(
+        activity(400, 720, LOOKUP, computes), activity(720, 1_500, REFRESH, computes)
+    )
+    one = chains_of(record, done).of(record.thread(12), at(500), at(1_500))
+    assert one is not None
+    assert one.root.at is not None
+    assert one.root.at.function == "fetch"
 
 
 def test_what_a_loop_is_kept_by_is_told_there() -> None:

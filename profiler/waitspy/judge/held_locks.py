@@ -3,7 +3,7 @@ what nobody is left to give up.
 
 What threads that serve a loop or a pool wait for is told with that loop or pool. A lock whose
 holder waits for work itself (a connection, a message, a signal) starves nobody: those who wait for
-it are the next ones in a row.
+it are the next ones in a row. Nor does a semaphore that is a limit on purpose.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from waitspy.judge import blame, task_stacks
+from waitspy.judge import blame, pool_threads, requests, task_stacks
 from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.task_stacks import shared, task_item
 from waitspy.judge.thread_time import cut
 from waitspy.judge.wait_for import ABANDONED, Chain, Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
+from waitspy.model.clock import NS
 from waitspy.model.judged import Link
 from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
@@ -30,7 +31,7 @@ from waitspy.model.kinds import (
 from waitspy.model.oracle_names import THREADS, WAIT_FOR
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.stacks import Stack
+from waitspy.model.stacks import Frame, Stack
 from waitspy.model.wait_for import TaskEdge, WaitEdge
 from waitspy.model.waits import WaitKind
 
@@ -41,6 +42,8 @@ _SLOW = frozenset(
     }
 )  # fmt: skip
 """Waits that end by themselves, and do not wait for work to arrive."""
+
+_OWED_NS = NS // 2
 
 _FOR_WORK = ("accept", "select", "poll")
 """Calls that wait for work to arrive, by the last part of their names."""
@@ -146,11 +149,14 @@ def _episode(
     of_future = any(one.kind == "future" for one in longest.seen)
     if chain is None or not (chain.ring or (is_slow(chain) and not of_future)):
         return None
+    if not chain.ring and _is_limit(worker, done, waiters, span):
+        return None
     kind = DEADLOCK if chain.ring else HELD_LOCK
     waits = {waiter.tid: waiter.span for waiter in waiters}
     if chain.ring:
         waits = {link.tid: span for link in _threads(chain)} | waits
-    holders = {(one.tid, one.task) for w in waiters for edge in w.seen for one in edge.holders}
+    looks = [{(one.tid, one.task) for one in edge.holders} for w in waiters for edge in w.seen]
+    holders = set().union(*looks)
     taken = chain.links[min(1, len(chain.links) - 1)].taken
     of_tasks = _tasks(chain) if chain.ring else _task_holders(waiters)
     held_by = {
@@ -172,7 +178,7 @@ def _episode(
         items += [task_item(one, span, 1) for stacks in of_tasks.values() for one in stacks]
     return Starvation(
         kind=kind,
-        verdict="late" if not chain.ring and len(holders) > 1 else kind.verdict,
+        verdict=kind.verdict if chain.ring or set.intersection(*looks) else "late",
         pid=worker.worker.pid,
         tid=longest.tid,
         process=worker.process,
@@ -214,6 +220,33 @@ def _task_holders(waiters: Iterable[_Waiter]) -> dict[int, list[Stack]]:
                 seen.add(task.task)
                 found.setdefault(holder.tid, []).append(task.stack)
     return found
+
+
+def _is_limit(
+    worker: WorkerRecord,
+    done: Mapping[ThreadKey, Activities],
+    waiters: Sequence[_Waiter],
+    span: Span,
+) -> bool:
+    """Whether it is a semaphore that all who have it and want it take at one line, and no requests
+    are known to wait: a limit on purpose, in front of a batch.
+    """
+    edges = [edge for waiter in waiters for edge in waiter.seen]
+    if any(edge.kind != "semaphore" for edge in edges):
+        return False
+    did = [
+        activity
+        for waiter in waiters
+        for activity in cut(done.get(worker.thread(waiter.tid), NO_ACTIVITIES), *waiter.span)
+    ]
+    wanted = {_place(blame.blamed(activity.stack)) for activity in did}
+    taken = {_place(holder.at) for edge in edges for holder in edge.holders}
+    served = any(pool_threads.is_begun_by_server(activity.stack) for activity in did)
+    return taken <= wanted and not served and not requests.is_owed(worker, span, _OWED_NS)
+
+
+def _place(frame: Frame | None) -> tuple[str, int | None] | None:
+    return None if frame is None else (frame.file, frame.line)
 
 
 def is_slow(chain: Chain) -> bool:

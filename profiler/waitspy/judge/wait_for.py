@@ -29,6 +29,7 @@ from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
+_MOST_SAMPLES = 64
 ABANDONED: Held = "abandoned-lock"
 
 _HALF = 0.5  # of a wait, in which a loop's thread has to do one thing to be what it waits for
@@ -112,6 +113,7 @@ class _Look:
         sources: SourceLines,
     ) -> None:
         self._process = process
+        self._until_ns = 0
         self._at_ns = event.at_ns
         self._done = done
         self._names = names
@@ -122,6 +124,7 @@ class _Look:
 
     def chain(self, node: _Node, span: Span) -> Chain:
         """The one that begins there; ``span`` is the time for which that one waits."""
+        self._until_ns = span[1]
         order: list[_Node] = []
         links: list[Link] = []
         did: list[Activity | None] = []
@@ -254,7 +257,21 @@ class _Look:
         if mine is None:
             return None
         n = int(np.searchsorted(mine.start_ns, self._at_ns, "right")) - 1
-        return mine[n] if n >= 0 and mine.end_ns[n] > self._at_ns else None
+        return self._longest(mine, n) if n >= 0 and mine.end_ns[n] > self._at_ns else None
+
+    def _longest(self, mine: Activities, n: int) -> Activity:
+        """Of a thread that runs on what it does the longest while it is waited for: samples come
+        late; else what it does.
+        """
+        best = before = mine[n]
+        for k in range(n + 1, min(n + _MOST_SAMPLES, len(mine))):
+            one = mine[k]
+            runs = before.wait.kind is one.wait.kind is WaitKind.ON_CPU
+            if not runs or one.start_ns > before.end_ns or one.start_ns >= self._until_ns:
+                break
+            best = max(best, one, key=lambda each: each.end_ns - each.start_ns)
+            before = one
+        return best
 
     def _key(self, tid: int) -> ThreadKey:
         return self._process._replace(tid=tid)
