@@ -68,6 +68,36 @@ def test_threads_that_wait_for_what_is_promised(tid: int, subject: int, starves:
     assert len(found(GROUP, events, BLOCKED, wait_for=seen)) == starves
 
 
+@pytest.mark.parametrize(("tids", "starves"), [((1, 2), 1), ((1, 1), 0), ((1, 11), 0)])
+def test_threads_that_wait_each_for_their_own_item_are_no_batch(
+    tids: tuple[int, int], starves: int
+) -> None:
+    at_once = queue((100, 2, 0), (900, 0, 2))
+    waiting = edges(200, *((tid, "event", PROMISE + n) for n, tid in enumerate(tids)))
+    events = [*at_once, look(160, promises=(PROMISE, PROMISE + 1))]
+    assert len(found(GROUP, events, BLOCKED, wait_for=(waiting,))) == starves
+
+
+@pytest.mark.parametrize(
+    ("items", "starves"),
+    [
+        ((("quick", "/app/jobs.py:9"),), 1),
+        ((("slow", "/app/jobs.py:5"),), 0),
+        ((("quick", "/app/jobs.py:9"), ("slow", "/app/jobs.py:5")), 0),
+        ((("Job", None),), 0),
+    ],
+)
+def test_other_work_than_what_is_done_is_no_batch(
+    items: tuple[tuple[str, str | None], ...], starves: int
+) -> None:
+    at_once = queue((100, len(items), 0), (900, 0, len(items)))
+    waits = PoolEvent(at(160), POOL, waits=PoolWaits(items, (), awaiting=1))
+    assert len(found(GROUP, [*at_once, waits], BLOCKED)) == starves
+    joins = stack("main@/app/main.py:9 > Queue.join@lib/queue.py:90")
+    did = {**BLOCKED, 1: [(0.0, 2_000.0, joins, Wait(WaitKind.QUEUE))]}
+    assert found(GROUP, [*at_once, waits], did) == []
+
+
 @pytest.mark.parametrize(("since", "starves"), [(120, 1), (850, 0), (None, 0)])
 def test_clients_whose_connections_are_in_the_queue(since: float | None, starves: int) -> None:
     owed = RequestsEvent(at(500), 80, 3, 3, None if since is None else at(since))

@@ -123,7 +123,7 @@ def _judge(
     unmoved = kind is EXHAUSTED_POOL and gap[1] - gap[0] >= min_stall_ns * _HANGS
     if kind is None:
         return None
-    if not judged and _is_batch(pool, waited, guilty, activities, span, unmoved=unmoved):
+    if not judged and _is_batch(pool, worker, waited, guilty, activities, span, unmoved=unmoved):
         return None
     if who is WhoWaits.NOBODY and not unmoved:
         return None  # what hangs is told all the same
@@ -216,6 +216,7 @@ def _stuck(pool: Pool, gap: Span) -> bool:
 
 def _is_batch(
     pool: Pool,
+    worker: WorkerRecord,
     waited: Sequence[Waiting],
     guilty: Mapping[ThreadKey, Sequence[Activity]],
     activities: Mapping[int, Activities],
@@ -227,12 +228,16 @@ def _is_batch(
 
     A queue that has not moved for very long (``unmoved``) is one only if one thread waits for it.
     """
+    awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
     # threads of a group run one function, whatever they take
     if pool.kind is not PoolKind.GROUP and _is_same_work(pool, waited, guilty) is False:
         return False
+    if pool.kind is PoolKind.GROUP and not awaited:
+        several = thread_groups.have_several_callers(worker, pool.looks, pool.tids, span)
+        if several or _is_other_work(pool, waited, guilty):
+            return False
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
-    awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
     return len(awaited) == 1 if unmoved else bool(awaited) or not spread
 
 
@@ -245,6 +250,20 @@ def _is_same_work(
         name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
     }
     return names <= running if names and running else None
+
+
+def _is_other_work(
+    pool: Pool, waited: Sequence[Waiting], guilty: Mapping[ThreadKey, Sequence[Activity]]
+) -> bool:
+    """Whether the functions that wait in a group's queue are none of those that its threads are in:
+    as far as they are the program's own, these would be seen.
+    """
+    named = [pool.names[n] for w in waited for n in pool.named(w)]
+    names = {base_name(name) for name, where in named if where is not None}
+    inside = {
+        base_name(frame.function) for mine in guilty.values() for a in mine for frame in a.stack
+    }
+    return bool(names) and all(where is not None for _, where in named) and not names & inside
 
 
 def _stand_in(

@@ -52,12 +52,31 @@ def who_waits(
         return WhoWaits.REQUESTS
     if any(waits.of_clients for waits in mine) and requests.is_owed(worker, span, min_stall_ns):
         return WhoWaits.REQUESTS
-    promises = {address for waits in mine for address in waits.promises}
-    wanted = any(
-        one.subject in promises and one.tid not in own
-        for event in worker.wait_for
-        if event.at_ns <= span[1]
-        for one in event.waiting
-    )
+    wanted = _waiting(worker, mine, own, (0, span[1]))
     awaited = any(waits.awaiting for waits in mine)
     return WhoWaits.CALLERS if wanted or awaited else WhoWaits.NOBODY
+
+
+def have_several_callers(
+    worker: WorkerRecord,
+    looks: Iterable[tuple[int, PoolWaits]],
+    own: Container[int],
+    span: Span,
+) -> bool:
+    """Whether several threads wait for items, each for its own."""
+    mine = [waits for at_ns, waits in looks if span[0] <= at_ns <= span[1]]
+    return len(_waiting(worker, mine, own, span)) > 1
+
+
+def _waiting(
+    worker: WorkerRecord, looks: Iterable[PoolWaits], own: Container[int], span: Span
+) -> set[int]:
+    """The threads that were seen to wait for what is promised by these items."""
+    promises = {address for waits in looks for address in waits.promises}
+    return {
+        one.tid
+        for event in worker.wait_for
+        if span[0] <= event.at_ns <= span[1]
+        for one in event.waiting
+        if one.subject in promises and one.tid not in own
+    }
