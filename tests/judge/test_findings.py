@@ -343,9 +343,10 @@ def test_victim_seconds_are_the_sum_over_the_victims() -> None:
     assert finding.victim_s == pytest.approx(1.5)
 
 
-def test_a_stall_whose_gil_holder_was_not_seen_goes_with_those_where_it_was() -> None:
-    seen = starvation(0, 500, (0, 500, PARKED, ON_CPU), kind="gil-bound", base=None)
-    unseen = replace(starvation(900, 1_200, kind="gil-bound", base=None), held_by={})
+@pytest.mark.parametrize("kind", ["gil-bound", "gc-pause"])
+def test_a_stall_whose_gil_holder_was_not_seen_goes_with_those_where_it_was(kind: str) -> None:
+    seen = starvation(0, 500, (0, 500, PARKED, ON_CPU), kind=kind, base=None)
+    unseen = replace(starvation(900, 1_200, kind=kind, base=None), held_by={})
     finding = only(seen, unseen)
     assert finding.occurrences == 2
     assert [b.share for b in finding.blames] == [1.0]

@@ -14,7 +14,14 @@ from waitspy.judge.episode import Starvation
 from waitspy.judge.wait_for import Chains
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, Lending, Link, Spot
-from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, GIL_BOUND, HELD_LOCK, Kind, Verdict
+from waitspy.model.kinds import (
+    EXHAUSTED_CONNECTIONS,
+    GC_PAUSE,
+    GIL_BOUND,
+    HELD_LOCK,
+    Kind,
+    Verdict,
+)
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait, WaitKind
@@ -56,8 +63,10 @@ def judge(
 
 
 def _join_unblamed(groups: dict[_Key, list[_Blamed]]) -> None:
-    """Who keeps the GIL is seen in some episodes only; the others of that loop go with them."""
-    for key in [key for key in groups if key[0] is GIL_BOUND and key[-1] is None]:
+    """Who keeps the GIL, or collects garbage with it, is seen in some episodes only; the others of
+    that loop go with them.
+    """
+    for key in [key for key in groups if key[0] in {GIL_BOUND, GC_PAUSE} and key[-1] is None]:
         loops = {(one.episode.pid, one.episode.tid) for one in groups[key]}
         for other, group in groups.items():
             seen = {(one.episode.pid, one.episode.tid) for one in group}
