@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tests.examples.build import SOURCES, at, frame, info, ms, recording, stack, worker
 from waitspy.judge import analysis, task_stacks, task_waits
@@ -319,3 +320,14 @@ def test_a_limiter_that_is_judged_as_a_pool_is_not_told_twice() -> None:
 def test_what_tasks_show_weighs_no_thread() -> None:
     done = analysis.analyse(recording(record((1_500, [wait(holder())])), end_ms=END_MS))
     assert all(one.starved_s == 0 for one in done.profile.merged)
+
+
+def test_how_a_connection_is_known_to_be_held_is_told() -> None:
+    use = PoolUse("BlockingConnectionPool", 1, 1)
+    one = wait(structs.replace(holder(), how="reach"), kind="connections", waits=SERVED, use=use)
+    (finding,) = judged((1_000, [one]), (3_000, [one]))
+    assert finding.lending is not None
+    assert [to.how for to in finding.lending.to] == ["reach"]
+    assert [link.how for link in finding.chain] == [None, "reach"]
+    assert finding.blame is not None
+    assert finding.blame.hint

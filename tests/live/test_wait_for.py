@@ -68,7 +68,7 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
         again = reader.held_by_tasks(look.loop, look.tasks, waited, 0)
     assert seen is not None
     assert again == seen, "what stands still is not read again"
-    assert all(at.file == path for one in seen for _, at in one.holders)
+    assert all(at.file == path for one in seen for _, at, _ in one.holders)
     told = sorted(
         (one.kind, len(one.waiters), len(one.holders), one.holders[0][1].line if one.holders else 0)
         for one in seen
@@ -143,6 +143,29 @@ def test_tasks_that_are_read_with_errors(share: float) -> None:
                 written = msgspec.json.encode((look.waiting, look.tasks))
                 msgspec.json.decode(written, type=tuple[tuple[WaitEdge, ...], tuple[TaskEdge, ...]])
             assert time.monotonic() - began_s < 10
+
+
+def test_a_task_that_has_gone_on_meanwhile_waits_for_no_pool() -> None:
+    with target([sys.executable, TARGETS / "holding_tasks.py"]) as process:
+        reader = Reader(process.pid)
+        (look,) = reader.tasks_looks(set(), NS)
+        waited = {task.task for task in look.tasks}
+        (pool,) = (
+            one
+            for one in reader.held_by_tasks(look.loop, look.tasks, waited, NS) or ()
+            if one.use is not None and one.use.name == "BlockingConnectionPool"
+        )
+        waiter = next(task for task in look.tasks if task.task in pool.waiters)
+        other = next(task for task in look.tasks if task.task in pool.holders[0])
+        coroutines = [step[0] for step in other.steps]
+        moved = tuple(
+            (coroutines[n % len(coroutines)], code, instruction)
+            for n, (_, code, instruction) in enumerate(waiter.steps)
+        )
+        gone = waiter._replace(task=other.task, steps=moved)
+        seen = reader.held_by_tasks(look.loop, [waiter, gone], {waiter.task, gone.task}, NS)
+    assert seen is not None
+    assert [(one.subject, one.waiters) for one in seen] == [(pool.subject, (waiter.task,))]
 
 
 @pytest.mark.parametrize("python", found(), ids=str)

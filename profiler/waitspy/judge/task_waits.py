@@ -149,7 +149,7 @@ def _lending(wait: TaskWait, sources: SourceLines) -> Lending | None:
     if use is None:
         return None
     to = tuple(
-        LentTo("task", spot_of(blame.blamed(h.stack), sources), h.count, "with", wait_of(h.stack))
+        LentTo("task", spot_of(blame.blamed(h.stack), sources), h.count, h.how, wait_of(h.stack))
         for h in wait.holders
     )
     return Lending(use.name, use.limit, use.lent, wait.count, to, "task")
@@ -165,7 +165,7 @@ def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, 
     )  # fmt: skip
     root = Link(
         key.pid, key.tid, "", spot_of(blame.blamed(holder.stack), sources), wait_of(holder.stack),
-        None if holder.since_ns is None else holder.since_ns / NS, "with",
+        None if holder.since_ns is None else holder.since_ns / NS, holder.how,
         spot_of(holder.at, sources), task=name_of(holder.stack), count=holder.count,
         unsent=holder.unsent,
     )  # fmt: skip

@@ -12,15 +12,17 @@ from waitspy.model.connection_pools import PoolUse
 from waitspy.model.ranges import Address, Many, Ns
 from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
+from waitspy.model.wait_for import How
 
 TaskHeld = Literal["lock", "semaphore", "connections"]
 """A lock, a place of a semaphore, or a connection of a pool."""
 
 
 class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Tasks that hold something at one place: their awaits, outermost first, and where they took
-    it. The one that is there the longest has been since ``since_ns``, None where it was seen once.
-    ``future`` is the type of what they wait for, ``unsent`` is what they wait to get rid of.
+    """Tasks that hold something at one place: their awaits, outermost first, where they took it,
+    and how that is known. The one that is there the longest has been since ``since_ns``, None where
+    it was seen once. ``future`` is the type of what they wait for, ``unsent`` is what they wait to
+    get rid of.
     """
 
     stack: tuple[Frame, ...]
@@ -29,6 +31,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since_ns: Ns | None
     future: str | None
     unsent: Unsent | None = None
+    how: How = "with"
 
 
 class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -20,6 +20,7 @@ from waitspy.model.places import TaskGroup
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHolder, TaskWait
 from waitspy.model.unsent import Unsent, drains
+from waitspy.model.wait_for import How
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.peers import Peers
@@ -252,10 +253,10 @@ def _task_wait(
     process: _WatchedTasks, loop: _LoopTasks, found: HeldByTasks, now_ns: int
 ) -> TaskWait:
     oldest, since_ns = min((loop.waits[task] for task in found.waiters), key=lambda one: one[1])
-    by_place: dict[tuple[tuple[int, ...], Frame], list[tuple[StandingTask, int]]] = {}
-    for holder, at in found.holders:
+    by_place: dict[tuple[tuple[int, ...], Frame, How], list[tuple[StandingTask, int]]] = {}
+    for holder, at, how in found.holders:
         task = loop.waits[holder]
-        by_place.setdefault((task[0].place, at), []).append(task)
+        by_place.setdefault((task[0].place, at, how), []).append(task)
     groups = sorted(by_place.items(), key=lambda item: -len(item[1]))[:_MOST_HOLDERS]
     return TaskWait(
         found.kind,
@@ -263,7 +264,7 @@ def _task_wait(
         len(found.waiters),
         _where(process.reader, loop, oldest)[0],
         since_ns,
-        tuple(_holder(process, loop, at, some, now_ns) for (_, at), some in groups),
+        tuple(_holder(process, loop, at, how, some, now_ns) for (_, at, how), some in groups),
         found.use,
     )
 
@@ -272,6 +273,7 @@ def _holder(
     process: _WatchedTasks,
     loop: _LoopTasks,
     at: Frame,
+    how: How,
     some: list[tuple[StandingTask, int]],
     now_ns: int,
 ) -> TaskHolder:
@@ -279,7 +281,7 @@ def _holder(
     stack, future = _where(process.reader, loop, task)
     unsent = _unsent(process, stack, [task for task, _ in some])
     seen_ns = since_ns if since_ns < now_ns else None
-    return TaskHolder(stack, at, len(some), seen_ns, future, unsent)
+    return TaskHolder(stack, at, len(some), seen_ns, future, unsent, how)
 
 
 def _where(reader: Reader, loop: _LoopTasks, task: StandingTask) -> tuple[Stack, str | None]:

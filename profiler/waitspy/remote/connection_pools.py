@@ -40,13 +40,14 @@ class PoolClass(NamedTuple):
 OF_TASKS = (
     PoolClass("/asyncpg/pool.py", "Pool", "get", "_maxsize", "_holders"),
     PoolClass("/aiohttp/connector.py", "BaseConnector", "_wait_for_available_connection",
-              "_limit", "_acquired"),
+              "_limit", "_acquired", "", "connect:_create_connection"),
     PoolClass("/httpcore/_async/connection_pool.py", "AsyncConnectionPool",
-              "wait_for_connection", "_max_connections", "_connections"),
+              "wait_for_connection", "_max_connections", "_connections", "",
+              "handle_async_request:handle_async_request"),
     PoolClass("/psycopg_pool/pool_async.py", "AsyncConnectionPool", "wait", "_max_size",
               "_nconns", "_pool"),
     PoolClass("/redis/asyncio/connection.py", "BlockingConnectionPool", "wait",
-              "max_connections", "_in_use_connections"),
+              "max_connections", "_in_use_connections", "", "get_connection:ensure_connection"),
     PoolClass("/aiomysql/pool.py", "Pool", "wait", "_maxsize", "_used"),
 )  # fmt: skip
 """Pools that tasks wait for, one row a library; files and attributes as of their releases of 2026.
@@ -82,6 +83,7 @@ _CLIENTS = (
     _Client(
         "/redis/client.py", "_execute_command execute_command", "call_with_retry", "connection_pool"
     ),
+    _Client("/redis/asyncio/client.py", "execute_command", "call_with_retry", "connection_pool"),
 )
 
 _POOL_NAMES = frozenset(row.name for row in (*OF_TASKS, *OF_THREADS))
@@ -142,7 +144,7 @@ _KEEPS: Mapping[str, _Keeps] = {
 
 _LIBRARIES = (
     "/sqlalchemy/", "/psycopg/", "/psycopg_pool/", "/redis/", "/urllib3/", "/requests/", "/httpx/",
-    "/httpcore/", "/pymongo/",
+    "/httpcore/", "/pymongo/", "/asyncpg/", "/aiohttp/", "/aiomysql/",
 )  # fmt: skip
 """Where the code of these classes lies."""
 
@@ -188,7 +190,7 @@ class ConnectionPools:
         called = None if inner is None else base_name(inner.function)
         return any(
             _is(frame, row.file, use.partition(":")[0]) and use.partition(":")[2] in {"", called}
-            for row in OF_THREADS
+            for row in (*OF_TASKS, *OF_THREADS)
             for use in row.uses.split()
         ) or any(
             _is(frame, client.file, *client.methods.split()) and called == client.calls
@@ -210,7 +212,10 @@ class ConnectionPools:
         """Whether it is a pool whose code a frame runs."""
         with contextlib.suppress(Unreadable):
             names = self._objects.bases(address)
-            return any(row.name in names and frame.rooted.endswith(row.file) for row in OF_THREADS)
+            return any(
+                row.name in names and frame.rooted.endswith(row.file)
+                for row in (*OF_TASKS, *OF_THREADS)
+            )
         return False
 
     # --- what leads to one ----------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 A task that waits stands in a method of what it waits for: ``self`` there is a local of a suspended
 coroutine, hence exact. Who is inside of an ``async with`` block is read from the coroutine, as for
-threads. Whoever took a lock without such a block is not found.
+threads. Whoever took a lock without such a block is not found. Of connections those are found, too,
+that a method of their library uses, or that a local variable leads to.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from waitspy.model.code_origin import base_name
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHeld
+from waitspy.model.wait_for import How
 from waitspy.remote.connection_pools import OF_TASKS, ConnectionPools
 from waitspy.remote.frames import Frames
+from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.with_blocks import WithBlocks
@@ -86,6 +89,7 @@ class TaskWaits:
         self._objects = frames.objects
         self._pools = ConnectionPools(frames.objects)
         self._seen: dict[StandingTask, Mapping[int, Frame]] = {}
+        self._connections = TaskConnections(KeptConnections(frames, blocks, self._pools))
 
     def look(
         self, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
@@ -110,7 +114,7 @@ class TaskWaits:
         before, self._seen = self._seen, {}
         if not waiters:
             return ()
-        holders: dict[int, list[tuple[int, Frame]]] = {}
+        holders: dict[int, list[tuple[int, Frame, How]]] = {}
         # who waits itself may hold something, too, but is asked only for what no other one has
         for own in (False, True):
             for task in tasks:
@@ -127,14 +131,17 @@ class TaskWaits:
                     holds = self._holds(task, place)
                 self._seen[task] = holds
                 for held in holds.keys() & waiters.keys():
-                    holders.setdefault(held, []).append((task.task, holds[held]))
+                    holders.setdefault(held, []).append((task.task, holds[held], "with"))
+        uses = {pool: self._use(pool) for pool, kind in kinds.items() if kind == "connections"}
+        if not self._find_others(uses, holders, tasks, until_ns):
+            return None
         return tuple(
             HeldByTasks(
                 kind=kinds[subject],
                 subject=subject,
                 waiters=tuple(who),
                 holders=tuple(holders.get(subject, ())),
-                use=self._use(subject) if kinds[subject] == "connections" else None,
+                use=uses.get(subject),
             )
             for subject, who in waiters.items()
         )
@@ -182,7 +189,10 @@ class TaskWaits:
         if place.subject is not None:
             with contextlib.suppress(Unreadable):
                 subject = self._frames.first_local(task.steps[place.subject][0])
-                return place.kind or self._kind(subject), subject
+                if place.kind is None:
+                    return self._kind(subject), subject
+                if self._pools.is_pool(subject) or "Queue" in self._objects.bases(subject):
+                    return place.kind, subject  # else it has gone on meanwhile
         return None, 0
 
     def _holds(self, task: StandingTask, place: _TaskPlace) -> Mapping[int, Frame]:
@@ -205,6 +215,38 @@ class TaskWaits:
         return next((_KINDS[name] for name in self._objects.bases(address) if name in _KINDS), None)
 
     # --- who has it -----------------------------------------------------------------------
+
+    def _find_others(
+        self,
+        uses: Mapping[int, PoolUse | None],
+        holders: dict[int, list[tuple[int, Frame, How]]],
+        tasks: Sequence[StandingTask],
+        until_ns: int,
+    ) -> bool:
+        """Adds the tasks that have connections outside of such blocks, where some are lent to
+        nobody who is known. Whether there was time for it.
+        """
+        sought = {
+            pool: use.lent
+            for pool, use in uses.items()
+            if use is not None and use.lent is not None and use.lent > len(holders.get(pool, ()))
+        }
+        if not sought:
+            return True
+        found_all = self._connections.look(tasks, sought, until_ns)
+        for pool in sought:
+            mine = holders.setdefault(pool, [])
+            known = {task for task, *_ in mine}
+            for has, task in self._connections.of_pool(pool).values():
+                if task.task not in known:
+                    mine.append((task.task, has.at or self._line(task, has.step), has.how))
+        return found_all
+
+    def _line(self, task: StandingTask, step: int) -> Frame:
+        """Where a task stands in that coroutine, or in the one around it that is no library's."""
+        frames = [self._frames.code(*at) for _, *at in task.steps[: step + 1]]
+        own = (frame for frame in reversed(frames) if not self._pools.is_library(frame))
+        return next(own, frames[-1])
 
     def _behind(self, held: int) -> Iterator[int]:
         """The lock of a condition, and what leads to the pool that has lent a connection."""

@@ -14,6 +14,7 @@ from waitspy.model.connection_pools import PoolUse
 from waitspy.model.pools import PoolKind
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHeld
+from waitspy.model.wait_for import How
 
 OwnerHow = Literal["running", "history", "task-list", "frames"]
 
@@ -278,14 +279,15 @@ class StandingTask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeldByTasks:
-    """What tasks wait for: the tasks that wait, those that hold it with the line at which each
-    took it (all by address), and what is known of it where it is a pool of connections.
+    """What tasks wait for: the tasks that wait, those that hold it (all by address) with the line
+    at which each took it and how that is known, and what is known of it where it is a pool of
+    connections.
     """
 
     kind: TaskHeld
     subject: int
     waiters: tuple[int, ...]
-    holders: tuple[tuple[int, Frame], ...]
+    holders: tuple[tuple[int, Frame, How], ...]
     use: PoolUse | None
 
 

@@ -94,7 +94,7 @@ class ThreadWaits:
         before, self._connections = self._connections, {}
         in_blocks, self._in_blocks = self._in_blocks, {}
         listed: Mapping[int, PartTasks] | None = None
-        for key, interp in interps.items():
+        for key, interp in [*interps.items()]:  # who lists tasks may find new ones
             mine = before.get(key) or ThreadConnections(self._stacks, self._blocks)
             self._connections[key] = mine
             look = WaitFor(interp, self._stacks, self._blocks, mine)

@@ -110,6 +110,109 @@ async def managers():
     case("block of a generator in a stack", "lock", 1, 1, lines[0])
 
 
+SITE = "/srv/venv/lib/python3/site-packages"
+REDIS = """
+class BlockingConnectionPool:
+    def __init__(self, size):
+        self.max_connections, self._in_use_connections = size, set()
+        self._condition = asyncio.Condition()
+    def can_get_connection(self):
+        return len(self._in_use_connections) < self.max_connections
+    async def get_connection(self):
+        async with self._condition:
+            await self._condition.wait_for(self.can_get_connection)
+        self._in_use_connections.add(object())
+"""
+CLIENT = """
+async def call_with_retry(function):
+    await function()
+
+class Redis:
+    def __init__(self, pool):
+        self.connection_pool, self.connection = pool, None
+    async def execute_command(self, function):
+        def on_failure():
+            self.failed = True
+        pool = self.connection_pool
+        await pool.get_connection()
+        await call_with_retry(function)
+"""
+HTTPCORE = """
+class Connection:
+    async def handle_async_request(self, function):
+        await function()
+
+class Request:
+    async def wait_for_connection(self):
+        await asyncio.Event().wait()
+
+class AsyncConnectionPool:
+    def __init__(self, size):
+        self._max_connections, self._connections = size, []
+    async def handle_async_request(self, function):
+        if len(self._connections) == self._max_connections:
+            await Request().wait_for_connection()
+        self._connections.append(Connection())
+        await self._connections[-1].handle_async_request(function)
+        return Response(PoolByteStream(self))
+
+class PoolByteStream:
+    def __init__(self, pool):
+        self._pool, self._closed = pool, False
+
+class Response:
+    def __init__(self, stream):
+        self.stream = stream
+
+@contextlib.asynccontextmanager
+async def stream(pool, function):
+    response = await pool.handle_async_request(function)
+    try:
+        yield response
+    finally:
+        response.stream._closed = True
+"""
+
+
+def library(file, source):
+    """What that code defines, as if it were in that file."""
+    names = {"asyncio": asyncio, "contextlib": contextlib}
+    exec(compile(source, SITE + file, "exec"), names)
+    return names
+
+
+async def connections_in_use():
+    pool = library("/redis/asyncio/connection.py", REDIS)["BlockingConnectionPool"](2)
+    client, lines = library("/redis/asyncio/client.py", CLIENT)["Redis"](pool), []
+
+    async def ask():
+        lines.append(here())
+        await client.execute_command(forever)
+
+    for _ in range(3):
+        keep(ask())
+        await asyncio.sleep(0.05)
+    case("connections in use", "connections", 1, 2, lines[0])
+
+
+async def connections_of_generators():
+    names = library("/httpcore/_async/connection_pool.py", HTTPCORE)
+    pool, lines = names["AsyncConnectionPool"](1), []
+
+    async def read():
+        lines.append(here())
+        async with names["stream"](pool, at_once):
+            await forever()
+
+    async def at_once():
+        pass
+
+    keep(read())
+    await asyncio.sleep(0.05)
+    keep(pool.handle_async_request(at_once))
+    case("connections of generators", "connections", 1, 1, lines[0])
+
+
 KEPT = []
 
 
@@ -123,8 +226,13 @@ async def idle():
     keep(asyncio.Event().wait())
 
 
+STORIES = (
+    locks, semaphores, conditions, managers, connections_in_use, connections_of_generators, idle,
+)  # fmt: skip
+
+
 async def main():
-    for story in (locks, semaphores, conditions, managers, idle):
+    for story in STORIES:
         await story()
     await asyncio.sleep(0.2)
     print(json.dumps({"cases": CASES}), flush=True)
