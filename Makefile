@@ -10,7 +10,7 @@ ASSETS := profiler/waitspy/render/assets/made-from
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit slow lint bench accuracy mutants fuzz faults assets scenarios clean system pythons pictures gallery
+.PHONY: demo test unit slow lint bench accuracy soak mutants fuzz faults assets scenarios clean system pythons pictures gallery
 
 demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -57,9 +57,14 @@ lint: .venv/dev $(ASSETS)
 bench: .venv/dev
 	$(BIN)/python -m tests.benchmarks
 
-# How often findings are right, on every CPython here; takes hours. One case: ONLY=sleep
-accuracy: .venv/dev
+# How often findings are right, on every CPython here; takes hours. One case: ONLY=sleep; who holds
+# what others wait for: ONLY='held-*'
+accuracy: .venv/dev system
 	$(BIN)/python -m tests.accuracy $(if $(ONLY),--only '$(ONLY)',--everything)
+
+# A busy server in which nothing is wrong, for three minutes, or SECONDS=60: nothing may be said of it.
+soak: .venv/dev system
+	$(BIN)/python -m tests.soak $(or $(SECONDS),180)
 
 # Which changes of the judge no unit test notices; takes hours, goes on where it was stopped.
 # Some files: ONLY="pools fifo"

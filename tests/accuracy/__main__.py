@@ -122,7 +122,7 @@ def _tell(outcome: Outcome) -> None:
 def _print(rows: Iterable[dict[str, Any]]) -> list[str]:
     """Prints the tables; gives the goals that were missed."""
     ran = [row for row in rows if not row["skipped"]]
-    totals: dict[bool, Score] = {}
+    totals: dict[bool, tuple[Score, Score]] = {}
     for busy in (False, True):
         some = [row for row in ran if row["busy"] == busy]
         if not some:
@@ -132,12 +132,15 @@ def _print(rows: Iterable[dict[str, Any]]) -> list[str]:
             for on in dict.fromkeys(row["on"] for row in some)
         }
         sums = table.total(scores.values())
-        totals[busy] = table.whole(sums)
+        held, others = table.parted(sums)
+        totals[busy] = table.whole(held), table.whole(others)
         print(f"\n{'All cores busy' if busy else 'Idle machine'}, {len(some)} runs:\n")
         print(table.by_kind(sums), end="\n\n")
         print(table.by_setting(list(scores.items())))
-    idle = totals.get(False, Score())
-    missed = table.missed_goals(idle, totals.get(True))
+    missed: list[str] = []
+    for n, goals in enumerate((table.HELD_GOALS, table.GOALS)):
+        of_both = {load: parts[n] for load, parts in totals.items()}
+        missed += table.missed_goals(of_both.get(False, Score()), of_both.get(True), goals)
     missed += [
         f"{row['case']} on {row['on']} {wrong}"
         for row in ran

@@ -11,7 +11,7 @@ class Case:
 
     ``asyncio`` says that it runs on the loop that is asked for, so that it can run on uvloop too;
     ``client`` is how many connections ask, with what pause (seconds), and options of client.py.
-    ``alone`` says that it needs the CPU, so that nothing else should run beside it; ``quick`` that
+    ``services`` are those that it needs, as services.py calls them. ``alone`` says that it needs the CPU, so that nothing else should run beside it; ``quick`` that
     it belongs to the few that always run.
     """
 
@@ -25,6 +25,7 @@ class Case:
     client: tuple[object, ...] = (2, 0.005)
     alone: bool = False
     quick: bool = False
+    services: tuple[str, ...] = ()
 
 
 _BLOCKING = (
@@ -94,6 +95,145 @@ def _parked() -> list[Case]:
         arguments = (f"{place}-queue", "harmful")
         cases.append(Case(f"parked in a {place}", "parked.py", arguments, harmful=True))
     return cases
+
+
+_REQUESTS = (4, 0.02)
+_LONG_S = 7.0
+"""For what only seldom looks see: that waits for long."""
+
+
+def _held_locks() -> list[Case]:
+    cases = []
+    held = (
+        ("rlock", "sleep"), ("condition", "socket"), ("lock", "join"), ("rlock", "future"),
+        ("lock", "program"), ("rlock-by-hand", "sleep"), ("logging", "socket"),
+        ("lock", "computing"),
+    )  # fmt: skip
+    for what, call in held:
+        name = f"held-lock {what} of threads, {call}"
+        arguments = ("held", what, call)
+        alone = call == "computing"
+        cases.append(Case(name, "locks_of_threads.py", arguments, True, (), False, alone=alone))
+    for story, lock, harmful in (
+        ("two", "lock", True), ("two", "condition", True), ("requests", "semaphore", True),
+        ("handed", "rlock", False), ("batch", "semaphore", False), ("leaders", "lock", False),
+        ("unwanted", "lock", False), ("parties", "lock", False), ("signals", "condition", False),
+        ("brief", "lock", False),
+    ):  # fmt: skip
+        name = f"held-lock {lock} of threads, {story}"
+        cases.append(
+            Case(
+                name,
+                "locks_of_threads.py",
+                (story, lock),
+                harmful,
+                asyncio=False,
+                client=_REQUESTS,
+            )
+        )
+    for story, lock, call, harmful in (
+        ("held", "lock", "stream", True), ("held", "condition", "program", True),
+        ("held", "anyio-lock", "thread", True), ("held", "lock", "task", True),
+        ("requests", "semaphore", "sleep", True), ("requests", "anyio-limiter", "stream", True),
+        ("handed", "lock", "sleep", False), ("leaders", "lock", "sleep", False),
+        ("batch", "anyio-limiter", "sleep", False), ("rotating", "semaphore", "sleep", False),
+        ("unwanted", "lock", "sleep", False), ("signals", "condition", "sleep", False),
+        ("ends", "lock", "sleep", False),
+    ):  # fmt: skip
+        name = f"held-lock {lock} of tasks, {story}{f' {call}' * harmful}"
+        needs = ("anyio",) if lock.startswith("anyio") else ()
+        cases.append(
+            Case(name, "locks_of_tasks.py", (story, lock, call), harmful, needs, True, _LONG_S,
+                 _REQUESTS)
+        )  # fmt: skip
+    return cases
+
+
+def _rings() -> list[Case]:
+    harmful = ("two", "three", "places", "again", "join", "future", "forked")
+    harmless = ("ordered", "signals", "reentrant", "patient", "released")
+    cases = [
+        Case(f"held-deadlock {story}", "rings.py", (story,), story in harmful, asyncio=False)
+        for story in (*harmful, *harmless)
+    ]
+    place_free = Case("held-lock no ring", "rings.py", ("place-free",), True, asyncio=False)
+    return [*cases, place_free]
+
+
+def _collections() -> list[Case]:
+    harmful = ("asked", "by-itself", "thread", "computes")
+    return [
+        Case(f"held-gc {story}", "collecting.py", (story,), story in harmful, alone=True)
+        for story in (*harmful, "young", "frozen")
+    ]
+
+
+def _pools() -> list[Case]:
+    harmful = ("events", "futures", "clients", "waitress", "twisted")
+    cases = []
+    for story in (*harmful, "roomy", "waitress-roomy", "idle", "batch", "nobody"):
+        needs = (story.partition("-")[0],) if story[0] in "wt" else ()
+        name = f"held-pool {story}"
+        cases.append(Case(name, "thread_groups.py", (story,), story in harmful, needs, False))
+    for story in ("processes", "processes-roomy", "processes-batch"):
+        name = f"held-pool {story}"
+        cases.append(Case(name, "pools.py", (story,), story == "processes", asyncio=False))
+    return cases
+
+
+_LIBRARIES = {
+    "sqlalchemy": ("sqlalchemy",),
+    "session": ("sqlalchemy",),
+    "sqlalchemy-postgres": ("sqlalchemy", "psycopg", "POSTGRES_PORT"),
+    "sqlalchemy-aiosqlite": ("sqlalchemy", "aiosqlite"),
+    "sqlalchemy-asyncpg": ("sqlalchemy", "asyncpg", "POSTGRES_PORT"),
+    "session-psycopg": ("sqlalchemy", "psycopg", "POSTGRES_PORT"),
+    "asyncpg": ("asyncpg", "POSTGRES_PORT"),
+    "psycopg": ("psycopg", "psycopg_pool", "POSTGRES_PORT"),
+    "redis": ("redis", "REDIS_PORT"),
+    "httpx": ("httpx", "UPSTREAM_PORT"),
+    "requests": ("requests", "UPSTREAM_PORT"),
+    "aiohttp": ("aiohttp", "UPSTREAM_PORT"),
+}
+"""What each of them needs: modules, and services."""
+
+_OF_THREADS = {
+    "held": "sqlalchemy session sqlalchemy-postgres psycopg redis requests httpx",
+    "variable": "session requests",
+    "asked": "sqlalchemy-postgres psycopg redis requests httpx",
+    "nested": "sqlalchemy psycopg",
+    "rotating": "sqlalchemy sqlalchemy-postgres psycopg redis requests httpx",
+    "batch": "sqlalchemy psycopg httpx",
+    "roomy": "session redis",
+}
+_OF_TASKS = {
+    "held": "sqlalchemy-aiosqlite sqlalchemy-asyncpg session-psycopg asyncpg psycopg redis httpx"
+    " aiohttp",
+    "asked": "sqlalchemy-asyncpg asyncpg psycopg redis httpx aiohttp",
+    "rotating": "sqlalchemy-asyncpg asyncpg psycopg redis httpx aiohttp",
+    "batch": "sqlalchemy-aiosqlite asyncpg aiohttp",
+    "roomy": "session-psycopg asyncpg",
+}
+_HARMFUL = ("held", "variable", "asked", "nested")
+
+
+def _connections() -> list[Case]:
+    return [
+        Case(
+            f"held-connections {library} of {who}, {story}",
+            f"connections_of_{who}.py",
+            (library, story),
+            story in _HARMFUL,
+            tuple(need for need in _LIBRARIES[library] if need.islower()),
+            asyncio=who == "tasks",
+            seconds=_LONG_S if who == "tasks" else 4.0,
+            client=_REQUESTS,
+            services=tuple(need for need in _LIBRARIES[library] if need.isupper()),
+        )
+        for who, stories in (("threads", _OF_THREADS), ("tasks", _OF_TASKS))
+        for story, libraries in stories.items()
+        for library in libraries.split()
+    ]
 
 
 CASES: tuple[Case, ...] = (
@@ -174,4 +314,9 @@ CASES: tuple[Case, ...] = (
         quick=True,
     ),
     Case("trio, healthy", "trio_server.py", ("healthy",), False, ("trio",), asyncio=False),
+    *_held_locks(),
+    *_rings(),
+    *_collections(),
+    *_pools(),
+    *_connections(),
 )

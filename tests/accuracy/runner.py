@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.accuracy import scoring, truths
+from tests.accuracy import scoring, services, truths
 from tests.accuracy.cases import Case
 from tests.accuracy.scoring import Scores
 from tests.live.running import stop_tree, target, waitspy
@@ -25,6 +25,8 @@ from waitspy.recording import loading
 from waitspy.samplers.registry import AUTO
 
 _NEXT_STALL_NS = 3 * NS
+_TRIES = 3
+_MOST_UNLOOKED = 0.05  # of the time
 DID_NOT_RUN = "did not run"
 TARGETS = Path(__file__).parent / "targets"
 
@@ -55,10 +57,22 @@ class Outcome:
 
 
 def run(case: Case, setting: Setting, keep: Path | None = None) -> Outcome:
-    """Runs a case; its recording and truth stay below ``keep`` where that is given."""
+    """Runs a case; its recording and truth stay below ``keep`` where that is given.
+
+    Where the machine should be idle, and waitspy did not get the CPU all the same, it is run again.
+    """
     why_not = _why_not(case, setting)
     if why_not is not None:
         return Outcome(case, setting, {}, skipped=why_not)
+    for _ in range(_TRIES):
+        outcome, unlooked = _run(case, setting, keep)
+        if setting.load or unlooked <= _MOST_UNLOOKED:
+            return outcome
+    return Outcome(case, setting, {}, skipped=f"no CPU for waitspy in {unlooked:.0%} of the time")
+
+
+def _run(case: Case, setting: Setting, keep: Path | None) -> tuple[Outcome, float]:
+    """What one run gave, and in which share of the time nobody looked."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if keep is not None:
@@ -72,17 +86,18 @@ def run(case: Case, setting: Setting, keep: Path | None = None) -> Outcome:
             "TRUTH_LOG": str(log),
             "TRUTH_LOOP": setting.loop,
             "TRUTH_SEED": str(zlib.crc32(case.name.encode())),
+            **services.ports(case.services),
         }
         try:
             one = stack.enter_context(target(argv, env=environment))
         except (AssertionError, TimeoutError) as error:
-            return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {error}",))
+            return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {error}",)), 0.0
         if "port" in one.ready:
-            stack.enter_context(_client(one.ready["port"], *case.client))
+            stack.enter_context(client(one.ready["port"], *case.client))
         sampler = ("--sampler", setting.sampler)
         done = waitspy("record", one.pid, "-d", case.seconds, "-o", folder / "recording", *sampler)
         if done.returncode:
-            return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {done.stderr}",))
+            return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {done.stderr}",)), 0.0
         _wait_for_the_truth(log, time.monotonic_ns())
         return _judged(case, setting, folder)
 
@@ -100,7 +115,7 @@ def _wait_for_the_truth(log: Path, recorded_ns: int) -> None:
         time.sleep(0.02)
 
 
-def _judged(case: Case, setting: Setting, folder: Path) -> Outcome:
+def _judged(case: Case, setting: Setting, folder: Path) -> tuple[Outcome, float]:
     recording = loading.load(str(folder / "recording"))
     report = analysis.analyse(recording).report
     truth = truths.parse(
@@ -115,7 +130,8 @@ def _judged(case: Case, setting: Setting, folder: Path) -> Outcome:
     wrong = judged.wrong
     if case.harmful and not any(one.sure for one in starved):
         wrong = (*wrong, f"{DID_NOT_RUN} as it should: the target starved nothing")
-    return Outcome(case, setting, judged.scores, wrong)
+    unlooked = recording.info.unseen_s / recording.info.duration_s
+    return Outcome(case, setting, judged.scores, wrong), unlooked
 
 
 def _why_not(case: Case, setting: Setting) -> str | None:
@@ -124,11 +140,12 @@ def _why_not(case: Case, setting: Setting) -> str | None:
         return "not a case of uvloop"
     needs = (*case.needs, "uvloop") if uvloop else case.needs
     missing = [name for name in needs if not setting.python.has(name)]
-    return f"{', '.join(missing)} not installed" if missing else None
+    return f"{', '.join(missing)} not installed" if missing else services.missing(case.services)
 
 
 @contextlib.contextmanager
-def _client(port: int, *options: object) -> Iterator[None]:
+def client(port: int, *options: object) -> Iterator[None]:
+    """Keeps asking on that port while the block runs, as client.py is told to."""
     argv = [sys.executable, TARGETS / "client.py", port, *options]
     process = subprocess.Popen([str(part) for part in argv], stdout=subprocess.PIPE)
     try:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tests.accuracy.truths import Starved
+from tests.accuracy.truths import Starved, union
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
 from waitspy.model.judged import Blame, Episode, Finding
+from waitspy.model.kinds import DEADLOCK
 
 ALARMS = frozenset({"starving", "late"})
 _LEAST_OVERLAP = 0.5
@@ -24,7 +25,7 @@ class Score:
     """Counts that can be added up; errors are nanoseconds, without sign.
 
     ``expected`` and ``found`` are starvation that must be found and that was; ``right`` and
-    ``false`` are episodes of findings.
+    ``false`` are episodes of findings. ``rootable`` and ``rooted`` are chains of waits.
     """
 
     expected: int = 0
@@ -36,6 +37,8 @@ class Score:
     starved_ns: int = 0
     starved_error_ns: int = 0
     bounds_ns: list[int] = field(default_factory=list)
+    rootable: int = 0
+    rooted: int = 0
 
     def add(self, other: Score) -> None:
         """Adds the other one to this one."""
@@ -45,6 +48,8 @@ class Score:
         self.false += other.false
         self.blamable += other.blamable
         self.blamed += other.blamed
+        self.rootable += other.rootable
+        self.rooted += other.rooted
         self.starved_ns += other.starved_ns
         self.starved_error_ns += other.starved_error_ns
         self.bounds_ns += other.bounds_ns
@@ -121,8 +126,19 @@ def _measure(
             said = "nobody" if blame is None else f"{blame.function}:{blame.line}"
             span = _span(one.start_ns, one.end_ns, start_ns)
             wrong.append(f"blamed {said}: {span} {_cause(one)}")
+    if stall is not None and stall.root is not None:
+        score.rootable += 1
+        if _is_rooted(finding, stall.root):
+            score.rooted += 1
+        else:
+            said = " > ".join(
+                "?" if link.at is None else link.at.function for link in finding.chain
+            )
+            span = _span(one.start_ns, one.end_ns, start_ns)
+            wrong.append(f"chain {said or 'unknown'}, not to {stall.root}: {span} {_cause(one)}")
     if not one.cut:
-        told_ns = sum(round(e.length_s * NS) for e, _ in found)
+        told = union((round(e.start_s * NS), round(e.end_s * NS)) for e, _ in found)
+        told_ns = sum(end_ns - start_ns for start_ns, end_ns in told)
         score.starved_ns += one.end_ns - one.start_ns
         score.starved_error_ns += abs(told_ns - (one.end_ns - one.start_ns))
         score.bounds_ns.append(abs(round(episode.start_s * NS) - one.start_ns))
@@ -134,6 +150,13 @@ def _is_right(blame: Blame | None, function: str, lines: Sequence[int]) -> bool:
     if blame is None:
         return False
     return base_name(blame.function) in function.split("|") and (not lines or blame.line in lines)
+
+
+def _is_rooted(finding: Finding, root: str) -> bool:
+    """Whether its chain ends there; a ring has to lie in these functions."""
+    links = finding.chain if finding.kind is DEADLOCK else finding.chain[-1:]
+    names = {None if link.at is None else base_name(link.at.function) for link in links}
+    return bool(names) and names <= set(root.split("|"))
 
 
 def _false(finding: Finding, episode: Episode, match: Starved | None, start_ns: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.accuracy import scoring, table, truths
 from tests.accuracy.scoring import Judged, Score
 from tests.accuracy.truths import Stall, Starved, Truth
 from waitspy.model.clock import NS
-from waitspy.model.judged import Blame, Episode, Finding
+from waitspy.model.judged import Blame, Episode, Finding, Link, Spot
 from waitspy.model.kinds import KINDS, Verdict
 from waitspy.model.waits import Wait, WaitKind
 
@@ -119,6 +120,11 @@ def test_pieces_of_one_stall_are_added_up() -> None:
     assert score.starved_error_ns == pytest.approx(0.1 * NS, abs=10)
 
 
+def test_what_two_findings_tell_of_one_time_counts_once() -> None:
+    twice = [finding((1.0, 2.0)), finding((1.0, 1.9))]
+    assert judge(twice, [starved(1.0, 2.0)]).scores["blocked-loop"].starved_error_ns < 10
+
+
 def test_a_short_stall_may_be_found_or_not() -> None:
     truth = [starved(1.0, 1.13)]
     for findings in ([], [finding((1.0, 1.12))]):
@@ -159,6 +165,38 @@ def test_without_the_cpu_nobody_is_to_blame_whatever_it_was_about_to_do() -> Non
     no_cpu = finding((1.0, 1.5), kind="no-cpu", blame=None)
     score = judge([no_cpu], [starved(1.0, 1.5, stall=cause)]).scores["no-cpu"]
     assert (score.found, score.blamable) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "functions", "rooted"),
+    [
+        ("held-lock", ["want", "Worker.nap"], 1),
+        ("held-lock", ["nap", "want"], 0),
+        ("held-lock", [], 0),
+        ("deadlock", ["nap", "rest", "nap"], 1),
+        ("deadlock", ["want", "nap"], 0),
+    ],
+)
+def test_a_chain_has_to_end_at_the_root_and_a_ring_to_lie_in_it(
+    kind: str, functions: list[str], rooted: int
+) -> None:
+    links = (
+        Link(PID, TID, "", Spot(name, "/app/work.py", 7), Wait(WaitKind.SLEEP))
+        for name in functions
+    )
+    found = replace(finding((1.0, 1.5), kind=kind), chain=tuple(links))
+    truth = starved(1.0, 1.5, stall=stall(1.0, 1.5, kind=kind, root="nap|rest"))
+    judged = judge([found], [truth])
+    assert (judged.scores[kind].rootable, judged.scores[kind].rooted) == (1, rooted)
+    assert len(judged.wrong) == 1 - rooted
+
+
+def test_what_tasks_wait_for_must_be_found_from_a_second_on() -> None:
+    of_tasks = stall(1.0, 1.9, kind="held-lock", of_tasks=True)
+    assert not starved(1.0, 1.9, stall=of_tasks).sure
+    assert starved(1.0, 2.0, stall=of_tasks).sure
+    assert not starved(1.0, 2.4, stall=of_tasks, cut=True).sure
+    assert starved(1.0, 2.5, stall=of_tasks, cut=True).sure
 
 
 # --- what the targets log --------------------------------------------------------------------
@@ -240,12 +278,12 @@ def test_what_the_thread_did_is_measured(
 def test_a_table_has_a_row_for_each_kind_and_one_for_all() -> None:
     scores = {
         "no-cpu": Score(expected=1, found=1, right=1),
-        "blocked-loop": Score(4, 3, 3, 1, 3, 3, 2 * NS, NS // 50, [NS // 100, NS // 50]),
+        "blocked-loop": Score(4, 3, 3, 1, 3, 3, 2 * NS, NS // 50, [NS // 100, NS // 50], 2, 1),
     }
     head, _, blocked, no_cpu, everything = table.by_kind(scores).splitlines()
     assert head.count("|") == everything.count("|")
     assert blocked.split("|")[1:-1] == [
-        " `blocked-loop` ", " 4 ", " 0.750 (1 false) ", " 0.750 ", " 1.000 ", " 1.0% ",
+        " `blocked-loop` ", " 4 ", " 0.750 (1 false) ", " 0.750 ", " 1.000 ", " 0.500 ", " 1.0% ",
         " 15 ms, 20 ms ",
     ]  # fmt: skip
     assert no_cpu.startswith("| `no-cpu` | 1 | 1.000")
@@ -256,6 +294,9 @@ def test_goals_are_checked() -> None:
     good = Score(100, 98, 100, 1, 98, 98, 100 * NS, 2 * NS)
     assert table.missed_goals(good) == []
     assert table.missed_goals(good, Score(100, 95, 100, 1, 95, 95, 100 * NS, 2 * NS)) == []
+    held = table.parted({"deadlock": good, "no-cpu": good})
+    assert [list(part) for part in held] == [["deadlock"], ["no-cpu"]]
+    assert table.missed_goals(Score(100, 95, 99, 1, 95, 95), goals=table.HELD_GOALS) == []
     bad = Score(100, 90, 90, 9, 90, 80, 100 * NS, 7 * NS)
     assert len(table.missed_goals(bad)) == 4
     assert "8 false alarms more while all cores are busy" in table.missed_goals(good, bad)

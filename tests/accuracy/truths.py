@@ -12,6 +12,8 @@ MIN_STALL_NS = NS // 10  # the tool's default
 SURE_NS = MIN_STALL_NS * 3 // 2  # shorter ones may be found or not
 _MIXED = 0.4  # between this and 1 minus this, either is right
 _SURE_AT_EDGE_NS = MIN_STALL_NS * 3  # the same where the recording's edge cuts it
+_SURE_OF_TASKS_NS = NS  # the same where tasks wait for tasks: looks at these are seldom
+_SURE_OF_TASKS_AT_EDGE_NS = NS * 3 // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,9 @@ class Stall:
     """What was done to starve something: ``end_ns`` None when it lasted to the target's end.
 
     ``function`` and ``lines`` may be blamed (no function: nobody may). ``pid`` or ``tid`` 0 mean
-    that it is not one process or thread that should have served. ``cpu_ns`` is how long the
-    thread ran meanwhile.
+    that it is not one process or thread that should have served. ``root`` are the functions at
+    which the chain of waits ends. ``of_tasks`` says that tasks waited for what tasks held.
+    ``cpu_ns`` is how long the thread ran meanwhile.
     """
 
     pid: int
@@ -32,6 +35,8 @@ class Stall:
     end_ns: int | None
     cpu_ns: int | None = None
     delay_ns: int | None = None
+    root: str | None = None
+    of_tasks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class Starved:
     def sure(self) -> bool:
         """Whether it must be found."""
         least_ns = _SURE_AT_EDGE_NS if self.cut else SURE_NS
+        if self.stall is not None and self.stall.of_tasks:
+            least_ns = _SURE_OF_TASKS_AT_EDGE_NS if self.cut else _SURE_OF_TASKS_NS
         return self.stall is not None and self.end_ns - self.start_ns >= least_ns
 
 
@@ -127,6 +134,8 @@ def _stall(begin: dict, end: dict) -> Stall:  # type: ignore[type-arg]
         end_ns=end["at_ns"],
         cpu_ns=end.get("cpu_ns"),
         delay_ns=end.get("delay_ns"),
+        root=begin.get("root"),
+        of_tasks=begin.get("of_tasks", False),
     )
 
 
@@ -139,7 +148,7 @@ def starved(truth: Truth, start_ns: int, end_ns: int) -> tuple[Starved, ...]:
             by_place.setdefault((wait.pid, wait.tid), []).append((wait.due_ns, served_ns))
     found = []
     for (pid, tid), spans in by_place.items():
-        for a, b in _union(spans):
+        for a, b in union(spans):
             if a < end_ns and start_ns < b:
                 stall = _cause(truth.stalls, pid, tid, a, b)
                 cut = a < start_ns or b > end_ns
@@ -161,7 +170,8 @@ def _cause(stalls: Sequence[Stall], pid: int, tid: int, start_ns: int, end_ns: i
     return best
 
 
-def _union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans that these cover, sorted."""
     merged: list[tuple[int, int]] = []
     for start_ns, end_ns in sorted(spans):
         if merged and start_ns <= merged[-1][1]:

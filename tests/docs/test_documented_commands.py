@@ -23,6 +23,7 @@ _SLOW = {
     "make demo",
     "make lint",
     "make accuracy",
+    "make soak",
     "make assets",
     "make scenarios",
     "make slow",

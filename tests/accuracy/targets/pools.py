@@ -5,7 +5,7 @@ limiter, is held by a slow job while quick ones wait. roomy, roomy-limiter: the 
 threads to spare. deadlock: jobs wait for jobs that only the same pool can run. batch: many honest
 jobs at once, short ones or, as long-batch, long ones. parked: all threads wait, and nothing is
 queued. crowded: at times more requests come than the threads can do, so that each waits, though
-none takes long.
+none takes long. processes, processes-roomy, processes-batch: the same in processes.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import truth
 STORY = sys.argv[1]
 THREADS = 2
 GAP_S = 0.02
+IN_PROCESSES = STORY.startswith("processes")
 
 
 def slow_job(length_s):
@@ -27,7 +28,7 @@ def slow_job(length_s):
 
 
 def quick_job(due_ns):
-    truth.served("work-item", due_ns, tid=0)
+    truth.served("work-item", due_ns, tid=0, anyone=IN_PROCESSES)
 
 
 def in_default_executor(function, *arguments):
@@ -57,7 +58,7 @@ async def fill(submit):
     truth.ready(**facts)
     for length_s in truth.lengths(0.2):
         await asyncio.sleep(loop_under_test.GAP_S)
-        number = truth.begin("exhausted-pool", slow_job, tid=0)
+        number = truth.begin("exhausted-pool", slow_job, tid=0, anyone=IN_PROCESSES)
         await asyncio.gather(*[submit(slow_job, length_s) for _ in range(THREADS)])
         truth.end(number)
     return asking, kept
@@ -71,6 +72,21 @@ def set_default_executor(threads):
 async def exhausted():
     set_default_executor(THREADS)
     await fill(to_thread if STORY == "to-thread" else in_default_executor)
+
+
+async def processes():
+    many = 4 * THREADS if STORY == "processes-roomy" else THREADS
+    pool, loop = concurrent.futures.ProcessPoolExecutor(many), asyncio.get_running_loop()
+
+    def submit(function, *arguments):
+        return loop.run_in_executor(pool, function, *arguments)
+
+    await asyncio.gather(*[submit(time.sleep, 0.1) for _ in range(many)])
+    if STORY != "processes-batch":
+        await fill(submit)
+    truth.ready()
+    while True:
+        await asyncio.gather(*[submit(slow_job, 0.25) for _ in range(8)])
 
 
 async def roomy():
@@ -153,8 +169,10 @@ async def serve():
 LOOPS = {
     "exhausted": exhausted, "to-thread": exhausted, "roomy": roomy, "limiter": limiter,
     "roomy-limiter": limiter, "crowded": crowded,
+    "processes": processes, "processes-roomy": processes, "processes-batch": processes,
 }  # fmt: skip
-if STORY in LOOPS:
-    loop_under_test.run(LOOPS[STORY]())
-else:
-    {"deadlock": deadlock, "batch": batch, "long-batch": batch, "parked": parked}[STORY]()
+if __name__ == "__main__":  # a process of a pool may import it as well
+    if STORY in LOOPS:
+        loop_under_test.run(LOOPS[STORY]())
+    else:
+        {"deadlock": deadlock, "batch": batch, "long-batch": batch, "parked": parked}[STORY]()

@@ -39,19 +39,22 @@ def lengths(shortest=0.15, longest=1.1):
         yield shortest * (longest / shortest) ** rng.random()
 
 
-def begin(kind, culprit, tid=None, anyone=False):
+def begin(kind, culprit, tid=None, anyone=False, root=None, of_tasks=False):
     """Logs that a stall begins; ``culprit`` is a function, a name, or None where none is to blame.
 
-    Several functions that are equally right are joined by ``|``: in the name, or in an attribute
-    ``culprits`` of the function.
+    Several functions that are equally right are in a tuple, or joined by ``|``: in the name, or in
+    an attribute ``culprits`` of the function.
     ``tid`` is the thread that should have served: this one unless told, 0 where it is not one.
-    ``anyone`` says that no single process should have.
+    ``anyone`` says that no single process should have. ``root`` are the functions, joined by
+    ``|``, at which the chain of waits ends; in a deadlock, all that it goes through. ``of_tasks``
+    says that nothing but tasks wait, for what other tasks hold.
     """
     name, lines = culprit, []
-    if callable(culprit):
-        name = getattr(culprit, "culprits", culprit.__name__)
-        source, first = inspect.getsourcelines(culprit)
-        lines = [n for n, line in enumerate(source, first) if line.rstrip().endswith(MARK)]
+    if callable(culprit) or isinstance(culprit, tuple):
+        some = culprit if isinstance(culprit, tuple) else (culprit,)
+        name = "|".join(getattr(one, "culprits", one.__name__) for one in some)
+        for source, first in map(inspect.getsourcelines, some):
+            lines += [n for n, line in enumerate(source, first) if line.rstrip().endswith(MARK)]
     tid = threading.get_native_id() if tid is None else tid
     number = next(_numbers)
     _begun[number] = tid, _cpu(tid)
@@ -62,6 +65,8 @@ def begin(kind, culprit, tid=None, anyone=False):
         lines=lines,
         tid=tid,
         anyone=anyone,
+        root=root,
+        of_tasks=of_tasks,
         at_ns=time.monotonic_ns(),
     )
     return number
