@@ -300,6 +300,17 @@ def test_of_a_root_that_runs_what_it_does_the_longest_is_told() -> None:
     assert one.root.at.function == "fetch"
 
 
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_holder_without_a_stack_counts_where_it_runs(ran: bool) -> None:
+    record, done = recorded((700, (waits(12, 77),)))
+    moves = ((500, "run"), (1_500, "futex 0x30")) if ran else ()
+    record = replace(record, states={**record.states, 77: states((0, "futex 0x30"), *moves)})
+    seen = list(held_locks.find(record, done, chains_of(record, done), [], at(END_MS), 100_000_000))
+    assert [one.detail for one in seen] == ["a lock taken at /app/cache.py:40"] * ran
+    for finding in findings.judge(seen, SOURCES, 3.0):
+        assert finding.blame is None
+
+
 def test_what_a_loop_is_kept_by_is_told_there() -> None:
     record, done = recorded((700, (waits(12, 14),)))
     loop = Starvation(

@@ -15,7 +15,7 @@ from waitspy.judge import blame, pool_threads, requests, task_stacks
 from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.task_stacks import shared, task_item
-from waitspy.judge.thread_time import cut
+from waitspy.judge.thread_time import compose, cut
 from waitspy.judge.wait_for import ABANDONED, Chain, Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
@@ -32,6 +32,7 @@ from waitspy.model.oracle_names import THREADS, WAIT_FOR
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.threads import NO_STATES
 from waitspy.model.wait_for import TaskEdge, WaitEdge
 from waitspy.model.waits import WaitKind
 
@@ -43,6 +44,7 @@ _SLOW = frozenset(
 )  # fmt: skip
 """Waits that end by themselves, and do not wait for work to arrive."""
 
+_HALF = 0.5
 _OWED_NS = NS // 2
 
 _FOR_WORK = ("accept", "select", "poll")
@@ -147,7 +149,9 @@ def _episode(
     longest = max(waiters, key=lambda w: w.span[1] - w.span[0])
     chain = chains.of(worker.thread(longest.tid), *longest.span)
     of_future = any(one.kind == "future" for one in longest.seen)
-    if chain is None or not (chain.ring or (is_slow(chain) and not of_future)):
+    if chain is None or (of_future and not chain.ring):
+        return None
+    if not (chain.ring or is_slow(chain) or _computes(worker, chain.root, longest.span)):
         return None
     if not chain.ring and _is_limit(worker, done, waiters, span):
         return None
@@ -220,6 +224,15 @@ def _task_holders(waiters: Iterable[_Waiter]) -> dict[int, list[Stack]]:
                 seen.add(task.task)
                 found.setdefault(holder.tid, []).append(task.stack)
     return found
+
+
+def _computes(worker: WorkerRecord, root: Link, span: Span) -> bool:
+    """Whether a thread of which no stack was seen ran, or wanted to, for most of a span."""
+    if root.task is not None or root.at is not None:
+        return False
+    spent = compose(worker.states.get(root.tid, NO_STATES), *span)
+    busy_ns = spent.ran_ns + spent.queued_ns
+    return busy_ns >= (span[1] - span[0]) * _HALF
 
 
 def _is_limit(
