@@ -50,7 +50,8 @@ def idle_servers() -> None:
             report = record(herd.pid, Path(folder) / "rec", seconds=_SECONDS)
             cost = json.loads((Path(folder) / "rec" / "meta.json").read_text())["cost"]
         seconds = report["recording"]["duration_s"]
-        rates = sorted(w["rate_hz"] for w in report["workers"] if w["pid"] != herd.pid)
+        # who had no turn yet was not sampled at all
+        rates = sorted(w.get("rate_hz", 0) for w in report["workers"] if w["pid"] != herd.pid)
         observer = cost["observer_cpu_s"] / seconds
         samplers = (cost["cpu_s"] - cost["observer_cpu_s"]) / seconds
         print(
