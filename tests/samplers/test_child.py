@@ -32,6 +32,7 @@ child = Child([sys.executable, "-c", sys.argv[1]], sys.stdout, sys.stderr)
 time.sleep(60)
 """
 _TAKES_LEAVE = """import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 print("ready", flush=True)
 print(signal.sigwait({signal.SIGINT}).name, flush=True)
 """
