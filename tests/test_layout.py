@@ -51,6 +51,7 @@ SUBJECTS = frozenset(
         "epolls",
         "loops",
         "pools",
+        "pool_jobs",
         "listeners",
         "requests",
         "wait_for",

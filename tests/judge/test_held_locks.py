@@ -16,7 +16,7 @@ from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, HELD_LOCK
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
-from waitspy.model.wait_for import Held, Holder, WaitEdge, WaitForEvent
+from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
 LOOKUP = stack("run@/app/cache.py:1 > lookup@/app/cache.py:52")
@@ -401,3 +401,97 @@ def test_who_waits_behind_one_that_waits_for_ever_is_in_its_deadlock() -> None:
         (12, "lock"),
         (13, "abandoned-lock"),
     ]
+
+
+def test_work_that_nobody_has_is_a_deadlock() -> None:
+    edge = WaitEdge(12, "lost-job", OTHER, (), whole=True)
+    (one,) = found((1_000, (edge,)))
+    assert (one.kind, one.verdict, one.place) == (DEADLOCK, "starving", "a pool of processes")
+    assert one.detail == "work that no process of its pool has or will take"
+    assert (ms(one.start_ns), ms(one.end_ns)) == (500, 1_500)
+
+
+def in_another_process(
+    *looks: tuple[float, tuple[WaitEdge, ...]],
+    still: tuple[tuple[float, str], ...] = (),
+    tasks: tuple[TaskEdge, ...] = (),
+) -> Chain | None:
+    """The chain of thread 12, which waits for what process 200 does; that one was looked at, too."""
+    job = WaitEdge(12, "future", OTHER, (Holder(200, "work-item", pid=200),), whole=True)
+    record, done = recorded((1_000, (job,)))
+    other = replace(
+        worker(200),
+        states={200: states(*(still or ((0, "futex 0x30"),)))},
+        wait_for=tuple(WaitForEvent(at(when), edges, (), tasks) for when, edges in looks),
+    )
+    did = {
+        200: activities(activity(100, END_MS, LOOKUP, WANTS)),
+        201: activities(activity(100, END_MS, REFRESH, RECEIVES)),
+    }
+    done |= {other.thread(tid): mine for tid, mine in did.items()}
+    return Chains([record, other], done, {}, SOURCES).of(record.thread(12), at(500), at(1_500))
+
+
+def test_a_chain_goes_on_in_the_process_that_has_the_work() -> None:
+    found = in_another_process()
+    assert found is not None
+    assert [(link.pid, link.tid, link.waits_for) for link in found.links] == [
+        (100, 12, "future"),
+        (200, 200, None),
+    ]
+    assert found.root.at is not None
+    assert found.root.at.function == "lookup"
+
+
+@pytest.mark.parametrize("when", [600, 1_400])
+def test_and_to_what_that_process_waits_for(when: float) -> None:
+    found = in_another_process((when, (waits(200, 201),)))
+    assert found is not None
+    assert [(link.pid, link.tid) for link in found.links] == [(100, 12), (200, 200), (200, 201)]
+    assert found.root.wait == RECEIVES
+
+
+def test_but_not_to_what_it_waited_for_before() -> None:
+    ran = ((0, "futex 0x30"), (800, "run"), (810, "futex 0x30"))
+    found = in_another_process((600, (waits(200, 201),)), still=ran)
+    assert found is not None
+    assert [(link.pid, link.tid) for link in found.links] == [(100, 12), (200, 200)]
+
+
+@pytest.mark.parametrize(("kind", "ring"), [("lock", True), ("semaphore", False)])
+def test_a_ring_through_another_process(kind: Held, ring: bool) -> None:
+    back = WaitEdge(200, kind, LOCK, (Holder(12, "with", TAKEN, pid=100),), whole=True)
+    found = in_another_process((1_000, (back,)))
+    assert found is not None
+    assert found.ring == ring  # of a semaphore, others may have places
+    assert [(link.pid, link.tid) for link in found.links] == [(100, 12), (200, 200)]
+    assert (found.links[0].taken is not None) == ring
+
+
+def test_a_ring_through_a_task_of_another_process() -> None:
+    held = WaitEdge(200, "lock", LOCK, (Holder(201, "with", TAKEN, 0xA1),), whole=True)
+    back = WaitEdge(201, "lock", OTHER, (Holder(12, "with", TAKEN, pid=100),), whole=True)
+    found = in_another_process(
+        (1_000, (held, back)), tasks=(TaskEdge(0xA1, 201, REFRESH, None, ()),)
+    )
+    assert found is not None
+    assert found.ring
+    assert [(link.pid, link.tid, link.task, link.waits_for) for link in found.links] == [
+        (100, 12, None, "future"),
+        (200, 200, None, "lock"),
+        (200, 201, "fetch", "loop"),
+        (200, 201, None, "lock"),
+    ]
+
+
+def test_a_lock_that_another_process_holds_blames_that_one() -> None:
+    edge = WaitEdge(12, "lock", LOCK, (Holder(200, "with", TAKEN, pid=200),), whole=True)
+    record, done = recorded((1_000, (edge,)))
+    other = replace(worker(200), states={200: states((0, "recvfrom 5"))})
+    key = other.thread(200)
+    done[key] = activities(activity(100, END_MS, REFRESH, RECEIVES))
+    chains = Chains([record, other], done, {}, SOURCES)
+    (one,) = held_locks.find(record, done, chains, [], at(END_MS), 100_000_000)
+    assert (one.kind, one.pid, tuple(one.held_by)) == (HELD_LOCK, 100, (key,))
+    assert one.held_by[key][0].stack == REFRESH
+    assert one.detail == "a lock taken at /app/cache.py:40"

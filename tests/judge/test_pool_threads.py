@@ -1,10 +1,10 @@
-"""What AnyIO's threads do: only what is proven to wait for work is idle."""
+"""What threads of AnyIO and multiprocessing do: only what is proven to wait for work is idle."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.examples.build import SITE, activities, activity, stack
+from tests.examples.build import LIB, SITE, activities, activity, at, stack
 from waitspy.judge import pool_threads
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Stack
@@ -62,3 +62,44 @@ def test_other_frames_of_the_library_are_work() -> None:
     assert not idle_of(AT_GET + GET + ENDPOINT[-1:], QUEUED)
     event = AT_CALL + stack("Event.wait@lib/threading.py:629 > Condition.wait@lib/threading.py:327")
     assert not idle_of(event, LOCKED, AT_GET + GET)
+
+
+POOL = f"{LIB}/multiprocessing/pool.py"
+TASKS: SourceLines = {
+    POOL: {
+        114: "            task = get()",
+        125: "            result = (True, func(*args, **kwds))",
+    }
+}
+AT_TASK, AT_FUNCTION = (
+    THREAD + stack(f"worker@lib/multiprocessing/pool.py:{n}") for n in (114, 125)
+)
+
+
+@pytest.mark.parametrize("sources", [TASKS, {}], ids=["source", "no source"])
+def test_a_worker_of_a_thread_pool_is_idle_where_it_gets_its_task(sources: SourceLines) -> None:
+    done = [activities(activity(0, 100, at, QUEUED)) for at in (AT_FUNCTION, AT_TASK)]
+    idle = pool_threads.multiprocessing_idle(done, sources)
+    shown = {at: pool_threads.is_idle(activity(0, 100, at, QUEUED), idle)
+             for at in (AT_TASK, AT_FUNCTION, AT_FUNCTION + ENDPOINT[-1:])}  # fmt: skip
+    assert list(shown.values()) == [True, False, False]
+
+
+def test_with_its_source_a_function_in_c_that_all_were_given_is_work() -> None:
+    done = [activities(activity(0, 100, AT_FUNCTION, SLEEPS))]
+    assert pool_threads.multiprocessing_idle(done, TASKS) == frozenset()
+
+
+@pytest.mark.parametrize("call", ["ApplyResult.get", "ApplyResult.wait", "IMapIterator.next"])
+def test_who_waits_for_results_of_multiprocessing(call: str) -> None:
+    shown = ENDPOINT + stack(f"{call}@lib/multiprocessing/pool.py:768")
+    assert pool_threads.waits_for_batch(shown)
+    assert pool_threads.waits_for_future(activities(activity(0, 100, shown, LOCKED)), at(50))
+    assert not pool_threads.waits_for_batch(
+        ENDPOINT + stack("_handle_tasks@lib/multiprocessing/pool.py:5")
+    )
+
+
+def test_the_function_that_a_worker_of_multiprocessing_was_given() -> None:
+    shown = ENDPOINT + stack("worker@lib/multiprocessing/pool.py:125 > convert@/app/jobs.py:5")
+    assert pool_threads.function(shown) == "convert"

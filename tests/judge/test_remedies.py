@@ -89,7 +89,10 @@ def test_every_row_can_be_told() -> None:
         *({"pool": pool} for pool in (None, *PoolKind)),
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
         *({"frames": (frame,)} for frame in FRAMES),
-        *({"waits_for": frozenset({held})} for held in ("exit", "abandoned-lock", "loop")),
+        *(
+            {"waits_for": frozenset({held})}
+            for held in ("exit", "abandoned-lock", "lost-job", "loop")
+        ),
         {"over_await": True},
     ]
     told = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
@@ -17,6 +18,7 @@ from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.judged import Profile, RootTime
 from waitspy.model.kinds import BLOCKED_LOOP, DEADLOCK, HELD_LOCK
 from waitspy.model.processes import ThreadKey
+from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.wait_for import Holder, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.wait_frames import merged_stack
@@ -53,7 +55,11 @@ def episode(*tids: int, start_ms: float = 200, end_ms: float = 800) -> Starvatio
 
 
 def weighed(
-    *found: Starvation, edges: tuple[WaitEdge, ...] = (), tasks: tuple[TaskEdge, ...] = ()
+    *found: Starvation,
+    edges: tuple[WaitEdge, ...] = (),
+    tasks: tuple[TaskEdge, ...] = (),
+    others: tuple[WorkerRecord, ...] = (),
+    there: Mapping[ThreadKey, Activities] = MappingProxyType({}),
 ) -> Weighed:
     """Both loops want a lock all the time, of which a look at 500 ms tells; one thread receives."""
     record = replace(
@@ -65,8 +71,9 @@ def weighed(
         record.thread(LOOP): activities(activity(0, END_MS, WANTS, LOCK)),
         record.thread(OTHER): activities(activity(0, END_MS, WANTS, LOCK)),
         record.thread(HOLDER): activities(activity(0, END_MS, FETCH, RECEIVES)),
+        **there,
     }
-    return weigh(did, found, Chains([record], did, NAMES, SOURCES), NAMES)
+    return weigh(did, found, Chains([record, *others], did, NAMES, SOURCES), NAMES)
 
 
 def profile(done: Weighed, pid: int | None = None) -> Profile:
@@ -96,6 +103,14 @@ def test_what_a_lock_keeps_is_moved_to_who_holds_it() -> None:
     done = weighed(episode(LOOP), edges=(edge(LOOP, by(HOLDER)),))
     assert seconds(done) == {"lookup": (0.6, 0.0), "fetch": (0.0, 0.6)}
     assert done.roots == (RootTime(100, HOLDER, "refresher", FETCH, RECEIVES, at(800) - at(200)),)
+
+
+def test_what_another_process_keeps_is_moved_to_that_one() -> None:
+    other = worker(200)
+    there = {other.thread(200): activities(activity(0, END_MS, FETCH, RECEIVES))}
+    held = edge(LOOP, Holder(200, "with", TAKEN, pid=200))
+    done = weighed(episode(LOOP), edges=(held,), others=(other,), there=there)
+    assert [(root.pid, root.tid, root.stack) for root in done.roots] == [(200, 200, FETCH)]
 
 
 def test_all_that_has_one_root_meets_there() -> None:

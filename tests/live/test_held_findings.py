@@ -154,3 +154,34 @@ def test_a_collection_of_garbage_is_told_as_one(python: str, tmp_path: Path) -> 
     pause = next(f for f in report["findings"] if f["kind"] == "gc-pause")
     assert pause["occurrences"] >= 2
     assert "gc.freeze" in pause["remedy"]
+
+
+LOCKS = TARGETS / "process_locks.py"
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_a_lock_between_processes_blames_the_one_that_holds_it(python: str, tmp_path: Path) -> None:
+    with target([python, LOCKS, "held"]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "held-lock", said(report)
+    assert (finding["blame"]["function"], finding["wait"]["call"]) == ("taking", "time.sleep")
+    waiter, root = finding["chain"]
+    assert waiter["waits_for"]["taken"]["source"] == "with lock:"
+    assert (root["how"], root["source"]) == ("with", "time.sleep(hold_s)")
+    assert waiter["who"]["pid"] != root["who"]["pid"]
+
+
+def test_locks_that_processes_take_in_another_order_are_a_deadlock(tmp_path: Path) -> None:
+    with target([sys.executable, LOCKS, "ring"]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=2)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert finding["blame"]["function"] == "crossing"
+    assert len({link["who"]["pid"] for link in finding["chain"]}) == 2
+
+
+def test_a_lock_that_processes_hand_over_quickly_is_no_finding(tmp_path: Path) -> None:
+    with target([sys.executable, LOCKS, "quick"]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=2)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)

@@ -74,7 +74,15 @@ def test_work_behind_blocking_calls_in_a_queue_of_threads(
     assert victim in {v["name"] for v in finding["victims"]}
 
 
-@pytest.mark.parametrize("story", ["batch", "nobody", "idle"])
+def test_work_behind_blocking_calls_in_a_queue_by_priority(tmp_path: Path) -> None:
+    with target([sys.executable, GROUPS, "awaited-priority"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["blame"]["function"] == "slow"
+
+
+@pytest.mark.parametrize("story", ["batch", "nobody", "idle", "brisk"])
 def test_a_queue_that_nobody_waits_behind_is_no_finding(story: str, tmp_path: Path) -> None:
     with target([sys.executable, GROUPS, story]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=3)
@@ -112,6 +120,85 @@ def test_quick_work_behind_blocking_calls_in_a_pool_of_processes(
 def test_a_pool_of_processes_with_one_to_spare_is_no_finding(tmp_path: Path) -> None:
     with target([sys.executable, PROCESSES, "served"]) as pool:
         report = record(pool.pid, tmp_path / "rec", seconds=3)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+
+
+MULTIPROCESSING = TARGETS / "multiprocessing_pool.py"
+
+
+@pytest.mark.parametrize("python", newest_always())
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_quick_work_behind_blocking_calls_in_a_pool_of_multiprocessing(
+    kind: str, python: str, tmp_path: Path
+) -> None:
+    with target([python, MULTIPROCESSING, "starved", kind]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "exhausted-pool", said(report)
+    assert finding["blame"]["function"] == "slow"
+    assert finding["detail"].endswith(f": all 2 {kind}"), finding["detail"]
+    assert (pool.pid in finding["pids"]) == (kind == "threads")
+    assert "quick" in {v["name"] for v in finding["victims"]}
+
+
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [("served", "processes"), ("batch", "processes"), ("batch", "threads"), ("idle", "threads")],
+)
+def test_a_pool_of_multiprocessing_that_starves_nobody_is_no_finding(
+    case: str, kind: str, tmp_path: Path
+) -> None:
+    with target([sys.executable, MULTIPROCESSING, case, kind]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=2)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+    text = subprocess.check_output([*WAITSPY, "report", tmp_path / "rec"], text=True)
+    assert re.search("watched 1 pool", text) or case == "served", text
+
+
+def test_a_pool_of_threads_that_waits_for_itself_is_a_deadlock(tmp_path: Path) -> None:
+    with target([sys.executable, MULTIPROCESSING, "nested", "threads"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=2)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert finding["detail"].startswith("deadlock of a thread pool"), finding["detail"]
+
+
+@pytest.mark.parametrize("python", newest_always())
+@pytest.mark.parametrize("kind", ["processes", pytest.param("threads", marks=pytest.mark.slow)])
+def test_a_loop_that_waits_for_a_pool_leads_to_the_worker_that_has_its_work(
+    kind: str, python: str, tmp_path: Path
+) -> None:
+    with target([python, MULTIPROCESSING, "blocked", kind]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=2)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "blocked-loop", said(report)
+    assert finding["wait"]["call"] == "multiprocessing.Pool.apply"
+    first, root = finding["chain"]
+    assert first["function"].rpartition(".")[2] == "call"  # up to 3.10, no more is known
+    assert first["waits_for"]["kind"] == "future"
+    assert (root["function"], root["wait"]["call"], root["how"]) == (
+        "slow", "time.sleep", "work-item",
+    )  # fmt: skip
+    assert (root["who"]["pid"] == pool.pid) == (kind == "threads")
+
+
+@pytest.mark.parametrize("python", newest_always())
+@pytest.mark.parametrize("story", ["lost", "orphaned"])
+def test_who_waits_for_work_that_a_killed_process_had_waits_for_ever(
+    story: str, python: str, tmp_path: Path
+) -> None:
+    with target([python, MULTIPROCESSING, story, "processes"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert finding["blame"]["function"] == "awaited"
+    assert finding["detail"] == "work that no process of its pool has or will take"
+    assert "BrokenProcessPool" in finding["remedy"]
+
+
+def test_who_waits_for_work_that_a_process_has_waits_for_that(tmp_path: Path) -> None:
+    with target([sys.executable, MULTIPROCESSING, "awaited", "processes"]) as pool:
+        report = record(pool.pid, tmp_path / "rec", seconds=2)
     assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
 
 

@@ -146,3 +146,36 @@ def test_pools_of_processes(python: Python) -> None:
         looked = reader.pools.process_pool(pool)
         assert [item.name for item in looked.first] == ["quick"] * 5
         assert looked.items == reader.pools.queued(pool)
+
+
+MULTIPROCESSING = TARGETS / "multiprocessing_pool.py"
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_pools_of_multiprocessing(python: Python) -> None:
+    with started(python, MULTIPROCESSING, "known", "processes") as process:
+        reader = Reader(process.pid)
+        (pool,) = reader.pools.processes()
+        assert list(pool.pids) == process.truth["workers"]
+        assert pool.size == 2
+        items = reader.pools.queued(pool) or ()
+        assert len(items) == process.truth["queued"]
+        looked = reader.pools.process_pool(pool)
+        assert looked.items == items[:8]
+        # no thread waits for the others: their names are not known
+        assert [item.name for item in looked.first] == ["quick"] + ["hurried"] * 4
+        assert reader.pools.groups(()) == ()
+        tasks = [Reader(pid).pool_work().task for pid in pool.pids]
+        assert sorted(task.job for task in tasks if task) == process.truth["jobs"]
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_pools_of_threads_of_multiprocessing(python: Python) -> None:
+    with started(python, MULTIPROCESSING, "known", "threads") as process:
+        reader = Reader(process.pid)
+        (pool,) = reader.pools.executors()
+        assert (list(pool.tids), pool.max_workers) == (process.truth["workers"], 2)
+        assert pool.queued == process.truth["queued"] == len(reader.pools.queued(pool) or ())
+        assert [item.name for item in pool.first] == ["quick"] * 2 + ["hurried"] * 4 + ["quick"] * 2
+        assert reader.pools.waiting_on_itself(pool) == frozenset()
+        assert reader.pools.groups((pool,)) == ()

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.live.running import TARGETS, futexes, target
+from tests.pythons import marks
 from tests.remote.interpreters import Python, found
 from tests.remote.memories import Wrong
 from waitspy.kernel import procfs
@@ -54,6 +55,34 @@ def test_who_waits_for_what_and_who_holds_it(python: Python) -> None:
     }
     assert {n: told(seen.get(c["waits"]), path) for n, c in cases.items()} == truth
     assert all(one.whole for one in seen.values())
+
+
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()],
+)
+def test_locks_between_processes(python: Python) -> None:
+    path = str(TARGETS / "process_locks.py")
+    with target([python.path, path, "known"], env=python.environment) as process:
+        holder, waiting = process.ready["holder"], process.ready["waiting"]
+        held = Reader(holder).held_between()[::-1]  # the innermost block comes first
+        assert [(one.tid, one.at.function) for one in held] == [(holder, "holding")] * 3
+        assert len({one.place for one in held}) == 3
+        assert [one.alone for one in held] == [True, True, False]
+        for pid, lock in zip(waiting, held, strict=True):
+            while not futexes(pid):  # it is about to wait
+                time.sleep(0.01)
+            reader = Reader(pid)
+            look = reader.wait_for([pid], futexes(pid), {}, NS)
+            assert [(one.tid, one.kind, one.holders) for one in look.waiting] == [(pid, "lock", ())]
+            assert look.shared == {pid: lock.place}
+            assert reader.held_between() == ()
+        for kind, pids in process.ready["signals"].items():
+            while not (waits := next((pid for pid in pids if pid in futexes(pid)), 0)):
+                time.sleep(0.01)
+            look = Reader(waits).wait_for([waits], futexes(waits), {}, NS)
+            assert [(one.kind, one.holders) for one in look.waiting] == [(kind, ())]
+            assert look.shared == {}
 
 
 @pytest.mark.parametrize("python", found(), ids=str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -13,11 +14,14 @@ from tests.examples.build import process
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.connection_pools import PoolUse
+from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, LentPool, WaitEdge
 from waitspy.oracles import Watched
 from waitspy.oracles.wait_for import WaitForOracle
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Torn, Unavailable
+from waitspy.remote.pool_jobs import PoolJob, PoolTask, PoolWork
+from waitspy.remote.process_locks import HeldBetween, SharedPlace
 from waitspy.remote.reader import Reader
 from waitspy.remote.wait_for import WaitLook
 
@@ -41,9 +45,16 @@ class Scripted:
     """A reader that says what it is told to, look by look, and then the last again."""
 
     def __init__(
-        self, *said: list[WaitEdge] | Exception, pools: Sequence[tuple[LentPool, ...]] = ((),)
+        self,
+        *said: list[WaitEdge] | Exception,
+        pools: Sequence[tuple[LentPool, ...]] = ((),),
+        jobs: Mapping[int, PoolJob] | None = None,
+        shared: Mapping[int, SharedPlace] | None = None,
+        held: tuple[HeldBetween, ...] = (),
     ) -> None:
         self.said = list(said)
+        self.shared, self.held = shared or {}, held
+        self.jobs = jobs or {}
         self.pools = list(pools)
         self.asked: list[tuple[list[int], Mapping[int, int]]] = []
 
@@ -61,7 +72,13 @@ class Scripted:
         if isinstance(said, Exception):
             raise said
         pools = self.pools.pop(0) if len(self.pools) > 1 else self.pools[0]
-        return WaitLook(tuple(said), pools)
+        return WaitLook(tuple(said), pools, jobs=self.jobs, shared=self.shared)
+
+    def held_between(self) -> tuple[HeldBetween, ...]:
+        return self.held
+
+    def pool_work(self) -> PoolWork:
+        return PoolWork(PoolTask(7, 0), "slow")
 
     @property
     def tids(self) -> list[list[int]]:
@@ -138,6 +155,54 @@ def test_where_threads_wait_for_what_others_hold_there_is_more_time_to_look() ->
         process.for_routine.spend(0, Looks.now_ns)  # how much a look costs is not sure
         pauses.append(process.for_routine.spend(NS // 100, Looks.now_ns) - Looks.now_ns)
     assert pauses[0] * 3 < pauses[1]
+
+
+@pytest.mark.parametrize(("job", "holders"), [(7, (Holder(200, "work-item", pid=200),)), (8, ())])
+def test_the_process_that_has_what_a_thread_waits_for(
+    job: int, holders: tuple[Holder, ...]
+) -> None:
+    reader = Scripted([edge(12, kind="future")], jobs={12: PoolJob(job, pids=(200,), size=1)})
+    looks = Looks(reader)
+    other = Watched(replace(process(), pid=200), "/proc/200", reader=cast("Reader", reader))
+    assert looks.oracle.attach(other) == "ok"
+    looks.stand(0, 12)
+    looks.at(0)
+    (row,) = looks.at(60)
+    assert row.waiting == (WaitEdge(12, "future", 0x10, holders, whole=True),)
+    assert other.holders == {one.tid for one in holders}
+    assert looks.watched.holders == ({12} if holders else set())
+    looks.at(260)
+    assert len(reader.asked) == 2, "who has it may be another one later"
+
+
+@pytest.mark.parametrize(
+    ("offset", "pids", "alone", "kind"),
+    [
+        (0, [None, 200], True, "lock"),
+        (0, [None, 200], False, "semaphore"),
+        (32, [], False, "lock"),
+    ],
+)
+def test_the_processes_that_have_a_lock_which_they_share(
+    offset: int, pids: list[int | None], alone: bool, kind: Held
+) -> None:
+    line = Frame("refresh", "/app/cache.py", 40)
+    place, mine = (
+        SharedPlace("sem.a", 9, 0),
+        HeldBetween(14, SharedPlace("sem.a", 9, offset), line, alone),
+    )
+    reader = Scripted([edge(12)], shared={12: place}, held=(mine,))
+    looks = Looks(reader)
+    theirs = Scripted([], held=(mine._replace(tid=201),))
+    other = Watched(replace(process(), pid=200), "/proc/200", reader=cast("Reader", theirs))
+    assert looks.oracle.attach(other) == "ok"
+    looks.stand(0, 12)
+    looks.at(0)
+    (row,) = looks.at(60)
+    (told,) = row.waiting
+    assert told.kind == kind
+    assert [(one.pid, one.at) for one in told.holders] == [(pid, line) for pid in pids]
+    assert other.holders == ({201} if pids else set())
 
 
 def test_who_waits_for_nothing_that_is_held_is_looked_at_once() -> None:

@@ -73,5 +73,20 @@ def test_what_a_queue_has_taken_is_counted(queues: Queues) -> None:
 def test_what_is_no_queue_of_a_known_kind_is_not_read(queues: Queues) -> None:
     assert queues.kept_in(id(queue.LifoQueue())) is None
     assert queues.kept_in(id([])) is None
-    assert queues.items(id([])) is None
+    assert queues.items(id({})) is None
     assert queues.marks([id([]), 8]) == [None, None]
+
+
+def test_a_stack_or_a_queue_by_priority_keeps_its_items_in_a_list(queues: Queues) -> None:
+    last: queue.LifoQueue[int] = queue.LifoQueue()
+    first: queue.PriorityQueue[int] = queue.PriorityQueue()
+    for of in (last, first):
+        for number in (9_003, 9_001, 9_002):
+            of.put(number)
+        kept_in = queues.kept_in_list(id(of))
+        assert queues.kept_in(id(of)) is None
+        assert kept_in == id(of.queue)
+        assert queues.is_list(kept_in)
+        assert queues.items(kept_in) == [id(number) for number in of.queue]
+        assert queues.marks([kept_in]) == [None]
+    assert queues.kept_in_list(id(queue.Queue())) is None

@@ -64,3 +64,28 @@ def test_a_task_that_waits_for_its_turn() -> None:
         "1 task `refresh` waits for its turn on the loop that thread 4711 (`MainThread`) runs: so "
         "none of them can go on"
     )
+
+
+def test_a_thread_of_another_process_is_told_with_that() -> None:
+    first, root = examples.held_lock().chain
+    chain = (replace(first, waits_for="future"), replace(root, pid=4790, taken=None))
+    told_of, of_root = (line.text for line in chain_words.lines(chain, told))
+    assert told_of.endswith(
+        "a result that is worked on by thread 4733 (`refresher`) of process 4790"
+    )
+    assert of_root.startswith("thread 4733 (`refresher`) of process 4790 waits")
+
+
+def test_and_a_task_of_another_process() -> None:
+    first, root = examples.held_lock().chain
+    _, of_root = chain_words.lines((first, replace(root, pid=4790, task="refresh")), told)
+    assert of_root.text.startswith("1 task `refresh` of process 4790 waits")
+
+
+def test_work_that_nobody_has() -> None:
+    link = replace(examples.held_lock().chain[0], waits_for="lost-job")
+    (line,) = chain_words.lines((link,), told)
+    assert line.text == (
+        "thread 4711 (`MainThread`) waits for work that no process of its pool has or will take, "
+        "as one has ended: so it can never go on"
+    )

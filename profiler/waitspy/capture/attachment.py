@@ -143,7 +143,8 @@ class Attachment:
             cpu_ns = -1
         self._ran = ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
-        if ran or now_ns >= self._rest_ns or self._watched.readiness.poll(0):
+        watched = self._watched  # others may have found that it holds something
+        if ran or now_ns >= self._rest_ns or watched.holders or watched.readiness.poll(0):
             self._look(now_ns, ran=ran)
         self._watched.before_ns = now_ns
 

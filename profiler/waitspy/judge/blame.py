@@ -28,6 +28,7 @@ _MACHINERY = {
     "/threading.py": {"_bootstrap", "_bootstrap_inner", "run"},
     "concurrent/futures/thread.py": {"_worker", "run"},
     "concurrent/futures/process.py": {"_process_worker"},
+    "multiprocessing/pool.py": {"worker", "mapstar", "starmapstar"},
     "anyio/_backends/_asyncio.py": {"run"},
     "asgiref/sync.py": {"thread_handler"},
 }

@@ -1,5 +1,5 @@
 """Episodes of locks: threads that wait for what somebody holds over a slow wait, or in a ring, or
-what nobody is left to give up.
+what nobody is left to give up, or to do.
 
 What threads that serve a loop or a pool wait for is told with that loop or pool. A lock whose
 holder waits for work itself (a connection, a message, a signal) starves nobody: those who wait for
@@ -16,10 +16,9 @@ from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.task_stacks import shared, task_item
 from waitspy.judge.thread_time import compose, cut
-from waitspy.judge.wait_for import ABANDONED, Chain, Chains, standstill
+from waitspy.judge.wait_for import FOR_NOBODY, Chain, Chains, Party, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
-from waitspy.model.judged import Link
 from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
     BLOCKED_LOOP,
@@ -32,7 +31,6 @@ from waitspy.model.oracle_names import THREADS, WAIT_FOR
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame, Stack
-from waitspy.model.threads import NO_STATES
 from waitspy.model.wait_for import TaskEdge, WaitEdge
 from waitspy.model.waits import WaitKind
 
@@ -55,11 +53,13 @@ MAY_BE_DEADLOCKS = frozenset({BLOCKED_LOOP, PARKED_LOOP, EXHAUSTED_POOL, ACCEPT_
 
 @dataclass(slots=True)
 class _Waiter:
-    """A thread that stood in one wait for a lock, what was seen of that, and of tasks meanwhile."""
+    """A thread that stood in one wait for a lock, what was seen of that, and when, and of tasks
+    meanwhile.
+    """
 
     tid: int
     span: Span
-    seen: list[WaitEdge] = field(default_factory=list)
+    seen: list[tuple[int, WaitEdge]] = field(default_factory=list)
     tasks: dict[int, TaskEdge] = field(default_factory=dict)
 
 
@@ -94,7 +94,7 @@ def find(
     for subject, waiter in _waiters(worker, end_ns):
         if waiter.span[1] - waiter.span[0] >= min_stall_ns:
             by_subject.setdefault(subject, []).append(waiter)
-    rings_seen: list[tuple[frozenset[int], Span]] = []
+    rings_seen: list[tuple[frozenset[ThreadKey], Span]] = []
     for waiters in by_subject.values():
         for span in union(waiter.span for waiter in waiters):
             mine = [w for w in waiters if span[0] <= w.span[0] and w.span[1] <= span[1]]
@@ -104,7 +104,7 @@ def find(
             if found is None:
                 continue
             if found.kind is DEADLOCK:  # of each lock in it, one tells of all
-                ring = frozenset(key.tid for key in found.held_by)
+                ring = frozenset(found.held_by)
                 if any(ring == other and common([span], [past]) for other, past in rings_seen):
                     continue
                 rings_seen.append((ring, span))
@@ -112,21 +112,21 @@ def find(
 
 
 def _waiters(worker: WorkerRecord, end_ns: int) -> Iterator[tuple[int, _Waiter]]:
-    """Every standstill in which a thread was seen to wait for a lock that is held, by the lock; by
-    whom is not known of one that is abandoned.
+    """Every standstill in which a thread was seen to wait for a lock that is held, by the lock; or
+    for what nobody will give up or do.
     """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     found: dict[tuple[int, int, int], _Waiter] = {}
     for event in worker.wait_for:
         for one in event.waiting:
-            if not _is_held(one) and one.kind != ABANDONED:
+            if not _is_held(one) and one.kind not in FOR_NOBODY:
                 continue
             span = standstill(worker, one.tid, event.at_ns, stop_ns)
             if span is None:
                 continue
             key = (one.subject, one.tid, span[0])
             waiter = found.setdefault(key, _Waiter(one.tid, span))
-            waiter.seen.append(one)
+            waiter.seen.append((event.at_ns, one))
             waiter.tasks.update((task.task, task) for task in event.tasks)
     for (subject, _, _), waiter in found.items():
         yield subject, waiter
@@ -148,89 +148,106 @@ def _episode(
 ) -> Starvation | None:
     longest = max(waiters, key=lambda w: w.span[1] - w.span[0])
     chain = chains.of(worker.thread(longest.tid), *longest.span)
-    of_future = any(one.kind == "future" for one in longest.seen)
+    of_future = any(one.kind == "future" for _, one in longest.seen)
     if chain is None or (of_future and not chain.ring):
         return None
-    if not (chain.ring or is_slow(chain) or _computes(worker, chain.root, longest.span)):
+    if not (chain.ring or is_slow(chain) or _computes(chain, chains, longest.span)):
         return None
     if not chain.ring and _is_limit(worker, done, waiters, span):
         return None
     kind = DEADLOCK if chain.ring else HELD_LOCK
-    waits = {waiter.tid: waiter.span for waiter in waiters}
-    if chain.ring:
-        waits = {link.tid: span for link in _threads(chain)} | waits
-    looks = [{(one.tid, one.task) for one in edge.holders} for w in waiters for edge in w.seen]
-    holders = set().union(*looks)
-    taken = chain.links[min(1, len(chain.links) - 1)].taken
-    of_tasks = _tasks(chain) if chain.ring else _task_holders(waiters)
-    held_by = {
-        worker.thread(tid): cut(done.get(worker.thread(tid), NO_ACTIVITIES), *span)
-        for tid in sorted(
-            {link.tid for link in _threads(chain)}
-            if chain.ring
-            else {tid for tid, task in holders if task is None}
-        )
-    }
-    for tid, stacks in of_tasks.items():
-        key = worker.thread(tid or worker.worker.pid)
-        held_by[key] = (*held_by.get(key, ()), *shared([(one, 1) for one in stacks], span))
+    looks = [
+        {(one.pid, one.tid, one.task) for one in edge.holders}
+        for w in waiters
+        for _, edge in w.seen
+    ]
+    guilty = (
+        dict(zip(chain.parties, _stacks(chain), strict=True))
+        if chain.ring
+        else _holders(worker, waiters, chains)
+    )
+    own = [party for party in guilty if party.process == worker.thread(0)] if chain.ring else []
+    waits = {party.thread.tid: span for party in own if party.task is None}
+    waits |= {waiter.tid: waiter.span for waiter in waiters}
     items = [
         thread_item(cut(done.get(worker.thread(tid), NO_ACTIVITIES), *waited), waited)
         for tid, waited in waits.items()
     ]
-    if chain.ring:
-        items += [task_item(one, span, 1) for stacks in of_tasks.values() for one in stacks]
+    for party in own:
+        stack = guilty[party]
+        items += [] if stack is None else [task_item(stack, span, 1)]
+    of_tasks = any(stack is not None for stack in guilty.values())
+    taken = chain.links[min(1, len(chain.links) - 1)].taken
+    detail = None if taken is None else f"a lock taken at {taken.file}:{taken.line}"
+    lost = chain.root.waits_for == "lost-job"
     return Starvation(
         kind=kind,
         verdict=kind.verdict if chain.ring or set.intersection(*looks) else "late",
         pid=worker.worker.pid,
         tid=longest.tid,
         process=worker.process,
-        place="a lock",
+        place="a pool of processes" if lost else "a lock",
         start_ns=span[0],
         end_ns=span[1],
-        held_by=held_by,
+        held_by=_held_by(guilty, done, span),
         base=None,
         evidence=(WAIT_FOR, THREADS),
         items=tuple(items),
-        detail=None if taken is None else f"a lock taken at {taken.file}:{taken.line}",
-        asyncio=bool(of_tasks),
+        detail="work that no process of its pool has or will take" if lost else detail,
+        asyncio=of_tasks,
         links=chain.links if of_tasks else (),
-        of_tasks=bool(of_tasks),
+        of_tasks=of_tasks,
     )
 
 
-def _threads(chain: Chain) -> list[Link]:
-    return [link for link in chain.links if link.task is None]
+_Guilty = Mapping[Party, Stack | None]
+"""Threads, and tasks with their awaits, where these are known."""
 
 
-def _tasks(chain: Chain) -> dict[int, list[Stack]]:
-    """The awaits of the tasks of a chain, by the thread of their loop."""
-    found: dict[int, list[Stack]] = {}
-    for link, did in zip(chain.links, chain.did, strict=True):
-        if link.task is not None and did is not None:
-            found.setdefault(link.tid, []).append(did.stack)
-    return found
-
-
-def _task_holders(waiters: Iterable[_Waiter]) -> dict[int, list[Stack]]:
-    """The same of the tasks that held what they waited for."""
-    found: dict[int, list[Stack]] = {}
+def _holders(worker: WorkerRecord, waiters: Iterable[_Waiter], chains: Chains) -> _Guilty:
+    """Those who held what some waited for, of whatever process."""
+    found: dict[Party, Stack | None] = {}
     seen: set[int] = set()
-    for waiter in waiters:
-        for holder in (one for edge in waiter.seen for one in edge.holders):
-            task = None if holder.task is None else waiter.tasks.get(holder.task)
-            if task is not None and task.task not in seen:
-                seen.add(task.task)
-                found.setdefault(holder.tid, []).append(task.stack)
+    looks = ((w.tasks, at_ns, edge.holders) for w in waiters for at_ns, edge in w.seen)
+    for tasks, at_ns, holders in looks:
+        for holder in holders:
+            party = chains.party(worker.thread(0), holder, at_ns)
+            if holder.task is None:
+                found[party] = None
+            elif holder.task in tasks and holder.task not in seen:
+                seen.add(holder.task)
+                found[party] = tasks[holder.task].stack
     return found
 
 
-def _computes(worker: WorkerRecord, root: Link, span: Span) -> bool:
-    """Whether a thread of which no stack was seen ran, or wanted to, for most of a span."""
-    if root.task is not None or root.at is not None:
+def _stacks(chain: Chain) -> Iterator[Stack | None]:
+    """The awaits of each task of a chain; None for a thread."""
+    for party, did in zip(chain.parties, chain.did, strict=True):
+        yield None if party.task is None or did is None else did.stack
+
+
+def _held_by(
+    guilty: _Guilty, done: Mapping[ThreadKey, Activities], span: Span
+) -> dict[ThreadKey, tuple[Activity, ...]]:
+    """What those threads did, and after that what the tasks of their loops did, who share it."""
+    threads = sorted(party.thread for party in guilty if party.task is None)
+    found = {key: tuple(cut(done.get(key, NO_ACTIVITIES), *span)) for key in threads}
+    of_tasks: dict[ThreadKey, list[tuple[Stack, int]]] = {}
+    for party, stack in guilty.items():
+        if stack is not None:
+            of_tasks.setdefault(party.home, []).append((stack, 1))
+    for key, stacks in of_tasks.items():
+        found[key] = (*found.get(key, ()), *shared(stacks, span))
+    return found
+
+
+def _computes(chain: Chain, chains: Chains, span: Span) -> bool:
+    """Whether the root is a thread of which no stack was seen, and that ran, or wanted to, for most
+    of a span.
+    """
+    if chain.root.task is not None or chain.root.at is not None:
         return False
-    spent = compose(worker.states.get(root.tid, NO_STATES), *span)
+    spent = compose(chains.states(chain.parties[-1].thread), *span)
     busy_ns = spent.ran_ns + spent.queued_ns
     return busy_ns >= (span[1] - span[0]) * _HALF
 
@@ -244,7 +261,7 @@ def _is_limit(
     """Whether it is a semaphore that all who have it and want it take at one line, and no requests
     are known to wait: a limit on purpose, in front of a batch.
     """
-    edges = [edge for waiter in waiters for edge in waiter.seen]
+    edges = [edge for waiter in waiters for _, edge in waiter.seen]
     if any(edge.kind != "semaphore" for edge in edges):
         return False
     did = [

@@ -101,6 +101,11 @@ def _judge(
     min_stall_ns: int,
 ) -> Starvation | None:
     start_ns, end_ns = span
+    gap = longest_gap(pool.served, start_ns, end_ns)
+    if pool.kind is PoolKind.PROCESSES:
+        pool = replace(pool, tids=pool.team(gap))
+        if len(pool.tids) < (pool.info.size or 0) or not pool.members.done.keys() >= set(pool.tids):
+            return None  # a process that has begun meanwhile, or is not recorded, may be idle
     guilty = {
         pool.members.keys[tid]: busy
         for tid in pool.tids
@@ -108,9 +113,6 @@ def _judge(
     }
     if not guilty:
         return None  # none of its threads was sampled: nothing is known of what it did
-    if pool.kind is PoolKind.PROCESSES and not pool.members.done.keys() >= set(pool.tids):
-        return None  # a process that is not recorded may be idle
-    gap = longest_gap(pool.served, start_ns, end_ns)
     stuck = _stuck(pool, gap)
     idle_ns = _idle_ns(pool, gap)
     if pool.info.kind != "limiter" and idle_ns > (gap[1] - gap[0]) * _HALF:
@@ -129,7 +131,8 @@ def _judge(
         return None  # what hangs is told all the same
     late = who is WhoWaits.NOBODY or (
         # processes have a pool for each kind of work: more of it than they can do is no starvation
-        pool.kind is PoolKind.PROCESSES and _is_same_work(pool, waited, guilty) is True
+        pool.kind is PoolKind.PROCESSES
+        and (_is_same_work(pool, waited, guilty) is True or _is_unnamed(pool, span))
     )
     return Starvation(
         kind=kind,
@@ -239,6 +242,12 @@ def _is_batch(
     at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
     return len(awaited) == 1 if unmoved else bool(awaited) or not spread
+
+
+def _is_unnamed(pool: Pool, span: Span) -> bool:
+    """Whether somebody looked at what waits, and could not know what it is."""
+    looks = [waits for at_ns, waits in pool.looks if span[0] <= at_ns <= span[1]]
+    return bool(looks) and not any(waits.first for waits in looks)
 
 
 def _is_same_work(

@@ -21,12 +21,14 @@ from waitspy.model.waits import WaitKind
 _HALF = 0.5
 _ANYIO = "anyio/_backends/_asyncio.py"
 _FUTURES = ("concurrent/futures/_base.py", "concurrent/futures/thread.py")
+_MULTIPROCESSING = "/multiprocessing/pool.py"
 _PROCESS = "concurrent/futures/process.py", "_process_worker"
+_RESULT_WAITS = frozenset({"get", "wait", "next"})
 _BATCH_WAITS = frozenset({"result", "exception", "wait", "as_completed", "result_iterator",
                           "shutdown", "__exit__"})  # fmt: skip
-_GETS = "queue.get("
+_GETS, _TASK_GETS = "queue.get(", "task = get()"
 _TAKES = frozenset({"get", "wait"})
-_JOIN = "/queue.py", "join"
+_JOINS = ("/queue.py", _MULTIPROCESSING)
 _SERVERS = ("gunicorn/workers/gthread.py", "grpc/_server.py")
 
 _BEGIN = ("/socketserver.py", "/cheroot/workers/threadpool.py")
@@ -78,10 +80,29 @@ def anyio_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
         for stack in _stacks(mine)
         if (run := _anyio_run(stack)) is not None and any(map(_gets, stack[run + 1 : run + 2]))
     }
-    told = {frame: source_line(frame, sources) for frame in getting}
+    return _with_call(getting, _GETS, sources)
+
+
+def multiprocessing_idle(done: Iterable[Activities], sources: SourceLines) -> Idle:
+    """Where workers of a ThreadPool wait for work: ``worker`` calls ``get``, a function in C, as
+    what it is given may be.
+    """
+    getting = {
+        stack[-1] for mine in done for stack in _stacks(mine) if stack and _is_worker(stack[-1])
+    }
+    return _with_call(getting, _TASK_GETS, sources)
+
+
+def _with_call(frames: AbstractSet[Frame], call: str, sources: SourceLines) -> Idle:
+    """Those whose line has that call, as the source says; without it, the first of the lines."""
+    told = {frame: source_line(frame, sources) for frame in frames}
     if any(line is not None for line in told.values()):
-        return frozenset(frame for frame, line in told.items() if line and _GETS in line)
-    return frozenset(sorted(getting, key=lambda frame: frame.line or 0)[:1])
+        return frozenset(frame for frame, line in told.items() if line and call in line)
+    return frozenset(sorted(frames, key=lambda frame: frame.line or 0)[:1])
+
+
+def _is_worker(frame: Frame) -> bool:
+    return frame.rooted.endswith(_MULTIPROCESSING) and base_name(frame.function) == "worker"
 
 
 def serves(mine: Activities) -> bool:
@@ -103,17 +124,24 @@ def is_begun_by_server(stack: Stack) -> bool:
 def waits_for_future(mine: Activities, at_ns: int) -> bool:
     """Whether a thread waited for a future at that time."""
     return any(
-        frame.rooted.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS
+        (frame.rooted.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS)
+        or _waits_for_result(frame)
         for activity in cut(mine, at_ns, at_ns + 1)
         for frame in activity.stack
     )
+
+
+def _waits_for_result(frame: Frame) -> bool:
+    """Whether it is in a method of a result of multiprocessing's pools."""
+    return frame.rooted.endswith(_MULTIPROCESSING) and base_name(frame.function) in _RESULT_WAITS
 
 
 def waits_for_batch(stack: Stack) -> bool:
     """Whether the thread waits for work that it has handed in."""
     return any(
         (frame.rooted.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS)
-        or (frame.rooted.endswith(_JOIN[0]) and base_name(frame.function) == _JOIN[1])
+        or (frame.rooted.endswith(_JOINS) and base_name(frame.function) == "join")
+        or _waits_for_result(frame)
         for frame in stack
     )
 
@@ -153,7 +181,10 @@ def function(stack: Stack) -> str | None:
     A process that was forked shows below it what its parent did.
     """
     for n, frame in enumerate(stack):
-        if frame.rooted.endswith(_PROCESS[0]) and base_name(frame.function) == _PROCESS[1]:
+        of_executor = (
+            frame.rooted.endswith(_PROCESS[0]) and base_name(frame.function) == _PROCESS[1]
+        )
+        if of_executor or _is_worker(frame):
             stack = stack[n + 1 :]
             break
     own = next((f for f in stack if f.origin is Origin.USER and not f.home.made), None)

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from waitspy.judge import fifo, pool_threads, thread_groups
 from waitspy.judge.fifo import Waiting
+from waitspy.judge.spans import Span
 from waitspy.model.activities import NO_ACTIVITIES, Activities
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.processes import ThreadKey
@@ -39,7 +40,8 @@ class Pool:
     """One pool of a worker: who waited in its queue for long, and when items were taken.
 
     ``names`` are by the item's number in the queue's history, ``looks`` say what was waiting, by
-    their time. ``idle`` is where its threads wait for work, if it is no executor.
+    their time. ``idle`` is where its threads wait for work, if it is no executor. ``teams`` are the
+    ids of its members at the times from which on they were these.
     """
 
     pid: int
@@ -52,6 +54,13 @@ class Pool:
     names: Names = field(default_factory=dict)
     looks: tuple[tuple[int, PoolWaits], ...] = ()
     idle: pool_threads.Idle = frozenset()
+    teams: tuple[tuple[int, frozenset[int]], ...] = ()
+
+    def team(self, span: Span) -> tuple[int, ...]:
+        """Those who were members for a whole span: processes end, and others take their places."""
+        first = max(0, bisect_right(self.teams, span[0], key=lambda team: team[0]) - 1)
+        there = [tids for at_ns, tids in self.teams[first:] if at_ns < span[1]]
+        return tuple(sorted(frozenset.intersection(*there))) if there else ()
 
     @property
     def kind(self) -> PoolKind:
@@ -124,7 +133,8 @@ def find(
                 _served(counts),
                 _names(events, counts),
                 tuple((e.at_ns, e.waits) for e in events if e.waits is not None),
-                _idle(worker, activities, info, anyio_idle),
+                _idle(worker, activities, info, anyio_idle, sources or {}),
+                tuple((e.at_ns, frozenset(e.info.tids)) for e in events if e.info is not None),
             )
         )
     return found
@@ -135,11 +145,15 @@ def _idle(
     activities: Mapping[int, Activities],
     info: PoolInfo,
     anyio_idle: pool_threads.Idle,
+    sources: SourceLines,
 ) -> pool_threads.Idle:
-    """Where its threads wait for work; those of executors are known by their wait."""
+    """Where its threads wait for work; those of concurrent.futures are known by their wait."""
     if info.kind == "group":
         return thread_groups.idle(worker, activities, info)
-    return anyio_idle if info.kind == "limiter" else frozenset()
+    if info.kind == "limiter":
+        return anyio_idle
+    done = (activities[tid] for tid in info.tids if tid in activities)
+    return pool_threads.multiprocessing_idle(done, sources)
 
 
 def main_threads(workers: Iterable[WorkerRecord], done: Mapping[ThreadKey, Activities]) -> Members:

@@ -152,6 +152,10 @@ ROWS: tuple[Remedy, ...] = (
     _row("read all that the program writes before waiting for its end: communicate(), or a reader "
          "for each pipe; give it no pipe that nobody reads (stderr=DEVNULL, or stderr=STDOUT)",
          DEADLOCK, waits_for="exit output"),
+    _row("a process of this pool has ended with a task, or while it took one (killed, out of "
+         "memory, os._exit), and multiprocessing.Pool never tells: find out why it ended, wait "
+         "with a timeout (get(timeout=…)), or use concurrent.futures.ProcessPoolExecutor, which "
+         "raises BrokenProcessPool", DEADLOCK, waits_for="lost-job"),
     _row("fork before threads are started, or start processes anew (multiprocessing's spawn or "
          "forkserver); or give the lock up around the fork (os.register_at_fork)", DEADLOCK,
          waits_for="abandoned-lock"),
@@ -195,7 +199,7 @@ ROWS: tuple[Remedy, ...] = (
          "timeout on this call, give slow ones a ThreadPool of their own, or make this one larger "
          "(reactor.suggestThreadPoolSize)", EXHAUSTED_POOL, pool=PoolKind.TWISTED),
     _row("every process of this pool is in such a call: give slow work a pool of its own, put a "
-         "timeout on this call, or use more processes (max_workers)", EXHAUSTED_POOL,
+         "timeout on this call, or use more processes", EXHAUSTED_POOL,
          pool=PoolKind.PROCESSES),
     _row("what is put into this queue waits until its threads have done what came before: start "
          "more of them, keep slow work in a queue of its own, or put a timeout on this call",

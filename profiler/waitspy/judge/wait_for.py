@@ -1,17 +1,20 @@
 """Chains of waits: from a thread that waits for what another one holds, to the one that ends it.
 
-A look of the ``wait_for`` oracle has the edges of one moment, all of threads and tasks that stood
-still. A chain that comes back to one of them is a ring: nothing but a timeout ends that. Of what
-several hold (places of a semaphore, connections of a pool), all of them must be in the ring. A task
-needs two things to go on: what it awaits, and the thread that runs its loop; so it is in a ring as
-soon as one of both is.
+A look of the ``wait_for`` oracle has the edges of one moment, all of threads and tasks of a process
+that stood still. A chain that comes back to one of them is a ring: nothing but a timeout ends that.
+Of what several hold (places of a semaphore, connections of a pool), all of them must be in the
+ring. A task needs two things to go on: what it awaits, and the thread that runs its loop; so it is
+in a ring as soon as one of both is.
+
+Where a thread of another process holds it, the chain goes on with a look at that one. Of a ring
+through several processes, each has to wait for what one only can give: no look has all of them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,25 +29,48 @@ from waitspy.model.judged import Link, Spot
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame
-from waitspy.model.wait_for import Held, Holder, WaitEdge, WaitForEvent
+from waitspy.model.threads import NO_STATES, KernelStates
+from waitspy.model.wait_for import Held, Holder, How, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
-_MOST_SAMPLES = 64
-ABANDONED: Held = "abandoned-lock"
+FOR_NOBODY: frozenset[Held] = frozenset({"abandoned-lock", "lost-job"})
+"""What nobody will give up, or do."""
 
+_ONE_HOLDER: frozenset[Held] = frozenset({"lock", "thread", "future", "task", "loop"})
+"""What only the one can give that has it."""
+
+_MOST_SAMPLES = 64
 _HALF = 0.5  # of a wait, in which a loop's thread has to do one thing to be what it waits for
+
+
+class Party(NamedTuple):
+    """A thread; or a task, by its address, and the thread that runs its loop (tid zero: none)."""
+
+    thread: ThreadKey
+    task: int | None = None
+
+    @property
+    def process(self) -> ThreadKey:
+        """The process that it is of."""
+        return self.thread._replace(tid=0)
+
+    @property
+    def home(self) -> ThreadKey:
+        """Its thread; the main one of a task whose loop none is seen to run."""
+        return self.thread._replace(tid=self.thread.tid or self.thread.pid)
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """The links from whoever waits to the root; of a ``ring``, each of its threads and tasks once.
-    One that ends at an abandoned lock is a ring, too: nobody can go on.
+    One that ends at what nobody will give up or do is a ring, too: nobody can go on.
 
-    ``did`` is what each of them was seen to do, None where that is not known; of a task, its awaits
-    at the time of the look.
+    ``parties`` are those that the links tell of. ``did`` is what each of them was seen to do, None
+    where that is not known; of a task, its awaits at the time of the look.
     """
 
     links: tuple[Link, ...]
+    parties: tuple[Party, ...]
     did: tuple[Activity | None, ...]
     ring: bool = False
 
@@ -54,11 +80,12 @@ class Chain:
         return self.links[-1]
 
 
-class _Node(NamedTuple):
-    """A thread; or a task, by its address, and the thread that runs its loop (zero: none)."""
+class _HeldBy(NamedTuple):
+    """One who holds something, how that is known, and where it was taken."""
 
-    tid: int
-    task: int | None = None
+    party: Party
+    how: How
+    at: Frame | None
 
 
 class _Need(NamedTuple):
@@ -66,10 +93,15 @@ class _Need(NamedTuple):
 
     kind: Held
     subject: int
-    holders: Sequence[Holder]
+    holders: tuple[_HeldBy, ...]
+
+    @property
+    def of_one(self) -> bool:
+        """Whether there is one who can give it, and no other."""
+        return self.kind in _ONE_HOLDER and len(self.holders) == 1
 
 
-_Needs = Mapping[_Node, Sequence[_Need]]
+_Needs = Mapping[Party, Sequence[_Need]]
 
 
 class Chains:
@@ -82,98 +114,162 @@ class Chains:
         names: Mapping[ThreadKey, str],
         sources: SourceLines,
     ) -> None:
-        self._events: dict[ThreadKey, tuple[WaitForEvent, ...]] = {
-            worker.thread(0): worker.wait_for for worker in workers if worker.wait_for
-        }
+        self._workers = {worker.thread(0): worker for worker in workers}
         self._done = done
-        self._names = names
-        self._sources = sources
+        self.names = names
+        self.sources = sources
 
     def of(self, thread: ThreadKey, start_ns: int, end_ns: int) -> Chain | None:
         """The chain of a thread in a span, by the last look that knew a holder; None without."""
-        events = self._events.get(thread._replace(tid=0), ())
+        party = Party(thread)
+        worker = self._workers.get(party.process)
+        events = () if worker is None else worker.wait_for
         first = bisect_left(events, start_ns, key=_at_ns)
         for event in reversed(events[first : bisect_right(events, end_ns, key=_at_ns)]):
             mine = next((one for one in event.waiting if one.tid == thread.tid), None)
-            if mine is not None and (mine.kind == ABANDONED or _holders(mine, event)):
-                look = _Look(thread, event, self._done, self._names, self._sources)
-                return look.chain(_Node(thread.tid), (start_ns, end_ns))
+            if mine is not None and (mine.kind in FOR_NOBODY or _holders(mine, event)):
+                return _Walk(self, party, event, (start_ns, end_ns)).chain(party)
         return None
+
+    def party(self, process: ThreadKey, holder: Holder, at_ns: int) -> Party:
+        """Who holds what a thread of that process waits for; it may be of another one."""
+        own = process._replace(tid=holder.tid)
+        if holder.pid is None or holder.pid == process.pid:
+            return Party(own, holder.task)
+        keys = [key._replace(tid=holder.tid) for key in self._workers if key.pid == holder.pid]
+        seen = [key for key in keys if self.did(key, at_ns) is not None]
+        return Party((seen or keys or [own])[-1], holder.task)
+
+    def did(self, thread: ThreadKey, at_ns: int, until_ns: int = 0) -> Activity | None:
+        """What a thread did at a time; of one that runs on what it does the longest while it is
+        waited for, until then: samples come late.
+        """
+        mine = self._done.get(thread)
+        if mine is None:
+            return None
+        n = int(np.searchsorted(mine.start_ns, at_ns, "right")) - 1
+        return _longest(mine, n, until_ns) if n >= 0 and mine.end_ns[n] > at_ns else None
+
+    def states(self, thread: ThreadKey) -> KernelStates:
+        """What the kernel told of a thread."""
+        worker = self._workers.get(thread._replace(tid=0))
+        return NO_STATES if worker is None else worker.states.get(thread.tid, NO_STATES)
+
+    def seen_at(self, thread: ThreadKey, at_ns: int) -> WaitForEvent:
+        """The look at its process that tells what a thread waited for at that time."""
+        worker = self._workers.get(thread._replace(tid=0))
+        still = None if worker is None else standstill(worker, thread.tid, at_ns, at_ns + 1)
+        if worker is not None and still is not None:
+            for event in reversed(worker.wait_for):
+                same = standstill(worker, thread.tid, event.at_ns, at_ns + 1)
+                stood = same is not None and same[0] == still[0]
+                if stood and any(one.tid == thread.tid for one in event.waiting):
+                    return event
+        return WaitForEvent(at_ns, ())
 
 
 class _Look:
-    """The chains of one process at one look."""
+    """What was seen of one process at one look: who needs what, and who can never go on."""
 
     def __init__(
-        self,
-        process: ThreadKey,
-        event: WaitForEvent,
-        done: Mapping[ThreadKey, Activities],
-        names: Mapping[ThreadKey, str],
-        sources: SourceLines,
+        self, process: ThreadKey, event: WaitForEvent, party: Callable[[Holder], Party]
     ) -> None:
-        self._process = process
-        self._until_ns = 0
-        self._at_ns = event.at_ns
-        self._done = done
-        self._names = names
-        self._sources = sources
-        self._tasks = {task.task: task for task in event.tasks}
-        self._needs = _needs(event)
-        self._stuck = _stuck(self._needs, event)
+        self.process = process
+        self.tasks: dict[Party, TaskEdge] = {}
+        self.needs: dict[Party, list[_Need]] = {}
+        self._party = party
+        for edge in event.waiting:
+            need = _Need(edge.kind, edge.subject, self._all(_holders(edge, event)))
+            self.needs[Party(process._replace(tid=edge.tid))] = [need]
+        for task in event.tasks:
+            runs = process._replace(tid=task.tid)
+            self.tasks[Party(runs, task.task)] = task
+            mine = self.needs[Party(runs, task.task)] = []
+            if task.kind is not None:
+                mine.append(_Need(task.kind, 0, self._all(task.holders)))
+            if task.tid:
+                mine.append(_Need("loop", 0, (_HeldBy(Party(runs), "loop", None),)))
+        self.stuck = _stuck(self.needs, event)
 
-    def chain(self, node: _Node, span: Span) -> Chain:
-        """The one that begins there; ``span`` is the time for which that one waits."""
-        self._until_ns = span[1]
-        order: list[_Node] = []
+    def _all(self, holders: Iterable[Holder]) -> tuple[_HeldBy, ...]:
+        return tuple(_HeldBy(self._party(one), one.how, one.at) for one in holders)
+
+    def waiting(self, pool: int) -> int:
+        """How many wait for a connection of that pool."""
+        every = (need for needs in self.needs.values() for need in needs)
+        return sum(need.kind == "connections" and need.subject == pool for need in every)
+
+
+class _Walk:
+    """The way along one chain, at the time of the look at which it begins; ``span`` is that for
+    which its first one waits.
+    """
+
+    def __init__(self, chains: Chains, party: Party, event: WaitForEvent, span: Span) -> None:
+        self._chains = chains
+        self._span = span
+        self._at_ns = event.at_ns
+        self._look = self._look_at(party, event)
+        self._order: list[Party] = []
+        self._of_one: list[Party] = []
+        """The last ones in that order, as far as each waits for what one only can give."""
+
+    def _look_at(self, party: Party, event: WaitForEvent) -> _Look:
+        process = party.process
+        return _Look(process, event, lambda one: self._chains.party(process, one, self._at_ns))
+
+    def chain(self, party: Party) -> Chain:
+        """The one that begins there."""
+        order = self._order
         links: list[Link] = []
         did: list[Activity | None] = []
-        holder: Holder | None = None
+        has: _HeldBy | None = None
         while True:
-            order.append(node)
-            need, following = self._next(node, order, span)
-            did.append(self._did(node))
-            links.append(self._link(node, holder, need if following else None))
-            if need is not None and need.kind == ABANDONED:
-                links[-1] = replace(links[-1], waits_for=ABANDONED)
-                return Chain(tuple(links), tuple(did), ring=True)
-            if following is None:
-                return Chain(tuple(links), tuple(did))
-            holder, node = following, _node(following)
-            if node in order:
+            order.append(party)
+            need, following = self._next(party)
+            did.append(self._did(party))
+            links.append(self._link(party, has, need if following else None))
+            if need is not None and need.kind in FOR_NOBODY:
+                links[-1] = replace(links[-1], waits_for=need.kind)
+                return Chain(tuple(links), tuple(order), tuple(did), ring=True)
+            if need is None or following is None:
+                return Chain(tuple(links), tuple(order), tuple(did))
+            self._of_one = [*self._of_one, party] if need.of_one else []
+            has, party = following, following.party
+            if party in order:
                 break
-        first = order.index(node)
+            if party.process != self._look.process:
+                event = self._chains.seen_at(party.thread, self._at_ns)
+                self._look = self._look_at(party, event)
+        first = order.index(party)
         ring = links[first:]
-        ring[0] = replace(ring[0], how=holder.how, taken=self._taken(holder))
-        return Chain(tuple(ring), tuple(did[first:]), ring=True)
+        ring[0] = replace(ring[0], how=has.how, taken=self._taken(has))
+        return Chain(tuple(ring), tuple(order[first:]), tuple(did[first:]), ring=True)
 
-    def _next(
-        self, node: _Node, order: Sequence[_Node], span: Span
-    ) -> tuple[_Need | None, Holder | None]:
+    def _next(self, party: Party) -> tuple[_Need | None, _HeldBy | None]:
         """What one waits for, and the holder with whom the chain goes on; of one that can never go
         on, what keeps it from that.
         """
-        needs = self._needs.get(node, ())
-        if node in self._stuck:
-            needs = [need for need in needs if self._is_closed(need)]
-            needs.sort(key=lambda need: not any(_node(one) in order for one in need.holders))
+        needs: Sequence[_Need] = self._look.needs.get(party, ())
+        stuck = self._look.stuck
+        if party in stuck:
+            needs = sorted(
+                (need for need in needs if all(one.party in stuck for one in need.holders)),
+                key=lambda need: not any(one.party in self._order for one in need.holders),
+            )
         for need in needs:
-            if need.kind == "loop" and node not in self._stuck and not self._keeps(node.tid, span):
+            if need.kind == "loop" and party not in stuck and not self._keeps(party.thread):
                 continue
-            following = self._holder(node, need, order)
-            if following is not None or need.kind == ABANDONED:
+            following = self._holder(party, need)
+            if following is not None or need.kind in FOR_NOBODY:
                 return need, following
         return None, None
 
-    def _is_closed(self, need: _Need) -> bool:
-        """Whether all who hold it can never go on; nobody holds an abandoned lock."""
-        return all(_node(one) in self._stuck for one in need.holders)
-
-    def _keeps(self, tid: int, span: Span) -> bool:
+    def _keeps(self, thread: ThreadKey) -> bool:
         """Whether a loop's thread does one thing, outside of the loop's own poll, for so long that
         nothing of that loop could go on.
         """
-        did = self._did(_Node(tid))
+        did, span = self._did(Party(thread)), self._span
         if did is None or did.wait.kind is WaitKind.UNKNOWN:
             return False
         if not blame.holds_up(did.stack, did.wait):
@@ -181,104 +277,90 @@ class _Look:
         shared_ns = min(did.end_ns, span[1]) - max(did.start_ns, span[0])
         return shared_ns >= (span[1] - span[0]) * _HALF
 
-    def _holder(self, node: _Node, need: _Need, order: Sequence[_Node]) -> Holder | None:
+    def _holder(self, party: Party, need: _Need) -> _HeldBy | None:
         """The holder with whom a chain goes on: one that is in it already closes the ring; else one
         of which a stack was seen. None: those in it are all that are known, but not all there are.
         """
-        holders = need.holders
-        if node in self._stuck:
-            known = [one for one in holders if _node(one) in order]
-        else:
-            known = []
-            holders = [one for one in holders if _node(one) not in order]
-            holders = [one for one in holders if _node(one) not in self._stuck] or holders
-            holders = [one for one in holders if not self._leads_back(one, order)] or holders
-        seen = [one for one in holders if self._did(_node(one))]
+        holders: Sequence[_HeldBy] = need.holders
+        stuck = self._look.stuck
+        if need.of_one and holders[0].party in (*self._of_one, party):
+            return holders[0]
+        known = [one for one in holders if one.party in self._order] if party in stuck else []
+        if party not in stuck:
+            holders = [one for one in holders if one.party not in self._order]
+            holders = [one for one in holders if one.party not in stuck] or holders
+            holders = [one for one in holders if not self._leads_back(one)] or holders
+        seen = [one for one in holders if self._did(one.party)]
         return next(iter(known or self._alike(seen) or holders), None)
 
-    def _leads_back(self, holder: Holder, order: Sequence[_Node]) -> bool:
+    def _leads_back(self, holder: _HeldBy) -> bool:
         """Whether one waits for those alone who are in the chain."""
-        needs = self._needs.get(_node(holder), ())
         return any(
-            bool(need.holders) and all(_node(one) in order for one in need.holders)
-            for need in needs
+            bool(need.holders) and all(one.party in self._order for one in need.holders)
+            for need in self._look.needs.get(holder.party, ())
             if need.kind != "loop"
         )
 
-    def _alike(self, holders: Sequence[Holder]) -> list[Holder]:
+    def _alike(self, holders: Sequence[_HeldBy]) -> list[_HeldBy]:
         """Those who are at the line at which the most of them are, known ones before others."""
         sure = [one for one in holders if one.how != "reach"] or holders
-        at = Counter(self._spot(_node(one)) for one in sure)
+        at = Counter(self._spot(one.party) for one in sure)
         if not at:
             return []
         most = at.most_common(1)[0][0]
-        return [one for one in sure if self._spot(_node(one)) == most]
+        return [one for one in sure if self._spot(one.party) == most]
 
-    def _spot(self, node: _Node) -> Frame | None:
-        did = self._did(node)
+    def _spot(self, party: Party) -> Frame | None:
+        did = self._did(party)
         return None if did is None else blame.blamed(did.stack)
 
-    def _link(self, node: _Node, holder: Holder | None, need: _Need | None) -> Link:
-        did, of_task = self._did(node), node.task is not None
+    def _link(self, party: Party, has: _HeldBy | None, need: _Need | None) -> Link:
+        did, of_task = self._did(party), party.task is not None
         link = Link(
-            pid=self._process.pid,
-            tid=node.tid or self._process.pid,
-            thread="" if of_task else self._names.get(self._key(node.tid), ""),
-            at=spot_of(self._spot(node), self._sources),
+            pid=party.home.pid,
+            tid=party.home.tid,
+            thread="" if of_task else self._chains.names.get(party.thread, ""),
+            at=spot_of(self._spot(party), self._chains.sources),
             wait=Wait(WaitKind.UNKNOWN) if did is None else did.wait,
             since_s=None if did is None or of_task else did.start_ns / NS,
-            how=None if holder is None else holder.how,
-            taken=None if holder is None else self._taken(holder),
+            how=None if has is None else has.how,
+            taken=None if has is None else self._taken(has),
             waits_for=None if need is None else need.kind,
             task=task_stacks.name_of(did.stack if did else ()) if of_task else None,
         )
-        edge = None if node.task is None else self._tasks.get(node.task)
+        edge = self._look.tasks.get(party)
         if edge is not None and need is None:
             return replace(link, unsent=edge.unsent)
         if need is not None and need.kind == "connections":
-            return replace(link, count=self._waiting(need.subject))
+            return replace(link, count=self._look.waiting(need.subject))
         return link
 
-    def _taken(self, holder: Holder) -> Spot | None:
-        return spot_of(holder.at, self._sources)
+    def _taken(self, has: _HeldBy) -> Spot | None:
+        return spot_of(has.at, self._chains.sources)
 
-    def _waiting(self, pool: int) -> int:
-        every = (need for needs in self._needs.values() for need in needs)
-        return sum(need.kind == "connections" and need.subject == pool for need in every)
-
-    def _did(self, node: _Node) -> Activity | None:
-        if node.task is not None:
-            task = self._tasks.get(node.task)
-            if task is None:
-                return None
-            wait = task_stacks.wait_of(task.stack)
-            return Activity(self._at_ns, self._at_ns, task.stack, wait)
-        mine = self._done.get(self._key(node.tid))
-        if mine is None:
+    def _did(self, party: Party) -> Activity | None:
+        if party.task is None:
+            return self._chains.did(party.thread, self._at_ns, self._span[1])
+        task = self._look.tasks.get(party)
+        if task is None:
             return None
-        n = int(np.searchsorted(mine.start_ns, self._at_ns, "right")) - 1
-        return self._longest(mine, n) if n >= 0 and mine.end_ns[n] > self._at_ns else None
-
-    def _longest(self, mine: Activities, n: int) -> Activity:
-        """Of a thread that runs on what it does the longest while it is waited for: samples come
-        late; else what it does.
-        """
-        best = before = mine[n]
-        for k in range(n + 1, min(n + _MOST_SAMPLES, len(mine))):
-            one = mine[k]
-            runs = before.wait.kind is one.wait.kind is WaitKind.ON_CPU
-            if not runs or one.start_ns > before.end_ns or one.start_ns >= self._until_ns:
-                break
-            best = max(best, one, key=lambda each: each.end_ns - each.start_ns)
-            before = one
-        return best
-
-    def _key(self, tid: int) -> ThreadKey:
-        return self._process._replace(tid=tid)
+        wait = task_stacks.wait_of(task.stack)
+        return Activity(self._at_ns, self._at_ns, task.stack, wait)
 
 
-def _node(holder: Holder) -> _Node:
-    return _Node(holder.tid, holder.task)
+def _longest(mine: Activities, n: int, until_ns: int) -> Activity:
+    """Of a thread that runs on, what it does the longest from there until then; else what it does
+    there.
+    """
+    best = before = mine[n]
+    for k in range(n + 1, min(n + _MOST_SAMPLES, len(mine))):
+        one = mine[k]
+        runs = before.wait.kind is one.wait.kind is WaitKind.ON_CPU
+        if not runs or one.start_ns > before.end_ns or one.start_ns >= until_ns:
+            break
+        best = max(best, one, key=lambda each: each.end_ns - each.start_ns)
+        before = one
+    return best
 
 
 def _holders(edge: WaitEdge, event: WaitForEvent) -> tuple[Holder, ...]:
@@ -289,22 +371,7 @@ def _holders(edge: WaitEdge, event: WaitForEvent) -> tuple[Holder, ...]:
     return next(pools, edge.holders)
 
 
-def _needs(event: WaitForEvent) -> _Needs:
-    """What threads and tasks were seen to wait for in a look, with all who hold it."""
-    found: dict[_Node, list[_Need]] = {}
-    for edge in event.waiting:
-        need = _Need(edge.kind, edge.subject, _holders(edge, event))
-        found[_Node(edge.tid)] = [need]
-    for task in event.tasks:
-        mine = found[_Node(task.tid, task.task)] = []
-        if task.kind is not None:
-            mine.append(_Need(task.kind, 0, task.holders))
-        if task.tid:
-            mine.append(_Need("loop", 0, (Holder(task.tid, "loop"),)))
-    return found
-
-
-def _stuck(needs: _Needs, event: WaitForEvent) -> set[_Node]:
+def _stuck(needs: _Needs, event: WaitForEvent) -> set[Party]:
     """Those who need something that only such ones hold."""
     open_ = {  # others may have some of their connections
         pool.subject
@@ -313,25 +380,25 @@ def _stuck(needs: _Needs, event: WaitForEvent) -> set[_Node]:
         or pool.use.lent is None
         or sum(holder.how != "reach" for holder in pool.holders) < pool.use.lent
     }
-    closed: Counter[_Node] = Counter()
-    waiters: dict[_Node, list[tuple[_Node, int]]] = {}
-    for node, mine in needs.items():
+    closed: Counter[Party] = Counter()
+    waiters: dict[Party, list[tuple[Party, int]]] = {}
+    for party, mine in needs.items():
         for n, need in enumerate(mine):
             if need.holders and not (need.kind == "connections" and need.subject in open_):
-                closed[node] += 1
-                for holder in {_node(one) for one in need.holders}:
-                    waiters.setdefault(holder, []).append((node, n))
+                closed[party] += 1
+                for holder in {one.party for one in need.holders}:
+                    waiters.setdefault(holder, []).append((party, n))
     stuck = set(closed)
-    free = [node for node in waiters if node not in stuck]
-    opened: set[tuple[_Node, int]] = set()
+    free = [party for party in waiters if party not in stuck]
+    opened: set[tuple[Party, int]] = set()
     while free:  # who needs nothing but what those hold who can go on, can go on itself
-        for node, n in waiters.get(free.pop(), ()):
-            if (node, n) not in opened:
-                opened.add((node, n))
-                closed[node] -= 1
-                if not closed[node]:
-                    stuck.remove(node)
-                    free.append(node)
+        for party, n in waiters.get(free.pop(), ()):
+            if (party, n) not in opened:
+                opened.add((party, n))
+                closed[party] -= 1
+                if not closed[party]:
+                    stuck.remove(party)
+                    free.append(party)
     return stuck
 
 

@@ -88,19 +88,19 @@ def _root(s: Starvation, key: ThreadKey, chains: Chains) -> _Root | None:
     chain = None if s.links else chains.of(key, s.start_ns, s.end_ns)
     if chain is None or chain.ring or len(chain.links) < 2:
         return None
-    return _end(chain, key)
+    return _end(chain)
 
 
-def _end(chain: Chain, key: ThreadKey) -> _Root | None:
+def _end(chain: Chain) -> _Root | None:
     did = chain.did[-1]
-    return None if did is None else (key._replace(tid=chain.root.tid), did.stack, did.wait)
+    return None if did is None else (chain.parties[-1].home, did.stack, did.wait)
 
 
 def _of_tasks(s: Starvation, chains: Chains) -> dict[_Root, int]:
     """The time of an episode of tasks, at the root of its chain, else where they hold things up."""
     whole_ns = s.end_ns - s.start_ns
     chain = chains.of(s.thread, s.start_ns, s.end_ns)
-    end = None if chain is None or chain.ring else _end(chain, s.thread)
+    end = None if chain is None or chain.ring else _end(chain)
     if end is not None:
         return {end: whole_ns}
     found: Counter[_Root] = Counter()

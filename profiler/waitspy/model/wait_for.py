@@ -14,12 +14,12 @@ from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
 
 Held = Literal[
-    "lock", "abandoned-lock", "condition", "event", "semaphore", "barrier", "thread", "queue",
-    "full-queue", "future", "connections", "task", "loop",
+    "lock", "abandoned-lock", "lost-job", "condition", "event", "semaphore", "barrier", "thread",
+    "queue", "full-queue", "future", "connections", "task", "loop",
 ]  # fmt: skip
-"""What is waited for: a lock, one that nobody is left to give up, a signal, a place, an end, what
-somebody has to hand in, or to take out of a full queue, a connection of a pool, the end of a task,
-or one's turn on an event loop.
+"""What is waited for: a lock, one that nobody is left to give up, work that nobody has, a signal,
+a place, an end, what somebody has to hand in, or to take out of a full queue, a connection of a
+pool, the end of a task, or one's turn on an event loop.
 """
 
 How = Literal["owner", "with", "work-item", "join", "task", "loop", "frame", "reach"]
@@ -33,13 +33,15 @@ class Holder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The thread that holds something; ``at`` is the line at which it was taken, where known.
 
     With ``task`` it is that task, by its address, and ``tid`` the thread that runs its loop: zero
-    where none is seen to.
+    where none is seen to. ``pid`` is its process, where that is another one than that of the thread
+    that waits.
     """
 
     tid: Tid
     how: How
     at: Frame | None = None
     task: Address | None = None
+    pid: Tid | None = None
 
     def placed(self, place: Callable[[Frame], Frame]) -> Holder:
         """The same with what ``place`` knows of whose the frame is."""

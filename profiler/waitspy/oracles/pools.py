@@ -9,6 +9,7 @@ queue has not moved for a while. For AnyIO's limiter the items are the tasks tha
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -48,13 +49,17 @@ _Facts = PoolFacts | GroupFacts | ProcessPoolFacts | LimiterFacts
 class _Queue:
     """One pool, group or limiter, the items last seen in its queue, and how many were taken so far.
 
-    ``mark`` is what would be another one if its queue had changed since then.
+    ``mark`` is what would be another one if its queue had changed since then, ``stood_ns`` since
+    when each of its threads stood that did so then. ``spare`` items were seen to be taken by
+    threads that have not been seen to stand again.
     """
 
     facts: _Facts
     told: PoolInfo
     items: tuple[int, ...] = ()
     taken: int = 0
+    stood_ns: dict[int, int] = field(default_factory=dict)
+    spare: int = 0
     mark: QueueMark | None = None
     head_since_ns: int = 0
     next_look_ns: int = 0
@@ -68,6 +73,7 @@ class _WatchedPools:
     since their queues were read.
     """
 
+    watched: Watched
     reader: PoolReader
     queues: dict[int, _Queue] = field(default_factory=dict)
     tids: frozenset[int] = frozenset()
@@ -96,7 +102,7 @@ class PoolsOracle:
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _WatchedPools(reader.pools)
+        self._processes[watched.pid] = _WatchedPools(watched, reader.pools)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
@@ -117,6 +123,8 @@ class PoolsOracle:
                     watched.onset = watched.onset or not queue.looked
                     if isinstance(queue.facts, PoolFacts | GroupFacts):
                         watched.suspects |= set(queue.facts.tids)
+                    elif isinstance(queue.facts, ProcessPoolFacts):
+                        self._suspect(queue.facts)
                     yield from _look(process.reader, key, queue, now_ns)
             watched.rests_until_ns = self._rests_until_ns(process, watched)
         except TRANSIENT:
@@ -125,6 +133,12 @@ class PoolsOracle:
         except (OSError, Unavailable):  # the process is ending
             process.queues.clear()
             process.next_scan_ns = process.soonest_scan_ns = now_ns + NS
+
+    def _suspect(self, pool: ProcessPoolFacts) -> None:
+        """Has the stacks read of the processes that a wait in this one is about."""
+        for pid in pool.pids:
+            if pid in self._processes:
+                self._processes[pid].watched.holders.add(pid)
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
@@ -203,7 +217,7 @@ def _read_all(process: _WatchedPools, now_ns: int) -> Iterator[PoolRow]:
             empty = mark is not None and mark.size == 0
             items = () if empty else _items(process.reader, queue)
             if items is not None:
-                yield from _note(key, queue, items, mark, now_ns)
+                yield from _note(key, queue, items, mark, process.watched, now_ns)
             queue.mark = mark
     process.unread = False
     process.next_read_ns = process.for_reads.spend(time.thread_time_ns() - began_ns, now_ns)
@@ -215,12 +229,40 @@ def _items(reader: PoolReader, queue: _Queue) -> tuple[int, ...] | None:
     return reader.queued(queue.facts)
 
 
+def _hidden(queue: _Queue, watched: Watched, seen: int) -> bool:
+    """Whether one of its threads may have taken an item that has the address of another one now:
+    it has run, and stands again, beside those for which items were seen to be taken.
+    """
+    facts = queue.facts
+    if not isinstance(facts, GroupFacts) or not facts.any_order:
+        return False
+    before, since_ns = queue.stood_ns, watched.blocked_since_ns
+    queue.stood_ns = before | {
+        tid: since_ns[tid] for tid in facts.tids if tid in watched.blocked and tid in since_ns
+    }
+    runs = sum(before.get(tid, at_ns) != at_ns for tid, at_ns in queue.stood_ns.items())
+    spare = min(queue.spare + seen, len(facts.tids))
+    queue.spare = max(0, spare - runs)
+    return runs > spare
+
+
 def _note(
-    key: int, queue: _Queue, items: tuple[int, ...], mark: QueueMark | None, now_ns: int
+    key: int,
+    queue: _Queue,
+    items: tuple[int, ...],
+    mark: QueueMark | None,
+    watched: Watched,
+    now_ns: int,
 ) -> Iterator[PoolRow]:
-    taken = _taken(queue.items, items, any_order=isinstance(queue.facts, LimiterFacts))
+    facts = queue.facts
+    any_order = (
+        facts.any_order if isinstance(facts, GroupFacts) else isinstance(facts, LimiterFacts)
+    )
+    taken = _taken(queue.items, items, any_order=any_order)
     if mark is not None and queue.mark is not None:
         taken = mark.taken_since(queue.mark, taken)
+    if _hidden(queue, watched, taken) and queue.items:
+        taken += 1
     if items == queue.items and not (items and taken):
         return
     if taken or items[:1] != queue.items[:1]:
@@ -237,10 +279,10 @@ def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int
 
     An address can be used again: then the order has changed, and that item is another one.
     """
+    if any_order:
+        return (Counter(before) - Counter(now)).total()
     if not now or now[0] not in before:
         return len(before)
-    if any_order:
-        return len(before) - len(set(before).intersection(now))
     first = before.index(now[0])
     kept = len(before) - first
     return first if tuple(before[first:]) == tuple(now[:kept]) else len(before)

@@ -8,7 +8,7 @@ is looked at again as long as it stands, since the holders change; of the others
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -19,14 +19,16 @@ from waitspy.kernel import procfs
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
-from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
-from waitspy.oracles import NEVER_NS, Watched
+from waitspy.model.wait_for import Holder, LentPool, TaskEdge, WaitEdge
+from waitspy.oracles import NEVER_NS, Watched, pool_jobs
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.rows import RowType
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Unavailable
+from waitspy.remote.pool_jobs import PoolJob, PoolWork
+from waitspy.remote.process_locks import HeldBetween, SharedPlace
 from waitspy.remote.reader import Reader
 from waitspy.remote.wait_for import WaitLook
 
@@ -58,6 +60,7 @@ class _WatchedWaits:
     ``held_until_ns`` it is of use to look more often: some have just waited for what others hold.
     """
 
+    watched: Watched
     reader: Reader
     peers: Peers
     stands: dict[int, _Stands] = field(default_factory=dict)
@@ -95,13 +98,14 @@ class WaitForOracle:
         self._onset_ns = onset_ns
         self._futexes = syscalls.futexes()
         self._processes: dict[int, _WatchedWaits] = {}
+        self._turn = 0
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why this interpreter cannot be read."""
         reader = reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _WatchedWaits(reader, Peers(watched.pid))
+        self._processes[watched.pid] = _WatchedWaits(watched, reader, Peers(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[WaitForRow]:
@@ -126,7 +130,7 @@ class WaitForOracle:
                 process.soonest_ns = min(every, default=NEVER_NS)
             return
         began_ns = time.thread_time_ns()
-        yield from _look(process, watched, due[:_MOST])
+        yield from self._look(process, watched, due[:_MOST])
         spent_ns, at_ns = time.thread_time_ns() - began_ns, time.monotonic_ns()
         if process.waits_for_pools:
             process.next_ns = process.urgent_ns = process.for_pools.spend(spent_ns, at_ns)
@@ -136,6 +140,106 @@ class WaitForOracle:
             more = _HELD_MORE if at_ns < process.held_until_ns else 1
             share = more * watched.routine_share
             process.next_ns = process.for_routine.spend(spent_ns, at_ns, share)
+
+    def _look(
+        self, process: _WatchedWaits, watched: Watched, tids: list[int]
+    ) -> Iterator[WaitForRow]:
+        blocked = watched.blocked  # who is woken, but has not run yet, is not in it
+        addresses = {tid: blocked[tid][1] for tid in process.stands if tid in blocked}
+        still_ns = {tid: at for tid, at in watched.blocked_since_ns.items() if tid in blocked}
+        found: WaitLook | None = None
+        with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes: later
+            found = process.reader.wait_for(tids, addresses, still_ns, _CPU_NS)
+        at_ns = time.monotonic_ns()
+        edges = () if found is None else self._with_processes(found, watched)
+        seen = {one.tid: _checked(one, watched) for one in edges if watched.stood(one.tid)}
+        pools = {} if found is None else {pool.subject: pool for pool in found.pools}
+        for tid in tids:
+            stands, one = process.stands[tid], seen.get(tid)
+            if one is not None and one.subject in pools and not pools[one.subject].whole:
+                stands.next_ns = at_ns
+            elif found is None or (
+                one is not None and (one.holders or one.kind in _HELD or tid in found.jobs)
+            ):
+                stands.next_ns = at_ns + stands.again_ns
+                stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
+            else:
+                stands.next_ns = NEVER_NS
+        for one in seen.values():
+            if one.holders or one.kind == "lost-job":
+                self._note(one, watched)
+        tasks = () if found is None else tuple(_with_unsent(process, found))
+        for task in tasks:
+            self._note(task, watched)
+        for pool in pools.values():
+            waiters = [one.tid for one in seen.values() if one.subject == pool.subject]
+            watched.holders |= {*waiters[:_MOST_TOLD], *(holder.tid for holder in pool.holders)}
+        if any(one.holders and one.kind in _HELD for one in seen.values()):
+            process.held_until_ns = at_ns + _LATER_NS
+        process.waits_for_pools = bool(pools)
+        new = any(process.told.get(tid) != one for tid, one in seen.items())
+        new |= bool(tasks) and tasks != process.told_tasks
+        if new or any(process.told_pools.get(at) != pool for at, pool in pools.items()):
+            yield WaitForRow(at_ns, tuple(seen.values()), tuple(pools.values()), tasks)
+        process.told.update(seen)
+        process.told_pools = pools
+        process.told_tasks = tasks
+
+    def _with_processes(self, found: WaitLook, watched: Watched) -> tuple[WaitEdge, ...]:
+        """The same edges with the processes that have what threads wait for: jobs of pools, locks
+        that they share.
+        """
+        taken = self._taken() if found.shared else []
+        readers = {pid: other.reader for pid, other in self._processes.items()}
+        work: dict[tuple[int, ...], dict[int, PoolWork]] = {}
+        for pids in {job.pids for job in found.jobs.values()}:
+            work[pids] = pool_jobs.ask(pids, readers, self._turn, _CPU_NS)
+            self._turn += len(work[pids])
+        edges = []
+        for one in found.waiting:
+            job, place = found.jobs.get(one.tid), found.shared.get(one.tid)
+            if job is not None:
+                edges.append(self._with_workers(one, job, work[job.pids], watched))
+            elif place is not None:
+                edges.append(_with_holders(one, place, taken, watched.pid))
+            else:
+                edges.append(one)
+        return tuple(edges)
+
+    def _with_workers(
+        self, one: WaitEdge, job: PoolJob, does: Mapping[int, PoolWork], watched: Watched
+    ) -> WaitEdge:
+        has = (
+            Holder(pid, "work-item", pid=pid)
+            for pid, work in does.items()
+            if work.task is not None and work.task.job == job.job
+        )
+        others = {pid: other.watched for pid, other in self._processes.items()}
+        lost = pool_jobs.is_lost(job, does, watched, one.tid, others)
+        kind = "lost-job" if lost else one.kind
+        return structs.replace(one, kind=kind, holders=tuple(has))
+
+    def _taken(self) -> list[tuple[int, HeldBetween]]:
+        """The locks between processes that threads have, with the process of each; where there are
+        many processes, another part of them is asked each time.
+        """
+        found: list[tuple[int, HeldBetween]] = []
+        until_ns = time.thread_time_ns() + _CPU_NS
+        for pid in list(self._processes):
+            process = self._processes.pop(pid)
+            self._processes[pid] = process  # it is the last one of the next time
+            with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes
+                found += [(pid, held) for held in process.reader.held_between()]
+            if time.thread_time_ns() >= until_ns:
+                break
+        return found
+
+    def _note(self, one: WaitEdge | TaskEdge, watched: Watched) -> None:
+        """Has the stacks read of one that waits, and of whoever holds that."""
+        watched.holders |= {one.tid, *(h.tid for h in one.holders if h.pid is None)} - {0}
+        for holder in one.holders:
+            if holder.pid in self._processes:
+                self._processes[holder.pid].watched.holders.add(holder.tid)
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
@@ -151,53 +255,24 @@ def _rests_until_ns(process: _WatchedWaits) -> int:
     return max(process.soonest_ns, process.next_ns)
 
 
-def _look(process: _WatchedWaits, watched: Watched, tids: list[int]) -> Iterator[WaitForRow]:
-    blocked = watched.blocked  # who is woken, but has not run yet, is not in it
-    addresses = {tid: blocked[tid][1] for tid in process.stands if tid in blocked}
-    still_ns = {tid: at for tid, at in watched.blocked_since_ns.items() if tid in blocked}
-    found: WaitLook | None = None
-    with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes: later
-        found = process.reader.wait_for(tids, addresses, still_ns, _CPU_NS)
-    at_ns = time.monotonic_ns()
-    edges = () if found is None else found.waiting
-    seen = {one.tid: _checked(one, watched) for one in edges if watched.stood(one.tid)}
-    pools = {} if found is None else {pool.subject: pool for pool in found.pools}
-    for tid in tids:
-        stands, one = process.stands[tid], seen.get(tid)
-        if one is not None and one.subject in pools and not pools[one.subject].whole:
-            stands.next_ns = at_ns
-        elif found is None or (one is not None and (one.holders or one.kind in _HELD)):
-            stands.next_ns = at_ns + stands.again_ns
-            stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
-        else:
-            stands.next_ns = NEVER_NS
-    for one in seen.values():
-        if one.holders:
-            watched.holders |= {one.tid, *(holder.tid for holder in one.holders)} - {0}
-    tasks = () if found is None else tuple(_with_unsent(process, found))
-    for task in tasks:
-        watched.holders |= {task.tid, *(holder.tid for holder in task.holders)} - {0}
-    for pool in pools.values():
-        waiters = [one.tid for one in seen.values() if one.subject == pool.subject]
-        watched.holders |= {*waiters[:_MOST_TOLD], *(holder.tid for holder in pool.holders)}
-    if any(one.holders and one.kind in _HELD for one in seen.values()):
-        process.held_until_ns = at_ns + _LATER_NS
-    process.waits_for_pools = bool(pools)
-    new = any(process.told.get(tid) != one for tid, one in seen.items())
-    new |= bool(tasks) and tasks != process.told_tasks
-    if new or any(process.told_pools.get(at) != pool for at, pool in pools.items()):
-        yield WaitForRow(at_ns, tuple(seen.values()), tuple(pools.values()), tasks)
-    process.told.update(seen)
-    process.told_pools = pools
-    process.told_tasks = tasks
-
-
 def _with_unsent(process: _WatchedWaits, look: WaitLook) -> Iterator[TaskEdge]:
     """The tasks of a look, with what they wait to get rid of."""
     for task in look.tasks:
         ends = look.drains.get(task.task)
         unsent = None if ends is None else process.peers.unsent([ends])
         yield structs.replace(task, unsent=unsent)
+
+
+def _with_holders(
+    one: WaitEdge, place: SharedPlace, taken: Iterable[tuple[int, HeldBetween]], own: int
+) -> WaitEdge:
+    """The same with those that have the lock; of a semaphore, others may have it as well."""
+    mine = [(pid, held) for pid, held in taken if held.place == place]
+    holders = tuple(
+        Holder(held.tid, "with", held.at, pid=None if pid == own else pid) for pid, held in mine
+    )
+    kind = one.kind if all(held.alone for _, held in mine) else "semaphore"
+    return structs.replace(one, kind=kind, holders=holders)
 
 
 def _checked(one: WaitEdge, watched: Watched) -> WaitEdge:

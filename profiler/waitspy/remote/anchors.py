@@ -22,7 +22,7 @@ _WANTED = frozenset(
         "asyncio.base_events", "uvloop.loop", "concurrent.futures.thread", "anyio.lowlevel",
         "anyio._backends._asyncio", "asgiref.sync", "collections", "threading",
         "twisted.internet.reactor", "concurrent.futures.process", "subprocess",
-        "asyncio.subprocess",
+        "asyncio.subprocess", "multiprocessing.pool", "multiprocessing.synchronize",
     }
 )  # fmt: skip
 _TYPE_NAMES = ("dict", "str", "list", "tuple", "float", "int", "set", "type")

@@ -25,6 +25,7 @@ from waitspy.remote.type_facts import (
 
 _MOST_ENTRIES = 1 << 17
 _MOST_ATTRIBUTES = 1024
+_MOST_DIGITS = 4
 _SHORT = 56
 
 _DUMMY_HASH = (1 << 64) - 1  # Objects/setobject.c: a removed entry has hash -1
@@ -96,23 +97,40 @@ class Objects(Types):
 
     def integer(self, address: int) -> int:
         """An int or bool, up to 120 bits."""
+        head = self.memory.read(address, self.layout.int_digits)
+        digits = abs(self._digits(head))
+        at = address + self.layout.int_digits
+        return self._integer(head + (self.memory.read(at, 4 * digits) if digits else b""))
+
+    def integers(self, addresses: list[int]) -> list[int | None]:
+        """Many of them at once; None for what is none."""
+        found: list[int | None] = []
+        pieces = self.memory.many(addresses, self.layout.int_digits + 4 * _MOST_DIGITS)
+        for address, piece in zip(addresses, pieces, strict=True):
+            try:  # at the end of a mapping there may be less
+                found.append(self.integer(address) if piece is None else self._integer(piece))
+            except Unreadable:
+                found.append(None)
+        return found
+
+    def _integer(self, raw: bytes) -> int:
+        digits = self._digits(raw)
+        parts = struct.unpack_from(f"<{abs(digits)}I", raw, self.layout.int_digits)
+        magnitude = sum(int(part) << 30 * n for n, part in enumerate(parts))
+        return magnitude if digits >= 0 else -magnitude
+
+    def _digits(self, head: bytes) -> int:
+        """How many digits an int has; less than none of a negative one."""
         lay = self.layout
-        raw = self.memory.read(address, lay.int_digits)
-        if not self.type_at(word_at(raw, lay.ob_type)).flags & IS_INT:
+        if not self.type_at(word_at(head, lay.ob_type)).flags & IS_INT:
             raise Torn("not an int")
-        size = word_at(raw, lay.int_size, "q")
+        size = word_at(head, lay.int_size, "q")
         if lay.pair >= (3, 12):  # lv_tag: sign in the low bits, 0 positive, 1 zero, 2 negative
             sign = 1 - (size & 3)
-            digits = size >> 3 if sign else 0
-        else:
-            sign, digits = (-1 if size < 0 else 1), abs(size)
-        if not 0 <= digits <= 4:
+            size = sign * (size >> 3)
+        if not -_MOST_DIGITS <= size <= _MOST_DIGITS:
             raise Torn("an int of unlikely size")
-        if not digits:
-            return 0
-        parts = struct.unpack(f"<{digits}I", self.memory.read(address + lay.int_digits, 4 * digits))
-        magnitude = sum(int(part) << 30 * n for n, part in enumerate(parts))
-        return magnitude * int(sign)
+        return size
 
     # --- containers -----------------------------------------------------------------------
 

@@ -1,4 +1,6 @@
-"""Reads the pools of all interpreters of a process: executors, groups of threads, limiters."""
+"""Reads the pools of all interpreters of a process: executors, those of multiprocessing, groups of
+threads, limiters.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from waitspy.remote.callables import Callables
 from waitspy.remote.interpreters import Interpreters, again
 from waitspy.remote.loops import LoopInMemory
 from waitspy.remote.memory import Torn, Unavailable, Unreadable
+from waitspy.remote.multiprocessing_pools import MultiprocessingPools
 from waitspy.remote.pools import Pools
 from waitspy.remote.process_pools import ProcessPools
 from waitspy.remote.queues import QueueMark, Queues
@@ -43,13 +46,16 @@ class PoolReader:
         self._interps = interps
         self._ran = ran
         self._groups: dict[tuple[int, int], ThreadGroups] = {}
+        self._multiprocessing: dict[tuple[int, int], MultiprocessingPools] = {}
         self._queues = Queues(interps.frames.objects)
         self._callables = Callables(interps.frames.objects, interps.frames)
 
     # --- which there are ------------------------------------------------------------------
 
     def executors(self) -> tuple[PoolFacts, ...]:
-        """Every live ThreadPoolExecutor that has threads, is a loop's default or is asgiref's."""
+        """Every live ThreadPoolExecutor that has threads, is a loop's default or is asgiref's, and
+        every ThreadPool of multiprocessing.
+        """
         return again(self._all_executors)
 
     def _all_executors(self) -> tuple[PoolFacts, ...]:
@@ -63,7 +69,18 @@ class PoolReader:
             loops = self._loops(part) if part else []
             threads = interp.runtime.threads(interp.address)
             found += Pools(interp, self._callables).read(threads, loops)
+            found += self._pools_of(interp).read().threads
         return tuple(found)
+
+    def _pools_of(self, interp: InterpreterState) -> MultiprocessingPools:
+        """The reader of multiprocessing's pools, which keeps what its threads are."""
+        keys = self._interps.now
+        self._multiprocessing = {
+            key: one for key, one in self._multiprocessing.items() if key in keys
+        }
+        return self._multiprocessing.setdefault(
+            (interp.address, interp.number), MultiprocessingPools(interp, self._callables)
+        )
 
     def groups(self, executors: Iterable[PoolFacts]) -> tuple[GroupFacts, ...]:
         """Every group of threads that take from one queue, and are not those of executors."""
@@ -84,13 +101,16 @@ class PoolReader:
         return tuple(found)
 
     def processes(self) -> tuple[ProcessPoolFacts, ...]:
-        """Every live ProcessPoolExecutor that has started its processes."""
+        """Every live ProcessPoolExecutor that has started its processes, and every Pool of
+        multiprocessing.
+        """
         return again(self._all_processes)
 
     def _all_processes(self) -> tuple[ProcessPoolFacts, ...]:
         found: list[ProcessPoolFacts] = []
         for interp in self._interps:
             found += ProcessPools(interp, self._callables).read()
+            found += self._pools_of(interp).read().processes
         return tuple(found)
 
     def limiters(self) -> tuple[LimiterFacts, ...]:
@@ -127,7 +147,7 @@ class PoolReader:
         """The addresses of the work items in its queue, the oldest first; None: not known."""
         interp = self._interps.numbered(pool.interpreter)
         if isinstance(pool, ProcessPoolFacts):
-            return ProcessPools(interp, self._callables).queued(pool)
+            return self._of_processes(interp, pool).queued(pool)
         if isinstance(pool, GroupFacts):
             return self._of(interp).queued(pool)
         return Pools(interp, self._callables).queued(pool)
@@ -138,8 +158,14 @@ class PoolReader:
 
     def process_pool(self, pool: ProcessPoolFacts) -> ProcessPoolFacts:
         """The same with what is known of the first items that wait."""
-        interp = self._interps.numbered(pool.interpreter)
-        return ProcessPools(interp, self._callables).look(pool)
+        return self._of_processes(self._interps.numbered(pool.interpreter), pool).look(pool)
+
+    def _of_processes(
+        self, interp: InterpreterState, pool: ProcessPoolFacts
+    ) -> ProcessPools | MultiprocessingPools:
+        return (
+            ProcessPools(interp, self._callables) if pool.tasks is None else self._pools_of(interp)
+        )
 
     def _of(self, interp: InterpreterState) -> ThreadGroups:
         found = self._groups.get((interp.address, interp.number))
@@ -159,14 +185,16 @@ class PoolReader:
     def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
         """The threads of a pool that hold, in their frames, the future of an item of the pool."""
         interp = self._interps.numbered(pool.interpreter)
+        if pool.cache is not None:
+            return self._pools_of(interp).waiting_on_itself(pool)
         threads = interp.runtime.threads(interp.address)
         return Pools(interp, self._callables).waiting_on_itself(pool, threads)
 
     def awaiting_items(self, pool: GroupFacts | ProcessPoolFacts) -> tuple[TaskFacts, ...]:
         """The tasks that wait for one of the first items of a queue."""
         part = self._interps.part(pool.interpreter)
-        if part is None:
-            return ()
+        if part is None or (isinstance(pool, ProcessPoolFacts) and pool.tasks is not None):
+            return ()  # results of multiprocessing tell of no task
         tasks = part.pending().tasks
         if isinstance(pool, GroupFacts):
             waiting = [task for task in tasks if task.waiter in pool.promises]

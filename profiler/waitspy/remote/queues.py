@@ -1,17 +1,21 @@
-"""What is in a queue of the standard library: ``queue.Queue``, and ``queue.SimpleQueue`` in C."""
+"""What is in a queue of the standard library: ``queue.Queue`` and those that derive from it, and
+``queue.SimpleQueue`` in C.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
-from waitspy.remote.type_facts import TypeFacts
+from waitspy.remote.type_facts import IS_LIST, TypeFacts
 
 _SIMPLE = "_queue.SimpleQueue"
 _DEQUE = "collections.deque"
+_UNORDERED = frozenset({"LifoQueue", "PriorityQueue"})
 _MOST_ITEMS = 100_000
 _TRIES = 4
 
@@ -67,13 +71,32 @@ class Queues:
         held = self._objects.attributes(address, {"queue"}).get("queue")
         return held if held and self._is_deque(held) else None
 
+    def kept_in_list(self, address: int) -> int | None:
+        """The list in which a LifoQueue or PriorityQueue keeps its items; None: it is neither.
+
+        In which order they came is not known of it, nor whether one was taken whose address another
+        one has now.
+        """
+        names = {self._objects.type_at(base).name for base in self._objects.type_of(address).mro}
+        if names.isdisjoint(_UNORDERED):
+            return None
+        held = self._objects.attributes(address, {"queue"}).get("queue")
+        return held if held and self.is_list(held) else None
+
+    def is_list(self, address: int) -> bool:
+        """Whether items lie in a list: in no order that tells which came first."""
+        kind = self._objects.type_of(address)
+        return bool(kind.flags & IS_LIST) and not kind.heap
+
     def _is_deque(self, address: int) -> bool:
         return self._objects.type_of(address).name == _DEQUE
 
     def items(self, address: int) -> list[int] | None:
-        """What lies in a SimpleQueue or deque, the oldest first; None when that cannot be told:
-        it is something else, or did not stay the same for long enough to be read.
+        """What lies in a SimpleQueue or deque, the oldest first, or in a list; None when that
+        cannot be told: it is something else, or did not stay the same for long enough to be read.
         """
+        if self.is_list(address):
+            return self._of_list(address)
         simple = self.is_simple(self._objects.type_of(address))
         if not simple and not self._is_deque(address):
             return None
@@ -87,6 +110,14 @@ class Queues:
                 continue
             if self._memory.read(address, size)[lay.ob_type :] == before[lay.ob_type :]:
                 return items
+        return None
+
+    def _of_list(self, address: int) -> list[int] | None:
+        for _ in range(_TRIES):
+            with contextlib.suppress(Unreadable):
+                items = self._objects.sequence(address, _MOST_ITEMS)
+                if self._objects.sequence(address, _MOST_ITEMS) == items:
+                    return items
         return None
 
     def marks(self, addresses: Sequence[int]) -> list[QueueMark | None]:

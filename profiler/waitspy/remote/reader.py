@@ -30,7 +30,9 @@ from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
 from waitspy.remote.moving_stacks import MovingStacks
 from waitspy.remote.objects import Objects
 from waitspy.remote.places import future_of, stack_of
+from waitspy.remote.pool_jobs import PoolWork, work_of
 from waitspy.remote.pool_reader import PoolReader
+from waitspy.remote.process_locks import HeldBetween, ProcessLocks
 from waitspy.remote.runtime import Runtime
 from waitspy.remote.task_waits import TaskWaits
 from waitspy.remote.tasks import Task, TaskSet
@@ -50,6 +52,7 @@ from waitspy.remote.wait_for import ThreadWaits, WaitLook
 from waitspy.remote.with_blocks import WithBlocks
 
 _MANY_THREADS = 64
+_MOST_ASKED = 256  # threads of a process that are asked for locks between processes
 
 
 class Reader:
@@ -294,6 +297,26 @@ class Reader:
             threads = [thread for thread in threads if thread.tid in ran]
         running = part.loops.running(threads)
         return {one.loop: one.thread.tid for one in running if one.thread.tid is not None}
+
+    def pool_work(self) -> PoolWork:
+        """What its main thread does as a worker of a multiprocessing.Pool; it raises Unreadable
+        where it is none, or runs.
+        """
+        self._interps.look()
+        for interp in self._interps:
+            for thread in self.runtime.threads(interp.address):
+                if thread.tid == self.pid:
+                    return work_of(self._stacks, thread)
+        raise Torn("no main thread")
+
+    def held_between(self) -> tuple[HeldBetween, ...]:
+        """The locks between processes that its threads have taken in ``with`` blocks."""
+        self._interps.look()
+        found: list[HeldBetween] = []
+        for interp in self._interps:
+            threads = self.runtime.threads(interp.address)[:_MOST_ASKED]
+            found += ProcessLocks(interp, self._stacks, self._blocks).held(threads)
+        return tuple(found)
 
     # --- waiting tasks --------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from waitspy.model.pools import PoolKind
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.callables import Callables, described
 from waitspy.remote.memory import Unreadable
+from waitspy.remote.pool_jobs import is_of_pool
 from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
 from waitspy.remote.values import Callback, GroupFacts
@@ -144,10 +145,11 @@ class ThreadGroups:
         return 0, frozenset()
 
     def _seen(self, work: _Work, queue: int) -> _Work:
-        """The same with the queue that the thread was seen at."""
-        if queue in {0, work.queue}:
+        """The same with the queue that the thread was seen at, unless it is a pool's own thread."""
+        if queue in {0, work.queue} or not work.name:
             return work
         with contextlib.suppress(Unreadable):
+            # a stack of connections is no work: those are known by what their threads began with
             kept_in = self._queues.kept_in(queue)
             if kept_in:
                 return work._replace(queue=queue, kept_in=kept_in, signal=queue)
@@ -169,7 +171,10 @@ class ThreadGroups:
                 words += self._objects.attribute_values(owner)
         else:
             target = self._run_of(thread)
-        work = _Work(tid, described(self._callables, target).name)
+        called = described(self._callables, target)
+        if is_of_pool(called.where):  # its queues are told of as the pool's
+            return _Work(tid, "")
+        work = _Work(tid, called.name)
         row = self._dispatcher(owner) if owner else None
         if row is not None:
             items, signal = row
@@ -193,7 +198,7 @@ class ThreadGroups:
         found: dict[int, int] = {}
         for word in list(dict.fromkeys(words))[:_MOST_WORDS]:
             with contextlib.suppress(Unreadable):
-                kept_in = self._queues.kept_in(word)
+                kept_in = self._queues.kept_in(word) or self._queues.kept_in_list(word)
                 if kept_in:
                     found[word] = kept_in
         return found
@@ -242,11 +247,13 @@ class ThreadGroups:
     def look(self, group: GroupFacts) -> GroupFacts:
         """The same with what is known of the first items in its queue."""
         items = (self.queued(group) or ())[:_NAMED]
+        names = tuple(map(self._named, items))
+        alike = len({one.name for one in names}) <= 1
         kinds = {word: self._bases(word) for word in self._inside(items)}
         return replace(
             group,
             head=items[0] if items else None,
-            first=tuple(map(self._named, items)),
+            first=names if alike or not group.any_order else (),
             promises=tuple(word for word, names in kinds.items() if names & _PROMISES),
             of_clients=any(_SOCKET in names for names in kinds.values()),
         )
@@ -261,7 +268,13 @@ class ThreadGroups:
             name=one.name or None,
             role=one.role,
             tids=tuple(sorted(work.tid for work in group)),
+            any_order=self._is_list(one.kept_in),
         )
+
+    def _is_list(self, kept_in: int) -> bool:
+        with contextlib.suppress(Unreadable):
+            return self._queues.is_list(kept_in)
+        return False
 
     def _named(self, item: int) -> Callback:
         """What an item would have done: the first function in it, else the type of thing it is."""

@@ -169,7 +169,8 @@ class PoolFacts:
     the OS threads of its workers. ``queued`` counts the items in its queue (None: it is not a
     queue that hands out first what came first, or it never stood still), ``head`` is the address
     of the first one and ``first`` names the functions of the first ones. ``role`` is None for one
-    of its owner's own; ``loop`` is the loop whose default executor it is.
+    of its owner's own; ``loop`` is the loop whose default executor it is. ``cache`` is set where it
+    is a ThreadPool of multiprocessing: there it keeps the results that it owes.
     """
 
     interpreter: int
@@ -185,15 +186,18 @@ class PoolFacts:
     shutdown: bool | None
     role: PoolKind | None = None
     loop: int | None = None
+    cache: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessPoolFacts:
-    """One concurrent.futures.ProcessPoolExecutor that has started its processes.
+    """One concurrent.futures.ProcessPoolExecutor that has started its processes, or one Pool of
+    multiprocessing: that has ``tasks``, the queue in front of its pipe.
 
     ``pending`` identifies it: what is not done is kept there. ``pids`` are those of its ``size``
-    processes that are seen from here. Only a look tells more: ``items`` are the addresses of the
-    first items that no process has taken, and ``first`` names their functions.
+    processes that are seen from here. Only a look tells more: ``items`` are what tells the first
+    items apart that no process has taken, and ``first`` names their functions; of a Pool, as far as
+    these are known.
     """
 
     interpreter: int
@@ -202,10 +206,11 @@ class ProcessPoolFacts:
     pids: tuple[int, ...]
     items: tuple[int, ...] = ()
     first: tuple[Callback, ...] = ()
+    tasks: int | None = None
 
     @property
     def head(self) -> int | None:
-        """The address of the first of them."""
+        """The first of them."""
         return self.items[0] if self.items else None
 
 
@@ -235,7 +240,8 @@ class GroupFacts:
 
     ``queue`` identifies it, ``kept_in`` is where its items are; when there are none, its threads
     wait for one of ``signals``. ``name`` is the function that they run, ``role`` whose threads they
-    are; None: the program's own.
+    are; None: the program's own. With ``any_order`` it is not known which item came first, nor
+    which of those that have names is the next one.
     Only a look at the queue tells more: ``head`` is the address of the first item; of the first
     ones, ``first`` says what they would do, ``promises`` are the futures, events and conditions in
     them, and ``of_clients`` says that there are sockets in them.
@@ -252,6 +258,7 @@ class GroupFacts:
     first: tuple[Callback, ...] = ()
     promises: tuple[int, ...] = ()
     of_clients: bool = False
+    any_order: bool = False
 
 
 class StandingTask(NamedTuple):

@@ -12,37 +12,26 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import structs
 
 from waitspy.kernel.nettable import Ends
-from waitspy.model.code_origin import base_name
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
-from waitspy.remote.queues import Queues
+from waitspy.remote.pool_jobs import RESULTS, PoolJob, PoolJobs, work_of
+from waitspy.remote.process_locks import ProcessLocks, SharedPlace
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.thread_work import ThreadWork
-from waitspy.remote.type_facts import TypeFacts
+from waitspy.remote.wait_subjects import WaitSubjects
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
-_KINDS: Mapping[str, Held] = {
-    "Condition": "condition",
-    "Event": "event",
-    "Semaphore": "semaphore",
-    "Barrier": "barrier",
-    "Thread": "thread",
-    "Queue": "queue",
-    "Future": "future",
-}
-"""Classes of the standard library in whose methods threads wait, by name."""
-
-_FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py")
 _MOST_WAITING = 32
 
 Tasks = Callable[[Container[int]], Mapping[int, PartTasks]]
@@ -50,14 +39,18 @@ Tasks = Callable[[Container[int]], Mapping[int, PartTasks]]
 
 
 class WaitLook(NamedTuple):
-    """What threads wait for, the pools of connections among that, and the tasks that hold some;
-    ``drains`` are those of them (by address) that wait for room in a connection.
+    """What threads wait for, the pools of connections among that, and the tasks that hold some.
+
+    ``drains`` are those of them (by address) that wait for room in a connection, ``jobs`` those of
+    pools of processes, by the thread that waits, and ``shared`` the locks between processes.
     """
 
     waiting: tuple[WaitEdge, ...]
     pools: tuple[LentPool, ...] = ()
     tasks: tuple[TaskEdge, ...] = ()
-    drains: Mapping[int, Ends] = {}
+    drains: Mapping[int, Ends] = MappingProxyType({})
+    jobs: Mapping[int, PoolJob] = MappingProxyType({})
+    shared: Mapping[int, SharedPlace] = MappingProxyType({})
 
 
 class ThreadWaits:
@@ -91,6 +84,8 @@ class ThreadWaits:
         pools: list[LentPool] = []
         holding: list[TaskEdge] = []
         drains: dict[int, Ends] = {}
+        jobs: dict[int, PoolJob] = {}
+        shared: dict[int, SharedPlace] = {}
         before, self._connections = self._connections, {}
         in_blocks, self._in_blocks = self._in_blocks, {}
         listed: Mapping[int, PartTasks] | None = None
@@ -110,6 +105,8 @@ class ThreadWaits:
                 holding += look.tasks
                 drains.update(asks.drains())
             found = {one.tid: one for one in look.waiting} | found
+            jobs.update(look.jobs)
+            shared.update(look.shared)
             if of_tasks:
                 waiting = [
                     task
@@ -120,7 +117,8 @@ class ThreadWaits:
                 pools += mine.lent_to_tasks(seen.pools, waiting, until_ns)
             else:
                 pools += seen.pools
-        return WaitLook(tuple(found.values()), tuple(pools), tuple(holding), drains)
+        edges = tuple(found.values())
+        return WaitLook(edges, tuple(pools), tuple(holding), drains, jobs, shared)
 
 
 class WaitFor:
@@ -144,9 +142,11 @@ class WaitFor:
         self._blocks = blocks
         self._connections = connections
         self._locks = Locks(interp.objects)
-        self._queues = Queues(interp.objects)
+        self._subjects = WaitSubjects(stacks, self._locks)
         work_item = interp.attribute_of("concurrent.futures.thread", "_WorkItem")
         self._work = ThreadWork(stacks, work_item)
+        self._pool_jobs = PoolJobs(interp, stacks)
+        self._process_locks = ProcessLocks(interp, stacks, blocks)
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._inside: dict[int, list[Entered]] = {}
@@ -157,6 +157,8 @@ class WaitFor:
         self._waited: dict[int, set[int]] = {}
         self._others = 0
         self.tasks: tuple[TaskEdge, ...] = ()
+        self.jobs: dict[int, PoolJob] = {}
+        self.shared: dict[int, SharedPlace] = {}
 
     def look(
         self,
@@ -207,7 +209,7 @@ class WaitFor:
     @property
     def wants_tasks(self) -> bool:
         """Whether tasks may hold something that a thread waits for."""
-        return any(map(_may_be_of_tasks, self._found.values()))
+        return any(map(self._may_be_of_tasks, self._found.values()))
 
     def ask(self, tasks: PartTasks, known: Blocks, until_ns: int) -> ChainTasks:
         """Adds the tasks that hold what threads wait for, those that they wait for, and so on."""
@@ -216,7 +218,7 @@ class WaitFor:
         while left := self._found.keys() - asked:
             for tid in left:
                 edge = self._found[tid]
-                holders = asks.holders(edge) if _may_be_of_tasks(edge) else ()
+                holders = asks.holders(edge) if self._may_be_of_tasks(edge) else ()
                 if holders:
                     self._found[tid] = _with_tasks(edge, holders)
             asked |= left
@@ -226,20 +228,37 @@ class WaitFor:
         self._found = {tid: _only(edge, sure, asks) for tid, edge in self._found.items()}
         return asks
 
+    def _may_be_of_tasks(self, edge: WaitEdge) -> bool:
+        """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
+        names its owner only, nor has another process to tell. Any number may have a place of a
+        semaphore.
+        """
+        if edge.tid in self.jobs or edge.tid in self.shared:
+            return False
+        if edge.kind == "semaphore":
+            return True
+        if edge.kind in {"future", "abandoned-lock"}:
+            return not edge.holders
+        return edge.kind == "lock" and all(
+            one.how == "owner" and not one.at for one in edge.holders
+        )
+
     # --- one thread -----------------------------------------------------------------------
 
     def _waiting(self, tid: int, futex: int, until_ns: int) -> WaitEdge | None:
         frames = self._stacks.frames(self._threads[tid].address)
-        kind, subject = self._subject(frames)
+        kind, subject = self._subjects.of(frames)
         handle = self._locks.wanted(futex)
         holders = tuple(self._of_lock(handle, until_ns)) if handle else ()
         lock = self._of_condition(frames, handle) if handle and not holders else None
         if lock is None and handle and kind is None and not holders:
-            lock = self._lock(tid, handle)
+            lock = self._subjects.lock(self._threads[tid], handle)
         if holders or lock:
             kind, subject = "lock", lock or handle or 0
         elif kind is None:
-            kind, subject = self._simple_queue(tid, futex)
+            kind, subject = self._between_processes(tid, frames, futex)
+            if kind is None:
+                kind, subject = self._subjects.simple_queue(self._threads[tid], futex)
         elif kind == "thread":
             holders = tuple(self._of_thread(subject))
         elif kind == "semaphore":
@@ -258,72 +277,24 @@ class WaitFor:
 
     # --- what it is -----------------------------------------------------------------------
 
-    def _subject(self, frames: Sequence[ThreadFrame]) -> tuple[Held | None, int]:
-        """The kind and object whose method the innermost frames are in: the outermost of these."""
-        found: tuple[Held | None, int] = None, 0
-        for function, first, kind in self._methods(frames):
-            if kind is not None:
-                full = kind == "queue" and function == "put"
-                found = "full-queue" if full else kind, first
-        return found
-
-    def _methods(self, frames: Iterable[ThreadFrame]) -> Iterator[tuple[str, int, Held | None]]:
-        """The innermost frames, as far as they are of the standard library's own waits: function,
-        first local, and its kind.
-        """
-        for frame in frames:
-            code = self._frames.code(frame.code)
-            if not code.rooted.endswith(_FILES):
-                break
-            first = self._frames.first_variable(frame.address)
-            yield base_name(code.function), first, self._kind(first)
-
-    def _simple_queue(self, tid: int, futex: int) -> tuple[Held | None, int]:
-        """The SimpleQueue, written in C, for an item of which a thread waits."""
-        handles = {futex, self._locks.parked(futex)}
-        words = self._frames.held(self._threads[tid].address)
-        for word, kind in zip(words, self._objects.types_of(words), strict=True):
-            simple = kind is not None and self._queues.is_simple(kind)
-            if simple and self._queues.parks_at(word) in handles:
-                return "queue", word
-        return None, 0
-
-    def _kind(self, address: int) -> Held | None:
-        with contextlib.suppress(Unreadable):
-            bases = self._objects.bases(address)
-            return next((_KINDS[name] for name in bases if name in _KINDS), None)
-        return None
+    def _between_processes(
+        self, tid: int, frames: Sequence[ThreadFrame], futex: int
+    ) -> tuple[Held | None, int]:
+        """The lock between processes for which a thread waits, or what it waits for by one."""
+        place = self._process_locks.wanted(futex)
+        if place is None:
+            return None, 0
+        signal = self._process_locks.signal(frames)
+        if signal is None:
+            self.shared[tid] = place
+        return signal or "lock", futex
 
     def _of_condition(self, frames: Iterable[ThreadFrame], handle: int) -> int | None:
         """The lock with that handle of a condition, or queue, that a thread is about to enter."""
-        for _, first, kind in self._methods(frames):
+        for _, first, kind in self._subjects.methods(frames):
             if kind == "condition" and self._held_handle(first) == handle:
                 return self._objects.attributes(first, {"_lock"}).get("_lock")
         return None
-
-    def _lock(self, tid: int, handle: int) -> int | None:
-        """The lock object with that handle, as far as the thread's own frames refer to it."""
-        lock = self._locks.at(handle)
-        if lock is not None:
-            return lock
-        words = self._frames.held(self._threads[tid].address)
-        for word, kind in zip(words, self._objects.types_of(words), strict=True):
-            with contextlib.suppress(Unreadable):
-                found = 0 if kind is None else self._locked_by(word, kind)
-                if found and self._locks.handle(found) == handle:
-                    return found
-        return None
-
-    def _locked_by(self, word: int, kind: TypeFacts) -> int:
-        """A lock, or the one whose own ``__exit__`` it is: that lies ready in a block that is about
-        to be entered.
-        """
-        if kind.name == "builtin_function_or_method" and not kind.heap:
-            word = self._objects.memory.word(word + self._objects.layout.builtin_self)
-            if not word:
-                return 0
-            kind = self._objects.type_of(word)
-        return word if self._locks.is_lock(kind) else 0
 
     # --- who holds it ---------------------------------------------------------------------
 
@@ -362,11 +333,26 @@ class WaitFor:
                 yield Holder(tid, "join")
 
     def _of_future(self, tid: int, subject: int) -> Iterator[Holder]:
+        if not RESULTS.isdisjoint(self._objects.bases(subject)):
+            yield from self._of_result(tid, subject)
+            return
         for other, thread in self._threads.items():
             item = self._work.item(thread) if other != tid else None
             with contextlib.suppress(Unreadable):
                 if item and self._objects.attributes(item, {"future"}).get("future") == subject:
                     yield Holder(other, "work-item")
+
+    def _of_result(self, tid: int, subject: int) -> Iterator[Holder]:
+        """The threads that have a job; who has it of processes, these have to tell."""
+        job = self._pool_jobs.of_result(subject, self._threads)
+        if job.pids:
+            self.jobs[tid] = job
+        for other in job.tids:
+            with contextlib.suppress(Unreadable):
+                if other in self._threads and other != tid:
+                    task = work_of(self._stacks, self._threads[other]).task
+                    if task is not None and task.job == job.job:
+                        yield Holder(other, "work-item")
 
     def _held_handle(self, held: int) -> int | None:
         if held not in self._handles:
@@ -380,7 +366,7 @@ class WaitFor:
         found: set[int] = set()
         with contextlib.suppress(Unreadable):
             frames = self._stacks.frames(self._threads[tid].address)
-            for _, first, kind in self._methods(frames):
+            for _, first, kind in self._subjects.methods(frames):
                 if kind == "condition":
                     found |= {self._locks.inside(first) or 0}
         return found
@@ -412,17 +398,6 @@ class WaitFor:
             for _ in range(2)
         )
         return [entered for *frame, entered in first if (*frame, entered) in again]
-
-
-def _may_be_of_tasks(edge: WaitEdge) -> bool:
-    """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
-    names its owner only. Any number may have a place of a semaphore.
-    """
-    if edge.kind == "semaphore":
-        return True
-    if edge.kind in {"future", "abandoned-lock"}:
-        return not edge.holders
-    return edge.kind == "lock" and all(one.how == "owner" and not one.at for one in edge.holders)
 
 
 def _with_tasks(edge: WaitEdge, holders: tuple[Holder, ...]) -> WaitEdge:

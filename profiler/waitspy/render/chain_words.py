@@ -17,6 +17,7 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lock": "for a lock held by {who}",
     "abandoned-lock": "for a lock that no thread is left to give up: it was held when this process "
     "was forked",
+    "lost-job": "for work that no process of its pool has or will take, as one has ended",
     "semaphore": "for a semaphore whose places are held by {who}",
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",
@@ -50,13 +51,14 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
     ring = is_ring(chain)
     for n, link in enumerate(chain):
         if link.waits_for is None:
-            yield _root(link, code)
+            yield _root(link, code, chain[0].pid)
             return
         following = chain[(n + 1) % len(chain)]
-        held = _held(link.waits_for, following.how).format(who=_who(following, code))
+        who = _who(following, code, chain[0].pid)
+        held = _held(link.waits_for, following.how).format(who=who)
         if following.how == "reach":
             held = held.replace(" held by ", " that seem to be held by ", 1)
-        text = f"{_who(link, code)} {'wait' if link.count > 1 else 'waits'} {held}"
+        text = f"{_who(link, code, chain[0].pid)} {'wait' if link.count > 1 else 'waits'} {held}"
         if following.taken is not None:
             text = f"{text}, taken in {_where(following.taken, code)}"
         if ring and n == len(chain) - 1:
@@ -84,7 +86,7 @@ def root_words(chain: Sequence[Link], code: Code) -> str | None:
     return f"what it waits for is held up in {where}"
 
 
-def _root(link: Link, code: Code) -> ChainLine:
+def _root(link: Link, code: Code, home: int) -> ChainLine:
     where = "" if link.at is None else f", in {_where(link.at, code)}"
     doing = words.wait_words(link.wait, code)
     if link.wait.kind is WaitKind.UNKNOWN and link.wait.call is None:
@@ -92,20 +94,22 @@ def _root(link: Link, code: Code) -> ChainLine:
     each = ", each of which" if link.count > 1 else ""
     peer = "" if link.unsent is None else f": {words.unsent_words(link.unsent, code)}"
     return ChainLine(
-        f"{_who(link, code)}{each} {doing}{where}{peer}",
+        f"{_who(link, code, home)}{each} {doing}{where}{peer}",
         None if link.at is None else link.at.source,
     )
 
 
-def _who(link: Link, code: Code) -> str:
+def _who(link: Link, code: Code, home: int) -> str:
+    """Who it is; of which process, where that is another one than that of the first link."""
     if link.program is not None:
         return f"process {link.pid} ({code(link.program)})"
+    of = f" of process {link.pid}" if link.pid != home else ""
     if link.task is not None:
-        return f"{words.plural(link.count, 'task')} {code(link.task)}"
+        return f"{words.plural(link.count, 'task')} {code(link.task)}{of}"
     name = f" ({code(link.thread)})" if link.thread else ""
     if link.count > 1:
-        return f"{link.count} threads, such as {link.tid}{name},"
-    return f"thread {link.tid}{name}"
+        return f"{link.count} threads, such as {link.tid}{name}{of},"
+    return f"thread {link.tid}{name}{of}"
 
 
 def _where(spot: Spot, code: Code) -> str:

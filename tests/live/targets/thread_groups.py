@@ -5,6 +5,7 @@ The first line says the truth, as JSON: which threads take from which queue, and
 
 import asyncio
 import concurrent.futures
+import itertools
 import json
 import os
 import queue
@@ -34,7 +35,7 @@ def quick():
 def serve(jobs):
     """Futures with their functions, as a thread that owns a connection takes them."""
     while True:
-        future, function = jobs.get()
+        *_, future, function = jobs.get()
         function()
         future.get_loop().call_soon_threadsafe(settle, future)
 
@@ -51,9 +52,11 @@ async def awaited(jobs, workers=2):
         threading.Thread(target=serve, args=(jobs,), daemon=True).start()
     say()
 
+    numbers = itertools.count()
+
     async def put(function):
         future = loop.create_future()
-        jobs.put((future, function))
+        jobs.put((0, next(numbers), future, function))
         await future
 
     async def hold():
@@ -167,6 +170,29 @@ def drain(more):
         more.get()()
 
 
+def brisk():
+    """There is always something in a queue by priority, and each item is done soon."""
+    jobs, numbers = queue.PriorityQueue(), itertools.count()
+
+    def take():
+        while True:
+            *_, done = jobs.get()
+            time.sleep(0.01)
+            done.set()
+
+    def call():
+        while True:
+            done = threading.Event()
+            jobs.put((0, next(numbers), done))
+            done.wait()
+
+    threading.Thread(target=take, daemon=True).start()
+    for _ in range(4):
+        threading.Thread(target=call, daemon=True).start()
+    say()
+    forever.wait()
+
+
 def known():
     """Groups in known states, for who reads them."""
     simple, plain, never_idle = queue.SimpleQueue(), queue.Queue(), queue.Queue()
@@ -193,7 +219,7 @@ def known():
     tids = [thread.native_id for thread in threads]
     say(
         groups={
-            "drain": {"simple": tids[:1], "plain": tids[1:3]},
+            "drain": {"simple": tids[:1], "plain": tids[1:3], "last": tids[4:5]},
             "pass_on": {"in_and_out": tids[3:4]},
             "Waits.run": {"never_idle": tids[5:]},
         },
@@ -229,6 +255,8 @@ def say(**truth):
 
 STORIES = {
     "awaited": lambda: asyncio.run(awaited(queue.Queue())),
+    "awaited-priority": lambda: asyncio.run(awaited(queue.PriorityQueue())),
+    "brisk": brisk,
     "awaited-simple": lambda: asyncio.run(awaited(queue.SimpleQueue(), workers=1)),
     "events": events,
     "batch": batch,

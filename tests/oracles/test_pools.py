@@ -1,0 +1,107 @@
+"""What is taken from a queue that does not tell: a stack, or one by priority."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import cast
+
+from tests.examples.build import process
+from waitspy.model import syscalls
+from waitspy.oracles import Watched
+from waitspy.oracles.pools import PoolsOracle
+from waitspy.recording.pools import PoolQueue
+from waitspy.remote.queues import QueueMark
+from waitspy.remote.reader import Reader
+from waitspy.remote.values import GroupFacts
+
+(FUTEX,) = syscalls.futexes()
+MS = 1_000_000
+GROUP = GroupFacts(0, 0x10, 0x20, (0x10,), "serve", None, (11, 12), any_order=True)
+
+
+class Scripted:
+    """A reader of pools that finds one group, and in its queue what it is told to."""
+
+    items: tuple[int, ...] = ()
+
+    def executors(self) -> tuple[()]:
+        return ()
+
+    processes = limiters = executors
+
+    def groups(self, executors: Iterable[object]) -> tuple[GroupFacts, ...]:
+        assert executors == ()
+        return (GROUP,)
+
+    def marks(self, pools: Iterable[object]) -> dict[int, QueueMark]:
+        assert list(pools) == [GROUP]
+        return {}
+
+    def queued(self, pool: object) -> tuple[int, ...]:
+        assert pool == GROUP
+        return self.items
+
+    def group(self, group: GroupFacts) -> GroupFacts:
+        return group
+
+
+class Looks:
+    """The oracle at one process, whose threads stand since they did so last."""
+
+    def __init__(self) -> None:
+        self.reader = Scripted()
+        self.watched = Watched(process(), "/proc/100", tids={11, 12})
+        self.watched.reader = cast("Reader", SimpleNamespace(pools=self.reader))
+        self.oracle = PoolsOracle(1 << 62)
+        assert self.oracle.attach(self.watched) == "ok"
+
+    def at(
+        self, ms: int, *items: int, stand: Iterable[int] = (), run: Iterable[int] = ()
+    ) -> list[tuple[int, int]]:
+        """How many items wait and were taken, if that is told, as these threads have run and stand
+        again, or run.
+        """
+        self.reader.items = items
+        for tid in (*stand, *run):
+            self.watched.blocked.pop(tid, None)
+            self.watched.blocked_since_ns.pop(tid, None)
+        for tid in stand:
+            self.watched.blocked[tid] = FUTEX, 0
+            self.watched.blocked_since_ns[tid] = ms * MS
+        self.watched.begin_tick(ran=True)
+        # what reading costs is none of these tests' business
+        rows = self.oracle.tick(self.watched, ms * 1_000 * MS)
+        return [(row.waiting, row.taken) for row in rows if isinstance(row, PoolQueue)]
+
+
+def test_items_are_taken_in_whatever_order() -> None:
+    looks = Looks()
+    assert looks.at(10, 1, 2, 3, stand=(11, 12)) == [(3, 0)]
+    assert looks.at(20, 1, 3, stand=(11,)) == [(2, 1)]
+    assert looks.at(30, 4, 1, 3, 3) == [(4, 1)]
+    assert looks.at(40, 3, 4, 1, stand=(12,)) == [(3, 2)]
+    assert looks.at(50, 3, 4, 1) == []
+
+
+def test_a_thread_that_has_run_may_have_taken_what_looks_the_same() -> None:
+    looks = Looks()
+    assert looks.at(10, 1, 2, stand=(11, 12)) == [(2, 0)]
+    assert looks.at(20, 1, 2) == []
+    assert looks.at(30, 1, 2, run=(11,)) == []
+    assert looks.at(40, 1, 2, stand=(11,)) == [(2, 1)]
+    assert looks.at(50, 1, 2) == []
+
+
+def test_but_not_one_that_was_seen_to_take_something() -> None:
+    looks = Looks()
+    assert looks.at(10, 1, 2, 3, stand=(11, 12)) == [(3, 0)]
+    assert looks.at(20, 1, 2, run=(11,)) == [(2, 1)]
+    assert looks.at(30, 1, 2, stand=(11,)) == []
+    assert looks.at(40, 1, 2, stand=(12,)) == [(2, 2)]
+
+
+def test_what_is_put_into_an_empty_queue_was_not_taken() -> None:
+    looks = Looks()
+    assert looks.at(10, stand=(11, 12)) == []
+    assert looks.at(20, 1, stand=(11,)) == [(1, 0)]
