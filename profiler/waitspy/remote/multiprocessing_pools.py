@@ -21,6 +21,7 @@ from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.pool_jobs import FILE, is_of_pool, pid_of, work_of
 from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_objects import ThreadObjects
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.values import Callback, PoolFacts, ProcessPoolFacts
 
@@ -33,7 +34,6 @@ _CALLS = frozenset({"apply", "map", "starmap"})
 """Methods of a pool that wait for what they hand in: their second argument is the function."""
 
 _JOB_BITS, _LAST_PART = 32, 1 << 31  # of an item's number: what is more is that of its job
-_MOST_THREADS = 10_000
 _MOST_WORKERS = 1_000
 _MOST_JOBS = 100_000
 _MOST_ITEMS = 10_000  # of all jobs together; more look like so many
@@ -77,7 +77,8 @@ class MultiprocessingPools:
         self._frames = callables.frames
         self._stacks = ThreadStacks(callables.frames)
         self._queues = Queues(interp.objects)
-        self._known: dict[tuple[int, int], tuple[int, bool]] = {}
+        self._started = ThreadObjects(interp)
+        self._known: dict[tuple[int, int], bool] = {}
 
     def read(self) -> MultiprocessingFacts:
         """Every pool that has not ended."""
@@ -99,21 +100,13 @@ class MultiprocessingPools:
 
     def _keepers(self, threads: Iterable[Thread]) -> Iterator[int]:
         """The thread objects that keep the workers of a pool alive."""
-        by_ident = {thread.ident: thread.tid for thread in threads if thread.tid is not None}
-        tids = set(by_ident.values())
-        active = self._interp.attribute_of("threading", "_active")
         before, self._known = self._known, {}
-        for key, thread in self._objects.dict_items(active, _MOST_THREADS) if active else ():
+        for one in self._started.of(threads):
             with contextlib.suppress(Unreadable):
-                known = before.get((key, thread))
-                if known is None or known[0] not in tids:
-                    tid = by_ident.get(self._objects.integer(key))
-                    if tid is None:
-                        continue
-                    known = tid, self._is_keeper(thread)
-                self._known[key, thread] = known
-                if known[1]:
-                    yield thread
+                is_keeper = before[one] if one in before else self._is_keeper(one[0])
+                self._known[one] = is_keeper
+                if is_keeper:
+                    yield one[0]
 
     def _is_keeper(self, thread: int) -> bool:
         target = self._objects.attributes(thread, {"_target"}).get("_target")

@@ -20,6 +20,7 @@ from waitspy.remote.memory import Unreadable
 from waitspy.remote.pool_jobs import is_of_pool
 from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
+from waitspy.remote.thread_objects import ThreadObjects
 from waitspy.remote.values import Callback, GroupFacts
 
 _TAKES, _GIVES = frozenset({"get", "get_nowait"}), frozenset({"put", "put_nowait"})
@@ -89,6 +90,7 @@ class ThreadGroups:
         self._objects = interp.objects
         self._memory = interp.objects.memory
         self._queues = Queues(interp.objects)
+        self._threads = ThreadObjects(interp)
         self._known: dict[tuple[int, int], _Work] = {}
 
     def read(self, threads: Iterable[Thread], takers: Mapping[int, int]) -> tuple[GroupFacts, ...]:
@@ -114,21 +116,12 @@ class ThreadGroups:
         self, threads: Iterable[Thread], takers: Mapping[int, int]
     ) -> list[tuple[int, _Work]]:
         """What each thread object says of its thread."""
-        by_ident = {thread.ident: thread.tid for thread in threads if thread.tid is not None}
-        active = self._interp.attribute_of("threading", "_active")
         before, self._known = self._known, {}
-        tids = set(by_ident.values())
         found: list[tuple[int, _Work]] = []
-        for key, thread in self._objects.dict_items(active, _MOST_THREADS) if active else ():
-            work = before.get((key, thread))
+        for one in self._threads.of(threads):
             with contextlib.suppress(Unreadable):
-                if work is None or work.tid not in tids:
-                    tid = by_ident.get(self._objects.integer(key))
-                    if tid is None:
-                        continue
-                    work = self._started(thread, tid)
-                self._known[key, thread] = work
-                found.append((thread, self._seen(work, takers.get(work.tid, 0))))
+                work = self._known[one] = before.get(one) or self._started(*one)
+                found.append((one[0], self._seen(work, takers.get(work.tid, 0))))
         return found
 
     def _reactor(self) -> tuple[int, frozenset[int]]:

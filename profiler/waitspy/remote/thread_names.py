@@ -6,8 +6,7 @@ from contextlib import suppress
 
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.memory import Unreadable
-
-_MOST = 10_000
+from waitspy.remote.thread_objects import active
 
 
 def thread_names(interp: InterpreterState) -> dict[int, str]:
@@ -16,9 +15,8 @@ def thread_names(interp: InterpreterState) -> dict[int, str]:
     Raises:
         Unreadable: something changed while it was read.
     """
-    active = interp.names_of("threading", {"_active"}).get("_active")  # empty: it is not imported
     found: dict[int, str] = {}
-    for key, thread in interp.objects.dict_items(active, _MOST) if active else ():
+    for key, thread in active(interp):
         with suppress(Unreadable):  # it is just starting
             name = interp.objects.attributes(thread, {"_name"}).get("_name")
             if name is not None:
