@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -158,9 +159,9 @@ def test_threads_and_tasks_that_wait_for_each_other(python: Python) -> None:
     assert {name: case.pop("seen") for name, case in truth.items()} == truth
 
 
-@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5])
-def test_tasks_that_are_read_with_errors(share: float) -> None:
-    with target([sys.executable, TARGETS / "crossed_waits.py"]) as process:
+def looks_with_errors(script: str, share: float) -> Iterator[WaitLook]:
+    """What is read of a target in whose memory that share of the words is wrong; each in time."""
+    with target([sys.executable, TARGETS / script]) as process:
         blocked = futexes(process.pid)
         for seed in range(8):
             memory = Wrong(process.pid, seed, 0.0)
@@ -168,10 +169,15 @@ def test_tasks_that_are_read_with_errors(share: float) -> None:
             memory.share = share
             began_s = time.monotonic()
             with contextlib.suppress(Unreadable, Unavailable):
-                look = reader.wait_for(blocked, blocked, {}, NS)
-                written = msgspec.json.encode((look.waiting, look.tasks))
-                msgspec.json.decode(written, type=tuple[tuple[WaitEdge, ...], tuple[TaskEdge, ...]])
+                yield reader.wait_for(blocked, blocked, {}, NS)
             assert time.monotonic() - began_s < 10
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5])
+def test_tasks_that_are_read_with_errors(share: float) -> None:
+    for look in looks_with_errors("crossed_waits.py", share):
+        written = msgspec.json.encode((look.waiting, look.tasks))
+        msgspec.json.decode(written, type=tuple[tuple[WaitEdge, ...], tuple[TaskEdge, ...]])
 
 
 def test_a_task_that_has_gone_on_meanwhile_waits_for_no_pool() -> None:
@@ -227,14 +233,5 @@ def test_which_threads_have_connections_that_others_wait_for(python: Python) -> 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5])
 def test_connections_that_are_read_with_errors(share: float) -> None:
-    with target([sys.executable, TARGETS / "lent_connections.py"]) as process:
-        blocked = futexes(process.pid)
-        for seed in range(8):
-            memory = Wrong(process.pid, seed, 0.0)
-            reader = Reader(process.pid, memory)
-            memory.share = share
-            began_s = time.monotonic()
-            with contextlib.suppress(Unreadable, Unavailable):
-                look = reader.wait_for(blocked, blocked, {}, NS)
-                msgspec.json.decode(msgspec.json.encode(look.pools), type=tuple[LentPool, ...])
-            assert time.monotonic() - began_s < 10
+    for look in looks_with_errors("lent_connections.py", share):
+        msgspec.json.decode(msgspec.json.encode(look.pools), type=tuple[LentPool, ...])
