@@ -75,6 +75,7 @@ def _computing() -> list[Case]:
         for work, victims in (
             ("cpu-loop", "timers"),
             ("cpu-loop", "callbacks"),
+            ("cpu-loop", "tasks"),
             ("big-json", "timers"),
         )
     ]
@@ -91,6 +92,9 @@ def _parked() -> list[Case]:
         for state in ("harmful", "idle"):
             arguments = (how, state)
             cases.append(Case(f"parked on {how}, {state}", "parked.py", arguments, state != "idle"))
+    for victims in ("io", "timers", "callbacks", "tasks"):
+        alone = ("queue", "harmful", victims)
+        cases.append(Case(f"parked, {victims} only", "parked.py", alone, harmful=True))
     for place in ("thread", "child"):
         arguments = (f"{place}-queue", "harmful")
         cases.append(Case(f"parked in a {place}", "parked.py", arguments, harmful=True))
@@ -242,7 +246,9 @@ CASES: tuple[Case, ...] = (
     Case("resolve, in-threads", "resolving.py", ("resolve", "in-threads", "timers"), harmful=False),
     *_computing(),
     Case("gil kept", "holding_the_gil.py", ("keeps",), harmful=True, alone=True),
+    # A thread that hands callbacks in would itself wait for the GIL, or be stopped.
     Case("gil kept, timers only", "holding_the_gil.py", ("keeps", "timers"), True, alone=True),
+    Case("sleep, tasks only", "blocking.py", ("sleep", "on-loop", "tasks"), True),
     Case("polling, timers only", "blocking.py", ("polling", "on-loop", "timers"), True, quick=True),
     Case("polling, callbacks only", "blocking.py", ("polling", "on-loop", "callbacks"), True),
     Case("gil let go", "holding_the_gil.py", ("lets-go",), harmful=False, alone=True),
@@ -271,7 +277,11 @@ CASES: tuple[Case, ...] = (
         "too many clients", "much_to_do.py", ("crowded",), harmful=True, client=(60, 0), alone=True
     ),
     Case("bursts of callbacks", "much_to_do.py", ("bursts",), harmful=True, alone=True),
+    Case("bursts of timers", "much_to_do.py", ("bursts", "timers"), True, alone=True),
+    Case("bursts of tasks", "much_to_do.py", ("bursts", "tasks"), True, alone=True),
     Case("stopped", "without_cpu.py", ("stopped",), harmful=True, alone=True, quick=True),
+    Case("stopped, io only", "without_cpu.py", ("stopped", "io"), True, alone=True),
+    Case("stopped, timers only", "without_cpu.py", ("stopped", "timers"), True, alone=True),
     Case("busy machine, low priority", "without_cpu.py", ("crowded",), harmful=True, alone=True),
     Case("busy machine", "without_cpu.py", ("fair",), harmful=False, alone=True),
     Case("default executor", "pools.py", ("exhausted",), harmful=True),

@@ -1,7 +1,8 @@
 """The asyncio loop that is harmed: what waits on it, and when it is harmed. Python 3.8 syntax.
 
 Victims: ``io`` (clients ask a line server; each question says when it was sent), ``timers`` (tasks
-that sleep) and ``callbacks`` (another thread hands them in).
+that sleep), ``callbacks`` (another thread hands them in) and ``tasks`` (what they await is done
+right before the harm).
 """
 
 import asyncio
@@ -60,6 +61,23 @@ def hand_in_callbacks(loop):
         time.sleep(BEAT_S)
 
 
+async def await_turns():
+    while True:
+        turn = asyncio.get_running_loop().create_future()
+        _turns.append(turn)
+        truth.served("task", await turn)
+
+
+_turns = []
+
+
+def wake_tasks():
+    """Makes the tasks runnable, on the loop's own thread."""
+    turns, _turns[:] = _turns[:], []
+    for turn in turns:
+        turn.set_result(time.monotonic_ns())
+
+
 async def start_victims(names):
     """Starts these victims on the running loop and gives what the harness must know of them."""
     facts, kept = {}, []
@@ -71,6 +89,8 @@ async def start_victims(names):
     if "callbacks" in names:
         loop = asyncio.get_running_loop()
         threading.Thread(target=hand_in_callbacks, args=(loop,), daemon=True).start()
+    if "tasks" in names:
+        kept += [asyncio.ensure_future(await_turns()) for _ in range(3)]
     return facts, kept
 
 
@@ -80,6 +100,7 @@ async def harm_often(harm, kind, victims, lengths=None):
     truth.ready(**facts)
     for length_s in lengths or truth.lengths():
         await asyncio.sleep(GAP_S)
+        wake_tasks()
         with truth.stall(kind, harm):
             harm(length_s)
     return kept

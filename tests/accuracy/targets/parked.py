@@ -1,6 +1,6 @@
 """A loop whose thread leaves it to wait elsewhere, while work of the loop is under way.
 
-argv: HOW harmful|idle. HOW is what it waits for: queue, condition, pipe, join, sleep, or ``stop``:
+argv: HOW harmful|idle [VICTIMS]. HOW is what it waits for: queue, condition, pipe, join, sleep, or ``stop``:
 a loop that is ended by loop.stop() and run again later. ``thread-…`` does that in a thread of its
 own, beside a main thread that waits; ``child-…`` in a process of its own. Idle: nothing of the loop
 is under way meanwhile. Python 3.8 syntax.
@@ -18,6 +18,7 @@ import truth
 
 PLACE, _, HOW = sys.argv[1].rpartition("-")
 HARMFUL = sys.argv[2] == "harmful"
+VICTIMS = sys.argv[3].split(",") if len(sys.argv) > 3 else ["io", "timers"]
 JOB_S = 0.3
 
 
@@ -71,6 +72,7 @@ def work():
         else:
             loop.run_until_complete(asyncio.sleep(JOB_S))
         if HARMFUL:
+            loop_under_test.wake_tasks()
             with truth.stall("parked-loop", wait):
                 wait(length_s)
         else:
@@ -79,7 +81,7 @@ def work():
 
 
 async def start():
-    return await loop_under_test.start_victims(["io", "timers"])
+    return await loop_under_test.start_victims(VICTIMS)
 
 
 if PLACE == "thread":

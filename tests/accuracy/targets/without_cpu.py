@@ -1,4 +1,4 @@
-"""A healthy loop that does not get the CPU: argv stopped|crowded|fair. Python 3.8 syntax.
+"""A healthy loop that does not get the CPU: argv stopped|crowded|fair [VICTIMS]. Python 3.8 syntax.
 
 stopped: somebody sends SIGSTOP, and later SIGCONT. crowded: more busy processes than cores, and
 this one has the lowest priority. fair: the same with the usual priority.
@@ -11,6 +11,8 @@ import sys
 
 import loop_under_test
 import truth
+
+VICTIMS = sys.argv[2].split(",") if len(sys.argv) > 2 else ["io", "timers"]
 
 
 async def be_stopped():
@@ -25,7 +27,7 @@ async def be_stopped():
 
 
 async def main():
-    facts, kept = await loop_under_test.start_victims(["io", "timers"])
+    facts, kept = await loop_under_test.start_victims(VICTIMS)
     truth.ready(**facts)
     if sys.argv[1] == "stopped":
         await be_stopped()
