@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -19,6 +19,7 @@ from waitspy.judge import (
     loop_episodes,
     loops,
     merge,
+    object_servers,
     pending_work,
     places,
     pool_episodes,
@@ -119,8 +120,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         Report(
             recording=replace(info, min_stall_s=stall_s),
             workers=tuple(
-                _told(worker, of_threads.get(worker.thread(0), {}).values())
-                for worker in recording.workers
+                _told(worker, of_threads.get(worker.thread(0), {})) for worker in recording.workers
             ),
             losses=(*recording.losses, *_not_looked(not_looked)),
             findings=judged,
@@ -180,11 +180,14 @@ def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:
         )
 
 
-def _told(worker: WorkerRecord, own: Iterable[Activities]) -> WorkerRecord:
-    """The worker with what the ``asyncio`` oracle cannot see of it: loops of another library."""
+def _told(worker: WorkerRecord, own: Mapping[ThreadKey, Activities]) -> WorkerRecord:
+    """The worker with its part in it all, and with what the ``asyncio`` oracle cannot see of it:
+    loops of another library.
+    """
+    worker = object_servers.told(worker, own.get(worker.thread(worker.worker.pid)))
     if worker.oracles.get(ASYNCIO) != "ok" or any(event.facts for event in worker.loops):
         return worker
-    stacks = (mine.stacks[n] for mine in own for n in np.unique(mine.stack).tolist())
+    stacks = (mine.stacks[n] for mine in own.values() for n in np.unique(mine.stack).tolist())
     library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
     if library is None:
         return worker

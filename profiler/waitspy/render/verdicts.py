@@ -137,7 +137,7 @@ def _deed(report: Report, finding: Finding, code: Code) -> str:
 
 
 def _who(report: Report, finding: Finding) -> str:
-    """As in "2 of 4 workers", "all 3 workers" or "the only worker"."""
+    """As in "2 of 4 workers", "all 3 workers", "both workers" or "the only worker"."""
     pids = set(finding.pids)
     records = {record.worker.pid: record for record in report.workers}
     total = {record.worker.pid for record in counted(report)} | pids
@@ -145,7 +145,9 @@ def _who(report: Report, finding: Finding) -> str:
     noun, many = ("worker", "workers") if plain else ("process", "processes")
     if len(total) == 1:
         return f"the only {noun}"
-    return f"all {len(total)} {many}" if pids == total else f"{len(pids)} of {len(total)} {many}"
+    if pids != total:
+        return f"{len(pids)} of {len(total)} {many}"
+    return f"both {many}" if len(total) == 2 else f"all {len(total)} {many}"
 
 
 def _waited(finding: Finding) -> list[str]:

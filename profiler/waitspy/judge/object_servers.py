@@ -1,0 +1,32 @@
+"""Processes that keep objects for others: no workers, although their command lines do not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from waitspy.model.activities import Activities
+from waitspy.model.code_origin import base_name
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Frame
+
+_KEEPER = "/multiprocessing/managers.py", "serve_forever"
+
+
+def told(worker: WorkerRecord, main: Activities | None) -> WorkerRecord:
+    """The worker as a helper if its main thread, whose activities these are, serves a
+    ``multiprocessing.Manager``: it keeps objects for the others, and answers nobody else.
+    """
+    if worker.worker.role != "worker" or main is None:
+        return worker
+    stacks = (main.stacks[n] for n in np.unique(main.stack).tolist())
+    if not any(map(_keeps_objects, stacks)):
+        return worker
+    return replace(worker, worker=replace(worker.worker, role="helper"))
+
+
+def _keeps_objects(stack: Iterable[Frame]) -> bool:
+    file, function = _KEEPER
+    return any(f.rooted.endswith(file) and base_name(f.function) == function for f in stack)
