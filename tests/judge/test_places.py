@@ -265,6 +265,34 @@ def test_idle_threads_wait_for_work(wait: Wait, told: str) -> None:
     assert [one.wait for one in of_thread((0, 10_000, wait))] == [told]
 
 
+QUEUE = Wait(WaitKind.QUEUE, "Queue.get", "futex")
+TAKES = " > Queue.get@lib/queue.py:171"
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        (f"run@lib/threading.py:982 > take@/app/worker.py:5{TAKES}", "idle"),
+        (f"main@{LIB}/socketserver.py:755 > do_GET@/app/web.py:5{TAKES}", "idle"),
+        (f"finish_request@{LIB}/socketserver.py:361 > do_GET@/app/web.py:5{TAKES}", "other"),
+        (
+            f"_WorkItem.run@{LIB}/concurrent/futures/thread.py:58 > job@/app/web.py:5{TAKES}",
+            "other",
+        ),
+        (f"run_wsgi@site/werkzeug/serving.py:370 > index@/app/web.py:5{TAKES}", "other"),
+        (f"__call__@site/click/core.py:1130 > consume@/app/web.py:5{TAKES}", "idle"),
+        (f"main@/app/web.py:9 > BaseServer.serve_forever@{LIB}/socketserver.py:235", "idle"),
+    ],
+)
+def test_who_waits_in_what_was_asked_for_is_not_idle(shown: str, told: str) -> None:
+    wait = QUEUE if shown.endswith(TAKES) else Wait(WaitKind.SOCKET, "selectors.select", "poll")
+    rows = activities(activity(0, 10_000, stack(shown), wait))
+    one = worker(oracles={"threads": "ok"}, kernel={7: states((0, "futex 0x7"))})
+    listed = places.find([one], {ThreadKey(100, 7): rows}, SOURCES, at(10_000))
+    assert listed is not None
+    assert [place.wait for place in listed] == [told]
+
+
 def test_threads_of_a_server_or_of_a_loop_are_not_told() -> None:
     library = stack(f"serve@{LIB}/socketserver.py:235")
     loop = stack("main@/app/main.py:5 > BaseEventLoop._run_once@lib/asyncio/base_events.py:1948")

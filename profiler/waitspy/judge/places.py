@@ -44,6 +44,19 @@ _IDLE = {
 }
 """Functions of asyncio that wait for what others hold, and those in which idle tasks wait."""
 
+_SERVERS = {
+    "/socketserver.py": frozenset({"serve_forever"}),
+    "/multiprocessing/managers.py": frozenset({"serve_forever"}),
+}
+_HANDED_OUT = {
+    "/socketserver.py": frozenset({"finish_request"}),
+    "/concurrent/futures/thread.py": frozenset({"run"}),
+    "/multiprocessing/pool.py": frozenset({"worker"}),
+}
+"""Functions of the library in which an idle server waits, and those that run what was asked for."""
+
+_COMMAND_LINES = frozenset({"click", "typer"})  # what they call is the whole program
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -196,10 +209,29 @@ def _long_wait(
     frame = _own(longest.stack)
     if frame is not None and not blame.shows_loop(longest.stack):
         awaits, wait = _called(longest.wait)
+        before, after = _around(longest.stack, frame)
+        if any(_is_one(one, _SERVERS) for one in after):
+            wait = "idle"
+        elif any(map(_hands_out, before)):
+            wait = "other"
         stood_ns = _stood_ns(states, longest)
         sure = stood_ns >= least_ns
         length_ns = stood_ns if sure else _length_ns(longest)
         yield _Seen(pid, frame, awaits, wait, 1, length_ns, sure)
+
+
+def _around(stack: Stack, frame: Frame) -> tuple[Stack, Stack]:
+    """What called that frame, and what it has called."""
+    at = len(stack) - 1 - stack[::-1].index(frame)
+    return stack[:at], stack[at + 1 :]
+
+
+def _hands_out(frame: Frame) -> bool:
+    """Whether it runs what somebody has asked for: who waits in that is not idle."""
+    home = frame.home
+    if home.origin is Origin.FRAMEWORK:
+        return home.package not in _COMMAND_LINES
+    return _is_one(frame, _HANDED_OUT)
 
 
 def _stood_ns(states: KernelStates, activity: Activity) -> int:
