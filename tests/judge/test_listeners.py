@@ -22,9 +22,11 @@ from tests.examples.build import (
 )
 from waitspy.judge import listeners
 from waitspy.judge.episode import Starvation
+from waitspy.model.judged import Unaccepted
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import KernelState
 from waitspy.model.waits import Wait, WaitKind
@@ -355,6 +357,21 @@ def test_connections_that_nobody_takes_for_long_are_told_whatever_their_owner_do
     idle = process(1, listens(*waiting), states((0, "epoll_wait 5")))
     found = listeners.unaccepted([idle], at(3_000))
     assert [(one.listener, one.most, one.longest_s) for one in found] == told
+
+
+def test_one_that_waits_long_is_told_though_others_are_taken() -> None:
+    looks = (
+        RequestsEvent(at(1_000), 80, outside=3, outside_since_ns=at(300)),
+        RequestsEvent(at(1_500), 80, outside=2, outside_since_ns=at(900)),
+    )
+    waiting = [(100.0, 3), (500, 2), (600, 3), (1_200, 2), (1_300, 3), (2_000, 2), (2_600, 1)]
+    one = process(1, listens(*waiting), states((0, "epoll_wait 5")), requests=looks)
+    (told,) = listeners.unaccepted([one], at(3_000))
+    assert told == Unaccepted("127.0.0.1:80", 3, None, 2.1)
+    elsewhere = process(1, listens(), states((0, "epoll_wait 5")), requests=looks)
+    assert listeners.unaccepted([elsewhere], at(3_000)) == ()
+    gone = replace(one, gone_ns=at(1_800))
+    assert listeners.unaccepted([gone], at(3_000)) == ()
 
 
 def test_nobody_is_let_in_by_who_has_ended_or_has_no_name() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.running import TARGETS, record, said, target
+from tests.live.web import load
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
@@ -25,6 +26,19 @@ def test_too_many_short_callbacks_are_late(mode: str, function: str, tmp_path: P
     assert finding["share"] > 0.5
     assert all(episode["served"] > 0 for episode in finding["episodes"])
     assert {victim["kind"] for victim in finding["victims"]} == {"callback"}
+
+
+def test_workers_that_compute_let_connections_in_late(tmp_path: Path) -> None:
+    server = [sys.executable, TARGETS / "sync_server.py", 1, 0.05, "computes"]
+    with target(server) as master, load(master.ready["port"], "/", 8):
+        report = record(master.pid, tmp_path / "rec", seconds=3)
+    (finding,) = (f for f in report["findings"] if f["kind"] != "no-cpu")
+    assert (finding["kind"], finding["verdict"]) == ("accept-backlog", "late"), said(report)
+    assert finding["blame"]["function"] == "compute"
+    assert finding["wait"]["kind"] == "on-cpu"
+    assert finding["share"] > 0.5
+    assert {victim["kind"] for victim in finding["victims"]} == {"connection"}
+    assert finding["victims"][0]["waited_s"] / finding["victims"][0]["count"] > 0.1
 
 
 def test_a_loop_that_is_busy_but_fair_keeps_nobody_waiting(tmp_path: Path) -> None:

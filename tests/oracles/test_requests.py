@@ -69,6 +69,22 @@ def look(oracle: RequestsOracle, watched: Watched) -> list[RequestRow]:
     return list(oracle.tick(watched, time.monotonic_ns()))
 
 
+def later(oracle: RequestsOracle, watched: Watched) -> list[RequestRow]:
+    """What is said first of those that follow; there must be something to say."""
+    while not (rows := look(oracle, watched)):
+        pass
+    return rows
+
+
+def connection(
+    unread: int, received: int, sent: int | None, received_ms: int, sent_ms: int
+) -> Connection:
+    """One that was accepted."""
+    return Connection(
+        "127.0.0.1", "127.0.0.1:9", True, True, unread, received, sent, received_ms, sent_ms
+    )
+
+
 def first(oracle: RequestsOracle, served: Served) -> RequestRow:
     watched = holder(served.name)
     assert oracle.attach(watched) == "ok"
@@ -288,7 +304,7 @@ def test_what_cannot_be_seen_is_unknown_and_not_zero(
 
     watched = holder(served.name)
     oracle.attach(watched)
-    monkeypatch.setattr(SockDiag, "accepted", fails)
+    monkeypatch.setattr(SockDiag, "arrived", fails)
     (row,) = look(oracle, watched)
     assert (row.port, row.owed, row.late, row.since_ns) == (served.port, None, None, None)
     oracle.detach(watched)
@@ -307,6 +323,50 @@ def test_the_listeners_oracle_tells_them(served: Served) -> None:
     assert watched.listening is not None
     assert served.name in watched.listening
     listeners.detach(watched)
+
+
+# --- who waits to be accepted ---------------------------------------------------------------------
+
+
+def test_who_waits_to_be_accepted_is_told_with_since_when_and_when_it_was(
+    oracle: RequestsOracle, served: Served
+) -> None:
+    watched = holder(served.name)
+    assert oracle.attach(watched) == "ok"
+    before_ns = time.monotonic_ns()
+    served.connect().send(b"?")
+    served.connect()  # it need not have said anything
+    (row,) = look(oracle, watched)
+    assert row.outside == 0  # not for long
+    while row.outside != 2:
+        rows = look(oracle, watched)
+        row = rows[-1] if rows else row
+    assert row.outside_since_ns is not None
+    assert row.outside_mean_ns is not None
+    assert before_ns - TICK_S * NS < row.outside_since_ns  # the kernel's clock is that coarse
+    assert row.outside_since_ns <= row.outside_mean_ns <= row.at_ns - MIN_STALL_NS
+    served.accept()
+    (row,) = later(oracle, watched)
+    assert (row.outside, row.let_in, row.owed) == (1, 1, 1)
+    assert row.let_in_mean_ns is not None
+    assert row.let_in_mean_ns <= row.at_ns - MIN_STALL_NS
+    served.accept()
+    (row,) = later(oracle, watched)
+    assert (row.outside, row.outside_since_ns, row.let_in) == (0, None, 1)
+
+
+def test_a_client_that_has_gone_meanwhile_waits_no_more(
+    oracle: RequestsOracle, served: Served
+) -> None:
+    watched = holder(served.name)
+    assert oracle.attach(watched) == "ok"
+    client = served.connect()
+    row = None
+    while row is None or not row.outside:
+        row = next(iter(look(oracle, watched)), row)
+    client.close()
+    row = next(iter(later(oracle, watched)))
+    assert (row.outside, row.let_in) == (0, 1)
 
 
 # --- what came first -------------------------------------------------------------------------------
@@ -334,12 +394,12 @@ def test_the_listeners_oracle_tells_them(served: Served) -> None:
 def test_owed_is_what_was_received_last(
     received: int, sent: int | None, received_ms: int, sent_ms: int, unread: int, owes: bool | None
 ) -> None:
-    assert is_owed(Connection("::1", unread, received, sent, received_ms, sent_ms)) is owes
+    assert is_owed(connection(unread, received, sent, received_ms, sent_ms)) is owes
 
 
 def test_an_old_kernel_that_cannot_tell_makes_the_count_unknown(
     oracle: RequestsOracle, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = (Connection("127.0.0.1", 0, 9, None, 500, 500),)
-    monkeypatch.setattr(SockDiag, "accepted", lambda *_: found)
+    found = (connection(0, 9, None, 500, 500),)
+    monkeypatch.setattr(SockDiag, "arrived", lambda *_: found)
     assert owed(oracle, served) is None

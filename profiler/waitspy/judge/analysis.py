@@ -20,6 +20,7 @@ from waitspy.judge import (
     loops,
     merge,
     object_servers,
+    overloaded_listeners,
     pending_work,
     places,
     pool_episodes,
@@ -93,10 +94,18 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             starved += pool_episodes.find(pool, worker, mine, min_stall_ns)
         pending += pending_work.of_pools(own_pools)
     pending += pending_work.of_listeners(recording.workers)
-    for listener in listeners.find(recording.workers, info.arch, watched):
-        starved += listeners.starvations(
+    accepted_from = listeners.find(recording.workers, info.arch, watched)
+    unaccepting = [
+        starvation
+        for listener in accepted_from
+        for starvation in listeners.starvations(
             listener, recording.workers, done, info.end_ns, min_stall_ns
         )
+    ]
+    starved += unaccepting
+    starved += overloaded_listeners.find(
+        accepted_from, recording.workers, done, unaccepting, info.end_ns, min_stall_ns
+    )
     not_looked = [s for s in starved if not s.looked]
     chains = wait_for.Chains(recording.workers, done, names, recording.sources)
     starved = list(held_locks.rings((s for s in starved if s.looked), chains))

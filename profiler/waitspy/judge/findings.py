@@ -79,6 +79,8 @@ def _weigh(starvation: Starvation) -> _Blamed:
     frames: Counter[Frame | None] = Counter()
     stacks: Counter[Stack] = Counter()
     waits: Counter[Wait] = Counter()
+    # what is served all along may be late because of what its threads compute
+    computes = starvation.kind.on_cpu or starvation.verdict == "late"
     for activity in starvation.guilty:
         length = activity.end_ns - activity.start_ns
         if not blame.holds_up(activity.stack, activity.wait):
@@ -86,7 +88,7 @@ def _weigh(starvation: Starvation) -> _Blamed:
         frame = blame.blamed(blame.guilty_frames(activity, starvation.base))
         frames[blame.stand_in(frame, starvation.stand_in)] += length
         stacks[activity.stack] += length
-        if activity.wait.kind is not WaitKind.ON_CPU or starvation.kind.on_cpu:
+        if activity.wait.kind is not WaitKind.ON_CPU or computes:
             waits[activity.wait] += length
     return _Blamed(starvation, frames, stacks, waits)
 

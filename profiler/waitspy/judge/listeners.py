@@ -9,7 +9,7 @@ only where those are known to be event loops.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
@@ -31,6 +31,7 @@ from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import FOREVER_NS, NO_STATES, KernelStates
 from waitspy.model.waits import Wait, WaitKind
@@ -201,7 +202,8 @@ def _stood(worker: WorkerRecord, tid: int, at_ns: Int64s) -> Mask:
 
 
 def unaccepted(workers: Sequence[WorkerRecord], end_ns: int) -> tuple[Unaccepted, ...]:
-    """The listeners whose queue of connections did not get shorter for a second and more.
+    """The listeners whose queue of connections did not get shorter for a second and more, or in
+    which one of them has waited for so long.
 
     A queue that stays as long as it was may still be served, with one that comes for one that is
     taken; that this looks alike at a hundred looks in a row happens where it is full.
@@ -213,11 +215,55 @@ def unaccepted(workers: Sequence[WorkerRecord], end_ns: int) -> tuple[Unaccepted
         for event in worker.listeners:
             gone_ns[event.inode] = max(last_ns, gone_ns.get(event.inode, 0))
     found = []
+    outside = _longest_outside(workers, end_ns)
     for inode, rows in _counts(workers).items():
+        if inode not in names:
+            continue
         longest_ns, most = _longest_untaken(rows, gone_ns[inode])
-        if longest_ns >= _UNACCEPTED_NS and inode in names:
-            found.append(Unaccepted(names[inode], most, longest_ns / NS))
-    return tuple(sorted(found, key=lambda one: (-one.longest_s, one.listener)))
+        waited_ns, many = outside.get(port_of(names[inode]), (0, 0))
+        if not any(count for _, count in rows):
+            continue  # they wait at another socket with that port
+        if max(longest_ns, waited_ns) >= _UNACCEPTED_NS:
+            most = many if longest_ns < _UNACCEPTED_NS else most
+            found.append(Unaccepted(names[inode], most, _long(longest_ns), _long(waited_ns)))
+    return tuple(sorted(found, key=_order))
+
+
+def _long(length_ns: int) -> float | None:
+    return length_ns / NS if length_ns >= _UNACCEPTED_NS else None
+
+
+def _order(one: Unaccepted) -> tuple[float, str]:
+    return -max(one.longest_s or 0.0, one.waited_s or 0.0), one.listener
+
+
+def port_of(listener: str) -> int | None:
+    """The TCP port of a listener, by its name; None: it is a unix socket."""
+    port = listener.rpartition(":")[2]
+    return int(port) if not listener.startswith(("/", "@")) and port.isdecimal() else None
+
+
+def _longest_outside(
+    workers: Sequence[WorkerRecord], end_ns: int
+) -> dict[int | None, tuple[int, int]]:
+    """By port, for how long one connection has waited that nobody had accepted, and how many did
+    so for long at once.
+    """
+    found: dict[int | None, tuple[int, int]] = {}
+    for worker in workers:
+        last: dict[int, RequestsEvent] = {}
+        for event in worker.requests:
+            last[event.port] = event
+            longest_ns, most = found.get(event.port, (0, 0))
+            since_ns = event.outside_since_ns
+            waited_ns = 0 if since_ns is None else event.at_ns - since_ns
+            found[event.port] = max(longest_ns, waited_ns), max(most, event.outside or 0)
+        if worker.gone_ns is None:
+            for port, event in last.items():
+                if event.outside_since_ns is not None:
+                    longest_ns, most = found[port]
+                    found[port] = max(longest_ns, end_ns - event.outside_since_ns), most
+    return found
 
 
 def _longest_untaken(counts: Sequence[tuple[int, int]], end_ns: int) -> tuple[int, int]:
@@ -262,8 +308,6 @@ def starvations(
             }
             if not _is_blocked(guilty):
                 continue
-            workers_many = len({key.pid for key in listener.acceptors})
-            many = f"all {workers_many} workers" if workers_many > 1 else "its only worker"
             pid, tid, process = min(guilty)
             yield Starvation(
                 kind=ACCEPT_BACKLOG,
@@ -278,8 +322,19 @@ def starvations(
                 base=None,
                 evidence=(BACKLOG, THREADS),
                 items=tuple(_items(listener, start_ns, until_ns)),
-                detail=f"connections to {listener.name}: {many} blocked",
+                detail=f"connections to {listener.name}: {who_accepts(listener.acceptors)} blocked",
             )
+
+
+def who_accepts(acceptors: Iterable[ThreadKey]) -> str:
+    """As in "all 3 workers" or "its only worker"."""
+    many = len({key.pid for key in acceptors})
+    return f"all {many} workers" if many > 1 else "its only worker"
+
+
+def connection_name(listener: str) -> str:
+    """What the connections of a listener are called that wait to be accepted."""
+    return f"connections to accept on {listener}"
 
 
 def _still(worker: WorkerRecord, tid: int, mine: Activities, end_ns: int) -> list[Span]:
@@ -288,7 +343,7 @@ def _still(worker: WorkerRecord, tid: int, mine: Activities, end_ns: int) -> lis
     A thread that waits for connections may have been woken already, and not got the CPU yet.
     """
     gone_ns = end_ns if worker.gone_ns is None else worker.gone_ns
-    rows = mine.of_kind(_may_accept)
+    rows = mine.of_kind(may_accept)
     idle = list(zip(mine.start_ns[rows].tolist(), mine.end_ns[rows].tolist(), strict=True))
     found = [
         part for span in still_spans(worker.states[tid], gone_ns) for part in without(span, idle)
@@ -296,7 +351,7 @@ def _still(worker: WorkerRecord, tid: int, mine: Activities, end_ns: int) -> lis
     return [(0, worker.attached_ns), *found, (gone_ns, end_ns)]
 
 
-def _may_accept(stack: Stack, wait: Wait) -> bool:
+def may_accept(stack: Stack, wait: Wait) -> bool:
     """Whether it waits in accept(), or polls for the server and not for the program's own code."""
     call = wait.syscall
     if call in syscalls.ACCEPTS or wait.kind is WaitKind.LOOP_POLL:
@@ -353,7 +408,7 @@ def _items(listener: Listener, start_ns: int, end_ns: int) -> Iterator[Item]:
         taken += max(0, before - count)
         rows.append((max(at_ns, start_ns), count, taken))
         before = count
-    name = f"connections to accept on {listener.name}"
+    name = connection_name(listener.name)
     for one in fifo.late(rows, 0, end_ns):
         if one.start_ns < one.end_ns:
             yield Item("connection", name, None, one.start_ns, one.end_ns, count=one.count)

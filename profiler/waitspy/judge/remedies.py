@@ -213,6 +213,9 @@ ROWS: tuple[Remedy, ...] = (
     _row("shake hands in the thread that serves the connection, not in the one that accepts: "
          "wrap_socket(…, do_handshake_on_connect=False), then do_handshake() with a timeout",
          ACCEPT_BACKLOG, frames=r"\bssl\.py:\S*do_handshake$"),
+    _row("the workers do all that they can: add some (processes, up to as many as there are cores; "
+         "threads of one process share its GIL), or compute less for each request",
+         ACCEPT_BACKLOG, waits="on-cpu"),
     _row("add workers or threads (gunicorn --workers, --threads; uWSGI --processes, --threads), or "
          "use asynchronous workers; and put a timeout on this call, so that one slow peer does not "
          "hold a worker",

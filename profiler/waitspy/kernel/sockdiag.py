@@ -60,14 +60,18 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection that a server has accepted, seen from its side.
+    """An open connection that came in at a server, seen from its side.
 
     ``unread_bytes`` of what was received lie in its queue. The ages are those of the last byte that
     was received and sent, or of the connection where there was none, by a clock of a few
-    milliseconds. ``sent_bytes`` is None where the kernel does not count them.
+    milliseconds. ``sent_bytes`` is None where the kernel does not count them. It may wait to be
+    accepted still; ``is_whole`` says that its client has not closed its side.
     """
 
     local: str
+    peer: str
+    is_accepted: bool
+    is_whole: bool
     unread_bytes: int
     received_bytes: int
     sent_bytes: int | None
@@ -148,8 +152,8 @@ class SockDiag:
             found += map(_unix_listening, self._dump(body))
         return tuple(found)
 
-    def accepted(self, port: int) -> tuple[Connection, ...]:
-        """Every open TCP connection that came in by that port and was accepted.
+    def arrived(self, port: int) -> tuple[Connection, ...]:
+        """Every open TCP connection that came in by that port, accepted or not yet.
 
         Raises:
             OSError: the kernel does not answer, or does not tell of connections.
@@ -161,9 +165,7 @@ class SockDiag:
                 "=BBBBLHH", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, _OPEN,
                 socket.htons(port), 0,
             )  # fmt: skip
-            messages = self._dump(body + bytes(44))
-            # what nobody has accepted yet has no inode
-            found += (_connection(m) for m in messages if struct.unpack_from("=L", m, _INODE)[0])
+            found += map(_connection, self._dump(body + bytes(44)))
         return tuple(found)
 
     def _dump(self, body: bytes) -> Iterator[bytes]:
@@ -207,8 +209,13 @@ def _connection(message: bytes) -> Connection:
     if len(info) < _RECEIVED + 8:
         raise OSError(errno.EOPNOTSUPP, "it does not tell what a connection has received")
     sent = None if len(info) < _SENT + 8 else struct.unpack_from("=Q", info, _SENT)[0]
+    (peer_port,) = struct.unpack_from(">H", message, 6)
+    (inode,) = struct.unpack_from("=L", message, _INODE)
     return Connection(
         local=socket.inet_ntop(family, message[8 : 8 + size]),
+        peer=endpoint(socket.inet_ntop(family, message[24 : 24 + size]), peer_port),
+        is_accepted=inode != 0,  # what nobody has accepted yet has none
+        is_whole=message[1] == TcpState.ESTABLISHED,
         unread_bytes=unread,
         received_bytes=struct.unpack_from("=Q", info, _RECEIVED)[0],
         sent_bytes=sent,

@@ -295,12 +295,16 @@ class OwedRequests:
 @dataclass(frozen=True, slots=True)
 class Unaccepted:
     """Connections to a listener that waited to be accepted, whatever its owner did: ``most`` at
-    once, and for ``longest_s`` none was seen to be taken.
+    once.
+
+    For ``longest_s`` none was seen to be taken; ``waited_s`` is how long one of them has waited.
+    Either is None where it is not known, or less than a second.
     """
 
     listener: str
     most: int
-    longest_s: float
+    longest_s: float | None = None
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,9 @@ EXHAUSTED_POOL = Kind(
 ACCEPT_BACKLOG = Kind(
     "accept-backlog",
     "accept backlog",
-    "connections wait while all who could accept are blocked",
+    "connections wait while all who could accept are blocked or at work",
     "kept {who} from accepting",
+    verdicts=("starving", "late"),
 )
 OVERLOADED_LOOP = Kind(
     "overloaded-loop",

@@ -11,6 +11,11 @@ class RequestsEvent(msgspec.Struct, frozen=True, gc=False):
     On ``owed`` of them the client has spoken last, on ``late`` of these for --min-stall and more;
     it did so at ``since_ns`` on the one that waits the longest, None where none does. ``owed`` is
     None when it could not be seen. Only one of the processes that share a port says so.
+
+    ``outside`` connections have waited to be accepted for --min-stall and more since their client
+    last spoke: since ``outside_since_ns`` the one that waits the longest, on average since
+    ``outside_mean_ns``. ``let_in`` of those seen outside before are not there any more; they had
+    waited since ``let_in_mean_ns`` on average.
     """
 
     at_ns: int
@@ -18,3 +23,8 @@ class RequestsEvent(msgspec.Struct, frozen=True, gc=False):
     owed: int | None = None
     late: int | None = None
     since_ns: int | None = None
+    outside: int | None = None
+    outside_since_ns: int | None = None
+    outside_mean_ns: int | None = None
+    let_in: int = 0
+    let_in_mean_ns: int | None = None

@@ -1,9 +1,10 @@
-"""The ``requests`` oracle: accepted connections whose client has spoken last.
+"""The ``requests`` oracle: connections whose client has spoken last, accepted or not yet.
 
 Whatever a server is written in, the kernel knows of each connection when something last came and
 went. A client that has sent something after the server's last byte waits for an answer. That is a
-number with an age, no fault: a long poll looks the same. One question for each port serves all
-workers of a network namespace, and one of them tells of it.
+number with an age, no fault: a long poll looks the same. Of a connection that nobody has accepted,
+it is how long it has waited for that. One question for each port serves all workers of a network
+namespace, and one of them tells of it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -24,6 +25,7 @@ from waitspy.recording.requests import RequestRow
 from waitspy.recording.rows import RowType
 
 _LOOK_NS = NS // 4
+_CLOSE_NS = NS // 20  # while some wait to be accepted: when they are is seen that exactly
 _SHARE = 0.01  # of one core at the most for the looks at one namespace
 _SAME_NS = 20_000_000  # the kernel tells ages by a coarse clock: so close, it is the same moment
 _MS = 1_000_000
@@ -35,7 +37,8 @@ class _Ports:
     """The ports of the workers of one network namespace, and what was last told of each.
 
     ``addresses`` are those that a port listens on, None for all of them. A port is kept when its
-    socket is closed: what has come in by it may still wait.
+    socket is closed: what has come in by it may still wait. ``outside`` has, by port, since when
+    (nanoseconds) each connection has waited to be accepted that was seen to do so for long.
     """
 
     number: int
@@ -44,6 +47,7 @@ class _Ports:
     names: set[str] = field(default_factory=set)
     addresses: dict[int, set[str] | None] = field(default_factory=dict)
     told: dict[int, RequestRow] = field(default_factory=dict)
+    outside: dict[int, dict[str, int]] = field(default_factory=dict)
     teller: int | None = None
     next_ns: int = 0
 
@@ -96,7 +100,8 @@ class RequestsOracle:
                 ports.told[port] = row
                 yield row
         spent_ns = time.thread_time_ns() - began_ns
-        ports.next_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
+        pause_ns = _CLOSE_NS if any(ports.outside.values()) else _LOOK_NS
+        ports.next_ns = now_ns + max(pause_ns, int(spent_ns / _SHARE))
         watched.rests_until_ns = ports.next_ns
 
     def detach(self, watched: Watched) -> None:
@@ -108,6 +113,7 @@ class RequestsOracle:
         if ports.teller == watched.pid:
             ports.teller = None
             ports.told.clear()
+            ports.outside.clear()
         if not ports.workers:
             del self._ports[ports.number]
             ports.diag.close()
@@ -117,19 +123,42 @@ class RequestsOracle:
 
     def _look(self, ports: _Ports, port: int, now_ns: int) -> RequestRow:
         addresses = ports.addresses[port]
+        before = ports.outside.pop(port, {})
         try:
-            found = ports.diag.accepted(port)
+            found = ports.diag.arrived(port)
         except (OSError, struct.error):
             return RequestRow(now_ns, port, None, None, None)
         if addresses is not None:
             found = tuple(one for one in found if one.local in addresses)
-        owed = [(one.received_ago_ms, is_owed(one)) for one in found]
+        outside = self._outside(found, now_ns)
+        ports.outside[port] = outside
+        of_queue = _queue_told(before, outside)
+        owed = [(one.received_ago_ms, is_owed(one)) for one in found if one.is_accepted]
         if any(owes is None for _, owes in owed):
-            return RequestRow(now_ns, port, None, None, None)
+            return RequestRow(now_ns, port, None, None, None, *of_queue)
         ages_ns = [age_ms * _MS for age_ms, owes in owed if owes]
         late = sum(age_ns >= self._min_stall_ns for age_ns in ages_ns)
         since_ns = max(0, now_ns - max(ages_ns)) if ages_ns else None
-        return RequestRow(now_ns, port, len(ages_ns), late, since_ns)
+        return RequestRow(now_ns, port, len(ages_ns), late, since_ns, *of_queue)
+
+    def _outside(self, found: Iterable[Connection], now_ns: int) -> dict[str, int]:
+        """Since when each has waited that nobody has accepted for so long, by its client."""
+        waiting = (one for one in found if one.is_whole and not one.is_accepted)
+        since_ns = {one.peer: max(0, now_ns - one.received_ago_ms * _MS) for one in waiting}
+        return {peer: ns for peer, ns in since_ns.items() if now_ns - ns >= self._min_stall_ns}
+
+
+def _queue_told(
+    before: Mapping[str, int], outside: Mapping[str, int]
+) -> tuple[int, int | None, int | None, int, int | None]:
+    """What a row says of who waits to be accepted, and of who has done so since the last look."""
+    let_in = [ns for peer, ns in before.items() if peer not in outside]
+    still = list(outside.values())
+    return len(still), min(still, default=None), _mean(still), len(let_in), _mean(let_in)
+
+
+def _mean(some: Sequence[int]) -> int | None:
+    return sum(some) // len(some) if some else None
 
 
 def is_owed(connection: Connection) -> bool | None:
@@ -153,7 +182,7 @@ def _asked(pid: int) -> SockDiag:
     """A SockDiag that has answered once; OSError where it does not."""
     diag = SockDiag(pid)
     try:
-        diag.accepted(_ANY_PORT)
+        diag.arrived(_ANY_PORT)
     except OSError:
         diag.close()
         raise
@@ -177,7 +206,9 @@ def _learn(ports: _Ports, names: Iterable[str]) -> None:
 
 
 def _differs(before: RequestRow, row: RequestRow) -> bool:
-    if (before.owed, before.late) != (row.owed, row.late):
+    if (before.owed, before.late, before.outside) != (row.owed, row.late, row.outside):
+        return True
+    if row.let_in:
         return True
     if before.since_ns is None or row.since_ns is None:
         return before.since_ns != row.since_ns

@@ -1,4 +1,4 @@
-"""The stream ``requests``: how many connections were owed an answer, by port."""
+"""The stream ``requests``: how many connections were owed an answer, or let in late, by port."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from waitspy.recording.rows import Row, reader
 
 
 class RequestRow(Row, frozen=True):
-    """What the server owed on that port; None: not known, and of the time: nothing was owed."""
+    """What the server owed on that port; None: not known, and of the time: nothing was owed.
+
+    The rest is what was not let in yet, or only late; see ``RequestsEvent``.
+    """
 
     port: Count
     owed: Count | None
     late: Count | None
     since_ns: Ns | None
+    outside: Count | None = None
+    outside_since_ns: Ns | None = None
+    outside_mean_ns: Ns | None = None
+    let_in: Count | None = None
+    let_in_mean_ns: Ns | None = None
 
 
 READER = reader(RequestRow)
@@ -21,4 +29,6 @@ READER = reader(RequestRow)
 
 def event(row: RequestRow) -> RequestsEvent:
     """The event that a row tells of."""
-    return RequestsEvent(row.at_ns, row.port, row.owed, row.late, row.since_ns)
+    owed = row.at_ns, row.port, row.owed, row.late, row.since_ns
+    outside = row.outside, row.outside_since_ns, row.outside_mean_ns
+    return RequestsEvent(*owed, *outside, row.let_in or 0, row.let_in_mean_ns)

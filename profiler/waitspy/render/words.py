@@ -242,10 +242,16 @@ def evidence_words(finding: Finding, recording: RecordingInfo, code: Code) -> st
 
 
 def unaccepted_words(one: Unaccepted, code: Code) -> str:
-    """As in "2 connections to 127.0.0.1:8000 waited to be accepted, none was taken for 3.1 s"."""
-    many = f"{plural(one.most, 'connection')} to {code(one.listener)}"
-    none = "and was not" if one.most == 1 else "none was"
-    return f"{many} waited to be accepted, {none} taken for {duration(one.longest_s)}"
+    """As in "2 connections to 127.0.0.1:8000 waited to be accepted, one of them for 4.2 s, none was
+    taken for 3.1 s".
+    """
+    which, none = ("", "and was not") if one.most == 1 else ("one of them ", "none was")
+    parts = [f"{plural(one.most, 'connection')} to {code(one.listener)} waited to be accepted"]
+    if one.waited_s is not None:
+        parts.append(f"{which}for {duration(one.waited_s)}")
+    if one.longest_s is not None:
+        parts.append(f"{none} taken for {duration(one.longest_s)}")
+    return ", ".join(parts)
 
 
 # --- who is owed an answer ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A pre-forking server: argv WORKERS SECONDS; each request takes that long, blocked."""
+"""A pre-forking server: argv WORKERS SECONDS [computes]; each request takes that long, blocked or not."""
 
 import json
 import os
@@ -7,13 +7,23 @@ import sys
 import time
 
 WORKERS, SECONDS = int(sys.argv[1]), float(sys.argv[2])
+COMPUTES = sys.argv[3:] == ["computes"]
 
 
 def answer(connection):
     connection.recv(1 << 16)
-    time.sleep(SECONDS)
+    if COMPUTES:
+        compute()
+    else:
+        time.sleep(SECONDS)
     connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
     connection.close()
+
+
+def compute():
+    end = time.process_time() + SECONDS
+    while time.process_time() < end:
+        pass
 
 
 def work(listener):

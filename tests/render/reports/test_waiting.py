@@ -88,6 +88,13 @@ def test_who_is_not_let_in_is_no_all_clear_either() -> None:
     assert two in text(report)
     told = report_object(report)["waiting"]["unaccepted"]
     assert told[1] == {"listener": "/s", "most": 1, "longest_s": 1.0}
+    longer = replace(
+        waiting, unaccepted=(Unaccepted("/s", 4, 1.5, 2.5), Unaccepted("/t", 1, None, 1))
+    )
+    assert waiting_words.lines(replace(report, waiting=longer), str) == [
+        "4 connections to /s waited to be accepted, one of them for 2.5 s, none was taken for 1.5 s",
+        "1 connection to /t waited to be accepted, for 1 s",
+    ]
     found = replace(report_examples.starving(), waiting=waiting)
     assert "accepted" not in verdicts.sentence(found, str)
 

@@ -326,7 +326,12 @@ def _worker_time(one: WorkerTime) -> dict[str, Any]:
 
 
 def _unaccepted(one: Unaccepted) -> dict[str, Any]:
-    known = {"listener": one.listener, "most": one.most, "longest_s": one.longest_s}
+    known = {
+        "listener": one.listener,
+        "most": one.most,
+        "longest_s": one.longest_s,
+        "waited_s": one.waited_s,
+    }
     return _known(known)
 
 
