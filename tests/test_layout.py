@@ -45,6 +45,7 @@ SUBJECTS = frozenset(
     {
         "children",
         "code_origin",
+        "gil",
         "stacks",
         "threads",
         "thread_groups",

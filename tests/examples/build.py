@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from waitspy.model import syscalls
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.epolls import EpollEvent, UnreadSocket
+from waitspy.model.gil import MAIN as MAIN_INTERPRETER
+from waitspy.model.gil import GilState, GilStates
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Recording, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack, StackTable
@@ -144,6 +146,18 @@ def segment(
             SampledThread(tid, f"thread-{tid}", intervals(*shown)) for tid, shown in threads.items()
         ),
     )
+
+
+def with_gil(
+    record: WorkerRecord, *rows: tuple[float, int | None, bool], interpreter: int = MAIN_INTERPRETER
+) -> WorkerRecord:
+    """The same, where our own sampler saw from each of those times (milliseconds) which thread had
+    the GIL, and whether garbage was collected.
+    """
+    gil = GilStates.of(
+        GilState(at(at_ms), interpreter, tid, collects) for at_ms, tid, collects in rows
+    )
+    return replace(record, segments=tuple(replace(one, gil=gil) for one in record.segments))
 
 
 def dump(

@@ -15,11 +15,13 @@ from tests.examples.build import (
     at,
     collected,
     dump,
+    ms,
     ready,
     sock,
     stack,
     states,
     unread,
+    with_gil,
     worker,
 )
 from tests.examples.loop_examples import (
@@ -36,6 +38,7 @@ from tests.examples.loop_examples import (
     told,
 )
 from waitspy.judge import blame
+from waitspy.judge.episode import Starvation
 from waitspy.judge.thread_time import Composition, compose
 from waitspy.model.epolls import EpollEvent
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
@@ -128,6 +131,28 @@ def test_a_callback_that_collected_for_most_of_it_is_a_collection(until_ms: int,
     )
     record = replace(busy(*looked((1_100, [1]), (1_300, [1]))), loops=events)
     (found,) = starvations(record)
+    assert found.kind.name == kind
+
+
+@pytest.mark.parametrize(
+    ("rows", "interpreter", "kind"),
+    [
+        ([(0, 1, False), (1_060, 1, True), (1_200, 2, True), (1_400, 1, False)], 3, "gc-pause"),
+        ([(0, 1, False), (1_060, 1, True), (1_300, 1, False)], 3, "busy-loop"),
+        ([(0, 1, False), (1_060, 1, True), (1_400, 1, False)], 0, "busy-loop"),
+        ([(0, 1, True), (1_100, 2, True)], 3, "busy-loop"),  # always: it says nothing
+        ([(0, 1, True), (10, 1, False), (1_100, 2, True)], 3, "gc-pause"),
+    ],
+    ids=["most of it", "little of it", "another interpreter's", "always", "until the end"],
+)
+def test_our_own_sampler_sees_collections_as_well(
+    rows: list[tuple[float, int, bool]], interpreter: int, kind: str
+) -> None:
+    facts = LoopInfo("asyncio", 5, 1, "running", closed=False, interpreter=3)
+    record = replace(
+        busy(*looked((1_100, [1]), (1_300, [1]))), loops=(LoopEvent(at(0), 7, facts=facts),)
+    )
+    (found,) = starvations(with_gil(record, *rows, interpreter=interpreter))
     assert found.kind.name == kind
 
 
@@ -319,6 +344,39 @@ def test_without_a_telling_dump_nobody_is_blamed_for_the_gil(dumps: object) -> N
     )
 
 
+def kept_by(found: Starvation) -> dict[int, list[tuple[float, float]]]:
+    return {
+        key.tid: [(ms(a.start_ns), ms(a.end_ns)) for a in did] for key, did in found.held_by.items()
+    }
+
+
+def test_who_was_seen_with_the_gil_is_guilty_for_as_long() -> None:
+    shown, kernel = one_callback(GIL)
+    shown |= {2: [(0, END, HOLDER)], 3: [(0, END, SPIN)], 4: [(0, END, HOLDER)]}
+    epolls = [OPEN, ready(1_010, 5), collected(1_600, 5)]
+    record = with_gil(
+        worker(shown=shown, kernel=kernel, epolls=epolls),
+        (900, 2, False), (1_300, 1, False), (1_310, 3, False), (1_400, None, False),
+        (1_450, 9, False), (1_460, 2, False), (1_500, 4, False), (1_505, 1, False), (1_700, 2, False),
+    )  # fmt: skip
+    (found,) = starvations(record)
+    assert told([found]) == [("gil-bound", 1_010, 1_600)]
+    # not the loop's own thread, nor one without a stack, nor one that had it for a moment
+    assert kept_by(found) == {2: [(1_010, 1_300), (1_460, 1_500)], 3: [(1_310, 1_400)]}
+    assert found.evidence == ("epoll", "threads", "gil")
+
+
+def test_the_gil_of_another_interpreter_keeps_nobody() -> None:
+    (found,) = starvations(with_gil(gil(), (900, 2, False), interpreter=1))
+    assert (found.guilty, found.evidence) == ((), ("epoll", "threads"))
+
+
+def test_a_dump_tells_where_our_own_sampler_does_not() -> None:
+    dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=2),)
+    (found,) = starvations(with_gil(gil(dumps=dumps), (900, None, False)))
+    assert ([*kept_by(found)], found.evidence[-1]) == ([2], "dump")
+
+
 def test_a_loop_that_itself_held_the_gil_in_the_dump_is_not_its_own_victim() -> None:
     # The dump came at the one moment at which the loop had it: it says nothing of the others.
     dumps = (dump(1_100, {1: HANDLER, 2: HOLDER}, gil_tid=1),)
@@ -353,6 +411,18 @@ def test_a_thread_that_starts_waits_for_the_gil(
     (found,) = starvations(worker(shown=shown, kernel=kernel, epolls=epolls, dumps=dumps))
     assert told([found]) == [(kind, 1_010, 1_600)]
     assert found.threads == (ThreadKey(100, 2 if kind == "gil-bound" else 1),)
+
+
+@pytest.mark.parametrize(("until_ms", "kind"), [(1_500, "gil-bound"), (1_100, "blocked-loop")])
+def test_a_thread_that_starts_waits_for_the_gil_if_others_have_it_for_long(
+    until_ms: float, kind: str
+) -> None:
+    shown, kernel = one_callback(FUTEX, shown=STARTS)
+    shown[2] = [(0, END, HOLDER)]
+    epolls = [OPEN, ready(1_010, 5), collected(1_600, 5)]
+    record = worker(shown=shown, kernel=kernel, epolls=epolls)
+    (found,) = starvations(with_gil(record, (900, 2, False), (until_ms, None, False)))
+    assert found.kind.name == kind
 
 
 def test_who_wants_the_gil_wakes_to_ask_for_it() -> None:

@@ -16,7 +16,6 @@ import pytest
 from tests.live.running import (
     TARGETS,
     Target,
-    client,
     record,
     said,
     starved_by_itself,
@@ -30,6 +29,7 @@ from waitspy.model.clock import NS
 from waitspy.model.stacks import Stack
 from waitspy.recording import loading
 from waitspy.remote.reader import Reader
+from waitspy.remote.runtime import Gil
 from waitspy.samplers.pyspy_binary import find_pyspy
 
 pytestmark = pytest.mark.ptrace
@@ -118,13 +118,31 @@ def test_a_healthy_loop_stays_silent(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-def test_the_gil_has_its_holder(tmp_path: Path) -> None:
-    """A look at a wait for it tells who keeps it, without py-spy."""
-    argv = [sys.executable, TARGETS / "loop_server.py", "wait_for_the_gil", 0.6, 0.6]
-    with target(argv) as server, client(server.ready["port"]):
-        report = record(server.pid, tmp_path / "rec", *DELTA, seconds=3)
-    found = [f for f in starving(report) if f["kind"] == "gil-bound"]
-    assert {f["blame"]["function"] for f in found} == {"keep_the_gil"}, said(report)
+def test_whoever_keeps_the_gil_in_c_is_seen_each_time(tmp_path: Path) -> None:
+    with target([sys.executable, TARGETS / "gil_keeper.py", 0.4, 0.2]) as server:
+        report = record(server.pid, tmp_path / "rec", *DELTA, seconds=4.4)
+        kept = server.read_log()
+    begun_s = report["recording"]["monotonic_start_s"]
+    ended_s = begun_s + report["recording"]["duration_s"]
+    whole = [one for one in kept if begun_s < one["start"] and one["end"] < ended_s]
+    assert len(whole) >= 6
+    found = {f["blame"]["function"]: f["episodes"] for f in starving(report)}
+    for one in whole:
+        episodes = [e for e in found[one["by"]] if e["start_s"] < one["end"] > one["start"]]
+        episodes = [e for e in episodes if e["end_s"] > one["start"]]
+        assert [e["evidence"][-1] for e in episodes] == ["gil"], f"{one} {said(report)}"
+    assert {f["kind"] for f in starving(report)} == {"gil-bound"}, said(report)
+
+
+@pytest.mark.parametrize("python", newest_always())
+def test_a_look_tells_who_holds_the_gil_and_whether_garbage_is_collected(python: str) -> None:
+    with target([python, TARGETS / "gil_keeper.py", 60, 0, "collects"]) as process:
+        reader = Reader(process.pid)
+        states = reader.python_threads()[process.ready["tid"]]
+        held = reader.gils()
+    assert held == {0: Gil(states[0].address, collects=True)}
+    with target([python, TARGETS / "standing_threads.py"]) as process:
+        assert Reader(process.pid).gils() == {0: Gil(None, collects=False)}
 
 
 def test_killed_it_loses_at_most_a_second(tmp_path: Path) -> None:

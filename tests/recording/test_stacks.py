@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.row_examples import TEXTS, TIMES, again
+from waitspy.model.gil import GilState
 from waitspy.model.stacks import Frame, Stack, StackTable
 from waitspy.model.threads import Segment
 from waitspy.recording.rows import Row, written
 from waitspy.recording.stacks import (
     READER,
     FrameTold,
+    GilHeld,
     Numbers,
     ReadSegment,
     StacksRow,
@@ -27,6 +29,7 @@ ROWS = st.one_of(
     st.builds(StackTold, TIMES, MANY, FEW, MANY),
     st.builds(ThreadNamed, TIMES, TIDS, TEXTS),
     st.builds(ThreadShows, TIMES, TIDS, FEW, st.none() | TIMES),
+    st.builds(GilHeld, TIMES, FEW, st.none() | TIDS, st.booleans()),
 )
 MAIN = (Frame("main", "/app/a.py", 1),)
 CALLS = (*MAIN, Frame("called", "/app/a.py", 7))
@@ -80,6 +83,15 @@ def test_a_thread_shows_a_stack_until_it_shows_another() -> None:
 def test_a_stack_holds_only_as_long_as_it_was_seen() -> None:
     found, _ = read([*TOLD, ThreadShows(110, 5, 2), ThreadShows(200, 5, 1, known_ns=120)])
     assert shown(found) == [(110, 120, CALLS), (200, 400, MAIN)]
+
+
+def test_who_held_the_gil_is_told_in_order_until_the_end() -> None:
+    rows = [GilHeld(300, 0, None, False), GilHeld(110, 0, 5, False), GilHeld(400, 0, 6, True)]
+    found, _ = read([*TOLD, *rows])
+    assert found.gil == [
+        GilState(110, 0, 5, collects=False),
+        GilState(300, 0, None, collects=False),
+    ]
 
 
 def test_a_thread_with_another_name_is_another_one() -> None:

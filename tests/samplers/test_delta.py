@@ -17,6 +17,7 @@ from waitspy.recording.folder import Writer
 from waitspy.recording.streams import Streams
 from waitspy.remote.memory import Torn
 from waitspy.remote.reader import Reader
+from waitspy.remote.runtime import Gil
 from waitspy.remote.thread_stacks import ThreadState
 from waitspy.samplers import delta
 from waitspy.samplers.delta import DeltaSampler
@@ -37,7 +38,7 @@ class _Made(Reader):
         self.names = {tid: f"thread-{tid}" for tid in tids}
         self.listed = 0
         self.read: list[list[int]] = []
-        self.holders: list[int | None] = []
+        self.held: dict[int, Gil] = {}
         self.fails: Exception | None = None
 
     def python_threads(self) -> dict[int, list[ThreadState]]:
@@ -53,8 +54,8 @@ class _Made(Reader):
         self.read.append([thread.ident for thread in threads])
         return [self.stacks_of[thread.ident] for thread in threads]
 
-    def gil_holder(self) -> int | None:
-        return self.holders.pop(0) if self.holders else None
+    def gils(self) -> dict[int, Gil]:
+        return self.held
 
 
 @dataclass
@@ -247,24 +248,75 @@ def test_whoever_is_left_over_is_not_known_and_comes_first_in_the_next_look(
     run.end()
 
 
-def test_a_dump_has_who_holds_the_gil_and_where_that_one_is_now(run: _Run) -> None:
-    run.tick(1, 2, 3)
-    run.tick()
-    run.seen.running = {2}
-    run.made.stacks_of[2] = stack("main", "keeps"), True
-    run.made.holders = [2 << 8, 2 << 8]
-    assert run.sampler.dump(run.now_ns)
-    assert run.made.read[-1] == [2]
-    run.made.holders = [2 << 8, 3 << 8]  # it changed meanwhile
-    assert not run.sampler.dump(run.now_ns)
-    run.made.holders = [None, None]
-    assert not run.sampler.dump(run.now_ns)
-    run.end()
+def gil_ms(run: _Run) -> list[list[tuple[float, int, int | None, bool]]]:
+    """What was told of each GIL, by segment: at which millisecond, and the rest as it stands."""
     streams = Streams(str(run.path), [], cut=False)
-    (one,) = streams.dumps(PID)
-    assert one.gil_tid == 2
-    assert {tid: streams.stacks[n] for tid, n in one.stacks.items()} == {2: stack("main", "keeps")}
-    assert run.shown()[2] == [stack("main", "f2"), stack("main", "keeps")]
+    segments = [streams.segment(row.as_json(), ()) for row in run.sampler.segments]
+    return [
+        [((g.at_ns - NS) / MS, g.interpreter, g.holder_tid, g.collects) for g in one.gil]
+        for one in segments
+        if one is not None
+    ]
+
+
+def test_at_each_tick_it_is_told_who_holds_the_gil_now_if_that_has_changed(run: _Run) -> None:
+    run.made.held = {0: Gil(None, collects=False)}
+    run.tick(1, 2, 3)
+    run.made.held = {0: Gil(2 << 8, collects=False)}
+    run.tick(2)
+    run.tick(2)
+    run.tick()
+    run.made.held = {0: Gil(2 << 8, collects=True), 1: Gil(3 << 8, collects=False)}
+    run.tick(2)
+    run.made.held = {0: Gil(0xDEAD, collects=False)}  # a thread that nobody knows; 1 has ended
+    run.tick(2)
+    assert run.end() == []
+    assert gil_ms(run) == [
+        [
+            (10, 0, None, False),
+            (20, 0, 2, False),
+            (50, 0, 2, True),
+            (50, 1, 3, False),
+            (60, 0, None, False),
+            (60, 1, None, False),
+        ]
+    ]
+
+
+def test_who_holds_the_gil_is_told_at_any_rate_and_again_in_another_segment(run: _Run) -> None:
+    run.made.held = {0: Gil(1 << 8, collects=False)}
+    run.tick(1, 2, 3)
+    run.sampler.step(run.now_ns + 2 * NS, 1)  # a hundredth as often
+    run.tick(3)
+    run.made.held = {0: Gil(3 << 8, collects=False)}
+    run.tick(3)
+    assert run.made.read == [[1, 2, 3], [3]]
+    run.end()
+    assert gil_ms(run) == [[], [(10, 0, 1, False)]]
+    run.sampler.segments[-1].end_ns = run.now_ns
+    assert gil_ms(run)[-1] == [(10, 0, 1, False), (30, 0, 3, False)]
+
+
+def test_a_new_thread_that_keeps_the_gil_is_told_once_it_is_known(run: _Run) -> None:
+    run.tick(1, 2, 3)
+    run.made.stacks_of[4] = stack("main", "f4"), True
+    run.made.held = {0: Gil(4 << 8, collects=False)}
+    run.sampler.step(run.now_ns + 2 * NS, 1)
+    run.tick(4)
+    run.seen.tids = {1, 2, 3, 4}
+    run.tick(4, at_once=True)
+    run.end()
+    assert gil_ms(run)[-1] == [(20, 0, None, False), (30, 0, 4, False)]
+
+
+def test_without_a_look_at_the_gil_stacks_go_on(run: _Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended() -> dict[int, Gil]:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(run.made, "gils", ended)
+    run.tick(1, 2, 3)
+    assert run.end() == []
+    assert run.shown().keys() == {1, 2, 3}
 
 
 def test_while_nothing_runs_nobody_asks_and_all_is_known(run: _Run) -> None:
@@ -300,7 +352,6 @@ def test_it_wants_to_look_again_at_what_it_has_not_read(run: _Run) -> None:
 def test_without_a_reader_nothing_is_sampled_and_the_end_says_why(run: _Run) -> None:
     run.seen.reader = "free-threaded builds cannot be read"
     run.tick(1)
-    assert not run.sampler.dump(run.now_ns)
     (loss,) = run.end()
     assert (loss.what, loss.why, loss.pid) == (
         "stacks",

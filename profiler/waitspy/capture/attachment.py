@@ -167,7 +167,7 @@ class Attachment:
         self._wants_stacks = self._watched.onset or (self._wants_stacks and self._watched.due)
         unread = self.sampler.look(self._watched, now_ns, at_once=self._watched.onset)
         if self.sampler.immediate:
-            self._wants_stacks = False
+            self._wants_stacks = self._wants_dump = False
         elif self._wants_stacks:
             self._wants_stacks = not self._read_stacks()
         elif self._watched.holders:

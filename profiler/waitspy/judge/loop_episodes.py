@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from waitspy.judge import blame, loop_service, loops
+from waitspy.judge import blame, gil, loop_service, loops
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.loops import Loop, Pending
 from waitspy.judge.spans import grouped, overlaps, union
@@ -40,6 +40,7 @@ from waitspy.model.threads import NO_STATES, KernelStates
 from waitspy.model.waits import WaitKind
 
 _HALF = 0.5
+_LEAST_HELD = 0.1  # of what the one that kept the GIL the longest had of it
 
 
 def find(
@@ -242,8 +243,8 @@ def _judge_blocked(
     spent: Counter[Kind | None] = Counter()
     for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
         running = blame.in_loop(activity.stack, base, never_idle=ran)
-        starts = blame.starts_thread(activity.stack) and _gil_holder(span, worker) is not None
-        if activity.wait.kind is WaitKind.GIL or starts:
+        starts = blame.starts_thread(activity.stack)
+        if activity.wait.kind is WaitKind.GIL or (starts and _others_have_gil(span, worker)):
             kind = GIL_BOUND
         elif not blame.holds_up(activity.stack, activity.wait):
             kind = None  # its thread polls another loop (its own polls are cut out): left behind
@@ -257,11 +258,7 @@ def _judge_blocked(
         return
     kind = spent.most_common(1)[0][0]
     if kind is GIL_BOUND:
-        holder = _gil_holder(span, worker)
-        shown = NO_ACTIVITIES if holder is None else activities.get(holder, NO_ACTIVITIES)
-        found = cut(shown, span.start_ns, span.end_ns)
-        evidence = (EPOLL, THREADS) if holder is None else (EPOLL, THREADS, "dump")
-        yield _make(kind, span, found, None, tid=holder, evidence=evidence)
+        yield _gil_bound(span, worker, activities)
     elif kind is not None:
         yield _make(kind, span, guilty, base)
 
@@ -272,10 +269,57 @@ def _collected(one: Starvation, loop: Loop, worker: WorkerRecord) -> Starvation:
         return one
     mine = loop_service.addresses(loop.told, loop.epfd)
     events = (event for event in worker.loops if event.loop in mine)
-    spent_ns = loop_service.collecting_ns(events, one.start_ns, one.end_ns)
+    interpreter = loop_service.interpreter(loop.told, loop.epfd, one.end_ns)
+    spent_ns = max(
+        loop_service.collecting_ns(events, one.start_ns, one.end_ns),
+        gil.collecting_ns(worker, interpreter, (one.start_ns, one.end_ns)),
+    )
     if spent_ns < (one.end_ns - one.start_ns) * _HALF:
         return one
     return replace(one, kind=GC_PAUSE, verdict=GC_PAUSE.verdict)
+
+
+def _gil_bound(
+    span: Pending, worker: WorkerRecord, activities: Mapping[int, Activities]
+) -> Starvation:
+    """What those did that kept the GIL, as long as they had it; those with little of it aside."""
+    times, how = _gil_times(span, worker)
+    lengths = {tid: _total_ns(own) for tid, own in times.items()}
+    least_ns = max(lengths.values(), default=0) * _LEAST_HELD
+    held_by = {
+        span.loop.thread(tid): tuple(
+            activity for piece in own for activity in cut(activities[tid], *piece)
+        )
+        for tid, own in sorted(times.items())
+        if lengths[tid] >= least_ns and tid in activities
+    }
+    held_by = {key: found for key, found in held_by.items() if found}
+    evidence = (EPOLL, THREADS, how) if held_by else (EPOLL, THREADS)
+    return replace(_make(GIL_BOUND, span, (), None, evidence=evidence), held_by=held_by)
+
+
+def _others_have_gil(span: Pending, worker: WorkerRecord) -> bool:
+    times, _ = _gil_times(span, worker)
+    return sum(map(_total_ns, times.values())) >= (span.end_ns - span.start_ns) * _HALF
+
+
+def _gil_times(
+    span: Pending, worker: WorkerRecord
+) -> tuple[Mapping[int, Sequence[tuple[int, int]]], str]:
+    """When which other threads had the GIL in a span, and how that is known.
+
+    A single dump says so of all of it.
+    """
+    whole = span.start_ns, span.end_ns
+    times = {tid: own for tid, own in gil.held(worker, whole).items() if tid != span.loop.tid}
+    if times:
+        return times, "gil"
+    holder = _gil_holder(span, worker)
+    return {} if holder is None else {holder: [whole]}, "dump"
+
+
+def _total_ns(times: Sequence[tuple[int, int]]) -> int:
+    return sum(end_ns - start_ns for start_ns, end_ns in times)
 
 
 def _gil_holder(span: Pending, worker: WorkerRecord) -> int | None:
@@ -368,7 +412,6 @@ def _make(
     base: Stack | None,
     *,
     evidence: tuple[str, ...] = (EPOLL, THREADS),
-    tid: int | None = None,
     verdict: Verdict | None = None,
 ) -> Starvation:
     loop = span.loop
@@ -381,7 +424,7 @@ def _make(
         place=f"epoll descriptor {loop.epfd}",
         start_ns=span.start_ns,
         end_ns=span.end_ns,
-        held_by={loop.thread(tid): tuple(guilty)} if guilty else {},
+        held_by={loop.thread(): tuple(guilty)} if guilty else {},
         base=base,
         looks=span.looks,
         evidence=(ASYNCIO, *evidence) if span.items else evidence,

@@ -17,6 +17,7 @@ import numpy as np
 from waitspy.judge import fifo
 from waitspy.judge.episode import UNNAMED, Item
 from waitspy.judge.spans import Span
+from waitspy.model.gil import MAIN
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 
 _MANY = 1 << 63  # more than a queue can hold
@@ -58,6 +59,12 @@ def collecting_ns(events: Iterable[LoopEvent], start_ns: int, end_ns: int) -> in
     if since_ns is not None and ended:
         total += max(0, end_ns - max(start_ns, since_ns))
     return total
+
+
+def interpreter(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> int:
+    """The number of the interpreter that the loop on that descriptor lives in."""
+    facts = _facts_at(events, epfd, at_ns)
+    return MAIN if facts is None else facts.interpreter
 
 
 def _facts_at(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> LoopInfo | None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from waitspy.model.gil import MAIN
+
 
 class LoopInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What an event loop object says of itself; ``how`` the owning thread is known (or None)."""
+    """What an event loop object says of itself; ``how`` the owning thread is known (or None).
+
+    ``interpreter`` is the number of the one that it lives in.
+    """
 
     kind: str
     epfd: int | None
     owner_tid: int | None
     how: str | None
     closed: bool | None
+    interpreter: int = MAIN
 
 
 class LateTimer(msgspec.Struct, frozen=True, array_like=True, gc=False):

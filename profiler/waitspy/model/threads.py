@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 
 from waitspy.model.columns import UNKNOWN, Int64s, int64s, known, known_word, words
+from waitspy.model.gil import GilStates
 from waitspy.model.stacks import Stack, StackTable
 
 FOREVER_NS = (1 << 63) - 1
@@ -236,6 +237,7 @@ class Segment:
 
     ``torn`` says that its file has lost its end. A sample took ``takes_ns``: with very many threads
     it shows what some of them did so long before its time. Times may be too early by ``late_ns``.
+    ``gil`` is who held the GIL, as our own sampler sees it; the last of it lasts until the end.
     """
 
     start_ns: int
@@ -245,6 +247,7 @@ class Segment:
     torn: bool = False
     takes_ns: int = 0
     late_ns: int = 0
+    gil: GilStates = field(default_factory=GilStates.of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,10 @@ class LoopsOracle:
             if loop is None:
                 loop = process.loops[address] = _Loop(facts, quiet_since_ns=now_ns)
             loop.facts = facts
-            told = LoopInfo(facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed)
+            told = LoopInfo(
+                facts.kind, facts.epfd, facts.owner_tid, facts.owner_how, facts.closed,
+                facts.interpreter,
+            )  # fmt: skip
             if told != loop.told:
                 loop.told = told
                 yield LoopFound(now_ns, address, told)

@@ -1,4 +1,4 @@
-"""What our own sampler saw: which stack each thread showed, and from when on.
+"""What our own sampler saw: which stack each thread showed, and from when on; and who held the GIL.
 
 One file a segment. Frames and stacks have numbers, which are told before they are used; a stack is
 a frame on top of another stack, and zero is none.
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from waitspy.model.columns import int64s
+from waitspy.model.gil import GilState, GilStates
 from waitspy.model.ranges import Few, Many, Ns, Tid
 from waitspy.model.stacks import Frame, Line, StackTable
 from waitspy.model.threads import Intervals, SampledThread, Segment
@@ -53,7 +54,17 @@ class ThreadShows(Row, frozen=True, tag="shows"):
     known_ns: Ns | None = None
 
 
-StacksRow = FrameTold | StackTold | ThreadNamed | ThreadShows
+class GilHeld(Row, frozen=True, tag="gil"):
+    """A thread holds the GIL of that interpreter (null: nobody does, or nobody knows who), and
+    whether the interpreter collects garbage.
+    """
+
+    interpreter: Few
+    holder_tid: Tid | None
+    collects: bool
+
+
+StacksRow = FrameTold | StackTold | ThreadNamed | ThreadShows | GilHeld
 READER = reader(StacksRow)
 
 
@@ -114,7 +125,13 @@ def segment(
         if shown
     )
     damaged = lines.damaged + told.damaged + (lines.torn and not torn)
-    return ReadSegment(Segment(start_ns, end_ns, period_ns, threads, torn), damaged)
+    held = (row for row in lines.rows if isinstance(row, GilHeld) and row.at_ns < end_ns)
+    gil = GilStates.of(_gil(row) for row in sorted(held, key=lambda row: row.at_ns))
+    return ReadSegment(Segment(start_ns, end_ns, period_ns, threads, torn, gil=gil), damaged)
+
+
+def _gil(row: GilHeld) -> GilState:
+    return GilState(row.at_ns, row.interpreter, row.holder_tid, row.collects)
 
 
 _Shown = list[tuple[int, int, int]]

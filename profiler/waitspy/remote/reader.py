@@ -33,7 +33,7 @@ from waitspy.remote.places import future_of, stack_of
 from waitspy.remote.pool_jobs import PoolWork, work_of
 from waitspy.remote.pool_reader import PoolReader
 from waitspy.remote.process_locks import HeldBetween, ProcessLocks
-from waitspy.remote.runtime import Runtime
+from waitspy.remote.runtime import Gil, Runtime
 from waitspy.remote.task_waits import TaskWaits
 from waitspy.remote.tasks import Task, TaskSet
 from waitspy.remote.thread_names import thread_names
@@ -241,10 +241,13 @@ class Reader:
                 found.update(thread_names(interp))
         return found
 
-    def gil_holder(self) -> int | None:
-        """The state of the thread that holds the main interpreter's GIL; None: nobody does."""
-        main = next((interp for interp in self._interps if interp.number == 0), None)
-        return None if main is None else self.runtime.gil_holder(main.address)
+    def gils(self) -> dict[int, Gil]:
+        """Who holds the GIL of each interpreter, by its number; some share one."""
+        found: dict[int, Gil] = {}
+        for interp in self._interps:
+            with contextlib.suppress(Unreadable):
+                found[interp.number] = self.runtime.gil(interp.address, interp.number)
+        return found
 
     def moving_stacks(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:
         """The stack of each thread, running or not, as far as it is known for certain, and whether

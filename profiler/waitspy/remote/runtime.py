@@ -7,6 +7,7 @@ import os
 import re
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -33,6 +34,15 @@ class Thread:
     ident: int
     tid: int | None
     names: int
+
+
+class Gil(NamedTuple):
+    """The thread state that holds the GIL of an interpreter (None: nobody does), and whether that
+    interpreter is collecting garbage.
+    """
+
+    holder: int | None
+    collects: bool
 
 
 class Runtime:
@@ -66,6 +76,7 @@ class Runtime:
         self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
         self._known_threads: dict[int, list[int]] = {}
+        self._gils: dict[int, int] = {}
         self._inherited = native_ids.inherited(pid, self.version)
 
     @property
@@ -95,14 +106,31 @@ class Runtime:
         gc = self.address + lay.runtime_gc if lay.runtime_gc else interp + lay.interp_gc
         return word_at(self.memory.read(gc + lay.gc_collecting, 4), 0, "I") == 1
 
-    def gil_holder(self, interp: int) -> int | None:
-        """The thread state that holds the GIL of an interpreter; None: nobody does."""
+    def gil(self, interp: int, number: int) -> Gil:
+        """The same and who holds the GIL of an interpreter, in one read of all of it.
+
+        Raises:
+            Unreadable: it has ended, or its state is only made.
+        """
         lay = self.layout
-        gil = self.address + lay.runtime_gil
+        gc = self.address + lay.runtime_gc if lay.runtime_gc else interp + lay.interp_gc
+        size = max(lay.gil_locked + 4, lay.gil_holder + 8)
+        places = [(interp + lay.interp_id, 8), (gc + lay.gc_collecting, 4)]
+        at = self.address + lay.runtime_gil
         if lay.interp_gil:
-            gil = self.memory.word(interp + lay.interp_gil)
-        raw = self.memory.read(gil, lay.gil_locked + 4)
-        return word_at(raw, lay.gil_holder) if word_at(raw, lay.gil_locked, "i") == 1 else None
+            places.append((interp + lay.interp_gil, 8))
+            at = self._gils.get(interp, interp)
+        pieces = self.memory.pieces([*places, (at, size)])
+        known = [piece for piece in pieces if piece is not None]
+        if len(known) < len(pieces) or word_at(known[0], 0) != number:
+            self._gils.pop(interp, None)
+            raise Torn("an interpreter that has ended")
+        gil = known[-1]
+        if lay.interp_gil and word_at(known[2], 0) != at:
+            self._gils[interp] = at = word_at(known[2], 0)
+            gil = self.memory.read(at, size)
+        held = word_at(gil, lay.gil_locked, "i") == 1
+        return Gil(word_at(gil, lay.gil_holder) if held else None, word_at(known[1], 0, "I") == 1)
 
     def threads(self, interp: int) -> list[Thread]:
         """The thread states of an interpreter.

@@ -15,10 +15,10 @@ from typing import ClassVar
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import Stack
-from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.recording.stacks import (
     SUFFIX,
+    GilHeld,
     Numbers,
     StacksRow,
     ThreadNamed,
@@ -41,6 +41,7 @@ _TRIES = 3  # to read a thread whole that does not run
 _LATE = 1.5  # periods after which it is told until when the stack before was seen
 _TOO_FAST, _TOO_SLOW = 0.75, 1.3  # of the rate in force: then another segment begins
 _LASTS_NS = NS
+_NOBODY: tuple[int | None, bool] = None, False  # holds the GIL, and no garbage is collected
 _MOST_NUMBERS = 50_000
 _MOST_BYTES = 16 << 20
 _REPORT = "please report this"
@@ -68,6 +69,7 @@ class DeltaSampler:
         self._stacks: dict[int, Stack] = {}
         self._shown: dict[int, int] = {}
         self._left: dict[int, int] = {}
+        self._held: dict[int, tuple[int | None, bool]] = {}
         self._seen: WhoRan | None = None
         self._ran = True
         self._period_ns = NS
@@ -107,7 +109,7 @@ class DeltaSampler:
         elif self._has_to_change(row, now_ns, rate_hz):
             status.finished += self._end()
             self._begin(self._looked_ns, rate_hz)
-            self._tell([*self._names_told(), *self._shown_again()])
+            self._tell([*self._names_told(), *self._shown_again(), *self._held_again()])
         return status
 
     def _has_to_change(self, row: SegmentRow, now_ns: int, rate_hz: float) -> bool:
@@ -147,6 +149,10 @@ class DeltaSampler:
             self._shown[tid] = number
             yield from new
             yield ThreadShows(self._looked_ns, tid, number)
+
+    def _held_again(self) -> Iterable[StacksRow]:
+        for number, (holder_tid, collects) in self._held.items():
+            yield GilHeld(self._looked_ns, number, holder_tid, collects)
 
     def _tell(self, rows: Sequence[StacksRow]) -> None:
         if rows and self._row is not None:
@@ -190,6 +196,12 @@ class DeltaSampler:
         if self._row is None or self._stopping:
             return False
         self._seen = seen
+        again = self._sample_if_due(seen, now_ns, at_once=at_once)
+        if seen.ran:
+            self._see_gils(seen.reader)
+        return again
+
+    def _sample_if_due(self, seen: WhoRan, now_ns: int, *, at_once: bool) -> bool:
         self._hold()
         self._ran |= seen.ran
         if now_ns >= self._next_ns - self._period_ns // 4:
@@ -225,22 +237,25 @@ class DeltaSampler:
             self._row.samples = (self._row.samples or 0) + samples * len(self._stacks)
 
     def dump(self, now_ns: int) -> bool:
-        """See ``Sampler.dump``: it is written at once, and has who holds the GIL, if anybody."""
-        seen, row = self._seen, self._row
-        reader = None if seen is None else seen.reader
-        if seen is None or row is None or self._stopping or not isinstance(reader, Reader):
-            return False
-        at_ns = time.monotonic_ns()
-        before = _gil_holder(reader)
-        self._left |= dict.fromkeys(seen.running & self._threads.states.keys(), 0)
-        self._sample(seen, now_ns)
-        holder = self._threads.tid_of(before) if before == _gil_holder(reader) else None
-        if holder is None:
-            return False
-        # the stacks of all are told already
-        stacks = {tid: stack for tid, stack in self._stacks.items() if tid == holder}
-        self._writer.append_dump(self.pid, DumpRow(at_ns, stacks, holder, time.monotonic_ns()))
-        return True
+        """See ``Sampler.dump``: there is nothing that its looks do not tell."""
+        del now_ns
+        return False
+
+    def _see_gils(self, reader: Reader | str | None) -> None:
+        """Tells who holds the GIL now, and who collects garbage, where that has changed.
+
+        At every tick at which anything had run, whatever the rate of samples is.
+        """
+        if not isinstance(reader, Reader):
+            return
+        with suppress(OSError):  # it is ending
+            at_ns, gils = time.monotonic_ns(), reader.gils()
+            held = dict.fromkeys(self._held, _NOBODY)  # of interpreters that have ended
+            for number, gil in gils.items():
+                held[number] = self._threads.tid_of(gil.holder), gil.collects
+            changed = [(n, now) for n, now in held.items() if now != self._held.get(n)]
+            self._held = {number: held[number] for number in gils}
+            self._tell([GilHeld(at_ns, number, *now) for number, now in changed])
 
     def _sample(self, seen: WhoRan, now_ns: int) -> bool:
         """Reads whoever has run since the last time, or was left over then; whether it could."""
@@ -347,6 +362,7 @@ class _Threads:
     def __init__(self) -> None:
         self.states: dict[int, list[ThreadState]] = {}
         self.names: dict[int, str] = {}
+        self._tids_by_state: dict[int, int] = {}
         self._reader: Reader | None = None
         self._tids: object = None
         self._next_list_ns = 0
@@ -363,6 +379,9 @@ class _Threads:
         others = tids is not self._tids or reader is not self._reader
         if others or (at_ns >= self._next_list_ns and not ran <= self.states.keys()):
             self.states = reader.python_threads()
+            self._tids_by_state = {
+                one.address: tid for tid, states in self.states.items() for one in states
+            }
             self._tids, self._reader = tids, reader
             self._next_list_ns = at_ns + _LIST_EVERY_NS
             self.names = {tid: name for tid, name in self.names.items() if tid in self.states}
@@ -384,17 +403,8 @@ class _Threads:
 
     def tid_of(self, state: int | None) -> int | None:
         """The thread that has that state."""
-        for tid, states in self.states.items():
-            if any(one.address == state for one in states):
-                return tid
-        return None
+        return None if state is None else self._tids_by_state.get(state)
 
 
 def _whole(rate_hz: float) -> int:
     return max(1, round(rate_hz))
-
-
-def _gil_holder(reader: Reader) -> int | None:
-    with suppress(Unreadable, OSError):
-        return reader.gil_holder()
-    return None
