@@ -24,6 +24,7 @@ from waitspy.model.recorded import Recording
 from waitspy.recording import loading
 
 ALTERNATING = (sys.executable, str(TARGETS / "alternating.py"))
+BY_PYSPY = ("record", "--sampler", "py-spy")
 AS_NOBODY = (
     sys.executable,
     "-c",
@@ -115,10 +116,16 @@ def flushed_s(folder: Path) -> float:
 
 
 def sampled(folder: Path) -> None:
-    """Waits until py-spy would write a trace if it were told to end now."""
+    """Waits until stacks are on disk, or py-spy would write a trace if it were told to end now."""
     wait_until(lambda: meta(folder).get("segments"), "no segment")
     pid = meta(folder)["segments"][0]["pid"]
-    wait_until(lambda: any(_catches_sigint(spy.pid) for spy in spies(pid)), "py-spy not ready")
+    wait_until(
+        lambda: (
+            any(row.get("samples") for row in meta(folder)["segments"])
+            or any(_catches_sigint(spy.pid) for spy in spies(pid))
+        ),
+        "no stacks",
+    )
 
 
 def _catches_sigint(pid: int) -> bool:

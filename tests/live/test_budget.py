@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.running import TARGETS, read_report, target
-from tests.live.session import finished, meta, session, spies
+from tests.live.session import BY_PYSPY, finished, meta, session, spies
 from waitspy.kernel import procfs
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
@@ -53,7 +53,7 @@ def test_threads_that_come_and_go_keep_the_samplers_within_their_budget_each_sec
     argv = [sys.executable, TARGETS / "thread_storm.py", threads_a_second, 0.02, 5]
     with target(argv) as storm:
         meter = _Meter(storm.pid)
-        with session(tmp_path, "record", storm.pid, "-d", 8, "-o", "rec") as waitspy:
+        with session(tmp_path, *BY_PYSPY, storm.pid, "-d", 8, "-o", "rec") as waitspy:
             while waitspy.poll() is None:
                 meter.look()
                 time.sleep(0.04)

@@ -24,7 +24,7 @@ def test_a_change_of_stack_is_seen_when_it_happened(tmp_path: Path) -> None:
     """As sampled it is one sample (10 ms) late at most, plus the error of alignment, which must stay
     small; settled by the kernel's states it is seen at the next look."""
     with target([sys.executable, TARGETS / "left_right.py"]) as changing:
-        record(changing.pid, tmp_path / "rec", seconds=6)
+        record(changing.pid, tmp_path / "rec", "--sampler", "py-spy", seconds=6)
         log = changing.read_log()
     recording = loading.load(str(tmp_path / "rec"))
     (worker,) = recording.workers

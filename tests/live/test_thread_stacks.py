@@ -106,15 +106,19 @@ def test_only_as_many_as_the_time_allows_are_read_and_those_first_that_are_asked
         assert list(reader.stacks(tids, NS)) == tids
 
 
-def test_a_wait_among_a_thousand_threads_has_the_line_it_is_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sampler", ["auto", pytest.param("py-spy", marks=pytest.mark.slow)])
+def test_a_wait_among_a_thousand_threads_has_the_line_it_is_on(
+    tmp_path: Path, sampler: str
+) -> None:
     """py-spy takes too long for all of them to tell which line it was."""
     argv = [HERE.path, TARGETS / "crowded_loop.py", 0.3, 0.7, "threads", 1000]
     with target(argv) as server:
         wait_until(lambda: len(procfs.threads(server.pid)) > 1000, "threads did not start")
-        report = record(server.pid, tmp_path / "rec", seconds=4)
+        report = record(server.pid, tmp_path / "rec", "--sampler", sampler, seconds=4)
     told = starved_by_itself(report)
     assert {finding["kind"] for finding in told} == {"blocked-loop"}
     blamed = {(f["blame"] or {}).get("function"): f["occurrences"] for f in told}
     assert blamed["hold_up"] >= 2
     assert blamed.keys() <= {"hold_up", None}  # None: it began before the first look
-    assert loading.load(str(tmp_path / "rec")).workers[0].dumps
+    dumps = loading.load(str(tmp_path / "rec")).workers[0].dumps
+    assert bool(dumps) == (sampler == "py-spy")

@@ -404,7 +404,9 @@ class Attachment:
 
     def _explained(self, loss: Loss) -> Loss:
         """What py-spy says of a file that it cannot open does not say which, and why."""
-        reason = interpreter.out_of_reach(self.pid) if loss.what.endswith("stacks") else None
+        if self.sampler.immediate or not loss.what.endswith("stacks"):
+            return loss
+        reason = interpreter.out_of_reach(self.pid)
         return loss if reason is None else Loss(loss.what, *reason, self.pid)
 
     def _take(self, status: SamplerStatus) -> None:

@@ -148,7 +148,7 @@ class Capture:
         Raises:
             TargetError: no worker could be attached.
             PermissionMissing: that was so because of missing permissions.
-            SamplerError: py-spy is missing.
+            SamplerError: py-spy is missing, and has to be used.
         """
         with Signals() as signals, precedence() as timing, _collecting_little():
             try:
@@ -419,6 +419,7 @@ class Capture:
                 "cpus": os.cpu_count() or 1,
             },
             "target": self._options.target,
+            "sampler": chosen(self._options.sampler, blocking=self._options.blocking),
             "rate_hz": self._options.rate_hz,
             "tick_s": self._pace.asked_ns / NS,
             "min_stall_s": self._options.min_stall_s,

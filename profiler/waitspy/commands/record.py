@@ -80,7 +80,7 @@ _FAIL_ON_MET = 3
     type=click.Choice(SAMPLERS),
     default=AUTO,
     show_default=True,
-    help="What reads stacks: delta reads only what ran; auto is py-spy.",
+    help="What reads stacks: delta reads only what ran; auto is delta where it can read.",
 )
 @click.option(
     "--fail-on",

@@ -15,14 +15,16 @@ __all__ = ["AUTO", "EITHER", "PYSPY", "SAMPLERS", "START_COST_NS", "chosen", "ma
 AUTO, DELTA, PYSPY = "auto", "delta", "py-spy"
 SAMPLERS = (AUTO, DELTA, PYSPY)
 EITHER = "delta, else py-spy"
-_USUAL = PYSPY  # what ``auto`` is
 
 
 def chosen(name: str, *, blocking: bool) -> str:
-    """The sampler that is meant; only py-spy can stop a process for each sample."""
+    """The sampler that is meant; only py-spy can stop a process for each sample.
+
+    ``auto`` is our own, and py-spy for processes that it cannot read.
+    """
     if blocking:
         return PYSPY
-    return _USUAL if name == AUTO else name
+    return EITHER if name == AUTO else name
 
 
 def make_sampler(

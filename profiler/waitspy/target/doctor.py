@@ -1,4 +1,8 @@
-"""Examines what this user may do here, by trying it: the machine, py-spy, a target."""
+"""Examines what this user may do here, by trying it: the machine, py-spy, a target.
+
+Stacks are read as a recording would do it: by our own sampler, and by py-spy, which is needed for
+processes that our own cannot read, and where a process is to be stopped for each sample.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from waitspy.errors import SamplerError, WaitspyError
 from waitspy.kernel import procfs
 from waitspy.model.processes import Worker
+from waitspy.remote.memory import Unreadable
 from waitspy.remote.opening import open_reader
 from waitspy.samplers.pyspy_binary import find_pyspy
 from waitspy.target import access, discover, interpreter
@@ -21,6 +27,7 @@ from waitspy.target.tree import FOREIGN
 __all__ = ["Check", "Status", "examine"]
 
 _VERSION_WITHIN_S, _DUMP_WITHIN_S = 10.0, 15.0
+_WITHOUT = "no --blocking, and no stacks of processes that waitspy cannot read by itself"
 
 
 def examine(target: str | None = None) -> tuple[Check, ...]:
@@ -36,15 +43,15 @@ def _pyspy() -> Check:
     try:
         path = find_pyspy()
     except SamplerError as error:
-        hint = f"{error.hint}; or record with --sampler delta, which does without it"
-        return Check("py-spy", "fail", str(error), hint)
+        return Check("py-spy", "warn", f"{error}: {_WITHOUT}", error.hint)
     reinstall = f"reinstall it: {sys.executable} -m pip install --force-reinstall py-spy"
     try:
         code, out, err = _run([path, "--version"], _VERSION_WITHIN_S)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Check("py-spy", "fail", f"{path} does not run: {error}", reinstall)
+        return Check("py-spy", "warn", f"{path} does not run: {error}; {_WITHOUT}", reinstall)
     if code != 0:
-        return Check("py-spy", "fail", f"{path} fails: {_last_line(err)}", reinstall)
+        found = f"{path} fails: {_last_line(err)}; {_WITHOUT}"
+        return Check("py-spy", "warn", found, reinstall)
     return Check("py-spy", "ok", f"{_last_line(out)} at {path}")
 
 
@@ -74,8 +81,7 @@ def _target(target: str) -> Iterator[Check]:
     if attachable:
         serving = [worker for worker in attachable if worker.role == "worker"]
         pid = (serving or attachable)[0].pid
-        yield _stacks(pid)
-        yield safely(f"pid {pid} own stacks", partial(_own_stacks, pid))
+        yield from _stacks(pid)
 
 
 def _worker(worker: Worker) -> Check:
@@ -113,9 +119,17 @@ def _network(pid: int) -> str:
     return "waitspy's network namespace" if theirs == ours else "another network namespace"
 
 
-def _stacks(pid: int) -> Check:
-    """Reads the stacks of one process once, without stopping it."""
-    name = f"pid {pid} stacks"
+def _stacks(pid: int) -> Iterator[Check]:
+    """Reads the stacks of one process once by each sampler; one that can read them is enough."""
+    own = safely(f"pid {pid} stacks", partial(_own_stacks, pid))
+    others = _stacks_by_pyspy(pid)
+    yield replace(own, status="warn") if own.status == "fail" and others.status == "ok" else own
+    yield others if others.status == "ok" else replace(others, status="warn")
+
+
+def _stacks_by_pyspy(pid: int) -> Check:
+    """As ``record --nonblocking`` of py-spy would, without stopping it."""
+    name = f"pid {pid} stacks by py-spy"
     try:
         # Without --json it prints the command, too, and fails where that is no UTF-8.
         dump = [find_pyspy(), "dump", "--json", "--nonblocking", "--pid", str(pid)]
@@ -137,17 +151,20 @@ def _stacks(pid: int) -> Check:
 
 
 def _own_stacks(pid: int) -> Check:
-    """Reads the same as the sampler that does without py-spy."""
-    name = f"pid {pid} own stacks"
+    """As our own sampler would."""
+    name = f"pid {pid} stacks"
     reader = open_reader(pid)
     if isinstance(reader, str):
-        return Check(name, "warn", reader, "--sampler py-spy may read it")
-    states = [state for own in reader.python_threads().values() for state in own]
-    whole = sum(is_whole for _, is_whole in reader.moving_stacks(states))
-    found = f"--sampler delta read {whole} of {len(states)} thread{'s' * (len(states) > 1)}"
+        return Check(name, "fail", reader, "where py-spy can read them, it is used instead")
+    try:
+        states = [state for own in reader.python_threads().values() for state in own]
+        whole = sum(is_whole for _, is_whole in reader.moving_stacks(states))
+    except Unreadable:  # it is starting or ending
+        return Check(name, "unknown", "its memory changed at every try", "try again")
+    found = f"read {whole} of {len(states)} thread{'s' * (len(states) > 1)}"
     if whole:
         return Check(name, "ok", found)
-    return Check(name, "warn", found, "try again; if it stays, use --sampler py-spy")
+    return Check(name, "fail", found, "try again; if it stays, use --sampler py-spy")
 
 
 def _count(dump: str) -> int:

@@ -171,7 +171,7 @@ def judge(version: str, *, free_threaded: bool) -> tuple[str | None, str | None]
         return why, f"run the server on {_SUPPORTED}"
     if free_threaded:
         return (
-            f"Python {version} is a free-threaded build, whose stacks py-spy cannot read",
+            f"Python {version} is a free-threaded build, whose stacks cannot be read",
             f"run the server on a default (not free-threaded) build of {_SUPPORTED}",
         )
     return None, None

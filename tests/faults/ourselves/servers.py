@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.live.running import TARGETS, client, target, wait_until
+from tests.live.running import TARGETS, client, target
 from tests.live.session import (
     finished,
     is_left_alone,
     lasting,
     load,
-    meta,
     no_spy_is_left,
     sampled,
     session,
@@ -66,18 +65,14 @@ def recorded(
     pid: int,
     *options: object,
     err: str = "",
-    stacks: bool = True,
     **more: Any,
 ) -> tuple[Report, str]:
     """What is judged of a recording of that process, and what was said at its end.
 
-    It goes on for a second after its first stacks, if there can be any.
+    It goes on for a second after its first stacks.
     """
     with session(folder, "record", pid, "-d", "50", "-o", "rec", *options, **more) as waitspy:
-        if stacks:
-            sampled(folder / "rec")
-        else:
-            wait_until(lambda: meta(folder / "rec").get("workers"), "it does not record")
+        sampled(folder / "rec")
         lasting(1.1)
         waitspy.send_signal(signal.SIGINT)
         code, out, said = finished(waitspy)
@@ -110,9 +105,7 @@ def is_told_to_sleep(report: Report, at_most_s: float = 0.3) -> None:
 
 
 def _began_before_a_sample(finding: Finding, report: Report) -> bool:
-    """Whether its first stack may be another's: on a busy machine py-spy begins late, at a time
-    that is not well known.
-    """
+    """Whether its first stack may be another's: on a busy machine a sampler begins late."""
     (record,) = report.workers
     first_ns = min(
         interval.start_ns

@@ -15,6 +15,7 @@ import psutil
 
 from tests.live.running import wait_until
 from tests.live.session import (
+    BY_PYSPY,
     flushed_s,
     lasting,
     load,
@@ -28,7 +29,7 @@ from tests.live.session import (
 
 
 def test_what_was_seen_can_be_read(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+    with session(tmp_path, *BY_PYSPY, target.pid, "-d", "50", "-o", "rec") as waitspy:
         sampled(tmp_path / "rec")
         wait_until(lambda: flushed_s(tmp_path / "rec") > 0.5, "nothing was written")
         lasting(0.2)

@@ -9,12 +9,12 @@ import subprocess
 from pathlib import Path
 
 from tests.faults.sampler.fakes import looked_beside, run_with, script
-from tests.live.session import load, meta
+from tests.live.session import BY_PYSPY, load, meta
 
 
 def test_a_pyspy_that_does_nothing(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     pyspy = script("exit 0")
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "1.4", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "1.4", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import looked_beside, run_with
-from tests.live.session import load, losses
+from tests.live.session import BY_PYSPY, load, losses
 
 REFUSING = """#!/bin/sh
 echo 'Error: this machine is not for me' >&2
@@ -39,7 +39,7 @@ kill -SEGV $$
 def test_a_pyspy_that_fails_is_a_loss(
     tmp_path: Path, target: subprocess.Popen[str], seconds: str, pyspy: str, why: str
 ) -> None:
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", seconds, "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", seconds, "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (told,) = losses(recording)
@@ -51,5 +51,5 @@ def test_a_pyspy_that_fails_is_a_loss(
 
 def test_the_doctor_says_what_is_wrong_with_pyspy(tmp_path: Path) -> None:
     code, out, _ = run_with(tmp_path, REFUSING, "doctor")
-    assert code == 1
+    assert code == 0
     assert "this machine is not for me" in out

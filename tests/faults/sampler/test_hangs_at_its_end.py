@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import ENDS_WITHIN_S, at_its_end, looked_beside, run_with
-from tests.live.session import load
+from tests.live.session import BY_PYSPY, load
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_one_that_does_not_write(
     tmp_path: Path, target: subprocess.Popen[str], end: str, why: str
 ) -> None:
     began_s = time.monotonic()
-    args = ("record", target.pid, "-d", "0.5", "-o", "rec")
+    args = (*BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     code, out, err = run_with(tmp_path, at_its_end(end), *args)
     assert (code, err) == (0, "")
     assert time.monotonic() - began_s < ENDS_WITHIN_S

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import ENDS_WITHIN_S, looked_beside, run_with, script
-from tests.live.session import load
+from tests.live.session import BY_PYSPY, load
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_one_that_never_gets_ready(
     tmp_path: Path, target: subprocess.Popen[str], hangs: str, why: str
 ) -> None:
     began_s = time.monotonic()
-    args = ("record", target.pid, "-d", "0.6", "-o", "rec")
+    args = (*BY_PYSPY, target.pid, "-d", "0.6", "-o", "rec")
     code, out, err = run_with(tmp_path, script(hangs), *args)
     assert (code, err) == (0, "")
     assert time.monotonic() - began_s < ENDS_WITHIN_S

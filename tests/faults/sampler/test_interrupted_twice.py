@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.live.session import (
+    BY_PYSPY,
     finished,
     kept_from_running,
     lasting,
@@ -24,7 +25,7 @@ from tests.live.session import (
 def test_a_second_signal_does_not_wait_for_pyspy(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+    with session(tmp_path, *BY_PYSPY, target.pid, "-d", "50", "-o", "rec") as waitspy:
         sampled(tmp_path / "rec")
         with kept_from_running(spies(target.pid)):
             waitspy.send_signal(signal.SIGINT)

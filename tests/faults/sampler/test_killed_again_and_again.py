@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults.sampler.fakes import looked_beside
 from tests.live.running import wait_until
-from tests.live.session import finished, has_stacks, lasting, load, meta, session, spies
+from tests.live.session import BY_PYSPY, finished, has_stacks, lasting, load, meta, session, spies
 from waitspy.model.clock import NS
 
 
@@ -28,7 +28,7 @@ def killed(folder: Path, pid: int, times: int) -> None:
 def test_what_is_lost_is_told_although_it_went_on(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+    with session(tmp_path, *BY_PYSPY, target.pid, "-d", "50", "-o", "rec") as waitspy:
         killed(tmp_path / "rec", target.pid, 2)
         wait_until(lambda: len(meta(tmp_path / "rec")["segments"]) == 3, "it did not go on")
         lasting(0.6)
@@ -48,7 +48,7 @@ def test_what_is_lost_is_told_although_it_went_on(
 
 
 def test_one_that_is_killed_until_the_end(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "1.4", "-o", "rec") as waitspy:
+    with session(tmp_path, *BY_PYSPY, target.pid, "-d", "1.4", "-o", "rec") as waitspy:
         while waitspy.poll() is None:
             lasting(0.3)
             for spy in spies(target.pid):

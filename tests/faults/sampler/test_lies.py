@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import STARVING, event, looked_beside, run_with, tells
-from tests.live.session import load, run, stack_seconds
+from tests.live.session import BY_PYSPY, load, run, stack_seconds
 from tests.live.started import started
 
 
@@ -42,7 +42,7 @@ def test_times_that_cannot_be(
     tmp_path: Path, target: subprocess.Popen[str], start_us: int, end_us: int, why: str
 ) -> None:
     pyspy = tells(*shown(target.pid, "f", start_us, end_us))
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.5", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses
@@ -56,7 +56,7 @@ def test_a_time_that_is_partly_true_is_believed_until_the_end(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
     pyspy = tells(*shown(target.pid, "f", 1000, 10**12))
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.5", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     assert recording.losses == ()
@@ -65,7 +65,7 @@ def test_a_time_that_is_partly_true_is_believed_until_the_end(
 
 def test_a_thread_that_there_is_not(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     pyspy = tells(*shown(999_999_999, "f", 1000, 1_200_000))
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "1.4", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "1.4", "-o", "rec")
     assert (code, err) == (0, "")
     (loss,) = load(tmp_path / "rec").losses
     assert loss.why == "its interpreter names a thread 999999999 that the process does not have"
@@ -76,7 +76,7 @@ def test_a_line_that_cannot_be_is_unknown(
     tmp_path: Path, target: subprocess.Popen[str], line: int
 ) -> None:
     pyspy = tells(*shown(target.pid, "f", 1000, 300_000, line))
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.4", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.4", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     assert recording.losses == ()
@@ -88,7 +88,7 @@ def test_a_line_that_cannot_be_is_unknown(
 def test_an_endless_name_hides_no_line(tmp_path: Path) -> None:
     with started([sys.executable, "-c", STARVING]) as (process, _):
         pyspy = tells(*shown(process.pid, "f" * 100_000, 1000, 900_000))
-        args = ("record", process.pid, "-d", "1", "-o", "rec")
+        args = (*BY_PYSPY, process.pid, "-d", "1", "-o", "rec")
         code, out, err = run_with(tmp_path, pyspy, *args)
     assert (code, err) == (0, "")
     markdown = run(tmp_path, "report", "rec", "-f", "markdown")[1]

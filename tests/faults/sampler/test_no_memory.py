@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import PYSPY, looked_beside, run_with, script
-from tests.live.session import load
+from tests.live.session import BY_PYSPY, load
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_a_limit_of_py_spy(
     tmp_path: Path, target: subprocess.Popen[str], limit: str, why: str
 ) -> None:
     pyspy = script(f'ulimit {limit}; exec {PYSPY} "$@"')
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "1.2", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "1.2", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses

@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 
 from tests.faults.sampler.fakes import looked_beside, run_with, script
-from tests.live.session import load, losses
+from tests.live.session import BY_PYSPY, load, losses
 
 
 def test_a_pyspy_that_is_no_program(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    args = ("record", target.pid, "-d", "0.2", "-o", "rec")
+    args = (*BY_PYSPY, target.pid, "-d", "0.2", "-o", "rec")
     code, _, err = run_with(tmp_path, "#!/no/such/shell\n", *args)
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
@@ -24,7 +24,7 @@ def test_a_pyspy_that_is_no_program(tmp_path: Path, target: subprocess.Popen[str
 
 def test_a_pyspy_that_is_removed_meanwhile(tmp_path: Path, target: subprocess.Popen[str]) -> None:
     pyspy = script('rm -- "$0"; exit 7')
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.8", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.8", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (told,) = losses(recording)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disk.disks import mounted
-from tests.live.session import environment, has_stacks, load, run
+from tests.live.session import BY_PYSPY, environment, has_stacks, load, run
 
 
 @pytest.mark.may_skip
@@ -21,7 +21,7 @@ from tests.live.session import environment, has_stacks, load, run
 def test_py_spy_does_without(tmp_path: Path, target: subprocess.Popen[str], options: str) -> None:
     with mounted(tmp_path / "temporary", options) as folder:
         env = environment(TMPDIR=str(folder))
-        args = ("record", target.pid, "-d", "0.8", "-o", "rec")
+        args = (*BY_PYSPY, target.pid, "-d", "0.8", "-o", "rec")
         code, _, err = run(tmp_path, *args, env=env)
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")

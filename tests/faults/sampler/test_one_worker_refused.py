@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import looked_beside, run_with, script
-from tests.live.session import load
+from tests.live.session import BY_PYSPY, load
 from tests.live.started import started
 
 WORKERS = """
@@ -33,7 +33,7 @@ def test_one_worker_that_pyspy_refuses_does_not_stop_the_others(
     with started([sys.executable, "-c", WORKERS], ready="ready") as (process, line):
         refused_pid = line.split()[1]
         choosy = script(f'case " $* " in *" {refused_pid} "*) {ends};; esac\nexec $pyspy "$@"')
-        args = ("record", process.pid, "-d", "1.5", "-o", "rec")
+        args = (*BY_PYSPY, process.pid, "-d", "1.5", "-o", "rec")
         code, out, err = run_with(tmp_path, choosy, *args)
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")

@@ -19,7 +19,7 @@ from tests.faults.sampler.fakes import (
     run_with,
     script,
 )
-from tests.live.session import load, run
+from tests.live.session import BY_PYSPY, load, run
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_it_is_not_opened(
     tmp_path: Path, target: subprocess.Popen[str], puts: str, why: str
 ) -> None:
     pyspy = at_its_end(f"{puts}; wrote")
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.5", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses
@@ -59,7 +59,7 @@ def test_the_real_one_cannot_write(
 ) -> None:
     began_s = time.monotonic()
     pyspy = script(f'{puts} $output; exec {PYSPY} "$@"')
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.6", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.6", "-o", "rec")
     assert (code, err) == (0, "")
     assert time.monotonic() - began_s < ENDS_WITHIN_S
     recording = load(tmp_path / "rec")

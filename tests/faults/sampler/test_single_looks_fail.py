@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import PYSPY, run_with
-from tests.live.session import load
+from tests.live.session import BY_PYSPY, load
 from tests.live.started import started
 
 KEPT = """
@@ -57,7 +57,7 @@ loop.run_forever()
 def test_looks_that_fail(tmp_path: Path, does: str, why: str) -> None:
     pyspy = f'#!/bin/sh\ncase "$1" in dump) {does};; *) exec {PYSPY} "$@";; esac\n'
     with started([sys.executable, "-c", KEPT]) as (process, _):
-        args = ("record", process.pid, "-d", "2", "-r", "10", "-o", "rec")
+        args = (*BY_PYSPY, process.pid, "-d", "2", "-r", "10", "-o", "rec")
         code, out, err = run_with(tmp_path, pyspy, *args)
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.live.running import wait_until
 from tests.live.session import (
+    BY_PYSPY,
     finished,
     has_stacks,
     lasting,
@@ -26,7 +27,7 @@ from tests.live.session import (
 def test_a_stopped_pyspy_goes_on_and_nothing_is_lost(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "50", "-o", "rec") as waitspy:
+    with session(tmp_path, *BY_PYSPY, target.pid, "-d", "50", "-o", "rec") as waitspy:
         sampled(tmp_path / "rec")
         (spy,) = spies(target.pid)
         spy.suspend()

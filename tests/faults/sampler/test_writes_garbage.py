@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import at_its_end, event, looked_beside, run_with, script
-from tests.live.session import load, run, stack_seconds
+from tests.live.session import BY_PYSPY, load, run, stack_seconds
 
 KEPT = "what was recorded before is reported"
 
@@ -23,7 +23,7 @@ KEPT = "what was recorded before is reported"
 )
 def test_what_is_no_trace(tmp_path: Path, target: subprocess.Popen[str], writes: str) -> None:
     pyspy = at_its_end(f"{writes}; wrote")
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.5", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses
@@ -44,7 +44,7 @@ def test_half_a_trace(tmp_path: Path, target: subprocess.Popen[str]) -> None:
         ]
     )
     pyspy = at_its_end(f"cat > $output <<'END'\n[{whole[:-30]}\nEND\nwrote")
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.5", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses
@@ -57,7 +57,7 @@ def test_one_that_ends_at_once_with_garbage_is_not_started_over_and_over(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
     pyspy = script('echo "?" > $output; wrote')
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "1.6", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "1.6", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sampler.fakes import at_its_end, looked_beside, run_with, script
-from tests.live.session import load, meta, run
+from tests.live.session import BY_PYSPY, load, meta, run
 
 MOST_MB = 400  # of memory, for waitspy and what it starts
 
@@ -32,7 +32,7 @@ TOO_LARGE = "py-spy was killed by SIGXFSZ, as what it wrote became too large"
 def test_one_that_does_not_stop_writing(
     tmp_path: Path, target: subprocess.Popen[str], pyspy: str, why: str
 ) -> None:
-    code, out, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.6", "-o", "rec")
+    code, out, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.6", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     told = {(loss.what, loss.why) for loss in recording.losses}
@@ -48,7 +48,7 @@ def test_a_trace_of_enormous_size_is_not_read(
     tmp_path: Path, target: subprocess.Popen[str]
 ) -> None:
     pyspy = at_its_end("truncate -s 20G $output; truncate -s 60M $output; wrote")
-    code, _, err = run_with(tmp_path, pyspy, "record", target.pid, "-d", "0.5", "-o", "rec")
+    code, _, err = run_with(tmp_path, pyspy, *BY_PYSPY, target.pid, "-d", "0.5", "-o", "rec")
     assert (code, err) == (0, "")
     recording = load(tmp_path / "rec")
     (loss,) = recording.losses

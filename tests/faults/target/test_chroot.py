@@ -1,7 +1,7 @@
 """A server lives in another root (chroot), where its paths lead to other files than outside.
 
 What starves is found as in any other, with the source that is inside. Where Python is a library, whose path py-spy
-does not find there, the lost stacks are told with that cause, and the line is found all the same.
+does not find there, and py-spy is asked for, the lost stacks are told with that cause; the line is found all the same.
 """
 
 from __future__ import annotations
@@ -53,20 +53,23 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.may_skip
 @pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"], ids=["ours", "system"])
-def test_a_server_in_another_root_is_recorded(tmp_path: Path, root: Path, python: str) -> None:
+@pytest.mark.parametrize("sampler", ["auto", "py-spy"])
+def test_a_server_in_another_root_is_recorded(
+    tmp_path: Path, root: Path, python: str, sampler: str
+) -> None:
     program = Path(python).resolve()
     if not program.exists():
         pytest.skip("this system has no Python of its own")
     with served(by=("chroot", root, program), script=f"/srv/{SERVER.name}") as server:
         assert os.readlink(f"/proc/{server.pid}/root") == str(root)
         library = re.search(r"libpython3\.\S*", Path(f"/proc/{server.pid}/maps").read_text())
-        told = recorded(tmp_path, server.pid)
+        told = recorded(tmp_path, server.pid, "--sampler", sampler)
         untouched(server.pid)
     watched(told, server.pid)
     blocks(tmp_path, told, server.pid)
     (finding,) = starved_by_itself(told)
     assert finding["blame"]["file"] == f"/srv/{SERVER.name}"
-    if library is None:
+    if library is None or sampler != "py-spy":
         assert lost(told) == []
         return
     (loss,) = lost(told)
