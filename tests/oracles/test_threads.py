@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from tests.examples.build import process
+from tests.live.running import wait_until
+from tests.live.started import started
+from waitspy.model.clock import NS
 from waitspy.oracles import Watched
-from waitspy.oracles.threads import ThreadsOracle
+from waitspy.oracles.threads import ThreadsOracle, _Thread
 from waitspy.recording.threads import ThreadRow
 
 pytestmark = pytest.mark.ptrace
@@ -69,3 +73,46 @@ def test_whether_a_thread_stood_since_its_state_was_read_is_known(
     assert watched.stood(first.tid)
     assert not watched.stood(1 << 30)
     oracle.detach(watched)
+
+
+BESIDE = """
+import sys, threading, time
+threading.Thread(target=sys.stdin.read, args=(), daemon=True).start()
+for _ in range(8):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("ready", flush=True)
+while True:
+    time.sleep(0.002)
+"""
+
+
+def test_who_cannot_have_run_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the process has used is what those used that were asked: nobody else has run."""
+    with started([sys.executable, "-c", BESIDE]) as (child, _):
+        oracle = ThreadsOracle()
+        watched = Watched(process(child.pid), f"/proc/{child.pid}")
+        assert oracle.attach(watched) == "ok"
+        marks, asked = oracle._marks, list[object]()
+
+        def asking(thread: _Thread) -> bytes:
+            asked.append(thread)
+            return marks(thread)
+
+        monkeypatch.setattr(oracle, "_marks", asking)
+        everyone = {row.tid for row in oracle.tick(watched, NS)}
+        assert len(everyone) == 10
+        few = 0
+        for n in range(2, 60):
+            asked.clear()
+            assert {row.tid for row in oracle.tick(watched, n * NS)} <= {child.pid}
+            few += len(asked) < 3
+            time.sleep(0.003)
+        assert few > 10, "all are asked only where somebody runs while it is looked"
+        assert child.stdin is not None
+        child.stdin.close()
+
+        def others() -> set[int]:
+            return {row.tid for row in oracle.tick(watched, 60 * NS)} - {child.pid}
+
+        wait_until(others, "the thread that has read the end was not asked")
+        oracle.detach(watched)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -74,11 +75,13 @@ class _Thread:
     """One thread's files, how much it had run when they were read, and its last row.
 
     ``marks`` has the number of switches, too, which is in no row: that there is another row, though
-    the same, says that it has run. ``ran_ns`` is when it was last seen to.
+    the same, says that it has run. ``ran_ns`` is when it was last seen to, ``used_ns`` the CPU time
+    that it had used then.
     """
 
     files: _Files
     ran_ns: int = 0
+    used_ns: int = 0
     marks: bytes = b""
     last: tuple[bytes, _Said] | None = None
     runnable: bool = True
@@ -86,11 +89,19 @@ class _Thread:
 
 @dataclass(slots=True)
 class _WatchedThreads:
-    """``unseen`` threads may have run since they were looked at; ``turn`` is whose turn is next."""
+    """``unseen`` threads may have run since they were looked at; ``turn`` is whose turn is next.
+
+    ``lately`` are those that run or have run lately. All threads had used ``used_ns`` of CPU time
+    when they were read, others that have ended ``rest_ns``, if that is known.
+    """
 
     freezer: Freezer
+    clock: int
     frozen: bool = False
     threads: dict[int, _Thread] = field(default_factory=dict)
+    lately: dict[int, _Thread] = field(default_factory=dict)
+    used_ns: int = 0
+    rest_ns: int | None = None
     unseen: int = 0
     turn: int = 0
     links: int = -1
@@ -121,7 +132,8 @@ class ThreadsOracle:
         except OSError as error:
             return f"/proc/{watched.pid}/task/*/syscall: {error.strerror}"
         freezer = Freezer(watched.pid, self._frozen)
-        process = self._processes[watched.pid] = _WatchedThreads(freezer)
+        process = _WatchedThreads(freezer, procfs.cpu_clock(watched.pid))
+        self._processes[watched.pid] = process
         watched.stood = partial(self._stood, process)
         return "ok"
 
@@ -152,12 +164,59 @@ class ThreadsOracle:
             watched.rests_until_ns = process.freezer.next_ns
             return
         process.unseen -= _AT_ONCE
-        due = list(process.threads.items()) if changed else _due(process, watched, now_ns)
-        for tid, thread in due:
-            if changed:
+        if changed:
+            for thread in process.threads.values():
                 thread.marks = b""  # it is in another state, though it did not run
+            yield from self._told(process, process.threads, watched, now_ns)
+        elif watched.was_due or len(process.threads) > _AT_ONCE or not self._has_schedstat:
+            yield from self._told(process, _due(process, watched, now_ns), watched, now_ns)
+        else:
+            yield from self._who_ran(process, watched, now_ns)
+
+    def _who_ran(
+        self, process: _WatchedThreads, watched: Watched, now_ns: int
+    ) -> Iterator[ThreadRow]:
+        """Rows of those that have run lately, and of the others only if one of them may have.
+
+        A process's clock is the sum of what its threads have used. If it says no more than what
+        those used that were asked before it, nobody else has run until then.
+        """
+        yield from self._told(process, process.lately, watched, now_ns)
+        asked = process.lately
+        if process.rest_ns is None or self._rest_ns(process) != process.rest_ns:
+            asked = process.threads
+            others = {tid: one for tid, one in asked.items() if tid not in process.lately}
+            yield from self._told(process, others, watched, now_ns)
+            process.rest_ns = self._rest_ns(process, again=True)
+        process.lately = {
+            tid: one
+            for tid, one in asked.items()
+            if one.runnable or now_ns - one.ran_ns < _LATELY_NS
+        }
+
+    def _rest_ns(self, process: _WatchedThreads, *, again: bool = False) -> int | None:
+        """What the process has used beside what its threads had when they were read; None: not
+        known. With ``again``, those of lately are read again: the others took a while.
+        """
+        used_ns = process.used_ns
+        try:
+            for one in process.lately.values() if again else ():
+                used_ns += int(self._marks(one).split()[0]) - one.used_ns
+            return time.clock_gettime_ns(process.clock) - used_ns
+        except OSError:  # a thread has ended, or the process
+            return None
+
+    def _told(
+        self,
+        process: _WatchedThreads,
+        due: Mapping[int, _Thread],
+        watched: Watched,
+        now_ns: int,
+    ) -> Iterator[ThreadRow]:
+        """Rows of those of these threads that ran, changed or ended."""
+        for tid, thread in list(due.items()):
             try:
-                said = self._read(tid, thread, watched, now_ns, frozen=frozen)
+                said = self._read(process, tid, watched, now_ns)
             except OSError:  # ESRCH: the thread ended
                 self._drop(process, tid, watched)
                 process.rescan = True
@@ -197,8 +256,9 @@ class ThreadsOracle:
             process.threads[tid] = _Thread(files, 0 if first else now_ns)
 
     def _read(
-        self, tid: int, thread: _Thread, watched: Watched, now_ns: int, *, frozen: bool
+        self, process: _WatchedThreads, tid: int, watched: Watched, now_ns: int
     ) -> _Said | None:
+        thread = process.threads[tid]
         marks = self._marks(thread)
         if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
@@ -209,7 +269,7 @@ class ThreadsOracle:
         call = thread.files.read("syscall", 256).split()
         stat = thread.files.read("stat", 512)
         state = stat[stat.rfind(b")") + 2 : stat.rfind(b")") + 3].decode("ascii", "replace") or "?"
-        if frozen and state not in "ZX":
+        if process.frozen and state not in "ZX":
             state = "T"  # it looks asleep, but waits for nothing of its own either
         number: int | None = None
         arg0: int | None = None
@@ -224,6 +284,8 @@ class ThreadsOracle:
             watched.moved.add(tid)
         if self._has_schedstat:
             ran_ns, queued_ns = (int(part) for part in marks.split()[:2])
+            process.used_ns += ran_ns - thread.used_ns
+            thread.used_ns = ran_ns
             return state, number, arg0, ran_ns, queued_ns
         return state, number, arg0, None, None
 
@@ -241,6 +303,9 @@ class ThreadsOracle:
     def _drop(self, process: _WatchedThreads, tid: int, watched: Watched) -> None:
         thread = process.threads.pop(tid)
         thread.files.close()
+        process.lately.pop(tid, None)
+        process.used_ns -= thread.used_ns
+        process.rest_ns = None
         watched.polling.pop(tid, None)
         watched.blocked.pop(tid, None)
         watched.blocked_since_ns.pop(tid, None)
@@ -248,7 +313,7 @@ class ThreadsOracle:
         watched.running.discard(tid)
 
 
-def _due(process: _WatchedThreads, watched: Watched, now_ns: int) -> list[tuple[int, _Thread]]:
+def _due(process: _WatchedThreads, watched: Watched, now_ns: int) -> Mapping[int, _Thread]:
     """Whom to look at in this tick: all, or of very many those that matter and some of the others
     in turn.
 
@@ -256,7 +321,7 @@ def _due(process: _WatchedThreads, watched: Watched, now_ns: int) -> list[tuple[
     """
     everyone = list(process.threads.items())
     if len(everyone) <= _AT_ONCE:
-        return everyone
+        return process.threads
     matter = {watched.pid, *watched.suspects, *watched.polling, *watched.running}
     chosen = {
         tid: thread
@@ -267,7 +332,7 @@ def _due(process: _WatchedThreads, watched: Watched, now_ns: int) -> list[tuple[
     process.turn += _AT_ONCE
     if process.turn >= len(everyone):
         process.turn = 0
-    return list(chosen.items())
+    return chosen
 
 
 def _tells_run_time() -> bool:
