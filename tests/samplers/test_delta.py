@@ -337,6 +337,16 @@ def test_while_nothing_runs_nobody_asks_and_all_is_known(run: _Run) -> None:
     assert run.shown()[1] == [stack("main", "f1"), stack("main", "later")]
 
 
+def test_no_sample_is_missed_where_nothing_runs_but_others_have_it_looked_at(run: _Run) -> None:
+    run.tick(1, 2, 3)
+    for _ in range(20):
+        run.rest(38)
+        run.tick(ms=13)  # some oracle has something to look at
+    assert run.sampler.sampling().samples == pytest.approx(20 * 5.1, abs=2)
+    run.rest(400)
+    assert run.sampler.sampling().samples == pytest.approx(20 * 5.1 + 40, abs=2)
+
+
 def test_it_wants_to_look_again_at_what_it_has_not_read(run: _Run) -> None:
     run.made.stacks_of[3] = (), False
     run.tick(1, 2, 3)

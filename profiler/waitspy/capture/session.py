@@ -113,7 +113,7 @@ class Capture:
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._headless: set[tuple[int, int]] = set()
         self._losses: list[Loss] = []
-        self._looks = self._turn = 0
+        self._looks = self._turn = self._attaching_ns = 0
         self._peak_rss = 0
         self.disk_error: str | None = None
         self.disk_remedy = ""
@@ -265,7 +265,9 @@ class Capture:
         for one in begun:
             one.step(time.monotonic_ns())
         self._share_out()
-        self._pace.leave_out(time.process_time_ns() - before_ns)
+        spent_ns = time.process_time_ns() - before_ns
+        self._attaching_ns += spent_ns
+        self._pace.leave_out(spent_ns)
 
     def _share_out(self) -> None:
         """What looks for new things may use is divided among those who are attached now."""
@@ -376,6 +378,7 @@ class Capture:
             "cpu_s": round(cpu_ns / NS, 4),
             "cpu_share": round(cpu_ns / max(1, now_ns - self._start_ns), 4),
             "observer_cpu_s": round(own_ns / NS, 4),
+            "attaching_cpu_s": round(self._attaching_ns / NS, 4),
             "peak_rss_mb": round((own_rss + self._peak_rss) / 1e6, 1),
         }
         self._fill_meta()

@@ -29,6 +29,7 @@ from waitspy.recording.listeners import (
 from waitspy.recording.rows import RowType
 
 _LOOK_NS = NS
+_NEW_NS = NS // 4  # while no worker has any, for new ones
 _SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
 
 
@@ -58,7 +59,7 @@ class _WatchedListeners:
 
 class BacklogOracle:
     """Watches the listening sockets of all workers: every ``onset_ns`` while nothing waits, and
-    closer once something has waited for so long.
+    closer once something has waited for so long; more rarely while they have none.
     """
 
     name: ClassVar[str] = BACKLOG
@@ -131,7 +132,9 @@ class BacklogOracle:
         if namespace.known != namespace.listening.keys():
             namespace.known = frozenset(namespace.listening)
         spent_ns = time.thread_time_ns() - began_ns
-        wait_ns = 0 if any(one.waiting for one in found) else self._onset_ns
+        mine = (one for one in self._processes.values() if one.namespace is namespace)
+        wait_ns = self._onset_ns if any(one.fds for one in mine) else _NEW_NS
+        wait_ns = 0 if any(one.waiting for one in found) else wait_ns
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
@@ -151,6 +154,8 @@ class BacklogOracle:
             yield ListenerClosed(now_ns, inode)
         for inode in held.keys() - process.fds.keys():
             yield ListenerFound(now_ns, inode, listening[inode].name, held[inode])
+        if held and not process.fds:
+            process.namespace.next_ns = min(process.namespace.next_ns, now_ns + self._onset_ns)
         process.fds = held
         watched.listening = frozenset(listening[inode].name for inode in held)
 

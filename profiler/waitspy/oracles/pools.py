@@ -116,7 +116,7 @@ class PoolsOracle:
             if process.unseen and now_ns >= _scan_due_ns(process, watched):
                 yield from _rescan(process, watched, now_ns)
                 process.unseen = False
-            if process.unread and now_ns >= process.next_read_ns:
+            if process.unread and process.queues and now_ns >= process.next_read_ns:
                 yield from _read_all(process, now_ns)
             for key, queue in process.queues.items():
                 if queue.items and now_ns >= self._look_due_ns(queue):
@@ -150,7 +150,7 @@ class PoolsOracle:
 
     def _rests_until_ns(self, process: _WatchedPools, watched: Watched) -> int:
         until_ns = _scan_due_ns(process, watched) if process.unseen else NEVER_NS
-        if process.unread:
+        if process.unread and process.queues:
             until_ns = min(until_ns, process.next_read_ns)
         full = (queue for queue in process.queues.values() if queue.items)
         return min(until_ns, *map(self._look_due_ns, full), NEVER_NS)

@@ -183,6 +183,7 @@ class DeltaSampler:
 
     def sampling(self) -> Sampling:
         """See ``Sampler.sampling``."""
+        self._hold()
         return Sampling(self._spent_ns, self._samples)
 
     def rss_bytes(self) -> int:
@@ -204,17 +205,21 @@ class DeltaSampler:
     def _sample_if_due(self, seen: WhoRan, now_ns: int, *, at_once: bool) -> bool:
         self._hold()
         self._ran |= seen.ran
-        if now_ns >= self._next_ns - self._period_ns // 4:
-            late = now_ns - self._next_ns > self._period_ns
-            self._next_ns = (now_ns if late else self._next_ns) + self._period_ns
-        elif not at_once:
+        due = self._due_until(now_ns + self._period_ns // 4)  # a little early is soon enough
+        if not due and not at_once:
             return self._wants_more
-        if self._ran or self._left:
-            self._count(int(self._sample(seen, now_ns)))
+        if self._wants_more:
+            self._count(int(self._sample(seen, now_ns)))  # of those that were due before: missed
         else:
             self._looked_ns = now_ns
-            self._count(1)
+            self._count(due)
         return self._wants_more
+
+    def _due_until(self, until_ns: int) -> int:
+        """How many samples come due until then, since this was asked before."""
+        due = max(0, (until_ns - self._next_ns) // self._period_ns + 1)
+        self._next_ns += due * self._period_ns
+        return due
 
     @property
     def _wants_more(self) -> bool:
@@ -225,10 +230,7 @@ class DeltaSampler:
         if self._seen is None or self._ran:
             return
         self._looked_ns = max(self._looked_ns, self._seen.before_ns)
-        passed = (self._seen.before_ns - self._next_ns) // self._period_ns
-        if passed > 0:
-            self._next_ns += passed * self._period_ns
-            self._count(passed)
+        self._count(self._due_until(self._seen.before_ns))
 
     def _count(self, samples: int) -> None:
         """Samples that were due, and have told of all threads."""
@@ -244,9 +246,10 @@ class DeltaSampler:
     def _see_gils(self, reader: Reader | str | None) -> None:
         """Tells who holds the GIL now, and who collects garbage, where that has changed.
 
-        At every tick at which anything had run, whatever the rate of samples is.
+        At every tick at which anything had run, whatever the rate of samples is; but where there is
+        a single thread, nobody can want it.
         """
-        if not isinstance(reader, Reader):
+        if not isinstance(reader, Reader) or (len(self._threads.states) == 1 and not self._held):
             return
         with suppress(OSError):  # it is ending
             at_ns, gils = time.monotonic_ns(), reader.gils()
