@@ -59,7 +59,8 @@ def _run(process: Target, steps: _Steps, sampler: str, alone: float) -> _Run:
         speed = steps.a_second(recording)
         cost = json.loads((Path(folder) / "rec" / "meta.json").read_text())["cost"]
     (worker,) = report["workers"]
-    return _Run(cost["cpu_share"], worker.get("rate_hz", 0.0), speed / alone)
+    cpu = (cost["cpu_s"] - cost["attaching_cpu_s"]) / report["recording"]["duration_s"]
+    return _Run(cpu, worker.get("rate_hz", 0.0), speed / alone)
 
 
 class _Steps:
