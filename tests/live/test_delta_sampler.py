@@ -138,11 +138,12 @@ def test_whoever_keeps_the_gil_in_c_is_seen_each_time(tmp_path: Path) -> None:
 def test_a_look_tells_who_holds_the_gil_and_whether_garbage_is_collected(python: str) -> None:
     with target([python, TARGETS / "gil_keeper.py", 60, 0, "collects"]) as process:
         reader = Reader(process.pid)
-        states = reader.python_threads()[process.ready["tid"]]
-        held = reader.gils()
-    assert held == {0: Gil(states[0].address, collects=True)}
+        (state,) = reader.python_threads()[process.ready["tid"]]
+        kept = {0: Gil(state.address, collects=True)}
+        wait_until(lambda: reader.gils() == kept, "it collects, and keeps the GIL")
     with target([python, TARGETS / "standing_threads.py"]) as process:
-        assert Reader(process.pid).gils() == {0: Gil(None, collects=False)}
+        reader = Reader(process.pid)
+        wait_until(lambda: reader.gils() == {0: Gil(None, collects=False)}, "nobody runs")
 
 
 def test_killed_it_loses_at_most_a_second(tmp_path: Path) -> None:

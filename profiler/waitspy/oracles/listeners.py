@@ -132,9 +132,13 @@ class BacklogOracle:
         if namespace.known != namespace.listening.keys():
             namespace.known = frozenset(namespace.listening)
         spent_ns = time.thread_time_ns() - began_ns
-        mine = (one for one in self._processes.values() if one.namespace is namespace)
-        wait_ns = self._onset_ns if any(one.fds for one in mine) else _NEW_NS
-        wait_ns = 0 if any(one.waiting for one in found) else wait_ns
+        held: set[int] = set()
+        for process in self._processes.values():
+            if process.namespace is namespace:
+                held.update(process.fds)
+        wait_ns = self._onset_ns if held else _NEW_NS
+        if any(one.waiting for one in found if one.inode in held):
+            wait_ns = 0
         namespace.at_ns = now_ns
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 

@@ -99,10 +99,13 @@ class Codes:
         wanted = list(addresses)
         found: dict[int, _Code | None] = {}
         proven: list[_Code] = []
-        for address, raw in zip(
-            wanted, self.objects.memory.many(wanted, self.code_size), strict=True
-        ):
-            before = self._codes.get(address)
+        size, known = self.code_size, [self._codes.get(address) for address in wanted]
+        # what is known already is proven by what its pieces lead to, read in the same call
+        told = self.objects.memory.pieces(
+            [(address, size) for address in wanted]
+            + [at for one in known if one is not None for at in one.pieces]
+        )
+        for address, before, raw in zip(wanted, known, told, strict=False):
             try:
                 one = None if raw is None else self._code(address, raw)
             except Unreadable:
@@ -112,8 +115,13 @@ class Codes:
                 proven.append(one)
         if self.objects.layout.code_version:
             return found
-        told = iter(self.objects.memory.pieces([at for one in proven for at in one.pieces]))
-        others = {id(one) for one in proven if tuple(next(told) for _ in one.pieces) != one.told}
+        pieces = iter(told[len(wanted) :])
+        same = {
+            id(one): tuple(next(pieces) for _ in one.pieces) == one.told
+            for one in known
+            if one is not None
+        }
+        others = {id(one) for one in proven if not same[id(one)]}
         for address, one in found.items():
             if one is not None and id(one) in others:
                 del self._codes[address]

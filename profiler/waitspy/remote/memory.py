@@ -125,17 +125,17 @@ class Memory:
         """The bytes at each address and of each size, read in this order as closely one after the
         other as can be; None where it is not mapped.
         """
-        safe = [(a, size) if _LOWEST <= a < _BEYOND else (0, size) for a, size in places]
-        if sum(size for _, size in safe) > _LARGEST or min((s for _, s in safe), default=1) <= 0:
+        addresses = [a if _LOWEST <= a < _BEYOND else 0 for a, _ in places]
+        sizes = [size for _, size in places]
+        if sizes and (min(sizes) <= 0 or sum(sizes) > _LARGEST):
             raise Unreadable(f"{len(places)} places")
         found: list[bytes | None] = []
-        while len(found) < len(safe):
-            part = safe[len(found) : len(found) + calls.IOV_MAX]
-            sizes = [size for _, size in part]
-            buffer = bytearray(sum(sizes))
-            got, at = self._into([address for address, _ in part], sizes, buffer, 0), 0
+        while len(found) < len(sizes):
+            part = slice(len(found), len(found) + calls.IOV_MAX)
+            buffer = bytearray(sum(sizes[part]))
+            got, at = self._into(addresses[part], sizes[part], buffer, 0), 0
             whole = bytes(buffer)
-            for size in sizes:
+            for size in sizes[part]:
                 if at + size > got:  # the call stops at the first bad one
                     found.append(None)
                     break

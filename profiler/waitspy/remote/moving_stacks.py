@@ -14,7 +14,7 @@ the innermost one may the instruction differ, as each copy of it is one word, an
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,7 +87,7 @@ class _Raw(NamedTuple):
 class _Copy:
     """One copy of a thread: its head, its innermost frame, and its frames by address."""
 
-    __slots__ = ("_part", "_plan", "_shape", "_singles", "frame", "head")
+    __slots__ = ("_plan", "_shape", "frame", "head", "part", "singles")
 
     def __init__(
         self, shape: _Shape, plan: _Plan, head: bytes, rest: Sequence[bytes | None]
@@ -100,24 +100,31 @@ class _Copy:
             said = pieces.pop(0) if plan.cframe else None
             same = said is not None and self.head.frame == plan.cframe
             self.frame = int.from_bytes(said or b"", "little") if same else None
-        self._part = pieces.pop(0) if plan.size else None
-        self._singles = dict(zip(plan.singles, pieces, strict=True))
+        self.part = pieces.pop(0) if plan.size else None
+        self.singles = dict(zip(plan.singles, pieces, strict=True))
 
     def at(self, address: int) -> _Raw | None:
         """The frame at that address, if it was copied."""
         raw, offset = self._found(address)
         return None if raw is None else self._shape.frame(raw, offset)
 
-    def bytes_at(self, address: int) -> bytes | None:
-        """The same, as it was read."""
-        raw, offset = self._found(address)
-        return None if raw is None else raw[offset : offset + self._shape.size]
+    def is_same(self, address: int, others: Sequence[_Copy]) -> bool:
+        """Whether others of the same plan have the same bytes there."""
+        size, start = self._shape.size, address - self._plan.begin
+        if self.part is not None and 0 <= start <= len(self.part) - size:
+            seen = self.part[start : start + size]
+            for one in others:
+                if one.part is None or one.part[start : start + size] != seen:
+                    return False
+            return True
+        single = self.singles.get(address)
+        return all(one.singles.get(address) == single for one in others)
 
     def _found(self, address: int) -> tuple[bytes | None, int]:
         offset = address - self._plan.begin
-        if self._part is not None and 0 <= offset <= len(self._part) - self._shape.size:
-            return self._part, offset
-        return self._singles.get(address), 0
+        if self.part is not None and 0 <= offset <= len(self.part) - self._shape.size:
+            return self.part, offset
+        return self.singles.get(address), 0
 
     def alive(self, address: int, raw: _Raw) -> bool:
         """Whether a frame is on the stack of its thread for certain."""
@@ -280,27 +287,28 @@ class MovingStacks:
             return _NONE
         chain = self._chain(newest)
         if chain is not None:
-            plan.chain = chain
-            return self._agreed(chain, copies)
+            plan.chain = tuple(chain)
+            return self._agreed(plan.chain, chain, copies)
         if last:
-            return self._agreed(plan.chain, copies)
+            known = {address: newest.at(address) for address in plan.chain}
+            return self._agreed(plan.chain, known, copies)
         with suppress(Unreadable):
             self._follow(plan)
         return None
 
-    def _chain(self, copy: _Copy) -> tuple[int, ...] | None:
-        """Where the frames of a copy are, innermost first; None where one was not copied."""
+    def _chain(self, copy: _Copy) -> dict[int, _Raw] | None:
+        """The frames of a copy by address, innermost first; None where one was not copied."""
         address = copy.frame
         if address is None:
             return None
-        found: dict[int, None] = {}
+        found: dict[int, _Raw] = {}
         while address and len(found) < _DEEPEST:
             raw = copy.at(address)
             if raw is None or address in found:
                 return None
-            found[address] = None
+            found[address] = raw
             address = raw.back
-        return tuple(found)
+        return found
 
     def _follow(self, plan: _Plan) -> None:
         """Notes where the thread's frames are, one by one: what is to be copied.
@@ -335,17 +343,21 @@ class MovingStacks:
         within = range(plan.begin, plan.begin + plan.size - shape.size + 1)
         plan.singles = tuple(address for address in plan.chain if address not in within)
 
-    def _agreed(self, chain: Sequence[int], copies: Sequence[_Copy]) -> MovingStack:
-        """The frames of a chain that all copies have in the same way, from the outermost one on."""
+    def _agreed(
+        self, chain: Sequence[int], known: Mapping[int, _Raw | None], copies: Sequence[_Copy]
+    ) -> MovingStack:
+        """The frames of a chain that all copies have in the same way, from the outermost one on.
+
+        ``known`` has them as the newest copy has.
+        """
         newest, others = copies[-1], copies[:-1]
         kept: list[tuple[int, _Raw]] = []
         below = 0 if len(chain) < _DEEPEST else None  # of what lies below nothing is known
         for address in reversed(chain):
-            raw = newest.at(address)
+            raw = known[address]
             if raw is None or (below is not None and raw.back != below):
                 break
-            seen = newest.bytes_at(address)
-            if all(one.bytes_at(address) == seen for one in others):
+            if newest.is_same(address, others):
                 kept.append((address, raw))
                 below = address
                 continue
