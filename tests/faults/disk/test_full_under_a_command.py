@@ -13,12 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disk.disks import fill
-from tests.live.session import (
-    meta,
-    no_spy_is_left,
-    sampled,
-    session,
-)
+from tests.live.running import wait_until
+from tests.live.session import meta, sampled, session
 
 
 @pytest.mark.may_skip
@@ -27,9 +23,8 @@ def test_a_full_disk_does_not_end_the_command(tmp_path: Path, small_disk: Path) 
     args = ("record", "-o", "disk/rec", "--", sys.executable, "-c", script)
     with session(tmp_path, *args, stdin=subprocess.PIPE) as waitspy:
         sampled(small_disk / "rec")
-        pid = meta(small_disk / "rec")["workers"][0]["pid"]
         fill(small_disk)
-        no_spy_is_left(pid)
+        wait_until(lambda: meta(small_disk / "rec").get("end"), "the recording goes on")
         time.sleep(0.3)  # time in which the command would be ended, if it were
         assert waitspy.stdin is not None
         out, err = waitspy.communicate("still here\n", timeout=60)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disk.disks import mounted
-from tests.live.session import finished, load, sampled, session
+from tests.live.session import BY_PYSPY, finished, load, sampled, session
 
 
 @pytest.mark.may_skip
 def test_no_room_for_stacks(tmp_path: Path, target: subprocess.Popen[str]) -> None:
-    with session(tmp_path, "record", target.pid, "-d", "1.5", "-o", "rec") as waitspy:
+    with session(tmp_path, *BY_PYSPY, target.pid, "-d", "1.5", "-o", "rec") as waitspy:
         sampled(tmp_path / "rec")
         with mounted(tmp_path / "rec" / "stacks", "size=4k"):
             (tmp_path / "rec" / "stacks" / "filler").write_bytes(bytes(4096))
