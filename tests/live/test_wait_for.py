@@ -15,11 +15,13 @@ from tests.live.running import TARGETS, futexes, target
 from tests.pythons import marks
 from tests.remote.interpreters import Python, found
 from tests.remote.memories import Wrong
+from tests.remote.started import started
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
+from waitspy.remote.values import HeldByTasks
 from waitspy.remote.wait_for import WaitLook
 
 pytestmark = pytest.mark.ptrace
@@ -97,7 +99,10 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
         seen = reader.held_by_tasks(look.loop, look.tasks, waited, NS)
         again = reader.held_by_tasks(look.loop, look.tasks, waited, 0)
     assert seen is not None
-    assert again == seen, "what stands still is not read again"
+    assert again is not None
+    assert [(one.subject, one.waiters, one.holders, one.use) for one in again] == [
+        (one.subject, one.waiters, one.holders, one.use) for one in seen
+    ], "what stands still is not read again"
     assert all(at.file == path for one in seen for _, at, _ in one.holders)
     told = sorted(
         (one.kind, len(one.waiters), len(one.holders), one.holders[0][1].line if one.holders else 0)
@@ -107,6 +112,42 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
         (case["kind"], case["waiters"], case["holders"], case["line"] or 0)
         for case in process.ready["cases"].values()
     )
+
+
+def held(reader: Reader) -> list[HeldByTasks]:
+    """What tasks wait for at this time; all of them may have waited there before."""
+    (look,) = reader.tasks_looks(set(), NS)
+    seen = reader.held_by_tasks(look.loop, look.tasks, {task.task for task in look.tasks}, NS)
+    return sorted(seen or (), key=lambda one: one.subject)
+
+
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()],
+)
+def test_who_has_stayed_in_line_and_who_has_come_again(python: Python) -> None:
+    with started(python, TARGETS / "moving_lines.py") as process:
+        many, in_line = process.truth["lines"], process.truth["in_line"]
+        reader = Reader(process.pid)
+        first, again = held(reader), held(reader)
+        assert [len(one.waiters) for one in first] == [in_line] * many
+        assert [one.stayed for one in first] == [frozenset()] * many, "seen once"
+        assert [(one.stayed, one.left) for one in again] == [
+            (frozenset(one.waiters), 0) for one in first
+        ]
+        process.tell("come\n")
+        process.line()
+        come = held(reader)
+        assert [len(one.waiters) for one in come] == [1 + in_line] * many
+        assert [(one.stayed, one.left) for one in come] == [(one.stayed, 0) for one in again]
+        process.tell("hand\n")
+        process.line()
+        handed = held(reader)
+    assert [(one.subject, {*one.waiters}) for one in handed] == [
+        (one.subject, {*one.waiters}) for one in come
+    ]
+    assert [one.stayed for one in handed] == [frozenset()] * many
+    assert all(one.left > in_line for one in handed)
 
 
 def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:

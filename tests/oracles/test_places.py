@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Container
+from collections.abc import Collection, Container, Iterable
 from typing import cast
 
 import pytest
 
-from tests.examples.build import process, stack
+from tests.examples.build import frame, process, stack
 from waitspy.model.clock import NS
 from waitspy.model.places import TaskGroup
 from waitspy.model.stacks import Stack
 from waitspy.oracles import Watched
 from waitspy.oracles.places import PlacesOracle
-from waitspy.recording.places import PlacesRow, TasksSame, TasksSeen
+from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
 from waitspy.remote.memory import Torn, Unavailable
 from waitspy.remote.reader import Reader
-from waitspy.remote.values import Service, StandingTask, TasksLook
+from waitspy.remote.values import HeldByTasks, Service, StandingTask, TasksLook
 
 STACK = stack("get@/app/main.py:7")
 LOOP = 0xA0
@@ -60,8 +60,8 @@ class Scripted:
 
 
 class Watching:
-    def __init__(self, *said: list[TasksLook] | Exception) -> None:
-        self.reader = Scripted(*said)
+    def __init__(self, *said: list[TasksLook] | Exception, reader: Scripted | None = None) -> None:
+        self.reader = reader or Scripted(*said)
         self.oracle = PlacesOracle()
         self.watched = Watched(process(7), "/proc/7", reader=cast("Reader", self.reader))
         self.state = self.oracle.attach(self.watched)
@@ -181,3 +181,73 @@ def test_many_workers_take_turns() -> None:
                 turns.append(tick)
     assert len(turns) == len(set(turns)) == 3
     assert turns[-1] - turns[0] < 10
+
+
+LOCK, HOLDER = 0xB0, 99
+ACQUIRES = stack("get@/app/main.py:7 > Lock.acquire@/lib/python3.12/asyncio/locks.py:113")
+TAKEN = frame("get@/app/main.py:6")
+
+
+def held(stayed: Iterable[int] | None, left: int = 0, *, by: int = HOLDER) -> HeldByTasks:
+    """A lock that tasks 1 and 2 want; one that is known to have stayed has been in its line."""
+    known = None if stayed is None else frozenset(stayed)
+    return HeldByTasks("lock", LOCK, (1, 2), ((by, TAKEN, "with"),), None, known, left)
+
+
+class Asked(Scripted):
+    """A reader that sees the same tasks stand there at every look, and says who has stayed."""
+
+    def __init__(self, *held: HeldByTasks | None) -> None:
+        looks = [look(task(1), task(2), task(HOLDER, line=8)) for _ in held]
+        super().__init__(*([one] for one in looks))
+        self.held = list(held)
+
+    def where(self, task: StandingTask) -> tuple[Stack, str | None]:
+        return (STACK if task.task == HOLDER else ACQUIRES), "Future"
+
+    def held_by_tasks(
+        self, loop: int, tasks: object, waited: Collection[int], cpu_ns: int
+    ) -> tuple[HeldByTasks, ...] | None:
+        said = self.held.pop(0)
+        if not {1, 2} <= {*waited}:
+            return ()
+        return None if said is None else (said,)
+
+
+def told(*says: HeldByTasks | None) -> list[list[tuple[float, float | None]]]:
+    """Since when one has waited, and the holder has had it, as told at each look."""
+    watching = Watching(reader=Asked(*says))
+    rows = [watching.at(10 * (n + 1)) for n in range(len(says))]
+    return [
+        [
+            (wait.since_ns / NS, None if (at := wait.holders[0].since_ns) is None else at / NS)
+            for row in mine
+            if isinstance(row, TasksHeld)
+            for wait in row.waits
+        ]
+        for mine in rows
+    ]
+
+
+FIRST = held((), 1 << 32)
+
+
+def test_a_task_that_has_stayed_in_line_has_waited_since_then() -> None:
+    assert told(FIRST, held((1, 2)), held((1,))) == [[], [(10, 10)], []]
+
+
+def test_a_task_that_may_have_come_again_has_not_waited() -> None:
+    assert told(FIRST, held((), 7), held((), 7)) == [[], [], []]
+    assert told(FIRST, held((), 7), held((2,))) == [[], [], [(20, 20)]]
+
+
+def test_one_that_may_have_it_anew_has_not_kept_it() -> None:
+    assert told(FIRST, held((1, 2)), held((2,), 1)) == [[], [(10, 10)], [(10, None)]]
+
+
+def test_where_nobody_stands_in_line_it_is_told_how_it_looks() -> None:
+    assert told(FIRST, held(None)) == [[], [(10, 10)]]
+
+
+def test_a_look_without_time_proves_nothing_in_between() -> None:
+    assert told(FIRST, None, held((1, 2))) == [[], [], [(10, 10)]]

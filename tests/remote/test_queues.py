@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import queue
 import sys
@@ -90,3 +91,36 @@ def test_a_stack_or_a_queue_by_priority_keeps_its_items_in_a_list(queues: Queues
         assert queues.items(kept_in) == [id(number) for number in of.queue]
         assert queues.marks([kept_in]) == [None]
     assert queues.kept_in_list(id(queue.Queue())) is None
+
+
+@pytest.mark.parametrize("make", [collections.deque, collections.OrderedDict])
+def test_how_many_have_come_and_left_is_known_at_the_most(
+    queues: Queues, make: Callable[[], Any]
+) -> None:
+    line = make()
+
+    def come(*names: int) -> None:
+        for name in names:
+            line.append(name) if isinstance(line, collections.deque) else line.update({name: None})
+
+    def leave(name: int) -> None:
+        line.remove(name) if isinstance(line, collections.deque) else line.pop(name)
+
+    def now() -> QueueMark:
+        (found,) = queues.marks([id(line)])
+        assert found is not None
+        return found
+
+    come(1, 2, 3, 4)
+    before = now()
+    assert before.size == 4
+    assert now().moved_since(before) == (0, 0)
+    come(5)
+    assert now().moved_since(before) == (1, 0)
+    leave(1)
+    come(1)
+    moved = now().moved_since(before)
+    assert moved is not None
+    assert 2 <= moved[0] <= 4
+    assert 1 <= moved[1] <= 3
+    assert before.moved_since(now()) is None, "it is another one"

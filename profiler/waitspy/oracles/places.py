@@ -54,7 +54,9 @@ _MOST_DRAINS = 16  # tasks of one place of whose connections the kernel is asked
 class _LoopTasks:
     """What was last seen of one loop: which of its tasks wait, since which look each, and when it
     was last seen to have run something. ``names`` are those of the places that were told. ``asks``
-    says that tasks wait for what others may hold, and were seen there once.
+    says that tasks wait for what others may hold, and are to be seen again soon. ``stays`` and
+    ``keeps`` tell since when a task is known to wait for something without a break, and to hold
+    it; both have the thing first. ``asked_ns`` is when that was last looked at.
     """
 
     waits: dict[int, tuple[StandingTask, int]] = field(default_factory=dict)
@@ -63,6 +65,9 @@ class _LoopTasks:
     told: TasksSeen | None = None
     held: tuple[TaskWait, ...] = ()
     asks: bool = False
+    asked_ns: int = 0
+    stays: dict[tuple[int, int], int] = field(default_factory=dict)
+    keeps: dict[tuple[int, int], int] = field(default_factory=dict)
     names: dict[tuple[int, ...], tuple[Stack, str | None]] = field(default_factory=dict)
 
 
@@ -245,24 +250,60 @@ def _held(
     found = process.reader.held_by_tasks(address, tasks, waited, _HELD_CPU_NS)
     if found is None:
         return None
-    most = sorted(found, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
+    loop.asks |= bool(found)
+    loop.stays = {(one.subject, task): at for one in found for task, at in _stays(loop, one)}
+    loop.keeps = {
+        (one.subject, task): at
+        for one in found
+        for task, at in _keeps(loop, one, now_ns)
+        if at < now_ns
+    }
+    loop.asked_ns = now_ns
+    some = [one for one in found if any((one.subject, task) in loop.stays for task in one.waiters)]
+    most = sorted(some, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
     return tuple(_task_wait(process, loop, one, now_ns) for one in most)
+
+
+def _stays(loop: _LoopTasks, found: HeldByTasks) -> Iterator[tuple[int, int]]:
+    """The tasks that have waited for something since an earlier look, each with when that was."""
+    for task in found.waiters:
+        if found.stayed is None:
+            yield task, loop.waits[task][1]
+        elif task in found.stayed:
+            yield task, loop.stays.get((found.subject, task), loop.asked_ns)
+
+
+def _keeps(loop: _LoopTasks, found: HeldByTasks, now_ns: int) -> Iterator[tuple[int, int]]:
+    """The tasks that hold something, each with since when; of those that hold it at one place, as
+    many count anew as may have come to have it since the look before, the oldest ones.
+    """
+    by_place: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for holder, *_ in found.holders:
+        task, since_ns = loop.waits[holder]
+        if found.stayed is not None:
+            known_ns = loop.keeps.get((found.subject, holder), loop.asked_ns)
+            since_ns = max(since_ns, known_ns)
+        by_place.setdefault(task.place, []).append((since_ns, holder))
+    for group in by_place.values():
+        for n, (since_ns, holder) in enumerate(sorted(group)):
+            yield holder, now_ns if n < found.left else since_ns
 
 
 def _task_wait(
     process: _WatchedTasks, loop: _LoopTasks, found: HeldByTasks, now_ns: int
 ) -> TaskWait:
-    oldest, since_ns = min((loop.waits[task] for task in found.waiters), key=lambda one: one[1])
+    stays = {task: loop.stays.get((found.subject, task), now_ns) for task in found.waiters}
+    oldest, since_ns = min(stays.items(), key=lambda one: one[1])
     by_place: dict[tuple[tuple[int, ...], Frame, How], list[tuple[StandingTask, int]]] = {}
     for holder, at, how in found.holders:
-        task = loop.waits[holder]
-        by_place.setdefault((task[0].place, at, how), []).append(task)
+        task, keeps_ns = loop.waits[holder][0], loop.keeps.get((found.subject, holder), now_ns)
+        by_place.setdefault((task.place, at, how), []).append((task, keeps_ns))
     groups = sorted(by_place.items(), key=lambda item: -len(item[1]))[:_MOST_HOLDERS]
     return TaskWait(
         found.kind,
         found.subject,
         len(found.waiters),
-        _where(process.reader, loop, oldest)[0],
+        _where(process.reader, loop, loop.waits[oldest][0])[0],
         since_ns,
         tuple(_holder(process, loop, at, how, some, now_ns) for (_, at, how), some in groups),
         found.use,

@@ -25,7 +25,8 @@ class PoolClass(NamedTuple):
     Who waits for one stands in a function called like one of ``waits``. ``limit`` and ``lent`` are
     sums of attributes, each a number or the length of a collection; those in ``idle`` are not lent.
     ``uses`` are its methods in which a thread has a connection, or makes one, each with the
-    function that it calls there (empty: any).
+    function that it calls there (empty: any). ``line`` is the way to a deque in which its waiters
+    stand (empty: they stand in none).
     """
 
     file: str
@@ -35,20 +36,24 @@ class PoolClass(NamedTuple):
     lent: str
     idle: str = ""
     uses: str = ""
+    line: str = ""
 
 
 OF_TASKS = (
-    PoolClass("/asyncpg/pool.py", "Pool", "get", "_maxsize", "_holders"),
+    PoolClass("/asyncpg/pool.py", "Pool", "get", "_maxsize", "_holders",
+              line="_queue._getters"),
     PoolClass("/aiohttp/connector.py", "BaseConnector", "_wait_for_available_connection",
               "_limit", "_acquired", "", "connect:_create_connection"),
     PoolClass("/httpcore/_async/connection_pool.py", "AsyncConnectionPool",
               "wait_for_connection", "_max_connections", "_connections", "",
               "handle_async_request:handle_async_request"),
     PoolClass("/psycopg_pool/pool_async.py", "AsyncConnectionPool", "wait", "_max_size",
-              "_nconns", "_pool"),
+              "_nconns", "_pool", line="_waiting"),
     PoolClass("/redis/asyncio/connection.py", "BlockingConnectionPool", "wait",
-              "max_connections", "_in_use_connections", "", "get_connection:ensure_connection"),
-    PoolClass("/aiomysql/pool.py", "Pool", "wait", "_maxsize", "_used"),
+              "max_connections", "_in_use_connections", "", "get_connection:ensure_connection",
+              "_condition._waiters"),
+    PoolClass("/aiomysql/pool.py", "Pool", "wait", "_maxsize", "_used",
+              line="_cond._waiters"),
 )  # fmt: skip
 """Pools that tasks wait for, one row a library; files and attributes as of their releases of 2026.
 """
@@ -278,6 +283,14 @@ class ConnectionPools:
     def _is_none(self, address: int) -> bool:
         return self._objects.type_of(address).name == "NoneType"
 
+    # --- who waits for one ----------------------------------------------------------------
+
+    def line(self, pool: int) -> int:
+        """Where those who wait for a connection stand in a line; zero: they stand in none."""
+        names = self._objects.bases(pool)
+        ways = [row.line for row in OF_TASKS if row.name in names and row.line]
+        return next((at for way in ways if (at := self._at(pool, way))), 0)
+
     # --- how many are lent ----------------------------------------------------------------
 
     def use(self, pool: int, rows: Sequence[PoolClass]) -> PoolUse | None:
@@ -306,17 +319,21 @@ class ConnectionPools:
         """What these attributes come to; None where one is none, or no number."""
         total = 0
         for path in paths.split():
-            address = pool
-            for name in path.split("."):
-                found = self._objects.attributes(address, {name}).get(name)
-                if found is None:
-                    return None
-                address = found
-            count = self._count(address)
+            address = self._at(pool, path)
+            count = None if address is None else self._count(address)
             if count is None:
                 return None
             total += count
         return total
+
+    def _at(self, address: int, path: str) -> int | None:
+        """Where those attributes lead, one after the other; None: one is missing."""
+        for name in path.split("."):
+            found = self._objects.attributes(address, {name}).get(name)
+            if found is None:
+                return None
+            address = found
+        return address
 
     def _count(self, address: int) -> int | None:
         """How many there are in a collection, or the number itself."""

@@ -15,6 +15,10 @@ from waitspy.remote.type_facts import IS_LIST, TypeFacts
 
 _SIMPLE = "_queue.SimpleQueue"
 _DEQUE = "collections.deque"
+_ORDERED = "collections.OrderedDict"
+_ORDERED_STATE, _ORDERED_SIZE = 88, 112
+"""Objects/odictobject.c, ``od_state`` in a PyODictObject, the same from 3.8 to 3.15."""
+
 _UNORDERED = frozenset({"LifoQueue", "PriorityQueue"})
 _MOST_ITEMS = 100_000
 _TRIES = 4
@@ -23,14 +27,26 @@ _TRIES = 4
 class QueueMark(NamedTuple):
     """What tells one state of a queue from others: ``size`` is how many items are in it.
 
-    A deque has a ``counter`` of whatever comes or goes, a SimpleQueue a ``position`` that moves
-    when an item is taken.
+    A deque, or an OrderedDict, has a ``counter`` of whatever comes or goes, a SimpleQueue a
+    ``position`` that moves when an item is taken.
     """
 
     state: bytes
     size: int
     counter: int | None = None
     position: int | None = None
+
+    def moved_since(self, earlier: QueueMark) -> tuple[int, int] | None:
+        """How many have come to its end since then, and how many have left it, at the most; None
+        where that cannot be told.
+
+        Either counts once at least; one that leaves from the middle of a deque counts several times
+        (Modules/_collectionsmodule.c, ``deque_remove``).
+        """
+        if self.counter is None or earlier.counter is None or self.counter < earlier.counter:
+            return None
+        more, changes = self.size - earlier.size, self.counter - earlier.counter
+        return max(0, changes + more) // 2, max(0, changes - more) // 2
 
     def taken_since(self, earlier: QueueMark, seen: int) -> int:
         """How many items were taken, given how many that must have been: one item may be put in
@@ -121,8 +137,8 @@ class Queues:
         return None
 
     def marks(self, addresses: Sequence[int]) -> list[QueueMark | None]:
-        """What is changed by whatever comes into a SimpleQueue or deque, or is taken from it; of
-        many, at little cost. None where that cannot be told.
+        """What is changed by whatever comes into a SimpleQueue, deque or OrderedDict, or is taken
+        from it; of many, at little cost. None where that cannot be told.
         """
         lay = self._objects.layout
         size = max(lay.queue_size, lay.deque_state + 8)
@@ -138,6 +154,8 @@ class Queues:
                 state = raw[lay.ob_type : lay.deque_state + 8]
                 size, counter = word_at(raw, lay.ob_size), word_at(raw, lay.deque_state)
                 found.append(QueueMark(state, size, counter=counter))
+            elif kind.name == _ORDERED and kind.basicsize == _ORDERED_SIZE:
+                found.append(self._ordered(addresses[len(found)], raw))
             elif self.is_simple(kind) and lay.queue_items:  # up to 3.12 only its list changes
                 state = raw[lay.ob_type : lay.queue_size]
                 size, position = word_at(raw, lay.queue_count), word_at(raw, lay.queue_get_index)
@@ -145,6 +163,14 @@ class Queues:
             else:
                 found.append(None)
         return found
+
+    def _ordered(self, address: int, raw: bytes) -> QueueMark | None:
+        used = self._objects.layout.dict_used
+        try:
+            counter = self._memory.word(address + _ORDERED_STATE)
+        except Unreadable:
+            return None
+        return QueueMark(raw[used : used + 8], word_at(raw, used), counter=counter)
 
     def parks_at(self, queue: int) -> int | None:
         """The handle (``Locks.wanted``) of a thread that waits for an item of a SimpleQueue: up to

@@ -3,7 +3,8 @@
 A task that waits stands in a method of what it waits for: ``self`` there is a local of a suspended
 coroutine, hence exact. Who is inside of an ``async with`` block is read from the coroutine, as for
 threads. Whoever took a lock without such a block is not found. Of connections those are found, too,
-that a method of their library uses, or that a local variable leads to.
+that a method of their library uses, or that a local variable leads to. Whether a task still waits,
+or waits again, is known by the line in which it stands.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from waitspy.remote.frames import Frames
 from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.values import HeldByTasks, StandingTask
+from waitspy.remote.waiting_lines import Lines, WaitingLines
 from waitspy.remote.with_blocks import WithBlocks
 
 _PRIMITIVES = (
@@ -90,6 +92,8 @@ class TaskWaits:
         self._pools = ConnectionPools(frames.objects)
         self._seen: dict[StandingTask, Mapping[int, Frame]] = {}
         self._connections = TaskConnections(KeptConnections(frames, blocks, self._pools))
+        self._waiting = WaitingLines(frames, self._pools)
+        self._lines: Lines = {}
 
     def look(
         self, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
@@ -104,15 +108,21 @@ class TaskWaits:
         for task in tasks:
             if task.place not in places:
                 places[task.place] = self._place(task)
-        kinds: dict[int, TaskHeld] = {}
-        waiters: dict[int, list[int]] = {}
+        waiting: dict[int, tuple[TaskHeld, list[StandingTask]]] = {}
         for task in tasks:
             kind, subject = self._subject(task, places[task.place])
-            if kind is not None and task.task in waited:
-                kinds[subject] = kind
-                waiters.setdefault(subject, []).append(task.task)
+            if kind is not None:
+                waiting.setdefault(subject, (kind, []))[1].append(task)
+        lines = self._waiting.look(waiting)
+        kinds = {subject: kind for subject, (kind, _) in waiting.items()}
+        waiters = {
+            subject: mine
+            for subject, (_, all_) in waiting.items()
+            if (mine := [task for task in all_ if task.task in waited])
+        }
         before, self._seen = self._seen, {}
         if not waiters:
+            self._lines = lines
             return ()
         holders: dict[int, list[tuple[int, Frame, How]]] = {}
         # who waits itself may hold something, too, but is asked only for what no other one has
@@ -132,19 +142,25 @@ class TaskWaits:
                 self._seen[task] = holds
                 for held in holds.keys() & waiters.keys():
                     holders.setdefault(held, []).append((task.task, holds[held], "with"))
-        uses = {pool: self._use(pool) for pool, kind in kinds.items() if kind == "connections"}
+        uses = {pool: self._use(pool) for pool in waiters if kinds[pool] == "connections"}
         if not self._find_others(uses, holders, tasks, until_ns):
             return None
-        return tuple(
-            HeldByTasks(
-                kind=kinds[subject],
-                subject=subject,
-                waiters=tuple(who),
-                holders=tuple(holders.get(subject, ())),
-                use=uses.get(subject),
+        found = []
+        for subject, who in waiters.items():
+            stay = self._waiting.stay(subject, self._lines, lines, who)
+            found.append(
+                HeldByTasks(
+                    kind=kinds[subject],
+                    subject=subject,
+                    waiters=tuple(task.task for task in who),
+                    holders=tuple(holders.get(subject, ())),
+                    use=uses.get(subject),
+                    stayed=stay.stayed,
+                    left=stay.left,
+                )
             )
-            for subject, who in waiters.items()
-        )
+        self._lines = lines
+        return tuple(found)
 
     def _place(self, task: StandingTask) -> _TaskPlace:
         """What tasks that stand there may wait for, and which of their coroutines are in blocks."""

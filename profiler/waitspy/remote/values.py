@@ -289,6 +289,9 @@ class HeldByTasks:
     """What tasks wait for: the tasks that wait, those that hold it (all by address) with the line
     at which each took it and how that is known, and what is known of it where it is a pool of
     connections.
+
+    ``stayed`` are those of the waiters that are known to have waited on since the look before;
+    None: nobody can know that. ``left`` is how many have got it since then, at the most.
     """
 
     kind: TaskHeld
@@ -296,6 +299,8 @@ class HeldByTasks:
     waiters: tuple[int, ...]
     holders: tuple[tuple[int, Frame, How], ...]
     use: PoolUse | None
+    stayed: frozenset[int] | None
+    left: int
 
 
 @dataclass(frozen=True, slots=True)

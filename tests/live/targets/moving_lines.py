@@ -1,0 +1,115 @@
+"""Tasks that stand in lines for one thing each. Python 3.8 syntax.
+
+The first line says how many. It is told "hand\\n", upon which every one has its turn until all stand
+as before, or "come\\n", upon which one more comes to each line; it answers with a line when done.
+"""
+
+import asyncio
+import collections
+import json
+import sys
+
+IN_LINE = 3
+SITE = "/srv/venv/lib/python3/site-packages"
+ASYNCPG = """
+class Pool:
+    def __init__(self):
+        self._queue, self._maxsize, self._holders = asyncio.LifoQueue(), 1, [1]
+        self._queue.put_nowait(1)
+    async def __aenter__(self):
+        self.holder = await self._queue.get()
+    async def __aexit__(self, *_):
+        self._queue.put_nowait(1)
+"""
+PSYCOPG = """
+class WaitingClient:
+    def __init__(self):
+        self._cond, self.conn = asyncio.Condition(), None
+    async def wait(self):
+        async with self._cond:
+            while self.conn is None:
+                await self._cond.wait()
+
+class AsyncConnectionPool:
+    def __init__(self):
+        self._waiting, self._pool = collections.deque(), [1]
+        self._max_size = self._nconns = 1
+    async def __aenter__(self):
+        if self._pool:
+            return self._pool.pop()
+        self._waiting.append(WaitingClient())
+        return await self._waiting[-1].wait()
+    async def __aexit__(self, *_):
+        if not self._waiting:
+            return self._pool.append(1)
+        client = self._waiting.popleft()
+        async with client._cond:
+            client.conn = 1
+            client._cond.notify_all()
+"""
+
+
+def library(file, source):
+    """What that code defines, as if it were in that file."""
+    names = {"asyncio": asyncio, "collections": collections}
+    exec(compile(source, SITE + file, "exec"), names)
+    return names
+
+
+def things():
+    yield asyncio.Lock()
+    yield asyncio.Condition()
+    yield asyncio.Semaphore(1)
+    yield library("/asyncpg/pool.py", ASYNCPG)["Pool"]()
+    yield library("/psycopg_pool/pool_async.py", PSYCOPG)["AsyncConnectionPool"]()
+    try:
+        import anyio
+    except ImportError:
+        return
+    yield anyio.Lock()
+    yield anyio.Semaphore(1)
+    yield anyio.CapacityLimiter(1)
+
+
+class Line:
+    def __init__(self, thing):
+        self.thing, self.next, self.turns = thing, asyncio.Event(), 0
+        self.kept = []
+
+    def come(self):
+        self.kept.append(asyncio.ensure_future(self.stand()))
+
+    async def stand(self):
+        while True:
+            async with self.thing:
+                self.turns += 1
+                self.next.clear()
+                await self.next.wait()
+
+    async def hand(self):
+        for turn in range(self.turns + 1, self.turns + 1 + len(self.kept)):
+            self.next.set()
+            while self.turns < turn:
+                await asyncio.sleep(0)
+
+
+async def main():
+    lines = [Line(thing) for thing in things()]
+    for _ in range(1 + IN_LINE):
+        for line in lines:
+            line.come()
+            await asyncio.sleep(0.01)
+    print(json.dumps({"lines": len(lines), "in_line": IN_LINE}), flush=True)
+    loop = asyncio.get_running_loop()
+    while True:
+        told = await loop.run_in_executor(None, sys.stdin.readline)
+        for line in lines:
+            if told.strip() == "hand":
+                await line.hand()
+            else:
+                line.come()
+            await asyncio.sleep(0.01)
+        print(json.dumps({}), flush=True)
+
+
+asyncio.run(main())
