@@ -161,10 +161,13 @@ def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
     held_by = [tasks[holder.task] for holder in waiting.holders if holder.task is not None]
     of = {task.task for task in held_by}
     after = held_by[0] if held_by else None
-    then = after.holders[0] if after is not None and after.holders else None
+    holders = after.holders if after is not None else ()
 
     def name(task: TaskEdge) -> str:
         return task.stack[0].function.rpartition(".")[2]
+
+    thens: list[Any] = [name(tasks[one.task]) if one.task else one.tid for one in holders]
+    thens.sort()
 
     return {
         "kind": waiting.kind,
@@ -174,7 +177,8 @@ def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
         "thread": next((h.tid for h in waiting.holders if h.task is None), None),
         "loop": after.tid if after is not None else None,
         "peer": next((ends.peer_port for at, ends in look.drains.items() if at in of), None),
-        "then": after and then and [after.kind, name(tasks[then.task]) if then.task else then.tid],
+        "then": [after.kind, thens[0]] if after is not None and thens else None,
+        "count": len(thens),
     }
 
 

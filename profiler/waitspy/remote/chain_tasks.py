@@ -6,7 +6,8 @@ on the value stack of its coroutine, as a thread has on its own. Whose result a 
 (``asyncio.run_coroutine_threadsafe``, AnyIO's ``from_thread.run``) is in the closure of the
 function that connects both (Lib/asyncio/futures.py, ``_chain_future``); before there is a task, a
 callback in the ready queue of the loop has it. Which thread works on what a task awaits is known in
-the same way.
+the same way. Of several that a task waits for (``gather``), all have to be known: it may go on as
+soon as one of them fails.
 
 Tasks go on while they are read: what is found of them counts only if they stand where they stood
 when all is done.
@@ -24,6 +25,7 @@ from waitspy.model.code_origin import base_name
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge
 from waitspy.remote.asyncio_readers import AsyncioReaders
+from waitspy.remote.awaited_tasks import AwaitedTasks
 from waitspy.remote.awaiting import chained
 from waitspy.remote.callables import Callables
 from waitspy.remote.drains import Drains
@@ -82,6 +84,7 @@ class ChainTasks:
         self._frames = tasks.part.tasks.frames
         self._objects = self._frames.objects
         self._callables = Callables(self._objects, self._frames)
+        self._awaited = AwaitedTasks(tasks.part.tasks, self._callables)
         self._locks = Locks(self._objects)
         self._ends = Drains(self._frames)
         self._runs = tasks.runs
@@ -203,9 +206,8 @@ class ChainTasks:
         """The task that ends in this future of a thread, or the thread on whose loop it is to
         begin.
         """
-        task_type = self._part.tasks.anchors.task_type
         for word in self._linked(future, _TO_THREAD):
-            if self._objects.type_of(word).is_a(task_type):
+            if self._awaited.is_task(word):
                 yield Holder(self._tid(word), "task", None, word)
                 return
         tid = self._to_begin_on(future)
@@ -257,7 +259,7 @@ class ChainTasks:
             return TaskEdge(address, tid, self._awaits(address))
         stack = stack_of(self._frames, task)
         with contextlib.suppress(Unreadable):
-            kind, holders = self._awaited(task)
+            kind, holders = self._needs(task)
             return TaskEdge(address, tid, stack, kind, holders)
         return TaskEdge(address, tid, stack)
 
@@ -266,15 +268,23 @@ class ChainTasks:
         task = self._part.tasks.at(address)
         return () if task is None else self._frames.awaits(task.coroutine)
 
-    def _awaited(self, task: StandingTask) -> tuple[Held | None, tuple[Holder, ...]]:
-        """Who does what a task waits for: another task, or a thread."""
-        kind = self._objects.type_of(task.waiter)
-        if kind.is_a(self._part.tasks.anchors.task_type):
-            return "task", (Holder(self._tid(task.waiter), "task", None, task.waiter),)
+    def _needs(self, task: StandingTask) -> tuple[Held | None, tuple[Holder, ...]]:
+        """Who does what a task waits for: other tasks, or threads."""
+        awaited = self._awaited.of(task)
+        holders = [self._who_does(one) for one in awaited[: _MOST_TASKS + 1]]
+        known = [one for one in holders if one is not None]
+        if not awaited or len(known) < len(awaited):
+            return None, ()
+        return "task" if any(one.task for one in known) else "future", tuple(known)
+
+    def _who_does(self, future: int) -> Holder | None:
+        """The task that it is, or the thread that is at work on it; None: nobody is known."""
+        if self._awaited.is_task(future):
+            return Holder(self._tid(future), "task", None, future)
         for tid, thread in self._threads.items():
-            if self._does(thread, task.waiter):
-                return "future", (Holder(tid, "work-item"),)
-        return None, ()
+            if self._does(thread, future):
+                return Holder(tid, "work-item")
+        return None
 
     def _does(self, thread: Thread, future: int) -> bool:
         """Whether a thread is at work on what completes that future of a loop."""

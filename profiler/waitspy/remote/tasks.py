@@ -15,7 +15,8 @@ from waitspy.remote.values import TaskFacts
 
 _MOST_TASKS = 100_000
 _TRIES = 4
-_PENDING, _CANCELLED, _FINISHED = 0, 1, 2  # Modules/_asynciomodule.c, fut_state
+PENDING, _CANCELLED, _FINISHED = 0, 1, 2
+"""Modules/_asynciomodule.c, fut_state."""
 _BLOCK = 1 << 14
 """Bytes that are read at once around a node of a task list: neighbours come along."""
 
@@ -81,7 +82,7 @@ class Tasks:
         for kind, state, *row in zip(types, states, addresses, *columns, strict=True):
             if not right[kind] or state > _FINISHED:
                 found.torn += 1
-            elif state == _PENDING:
+            elif state == PENDING:
                 found.tasks.append(Task(*row))
         return found
 

@@ -2,7 +2,8 @@
 
 Python 3.8 syntax. The first line tells the truth: by case, who waits, for what kind of thing, which
 tasks hold it (by the function that each runs) or which thread, how that is known, at which line it
-was taken, and whom the task waits for. Every case has a loop and a thread of its own.
+was taken, and whom the task waits for, by one of them and how many. Every case has a loop and a
+thread of its own.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ class Case:
         self.loop = asyncio.new_event_loop()
         self.told = {
             "kind": kind, "how": how, "waits": 0, "tasks": [], "line": None, "thread": None,
-            "loop": 0, "then": None, "peer": None,
+            "loop": 0, "then": None, "count": 0, "peer": None,
         }  # fmt: skip
         CASES[name] = self.told
         start(self.run)
@@ -270,13 +271,13 @@ def of_thread():
 
     case.task(hold)
     until(lambda: case.told["waits"])
-    case.told["then"] = ["future", case.told["waits"]]
+    case.told.update(then=["future", case.told["waits"]], count=1)
 
 
 def of_other_thread():
     """The task waits for a thread that is at work on something else."""
     case, one, pool = Case("work item", "lock", "with"), threading.Lock(), ThreadPoolExecutor(2)
-    case.told["then"] = ["future", 0]
+    case.told.update(then=["future", 0], count=1)
 
     def item():
         case.told["then"][1] = threading.get_native_id()
@@ -317,18 +318,53 @@ def of_peer():
     case.waited_by(one.acquire)
 
 
-def of_task():
-    case, one = Case("task", "lock", "with"), threading.Lock()
-    case.told["then"] = ["task", "inner"]
+async def by_group(inner, done):
+    async with asyncio.TaskGroup() as group:
+        for coroutine in (inner, done):
+            group.create_task(coroutine)
+
+
+async def in_vain(inner, done):
+    """Nobody is known to make the last one."""
+    await asyncio.gather(inner, done, asyncio.get_running_loop().create_future())
+
+
+HELPERS = {
+    "task": lambda inner, done: asyncio.gather(done, asyncio.ensure_future(inner)),
+    "gather": lambda *both: asyncio.gather(*both, return_exceptions=True),
+    "shield": lambda inner, done: asyncio.shield(asyncio.gather(inner, done)),
+    "wait": lambda *both: asyncio.wait([asyncio.ensure_future(one) for one in both]),
+    "wait_for": lambda inner, done: asyncio.wait_for(asyncio.gather(done, inner), 600),
+    "wait_for a task": lambda inner, done: asyncio.wait_for(asyncio.shield(inner), 600),
+    "nobody": in_vain,
+}
+if sys.version_info >= (3, 11):
+    HELPERS["group"] = by_group
+
+
+def of_tasks():
+    for name, helper in HELPERS.items():
+        of_task(name, helper)
+    of_task("two", lambda inner, _: asyncio.gather(inner, last(lambda: None)), 2)
+
+
+def of_task(name, helper, count=1):
+    case, one = Case(name, "lock", "with"), threading.Lock()
+    if helper is not in_vain:
+        case.told.update(then=["task", "inner"], count=count)
 
     async def inner(stands):
+        await asyncio.sleep(0.01)
         await last(stands)
+
+    async def done():
+        pass
 
     async def hold(stands):
         line = here()
         with one:
             case.held("hold", line)
-            await asyncio.ensure_future(inner(stands))
+            await helper(inner(stands), done())
 
     case.task(hold)
     case.waited_by(one.acquire)
@@ -336,7 +372,7 @@ def of_task():
 
 for each in (
     lock, in_generator, rlock, condition, full_queue, semaphore, own_loop, threadsafe,
-    threadsafe_on_its_own_loop, behind_a_blocked_loop, of_thread, of_other_thread, of_peer, of_task,
+    threadsafe_on_its_own_loop, behind_a_blocked_loop, of_thread, of_other_thread, of_peer, of_tasks,
 ):  # fmt: skip
     each()
 time.sleep(0.3)  # for those that only begin to wait
