@@ -142,7 +142,8 @@ def _held_locks() -> list[Case]:
         ("handed", "lock", "sleep", False), ("leaders", "lock", "sleep", False),
         ("batch", "anyio-limiter", "sleep", False), ("rotating", "semaphore", "sleep", False),
         ("unwanted", "lock", "sleep", False), ("signals", "condition", "sleep", False),
-        ("ends", "lock", "sleep", False),
+        ("ends", "lock", "sleep", False), ("held", "lock", "gather", True),
+        ("patient", "lock", "sleep", False),
     ):  # fmt: skip
         name = f"held-lock {lock} of tasks, {story}{f' {call}' * harmful}"
         needs = ("anyio",) if lock.startswith("anyio") else ()

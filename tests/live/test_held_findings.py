@@ -132,8 +132,12 @@ def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
 
 
 @pytest.mark.parametrize(
-    "story", ["leaders", "batch", "forked_patient", "parked", "brief_in_tasks", "peer_reads"]
-)
+    "story",
+    [
+        "leaders", "batch", "forked_patient", "parked", "brief_in_tasks", "handed_in_tasks",
+        "peer_reads",
+    ],
+)  # fmt: skip
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:
     report = recorded(sys.executable, story, tmp_path / "rec", seconds=3)
     assert starved_by_itself(report) == [], said(report)

@@ -18,6 +18,7 @@ from tests.remote.memories import Wrong
 from tests.remote.started import started
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import base_name
 from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
@@ -192,8 +193,16 @@ def test_threads_and_tasks_that_wait_for_each_other(python: Python) -> None:
         tids = [case["waits"] for case in cases.values()]
         look = reader.wait_for(tids, blocked, {}, NS)
         again = reader.wait_for(tids, blocked, {}, NS)
+        tasks = [task for each in reader.tasks_looks(set(), NS) for task in each.tasks]
+        at_last = [reader.where_at_last(task)[1] for task in tasks]
     assert again == look
     assert all(one.whole for one in look.waiting)
+    through = [stack for stack in at_last if "inner" in {base_name(f.function) for f in stack[1:]}]
+    assert len(through) == sum(
+        case["count"] == 1 and bool(case["tasks"]) and case["then"][0] == "task"
+        for case in cases.values()
+    )
+    assert all(base_name(stack[-1].function) == "sleep" for stack in through)
     truth = {
         name: {**case, "loop": case["loop"] if case["tasks"] else None}
         for name, case in cases.items()

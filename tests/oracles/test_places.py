@@ -205,6 +205,9 @@ class Asked(Scripted):
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         return (STACK if task.task == HOLDER else ACQUIRES), "Future"
 
+    def where_at_last(self, task: StandingTask) -> tuple[StandingTask, Stack, str | None]:
+        return task, *self.where(task)
+
     def held_by_tasks(
         self, loop: int, tasks: object, waited: Collection[int], cpu_ns: int
     ) -> tuple[HeldByTasks, ...] | None:

@@ -19,10 +19,11 @@ TaskHeld = Literal["lock", "semaphore", "connections"]
 
 
 class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Tasks that hold something at one place: their awaits, outermost first, where they took it,
-    and how that is known. The one that is there the longest has been since ``since_ns``, None where
-    it was seen once. ``future`` is the type of what they wait for, ``unsent`` is what they wait to
-    get rid of.
+    """Tasks that hold something at one place: their awaits, outermost first, with those of the task
+    that these wait for, if there is one; where they took it, and how that is known.
+
+    The one that is there the longest has been since ``since_ns``, None where it was seen once.
+    ``future`` is the type of what they wait for, ``unsent`` is what they wait to get rid of.
     """
 
     stack: tuple[Frame, ...]

@@ -294,6 +294,9 @@ def _task_wait(
 ) -> TaskWait:
     stays = {task: loop.stays.get((found.subject, task), now_ns) for task in found.waiters}
     oldest, since_ns = min(stays.items(), key=lambda one: one[1])
+    waits, _ = loop.waits[oldest]
+    # most places have just been named for their groups
+    stack, _ = loop.names.get(waits.place) or process.reader.where(waits)
     by_place: dict[tuple[tuple[int, ...], Frame, How], list[tuple[StandingTask, int]]] = {}
     for holder, at, how in found.holders:
         task, keeps_ns = loop.waits[holder][0], loop.keeps.get((found.subject, holder), now_ns)
@@ -303,31 +306,26 @@ def _task_wait(
         found.kind,
         found.subject,
         len(found.waiters),
-        _where(process.reader, loop, loop.waits[oldest][0])[0],
+        stack,
         since_ns,
-        tuple(_holder(process, loop, at, how, some, now_ns) for (_, at, how), some in groups),
+        tuple(_holder(process, at, how, some, now_ns) for (_, at, how), some in groups),
         found.use,
     )
 
 
 def _holder(
     process: _WatchedTasks,
-    loop: _LoopTasks,
     at: Frame,
     how: How,
     some: list[tuple[StandingTask, int]],
     now_ns: int,
 ) -> TaskHolder:
     task, since_ns = min(some, key=lambda one: one[1])
-    stack, future = _where(process.reader, loop, task)
-    unsent = _unsent(process, stack, [task for task, _ in some])
+    last, stack, future = process.reader.where_at_last(task)
+    tasks = [task for task, _ in some] if last == task else [last]
+    unsent = _unsent(process, stack, tasks)
     seen_ns = since_ns if since_ns < now_ns else None
     return TaskHolder(stack, at, len(some), seen_ns, future, unsent, how)
-
-
-def _where(reader: Reader, loop: _LoopTasks, task: StandingTask) -> tuple[Stack, str | None]:
-    """Where a task waits: most places have just been named for their groups."""
-    return loop.names.get(task.place) or reader.where(task)
 
 
 def _waited(group: Iterable[tuple[StandingTask, int]], now_ns: int) -> tuple[int, int]:

@@ -25,7 +25,6 @@ from waitspy.model.code_origin import base_name
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge
 from waitspy.remote.asyncio_readers import AsyncioReaders
-from waitspy.remote.awaited_tasks import AwaitedTasks
 from waitspy.remote.awaiting import chained
 from waitspy.remote.callables import Callables
 from waitspy.remote.drains import Drains
@@ -84,7 +83,6 @@ class ChainTasks:
         self._frames = tasks.part.tasks.frames
         self._objects = self._frames.objects
         self._callables = Callables(self._objects, self._frames)
-        self._awaited = AwaitedTasks(tasks.part.tasks, self._callables)
         self._locks = Locks(self._objects)
         self._ends = Drains(self._frames)
         self._runs = tasks.runs
@@ -207,7 +205,7 @@ class ChainTasks:
         begin.
         """
         for word in self._linked(future, _TO_THREAD):
-            if self._awaited.is_task(word):
+            if self._part.awaited.is_task(word):
                 yield Holder(self._tid(word), "task", None, word)
                 return
         tid = self._to_begin_on(future)
@@ -270,7 +268,7 @@ class ChainTasks:
 
     def _needs(self, task: StandingTask) -> tuple[Held | None, tuple[Holder, ...]]:
         """Who does what a task waits for: other tasks, or threads."""
-        awaited = self._awaited.of(task)
+        awaited = self._part.awaited.of(task)
         holders = [self._who_does(one) for one in awaited[: _MOST_TASKS + 1]]
         known = [one for one in holders if one is not None]
         if not awaited or len(known) < len(awaited):
@@ -279,7 +277,7 @@ class ChainTasks:
 
     def _who_does(self, future: int) -> Holder | None:
         """The task that it is, or the thread that is at work on it; None: nobody is known."""
-        if self._awaited.is_task(future):
+        if self._part.awaited.is_task(future):
             return Holder(self._tid(future), "task", None, future)
         for tid, thread in self._threads.items():
             if self._does(thread, future):

@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from waitspy.kernel import procfs
 from waitspy.kernel.nettable import Ends
@@ -375,6 +376,19 @@ class Reader:
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         """The awaits of a task that waits, and the type of future that it waits for."""
         return stack_of(self._frames, task), future_of(self._objects, task)
+
+    def where_at_last(self, task: StandingTask) -> tuple[StandingTask, Stack, str | None]:
+        """The task for which a task waits in the end, or itself; the awaits of all on the way, and
+        the type of future that the last one waits for.
+        """
+        way = [task]
+        for part in self._interps.parts():
+            with contextlib.suppress(Unreadable):
+                if part.awaited.is_task(task.task):
+                    way += part.ends_at(task)
+                    break
+        stacks = (stack_of(self._frames, one) for one in way)
+        return way[-1], tuple(chain.from_iterable(stacks)), future_of(self._objects, way[-1])
 
     def drain(self, task: StandingTask) -> Ends | None:
         """Both ends of the connection that a task waits to have room in; None: of none."""

@@ -2,10 +2,11 @@
 
 held: over a slow CALL. requests: all places of a semaphore are held, which requests need.
 Harmless: handed: many want it, and each keeps it for a moment; batch: a limit on purpose in front
-of jobs that are awaited as a whole; leaders: whoever has it waits for a message, the others are
-next; unwanted: it is held over slow calls while nobody wants it; signals: tasks wait for a
-condition that comes now and then; rotating: requests are at the limit of a semaphore all the time,
-and each has its place for a moment; ends: tasks wait for an empty queue, and for the end.
+of jobs that are awaited as a whole; leaders, patient: whoever has it waits for a message (patient:
+in a task of its own, or with a timeout), the others are next; unwanted: it is held over slow calls
+while nobody wants it; signals: tasks wait for a condition that comes now and then; rotating:
+requests are at the limit of a semaphore all the time, and each has its place for a moment; ends:
+tasks wait for an empty queue, and for the end.
 """
 
 import asyncio
@@ -63,9 +64,13 @@ async def by_task(length_s):
     await asyncio.ensure_future(asyncio.sleep(length_s))  # culprit
 
 
+async def by_gather(length_s):
+    await asyncio.gather(asyncio.sleep(length_s), asyncio.sleep(0))  # culprit
+
+
 CALLS = {
     "sleep": by_sleep, "stream": by_stream, "program": by_program, "thread": by_thread,
-    "task": by_task,
+    "task": by_task, "gather": by_gather,
 }  # fmt: skip
 call = CALLS[CALL]
 
@@ -138,6 +143,12 @@ async def lead(lock, inbox):
             await inbox.get()
 
 
+async def lead_patiently(lock, inbox):
+    while True:
+        async with lock:
+            await asyncio.wait_for(asyncio.gather(inbox.get()), 600)
+
+
 async def occupy(lock):
     for length_s in truth.lengths():
         async with lock:
@@ -175,6 +186,7 @@ async def harmless():
     tasks = {
         "handed": [(handed_on, lock)] * 6,
         "leaders": [(lead, lock, inbox)] * 4,
+        "patient": [(lead_patiently, lock, inbox)] * 4,
         "unwanted": [(occupy, LOCKS[LOCK]()) for _ in range(3)],
         "signals": [(expect, lock)] * 4 + [(signal, lock)],
         "ends": [(inbox.get,)] * 5 + [(end.wait,)] * 5,

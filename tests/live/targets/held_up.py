@@ -115,7 +115,7 @@ async def slow_reply():
 async def holds(lock):
     while True:
         async with lock:
-            await slow_reply()
+            await asyncio.gather(slow_reply(), answer())
         await asyncio.sleep(0.1)
 
 
@@ -148,6 +148,29 @@ async def batch():
     ready()
     while True:
         await asyncio.gather(*(job(limit) for _ in range(40)))
+
+
+async def hands_on(lock):
+    while True:
+        async with lock:
+            await asyncio.sleep(0.005)
+
+
+async def leads(lock, inbox):
+    while True:
+        async with lock:
+            await asyncio.wait_for(asyncio.gather(inbox.get(), answer()), 600)
+
+
+async def handed_in_tasks():
+    """A lock that tasks hand on all the time, and one whose holder waits for a message."""
+    handed, led, inbox = asyncio.Lock(), asyncio.Lock(), asyncio.Queue()
+    for _ in range(6):
+        keep(hands_on(handed))
+    for _ in range(3):
+        keep(leads(led, inbox))
+    ready()
+    await asyncio.sleep(600)
 
 
 async def held_over_await(lock):
@@ -258,7 +281,7 @@ async def across():
     ready()
     await asyncio.sleep(1.2)
     with lock:
-        await loop.run_in_executor(None, look_up, lock)
+        await asyncio.gather(loop.run_in_executor(None, look_up, lock), answer())
 
 
 async def collects():
@@ -322,6 +345,6 @@ def start(story):
 start({story.__name__: story for story in (
     lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
     await_and_threads, await_and_loop, own_result, across, brief_in_tasks,
-    peer_stalls, peer_reads,
+    peer_stalls, peer_reads, handed_in_tasks,
     forked_lock, forked_rlock, forked_patient, parked,
 )}[STORY])  # fmt: skip
