@@ -11,11 +11,13 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.benchmarks import judging, sampling, saturated
 from tests.live.running import record, target
 from tests.pythons import found
+from waitspy.model.clock import NS
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import LoopSnapshot
 
@@ -23,6 +25,8 @@ _SECONDS = 10.0
 _SHAPES = ((1, 1), (1, 10), (1, 50), (8, 1), (8, 10), (32, 2), (64, 2))
 _CROWDS = (10, 1_000, 5_000)
 _LOOKS = 20
+_WAITERS = 100
+_ENOUGH_NS = 10 * NS
 
 
 def main() -> None:
@@ -64,13 +68,21 @@ def looks() -> None:
     for version, python in found().items():
         for late in (False, True):
             costs_ms = [_look_ms(python, tasks, late=late) for tasks in _CROWDS]
-            costs = "".join(f"{cost_ms:12.1f} ms" for cost_ms in costs_ms)
-            print(f"{version:>10} {'late' if late else 'none':>7}{costs}")
+            print(f"{version:>10} {'late' if late else 'none':>7}{_in_ms(costs_ms)}")
+    print("\nwho holds what a hundred of them wait for: the first look, and those after it")
+    for version, python in found().items():
+        both = zip(*(_held_ms(python, tasks) for tasks in _CROWDS), strict=True)
+        for name, each_ms in zip(("first", "later"), both, strict=True):
+            print(f"{version:>10} {name:>7}{_in_ms(each_ms)}")
+
+
+def _in_ms(costs_ms: Iterable[float]) -> str:
+    return "".join(f"{cost_ms:12.1f} ms" for cost_ms in costs_ms)
 
 
 def _look_ms(python: str, tasks: int, *, late: bool) -> float:
     crowd_py = Path(__file__).with_name("crowd.py")
-    with target([python, crowd_py, tasks, "late" if late else "none"]) as crowd:
+    with target([python, crowd_py, tasks, "late" if late else "none", 0]) as crowd:
         reader = Reader(crowd.pid)
         (loop,) = reader.loops()
         assert loop.pending == tasks + 1 + late
@@ -79,6 +91,25 @@ def _look_ms(python: str, tasks: int, *, late: bool) -> float:
         taken = [reader.whole_snapshot(loop) for _ in range(_LOOKS)]
         assert all(one is not None and _overdue(one) == late for one in taken)
     return statistics.median(one.cost_s * 1000 for one in taken if one is not None)
+
+
+def _held_ms(python: str, tasks: int) -> tuple[float, float]:
+    crowd_py = Path(__file__).with_name("crowd.py")
+    taken: list[float] = []
+    waiters = min(tasks - 1, _WAITERS)
+    with target([python, crowd_py, tasks, "none", waiters]) as crowd:
+        reader = Reader(crowd.pid)
+        reader.imports_asyncio()
+        known: set[int] = set()
+        for _ in range(_LOOKS):
+            began_s = time.perf_counter()
+            (look,) = reader.tasks_looks(known, _ENOUGH_NS)
+            known = {task.task for task in look.tasks}
+            (held,) = reader.held_by_tasks(look.loop, look.tasks, known, _ENOUGH_NS) or (None,)
+            taken.append((time.perf_counter() - began_s) * 1000)
+            assert held is not None
+            assert (len(held.waiters), len(held.holders)) == (waiters, 1)
+    return taken[0], statistics.median(taken[1:])
 
 
 def _overdue(look: LoopSnapshot) -> int:

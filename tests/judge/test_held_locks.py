@@ -411,6 +411,17 @@ def test_work_that_nobody_has_is_a_deadlock() -> None:
     assert (ms(one.start_ns), ms(one.end_ns)) == (500, 1_500)
 
 
+def test_a_lock_that_a_process_has_ended_with_is_a_deadlock() -> None:
+    dead = Holder(900, "with", frame("refresh@/app/cache.py:40"), pid=900)
+    edge = WaitEdge(12, "orphaned-lock", LOCK, (dead,), whole=True)
+    (one,) = found((1_000, (edge,)))
+    assert (one.kind, one.verdict, one.place) == (DEADLOCK, "starving", "a lock")
+    assert one.detail == "a lock taken at /app/cache.py:40 by process 900, which has ended"
+    assert [key.tid for key in one.held_by] == [12]
+    (one,) = found((1_000, (WaitEdge(12, "orphaned-lock", LOCK, (), whole=True),)))
+    assert (one.kind, one.detail) == (DEADLOCK, None)
+
+
 def in_another_process(
     *looks: tuple[float, tuple[WaitEdge, ...]],
     still: tuple[tuple[float, str], ...] = (),

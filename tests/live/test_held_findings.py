@@ -189,3 +189,16 @@ def test_a_lock_that_processes_hand_over_quickly_is_no_finding(tmp_path: Path) -
     with target([sys.executable, LOCKS, "quick"]) as program:
         report = record(program.pid, tmp_path / "rec", seconds=2)
     assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+
+
+@pytest.mark.parametrize("python", ENDS)
+def test_a_lock_whose_holder_was_killed_is_a_deadlock(python: str, tmp_path: Path) -> None:
+    with target([python, LOCKS, "killed"]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=4)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "deadlock", said(report)
+    assert finding["blame"]["function"] == "wanting"
+    assert len({one["pid"] for one in finding["episodes"]}) == 2
+    assert [link["waits_for"]["kind"] for link in finding["chain"]] == ["orphaned-lock"]
+    assert f"by process {program.ready['kills']}, which has ended" in finding["detail"]
+    assert "terminate()" in finding["remedy"]

@@ -21,6 +21,7 @@ from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
 from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
+from waitspy.remote.process_locks import SharedWait
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import HeldByTasks
 from waitspy.remote.wait_for import WaitLook
@@ -79,7 +80,7 @@ def test_locks_between_processes(python: Python) -> None:
             reader = Reader(pid)
             look = reader.wait_for([pid], futexes(pid), {}, NS)
             assert [(one.tid, one.kind, one.holders) for one in look.waiting] == [(pid, "lock", ())]
-            assert look.shared == {pid: lock.place}
+            assert look.shared == {pid: SharedWait(lock.place, queued=1)}
             assert reader.held_between() == ()
         for kind, pids in process.ready["signals"].items():
             while not (waits := next((pid for pid in pids if pid in futexes(pid)), 0)):

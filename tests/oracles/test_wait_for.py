@@ -21,7 +21,7 @@ from waitspy.oracles.wait_for import WaitForOracle
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Torn, Unavailable
 from waitspy.remote.pool_jobs import PoolJob, PoolTask, PoolWork
-from waitspy.remote.process_locks import HeldBetween, SharedPlace
+from waitspy.remote.process_locks import HeldBetween, SharedPlace, SharedWait
 from waitspy.remote.reader import Reader
 from waitspy.remote.wait_for import WaitLook
 
@@ -49,7 +49,7 @@ class Scripted:
         *said: list[WaitEdge] | Exception,
         pools: Sequence[tuple[LentPool, ...]] = ((),),
         jobs: Mapping[int, PoolJob] | None = None,
-        shared: Mapping[int, SharedPlace] | None = None,
+        shared: Mapping[int, SharedWait] | None = None,
         held: tuple[HeldBetween, ...] = (),
     ) -> None:
         self.said = list(said)
@@ -191,7 +191,7 @@ def test_the_processes_that_have_a_lock_which_they_share(
         SharedPlace("sem.a", 9, 0),
         HeldBetween(14, SharedPlace("sem.a", 9, offset), line, alone),
     )
-    reader = Scripted([edge(12)], shared={12: place}, held=(mine,))
+    reader = Scripted([edge(12)], shared={12: SharedWait(place, 1)}, held=(mine,))
     looks = Looks(reader)
     theirs = Scripted([], held=(mine._replace(tid=201),))
     other = Watched(replace(process(), pid=200), "/proc/200", reader=cast("Reader", theirs))

@@ -179,7 +179,9 @@ def _episode(
     of_tasks = any(stack is not None for stack in guilty.values())
     taken = chain.links[min(1, len(chain.links) - 1)].taken
     detail = None if taken is None else f"a lock taken at {taken.file}:{taken.line}"
-    lost = chain.root.waits_for == "lost-job"
+    lost, orphaned = (chain.root.waits_for == kind for kind in ("lost-job", "orphaned-lock"))
+    if orphaned:
+        detail = _of_ended(longest) or detail
     return Starvation(
         kind=kind,
         verdict=kind.verdict if chain.ring or set.intersection(*looks) else "late",
@@ -198,6 +200,16 @@ def _episode(
         links=chain.links if of_tasks else (),
         of_tasks=of_tasks,
     )
+
+
+def _of_ended(waiter: _Waiter) -> str | None:
+    """Which process has ended with a lock, and where it had taken it."""
+    for _, edge in waiter.seen:
+        for one in edge.holders if edge.kind == "orphaned-lock" else ():
+            if one.at is not None:
+                taken = f"{one.at.file}:{one.at.line}"
+                return f"a lock taken at {taken} by process {one.pid}, which has ended"
+    return None
 
 
 _Guilty = Mapping[Party, Stack | None]

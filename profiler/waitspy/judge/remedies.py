@@ -156,6 +156,10 @@ ROWS: tuple[Remedy, ...] = (
          "memory, os._exit), and multiprocessing.Pool never tells: find out why it ended, wait "
          "with a timeout (get(timeout=…)), or use concurrent.futures.ProcessPoolExecutor, which "
          "raises BrokenProcessPool", DEADLOCK, waits_for="lost-job"),
+    _row("a process has ended while it held this lock (killed, out of memory, terminate(), "
+         "os._exit), and multiprocessing's locks never tell: find out why it ended, end it with a "
+         "message instead of terminate(), or wait with a timeout (acquire(timeout=…))", DEADLOCK,
+         waits_for="orphaned-lock"),
     _row("fork before threads are started, or start processes anew (multiprocessing's spawn or "
          "forkserver); or give the lock up around the fork (os.register_at_fork)", DEADLOCK,
          waits_for="abandoned-lock"),

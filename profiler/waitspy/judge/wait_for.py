@@ -33,7 +33,7 @@ from waitspy.model.threads import NO_STATES, KernelStates
 from waitspy.model.wait_for import Held, Holder, How, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
-FOR_NOBODY: frozenset[Held] = frozenset({"abandoned-lock", "lost-job"})
+FOR_NOBODY: frozenset[Held] = frozenset({"abandoned-lock", "orphaned-lock", "lost-job"})
 """What nobody will give up, or do."""
 
 _ONE_HOLDER: frozenset[Held] = frozenset({"lock", "thread", "future", "task", "loop"})

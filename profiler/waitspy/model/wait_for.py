@@ -14,10 +14,11 @@ from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
 
 Held = Literal[
-    "lock", "abandoned-lock", "lost-job", "condition", "event", "semaphore", "barrier", "thread",
-    "queue", "full-queue", "future", "connections", "task", "loop",
+    "lock", "abandoned-lock", "orphaned-lock", "lost-job", "condition", "event", "semaphore",
+    "barrier", "thread", "queue", "full-queue", "future", "connections", "task", "loop",
 ]  # fmt: skip
-"""What is waited for: a lock, one that nobody is left to give up, work that nobody has, a signal,
+"""What is waited for: a lock, one that nobody is left to give up, as its process was forked or
+its holder's has ended, work that nobody has, a signal,
 a place, an end, what somebody has to hand in, or to take out of a full queue, a connection of a
 pool, the end of a task, or one's turn on an event loop.
 """

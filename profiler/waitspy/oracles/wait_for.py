@@ -8,7 +8,7 @@ is looked at again as long as it stands, since the holders change; of the others
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -24,11 +24,12 @@ from waitspy.oracles import NEVER_NS, Watched, pool_jobs
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
+from waitspy.oracles.shared_locks import SharedLocks
 from waitspy.recording.rows import RowType
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.pool_jobs import PoolJob, PoolWork
-from waitspy.remote.process_locks import HeldBetween, SharedPlace
+from waitspy.remote.process_locks import HeldBetween
 from waitspy.remote.reader import Reader
 from waitspy.remote.wait_for import WaitLook
 
@@ -98,6 +99,7 @@ class WaitForOracle:
         self._onset_ns = onset_ns
         self._futexes = syscalls.futexes()
         self._processes: dict[int, _WatchedWaits] = {}
+        self._shared = SharedLocks()
         self._turn = 0
 
     def attach(self, watched: Watched) -> str:
@@ -190,6 +192,8 @@ class WaitForOracle:
         that they share.
         """
         taken = self._taken() if found.shared else []
+        every = {pid: other.watched for pid, other in self._processes.items()}
+        self._shared.note(watched, found.shared, taken, every)
         readers = {pid: other.reader for pid, other in self._processes.items()}
         work: dict[tuple[int, ...], dict[int, PoolWork]] = {}
         for pids in {job.pids for job in found.jobs.values()}:
@@ -197,11 +201,11 @@ class WaitForOracle:
             self._turn += len(work[pids])
         edges = []
         for one in found.waiting:
-            job, place = found.jobs.get(one.tid), found.shared.get(one.tid)
+            job, shared = found.jobs.get(one.tid), found.shared.get(one.tid)
             if job is not None:
                 edges.append(self._with_workers(one, job, work[job.pids], watched))
-            elif place is not None:
-                edges.append(_with_holders(one, place, taken, watched.pid))
+            elif shared is not None:
+                edges.append(self._shared.told(one, shared.place, taken, watched, every))
             else:
                 edges.append(one)
         return tuple(edges)
@@ -261,18 +265,6 @@ def _with_unsent(process: _WatchedWaits, look: WaitLook) -> Iterator[TaskEdge]:
         ends = look.drains.get(task.task)
         unsent = None if ends is None else process.peers.unsent([ends])
         yield structs.replace(task, unsent=unsent)
-
-
-def _with_holders(
-    one: WaitEdge, place: SharedPlace, taken: Iterable[tuple[int, HeldBetween]], own: int
-) -> WaitEdge:
-    """The same with those that have the lock; of a semaphore, others may have it as well."""
-    mine = [(pid, held) for pid, held in taken if held.place == place]
-    holders = tuple(
-        Holder(held.tid, "with", held.at, pid=None if pid == own else pid) for pid, held in mine
-    )
-    kind = one.kind if all(held.alone for _, held in mine) else "semaphore"
-    return structs.replace(one, kind=kind, holders=holders)
 
 
 def _checked(one: WaitEdge, watched: Watched) -> WaitEdge:

@@ -36,6 +36,7 @@ _INNERMOST = 2  # frames of which one may be such a method: the other one takes 
 _TYPE = "_multiprocessing.SemLock"
 _HANDLE, _LAST, _COUNT, _MOST, _KIND, _SIZE = 16, 24, 32, 36, 40, 56
 _RECURSIVE = 0
+_WAITERS = 32  # the upper half of a semaphore counts them: sysdeps/nptl/internaltypes.h of glibc
 """Modules/_multiprocessing/semaphore.c, SemLockObject, the same from 3.8 to 3.15."""
 
 
@@ -45,6 +46,13 @@ class SharedPlace(NamedTuple):
     file: str
     inode: int
     offset: int
+
+
+class SharedWait(NamedTuple):
+    """The lock that a thread waits for, and how many wait for it, of whatever processes."""
+
+    place: SharedPlace
+    queued: int
 
 
 class HeldBetween(NamedTuple):
@@ -77,9 +85,12 @@ class ProcessLocks:
         """Whether the interpreter has imported what makes them."""
         return self._interp.module(_MODULE) is not None
 
-    def wanted(self, futex: int) -> SharedPlace | None:
+    def wanted(self, futex: int) -> SharedWait | None:
         """The lock that a thread waits for at that address; None: it is none."""
-        return self._place(self._maps(), futex) if self.are_used else None
+        place = self._place(self._maps(), futex) if self.are_used else None
+        if place is None:
+            return None
+        return SharedWait(place, self._objects.memory.word(futex) >> _WAITERS)
 
     def signal(self, frames: Sequence[ThreadFrame]) -> Held | None:
         """What a thread waits for by such a lock that is none of the program's: its turn or room at

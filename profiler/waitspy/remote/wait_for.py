@@ -24,7 +24,7 @@ from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.pool_jobs import RESULTS, PoolJob, PoolJobs, work_of
-from waitspy.remote.process_locks import ProcessLocks, SharedPlace
+from waitspy.remote.process_locks import ProcessLocks, SharedWait
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
@@ -50,7 +50,7 @@ class WaitLook(NamedTuple):
     tasks: tuple[TaskEdge, ...] = ()
     drains: Mapping[int, Ends] = MappingProxyType({})
     jobs: Mapping[int, PoolJob] = MappingProxyType({})
-    shared: Mapping[int, SharedPlace] = MappingProxyType({})
+    shared: Mapping[int, SharedWait] = MappingProxyType({})
 
 
 class ThreadWaits:
@@ -85,7 +85,7 @@ class ThreadWaits:
         holding: list[TaskEdge] = []
         drains: dict[int, Ends] = {}
         jobs: dict[int, PoolJob] = {}
-        shared: dict[int, SharedPlace] = {}
+        shared: dict[int, SharedWait] = {}
         before, self._connections = self._connections, {}
         in_blocks, self._in_blocks = self._in_blocks, {}
         listed: Mapping[int, PartTasks] | None = None
@@ -158,7 +158,7 @@ class WaitFor:
         self._others = 0
         self.tasks: tuple[TaskEdge, ...] = ()
         self.jobs: dict[int, PoolJob] = {}
-        self.shared: dict[int, SharedPlace] = {}
+        self.shared: dict[int, SharedWait] = {}
 
     def look(
         self,
@@ -281,12 +281,12 @@ class WaitFor:
         self, tid: int, frames: Sequence[ThreadFrame], futex: int
     ) -> tuple[Held | None, int]:
         """The lock between processes for which a thread waits, or what it waits for by one."""
-        place = self._process_locks.wanted(futex)
-        if place is None:
+        wanted = self._process_locks.wanted(futex)
+        if wanted is None:
             return None, 0
         signal = self._process_locks.signal(frames)
         if signal is None:
-            self.shared[tid] = place
+            self.shared[tid] = wanted
         return signal or "lock", futex
 
     def _of_condition(self, frames: Iterable[ThreadFrame], handle: int) -> int | None:

@@ -17,6 +17,8 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lock": "for a lock held by {who}",
     "abandoned-lock": "for a lock that no thread is left to give up: it was held when this process "
     "was forked",
+    "orphaned-lock": "for a lock that nobody is left to give up: the process that held it has "
+    "ended",
     "lost-job": "for work that no process of its pool has or will take, as one has ended",
     "semaphore": "for a semaphore whose places are held by {who}",
     "thread": "for the end of {who}",

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 
@@ -80,6 +81,22 @@ def pair(context, hold_s):
     return {}
 
 
+def holding_until_killed(lock, ready):
+    with lock:
+        ready.release()
+        time.sleep(1000)
+
+
+def killed(context):
+    """A process is killed in the block of a lock that two others want."""
+    lock, ready = context.Lock(), context.Semaphore(0)
+    holder = started(context, holding_until_killed, lock, ready)
+    ready.acquire()
+    for _ in range(2):
+        started(context, wanting, lock)
+    return {"kills": holder.pid}
+
+
 def ring(context):
     first, second, ready, go = (
         context.Lock(),
@@ -110,6 +127,10 @@ if __name__ == "__main__":
         "held": lambda: pair(default, 0.5),
         "quick": lambda: pair(default, 0.005),
         "ring": lambda: ring(fork),
+        "killed": lambda: killed(fork),
     }[sys.argv[1]]()
     print(json.dumps({"tid": os.getpid(), **truth}), flush=True)
+    if "kills" in truth:
+        time.sleep(2.5)  # as long as it takes to be seen
+        os.kill(truth["kills"], signal.SIGKILL)
     time.sleep(1000)
