@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,17 @@ from typing import Any
 
 import pytest
 
-from tests.live.running import TARGETS, WAITSPY, record, said, starved_by_itself, target
+from tests.live.running import (
+    TARGETS,
+    WAITSPY,
+    read_report,
+    record,
+    said,
+    starved_by_itself,
+    target,
+    wait_until,
+)
+from tests.live.session import session
 from tests.pythons import newest_always
 
 pytestmark = pytest.mark.ptrace
@@ -193,12 +205,24 @@ def test_a_lock_that_processes_hand_over_quickly_is_no_finding(tmp_path: Path) -
 
 @pytest.mark.parametrize("python", ENDS)
 def test_a_lock_whose_holder_was_killed_is_a_deadlock(python: str, tmp_path: Path) -> None:
-    with target([python, LOCKS, "killed"]) as program:
-        report = record(program.pid, tmp_path / "rec", seconds=4)
+    rec = tmp_path / "rec"
+
+    def are_seen(pids: list[int]) -> bool:
+        """Whether it is on disk that these wait for what another process has."""
+        rows = [rec / "oracles" / "wait_for" / f"{pid}.jsonl" for pid in pids]
+        return all(file.is_file() and "holding" in file.read_text() for file in rows)
+
+    with target([python, LOCKS, "two wait"]) as program:
+        argv = ("record", "-d", 6, "-o", rec)
+        with session(tmp_path, *argv, program.pid) as recorder:
+            wait_until(lambda: are_seen(program.ready["waiting"]), "nobody was seen to wait")
+            os.kill(program.ready["holder"], signal.SIGKILL)
+            recorder.wait()
+        report = read_report(rec)
     (finding,) = starved_by_itself(report)
     assert finding["kind"] == "deadlock", said(report)
     assert finding["blame"]["function"] == "wanting"
     assert len({one["pid"] for one in finding["episodes"]}) == 2
     assert [link["waits_for"]["kind"] for link in finding["chain"]] == ["orphaned-lock"]
-    assert f"by process {program.ready['kills']}, which has ended" in finding["detail"]
+    assert f"by process {program.ready['holder']}, which has ended" in finding["detail"]
     assert "terminate()" in finding["remedy"]

@@ -15,6 +15,7 @@ from waitspy.remote.type_facts import TypeFacts
 DEEPEST = 32
 """Awaits of one coroutine that are followed."""
 
+_WORD = struct.Struct("<Q")
 _MOST_FRAMES = 256
 _MOST_CHUNKS = 64
 _MOST_WORDS = 1 << 15
@@ -131,11 +132,15 @@ class Frames(Codes):
         """Where a coroutine of 3.11 and newer stands; its frame is a part of it."""
         lay = self.objects.layout
         inside = address + lay.gen_frame
-        state = word_at(head, lay.gen_state, "b")
+        try:  # as word_at does, without the calls: there are very many coroutines
+            state = head[lay.gen_state]
+            code = _WORD.unpack_from(head, lay.gen_frame + lay.frame_code)[0] & ~3
+            instruction = _WORD.unpack_from(head, lay.gen_frame + lay.frame_instruction)[0]
+        except (IndexError, struct.error):
+            raise Torn("a frame that lies outside") from None
+        state -= (state & 128) << 1  # it is signed
         if state == lay.frame_cleared:
             return Suspended()
-        code = word_at(head, lay.gen_frame + lay.frame_code) & ~3
-        instruction = word_at(head, lay.gen_frame + lay.frame_instruction)
         if not lay.frame_awaiting_first <= state <= lay.frame_awaiting_last:
             return Suspended(code, instruction)
         if lay.pair >= (3, 14):

@@ -130,6 +130,7 @@ class Places:
         lay = self.objects.layout
         steps: list[list[tuple[int, int, int]]] = [[] for _ in coroutines]
         torn: set[int] = set()
+        kinds: dict[int, TypeFacts | None] = {0: None}
         left = list(enumerate(coroutines))
         for _ in range(DEEPEST):
             if not left:
@@ -138,20 +139,23 @@ class Places:
             own: list[tuple[int, int, bytes]] = []
             slots: list[tuple[int, Suspended]] = []
             for (n, address), head in zip(left, heads, strict=True):
-                kind = self._kind(head, lay.ob_type)
+                at = 0 if head is None else word_at(head, lay.ob_type)
+                if at not in kinds:
+                    kinds[at] = self._kind(head, lay.ob_type)
+                kind = kinds[at]
                 if head is None or kind is None:
                     torn.add(n)
                 elif is_coroutine(kind):
                     own.append((n, address, head))
                 elif is_wrapper(kind):
                     slots.append((n, Suspended(slot=address + lay.awaitable_wrapped)))
-            for n, address, at in self._suspended(own):
-                if at is None or not at.code:
+            for n, address, stands in self._suspended(own):
+                if stands is None or not stands.code:
                     torn.add(n)
                     continue
-                steps[n].append((address, at.code, at.instruction))
-                if at.slot:
-                    slots.append((n, at))
+                steps[n].append((address, stands.code, stands.instruction))
+                if stands.slot:
+                    slots.append((n, stands))
             left = list(self._awaited(slots, torn))
         return [None if n in torn else tuple(each) for n, each in enumerate(steps)]
 

@@ -105,12 +105,15 @@ class TaskWaits:
         """
         until_ns = time.thread_time_ns() + cpu_ns
         places: dict[tuple[int, ...], _TaskPlace] = {}
+        placed: list[tuple[StandingTask, _TaskPlace]] = []
         for task in tasks:
-            if task.place not in places:
-                places[task.place] = self._place(task)
+            key = task.place
+            if key not in places:
+                places[key] = self._place(task)
+            placed.append((task, places[key]))
         waiting: dict[int, tuple[TaskHeld, list[StandingTask]]] = {}
-        for task in tasks:
-            kind, subject = self._subject(task, places[task.place])
+        for task, place in placed:
+            kind, subject = self._subject(task, place)
             if kind is not None:
                 waiting.setdefault(subject, (kind, []))[1].append(task)
         lines = self._waiting.look(waiting)
@@ -127,8 +130,7 @@ class TaskWaits:
         holders: dict[int, list[tuple[int, Frame, How]]] = {}
         # who waits itself may hold something, too, but is asked only for what no other one has
         for own in (False, True):
-            for task in tasks:
-                place = places[task.place]
+            for task, place in placed:
                 if not place.blocks or own != (place.subject is not None):
                     continue
                 if own and holders.keys() >= waiters.keys():

@@ -281,7 +281,10 @@ class StandingTask(NamedTuple):
         """The same for tasks that stand at the same lines and wait for the same type of future."""
         if not self.steps:
             return self.waiter_type, self.coroutine
-        return self.waiter_type, *(n for _, *step in self.steps for n in step)
+        place = [self.waiter_type]
+        for _, code, instruction in self.steps:
+            place += code, instruction
+        return tuple(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ above is left over from blocks that have ended, and never looked at.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from waitspy.model.stacks import Frame
@@ -42,12 +42,16 @@ class Entered(NamedTuple):
 
 
 class _Covered(NamedTuple):
-    """A row of a table of exceptions: from where to where (bytes), handler, depth of the stack."""
+    """A row of a table of exceptions: from where to where (bytes), handler, depth of the stack, and
+    whether the handler gets the instruction, too: that of a ``with`` block does, not that of
+    ``try`` (Python/flowgraph.c, ``preserve_lasti``).
+    """
 
     start: int
     end: int
     target: int
     depth: int
+    with_lasti: bool
 
 
 class WithBlocks:
@@ -63,6 +67,7 @@ class WithBlocks:
         self._objects = frames.objects
         self._memory = frames.objects.memory
         self._tables: dict[int, tuple[int, list[_Covered]]] = {}
+        self._setups: dict[int, tuple[int, bool]] = {}
 
     def of_frame(self, frame: int, depth: int = 0) -> list[Entered]:
         """The blocks that a frame is in, the outermost first; what generators among them stand for
@@ -85,9 +90,12 @@ class WithBlocks:
         """Whether a frame that stands there can be in a block; cheap, and for many frames."""
         lay = self._objects.layout
         if lay.pair < (3, 11):
-            return True
+            return self._has_setups(code)
         offset = instruction - code - lay.code_bytecode
-        return _depth(self._table(code), offset) > 0
+        table = self._table(code)
+        if not _depth(table, offset):
+            return False
+        return any(_around(table, offset, {e.depth for e in table if e.depth and e.with_lasti}))
 
     def _behind(self, held: int, at: Frame, depth: int) -> list[Entered]:
         """The blocks that the generator of a context manager is in, or that a stack has entered."""
@@ -167,6 +175,18 @@ class WithBlocks:
         for used, held in self._held(words):
             yield held, self._frames.code(code, self._setup(code, handlers.get(used)))
 
+    def _has_setups(self, code: int) -> bool:
+        """Whether there are such blocks in it at all."""
+        address = self._memory.word(code + self._objects.layout.code_bytes)
+        known = self._setups.get(code)
+        if known is not None and known[0] == address:
+            return known[1]
+        found = not _SETUPS.isdisjoint(self._bytes(address)[::2])
+        if len(self._setups) >= _MOST_CODES:
+            self._setups.clear()
+        self._setups[code] = address, found
+        return found
+
     def _setup(self, code: int, handler: int | None) -> int | None:
         """The instruction that began the block with that handler, as frames count them."""
         lay = self._objects.layout
@@ -237,7 +257,7 @@ def _entries(raw: bytes) -> Iterator[_Covered]:
     try:
         while at < len(raw):
             start, length, target, depth = number(), number(), number(), number()
-            yield _Covered(2 * start, 2 * (start + length), 2 * target, depth >> 1)
+            yield _Covered(2 * start, 2 * (start + length), 2 * target, depth >> 1, bool(depth & 1))
     except IndexError:
         return
 
@@ -251,10 +271,15 @@ def _entered(table: list[_Covered], offset: int, used: int) -> int | None:
     """Where the block was entered that left the stack so deep: the instruction before those that
     its handler covers.
     """
+    around = list(_around(table, offset, {used}))
+    return max(around) - 2 if around else None
+
+
+def _around(table: list[_Covered], offset: int, used: Container[int]) -> Iterator[int]:
+    """Where the blocks begin that are around an instruction, and leave the stack so deep."""
     spans: dict[int, tuple[int, int]] = {}
     for entry in table:
-        if entry.depth == used:
+        if entry.with_lasti and entry.depth in used:
             first, last = spans.get(entry.target, (entry.start, entry.end))
             spans[entry.target] = min(first, entry.start), max(last, entry.end)
-    around = [first for first, last in spans.values() if first <= offset < last]
-    return max(around) - 2 if around else None
+    return (first for first, last in spans.values() if first <= offset < last)

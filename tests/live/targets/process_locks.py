@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import time
 
@@ -81,20 +80,13 @@ def pair(context, hold_s):
     return {}
 
 
-def holding_until_killed(lock, ready):
-    with lock:
-        ready.release()
-        time.sleep(1000)
-
-
-def killed(context):
-    """A process is killed in the block of a lock that two others want."""
+def two_wait(context):
+    """A process is in the block of a lock that two others want."""
     lock, ready = context.Lock(), context.Semaphore(0)
-    holder = started(context, holding_until_killed, lock, ready)
+    holder = started(context, holding, [lock], ready)
     ready.acquire()
-    for _ in range(2):
-        started(context, wanting, lock)
-    return {"kills": holder.pid}
+    waiting = [started(context, wanting, lock) for _ in range(2)]
+    return {"holder": holder.pid, "waiting": [one.pid for one in waiting]}
 
 
 def ring(context):
@@ -127,10 +119,7 @@ if __name__ == "__main__":
         "held": lambda: pair(default, 0.5),
         "quick": lambda: pair(default, 0.005),
         "ring": lambda: ring(fork),
-        "killed": lambda: killed(fork),
+        "two wait": lambda: two_wait(fork),
     }[sys.argv[1]]()
     print(json.dumps({"tid": os.getpid(), **truth}), flush=True)
-    if "kills" in truth:
-        time.sleep(2.5)  # as long as it takes to be seen
-        os.kill(truth["kills"], signal.SIGKILL)
     time.sleep(1000)
