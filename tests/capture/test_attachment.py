@@ -19,11 +19,13 @@ from waitspy.model.clock import NS
 from waitspy.model.processes import Role, Worker
 from waitspy.model.stacks import Frame
 from waitspy.oracles import NEVER_NS, Watched
+from waitspy.oracles.reading import reader_of
 from waitspy.recording import loading
 from waitspy.recording.dumps import DumpRow
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
 from waitspy.remote import native_ids
+from waitspy.remote.reader import Reader
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
 
 
@@ -315,6 +317,27 @@ def test_an_oracle_that_cannot_start_is_tried_again_while_the_worker_is_young(
     told = (tmp_path / "rec" / "oracles" / "soon" / f"{pid}.jsonl").read_text().splitlines()
     assert json.loads(told[1]) == [2 * 10**9]
     assert 10**9 - never.refuses < 20
+
+
+class _Reading(_Counting):
+    """An oracle that needs the process's memory."""
+
+    def attach(self, watched: Watched) -> str:
+        reader = reader_of(watched)
+        return reader if isinstance(reader, str) else "ok"
+
+
+def test_what_reads_its_memory_stays_while_another_oracle_is_tried_again(tmp_path: Path) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
+    oracles = (_Late("late", 9), _Reading("reads", -1))
+    one = Attachment(worker, _Idle(), oracles, writer, 0)
+    reader = one._watched.reader
+    assert isinstance(reader, Reader)
+    one.tick(NS)
+    assert one._watched.reader is reader
+    one.detach(2 * NS, "exited")
+    writer.close()
 
 
 class _Scripted:

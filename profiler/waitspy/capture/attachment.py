@@ -275,7 +275,8 @@ class Attachment:
         Raises:
             OSError: the disk failed.
         """
-        self._watched.reader = None
+        if not isinstance(self._watched.reader, Reader):
+            self._watched.reader = None  # why it could not be read may be over
         for oracle in list(self._missing):
             try:
                 state = oracle.attach(self._watched)
