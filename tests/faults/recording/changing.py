@@ -18,9 +18,9 @@ def stream(rec: Path, oracle: str) -> Path:
     return file
 
 
-def trace(rec: Path) -> Path:
+def stacks_file(rec: Path) -> Path:
     """The first segment of its stacks."""
-    return min((rec / "stacks").glob("*.trace.json"))
+    return min((rec / "stacks").iterdir())
 
 
 def files(rec: Path) -> list[Path]:

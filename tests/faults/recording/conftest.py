@@ -16,10 +16,19 @@ from tests.live.started import started
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording in which every oracle has told something; it stays as it is."""
-    folder = tmp_path_factory.mktemp("recorded")
+    return _recorded(tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.fixture(scope="session")
+def recorded_by_pyspy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with stacks in a file of py-spy's."""
+    return _recorded(tmp_path_factory.mktemp("by_pyspy"), "--sampler", "py-spy")
+
+
+def _recorded(folder: Path, *options: str) -> Path:
     argv = [sys.executable, str(TARGETS / "stalled_server.py")]
     with started(argv) as (process, _):
-        code, out, err = run(folder, "record", process.pid, "-d", "1.5", "-o", "rec")
+        code, out, err = run(folder, "record", process.pid, "-d", "1.5", "-o", "rec", *options)
     assert (code, err) == (0, ""), err
     assert "STARVING" in out
     (worker,) = load(folder / "rec").workers
@@ -28,7 +37,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def rec(recorded: Path, tmp_path: Path) -> Path:
+def sampler() -> str:
+    """Whose stacks the copy has; a test may ask for others."""
+    return "delta"
+
+
+@pytest.fixture
+def rec(sampler: str, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A copy of it."""
-    shutil.copytree(recorded, tmp_path / "rec")
+    name = "recorded" if sampler == "delta" else "recorded_by_pyspy"
+    shutil.copytree(request.getfixturevalue(name), tmp_path / "rec")
     return tmp_path / "rec"

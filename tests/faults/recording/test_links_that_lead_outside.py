@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.reading import commands, few, lost, read, refused, reported
-from tests.faults.recording.changing import files, meta_file, only_one_segment, trace
+from tests.faults.recording.changing import files, meta_file, only_one_segment, stacks_file
 from tests.live.session import run
 
 SECRET = "a-secret-of-root"
@@ -75,9 +75,9 @@ def test_a_recording_that_is_itself_a_link_is_read(rec: Path, tmp_path: Path) ->
 def test_names_in_it_do_not_climb_out(rec: Path, outside: Path) -> None:
     only_one_segment(rec)
     text = meta_file(rec).read_text("utf-8")
-    name_now = trace(rec).name
+    name_now = stacks_file(rec).name
     up = os.path.relpath(outside / "stacks" / name_now, rec / "stacks")
-    trace(rec).unlink()
+    stacks_file(rec).unlink()
     for name in (up, str(outside / "stacks" / name_now), "..", "/dev/zero", "a\0b", ""):
         changed = text.replace(f'"{name_now}"', '"' + name.replace("\0", "\\u0000") + '"')
         assert changed != text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.reading import few, lost, reported
-from tests.faults.recording.changing import only_one_segment, stream, trace
+from tests.faults.recording.changing import only_one_segment, stacks_file, stream
 
 ORACLES = ("threads", "epoll", "asyncio", "pools", "backlog", "requests", "places", "children")
 
@@ -39,9 +39,10 @@ def test_its_rows_are_gone_and_its_end_is_there(rec: Path, oracle: str) -> None:
     assert not [what for what, _ in lost(report) if what.startswith(("oracle", "end of"))]
 
 
+@pytest.mark.parametrize("sampler", ["delta", "py-spy"])
 def test_stacks_are_gone(rec: Path) -> None:
     only_one_segment(rec)
-    trace(rec).unlink()
+    stacks_file(rec).unlink()
     report = reported(rec)
     assert lost(report) == [("stacks, segment 0", "the sampler wrote nothing before the end")]
     assert not [finding for finding in report["findings"] if finding["blame"]]

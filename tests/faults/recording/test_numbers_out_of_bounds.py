@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.reading import few, lost, read, refused, reported
-from tests.faults.recording.changing import change_meta, change_rows, meta_file, stream, trace
+from tests.faults.recording.changing import change_meta, change_rows, meta_file, stacks_file, stream
 
 _HUGE = 9_223_372_036_854_775_807
 
@@ -74,13 +74,14 @@ def test_times_that_never_were_cost_their_rows(rec: Path, number: float) -> None
     assert told == {(f"{count} of the kernel states", "they cannot be read")}
 
 
+@pytest.mark.parametrize("sampler", ["py-spy"])
 @pytest.mark.parametrize("line", ["-7", "0", "99999999999999999999", "1e300", '"x"', "NaN"])
 def test_lines_that_no_file_has(rec: Path, line: str) -> None:
     """Stacks are there without them, or the sampler's file is told as unreadable."""
-    text = trace(rec).read_text("utf-8")
+    text = stacks_file(rec).read_text("utf-8")
     changed, count = re.subn(r'"line":\s*\d+', f'"line":{line}', text)
     assert count > 50
-    trace(rec).write_text(changed, "utf-8")
+    stacks_file(rec).write_text(changed, "utf-8")
     report = reported(rec, few)
     shown = read("report", str(rec)).text + read("flamegraph", str(rec), "-f", "collapsed").text
     assert "take" in shown or "work" in shown or lost(report)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.faults.reading import lost, reported
-from tests.faults.recording.changing import meta_file, trace
+from tests.faults.recording.changing import meta_file, stacks_file
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -27,6 +29,7 @@ def test_of_another_process(rec: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("sampler", ["py-spy"])
 def test_of_another_run_with_the_same_pid(rec: Path, tmp_path: Path) -> None:
     """Its rows are of times at which this process was not recorded."""
     other = tmp_path / "other"
@@ -38,7 +41,7 @@ def test_of_another_run_with_the_same_pid(rec: Path, tmp_path: Path) -> None:
         )
     for oracle in ("asyncio", "pools", "backlog", "requests", "places"):
         shutil.rmtree(rec / "oracles" / oracle)
-    shutil.copy(other / "stacks" / "8095-0.trace.json", trace(rec))
+    shutil.copy(other / "stacks" / "8095-0.trace.json", stacks_file(rec))
     report = reported(rec)
     assert not [finding for finding in report["findings"] if finding["verdict"] == "starving"]
     assert len(lost(report)) >= 5

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.reading import few, lost, read, refused, reported
-from tests.faults.recording.changing import meta_file, only_one_segment, stream, trace
+from tests.faults.recording.changing import meta_file, only_one_segment, stacks_file, stream
 
 
 def cut(file: Path, size: int) -> None:
@@ -25,10 +25,16 @@ def test_a_main_file_that_is_cut_is_refused(rec: Path, size: int) -> None:
     refused(rec, str(meta_file(rec)), "is empty or not JSON", by=few)
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.001, 0.3, 0.5, 0.9, 0.9999])
+@pytest.mark.parametrize(
+    ("sampler", "keep"),
+    [
+        *[("py-spy", keep) for keep in (0.0, 0.001, 0.3, 0.5, 0.9, 0.9999)],
+        *[("delta", keep) for keep in (0.0, 0.001, 0.95)],  # names come first, stacks after them
+    ],
+)
 def test_stacks_before_the_cut_are_shown(rec: Path, keep: float) -> None:
     only_one_segment(rec)
-    cut(trace(rec), int(trace(rec).stat().st_size * keep))
+    cut(stacks_file(rec), int(stacks_file(rec).stat().st_size * keep))
     report = reported(rec, few)
     assert [what for what, _ in lost(report) if what == "stacks, segment 0"], lost(report)
     shown = read("flamegraph", str(rec), "-f", "collapsed", "--weight", "wall").text
