@@ -16,6 +16,7 @@ from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.recording import chrometrace, dumps, stacks, threads
 from waitspy.recording.files import TRACE_BYTES, read_bytes, read_text
 from waitspy.recording.rows import Reader, read
+from waitspy.recording.trace_events import TracedFrames
 from waitspy.recording.valid_json import read_json
 
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -45,6 +46,7 @@ class Streams:
         self._losses = losses
         self._cut = cut
         self.stacks = StackTable(homes)
+        self._traced = TracedFrames()
         self._lost_segments: dict[tuple[int, str], tuple[int, list[Any]]] = {}
         self.known_ns: dict[int, int] = {}
         """By pid: after this time a torn stream says nothing, although the capture went on."""
@@ -83,7 +85,9 @@ class Streams:
         zero_ns, period_ns = int(row["zero_ns"]), _period_ns(float(row["rate_hz"]))
         end_ns: int | None = row.get("end_ns")
         if not file.endswith(stacks.SUFFIX):
-            return chrometrace.parse(raw, self.stacks, zero_ns, period_ns, end_ns, native_ids)
+            return chrometrace.parse(
+                raw, self.stacks, zero_ns, period_ns, end_ns, native_ids, self._traced
+            )
         cut = end_ns is None and self._cut
         end_ns = known_ns if cut else end_ns
         found = stacks.segment(raw, self.stacks, zero_ns, period_ns, end_ns, cut=cut)
