@@ -14,9 +14,10 @@ from typing import Any, Literal
 from waitspy.model import syscalls
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
-from waitspy.model.epolls import EpollEvent, UnreadSocket
+from waitspy.model.epolls import EpollEvent, EpollEvents, UnreadSocket
 from waitspy.model.gil import MAIN as MAIN_INTERPRETER
 from waitspy.model.gil import GilState, GilStates
+from waitspy.model.loops import LoopEvent, LoopEvents
 from waitspy.model.processes import Role, Worker
 from waitspy.model.recorded import Recording, RecordingInfo, SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame, Stack, StackTable
@@ -267,6 +268,7 @@ def worker(
     shown: Mapping[int, Sequence[Shown]] | None = None,
     kernel: Mapping[int, Sequence[KernelState]] | None = None,
     epolls: Iterable[EpollEvent] = (),
+    loops: Iterable[LoopEvent] = (),
     end_ms: float = 10_000,
     **more: Any,
 ) -> WorkerRecord:
@@ -275,7 +277,8 @@ def worker(
     known: dict[str, Any] = {
         "segments": segments,
         "states": {tid: KernelStates.of(rows) for tid, rows in (kernel or {}).items()},
-        "epolls": tuple(sorted(epolls, key=lambda e: e.at_ns)),
+        "epolls": EpollEvents.of(sorted(epolls, key=lambda e: e.at_ns)),
+        "loops": LoopEvents.of(loops),
         "oracles": {"threads": "ok", "epoll": "ok"},
         "runtime_span": RUNTIME_SPAN,
     }

@@ -14,7 +14,7 @@ from waitspy.judge.episode import Starvation
 from waitspy.model.children import ChildrenEvent, ChildWait, StandingChild
 from waitspy.model.judged import Finding, Link
 from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, EXHAUSTED_POOL, Kind, Verdict
-from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.loops import LoopEvent, LoopEvents, LoopInfo
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.waits import Wait, WaitKind
@@ -131,7 +131,8 @@ def test_who_waits_for_the_parent_of_the_blocked_one_has_a_longer_chain() -> Non
 
 def test_tasks_wait_in_the_thread_of_their_loop() -> None:
     facts = LoopInfo("asyncio", 5, 117, "running", closed=False)
-    (one,) = found((1_500, [child(task())]), loops=(LoopEvent(at(0), LOOP, facts=facts),))
+    told = LoopEvents.of([LoopEvent(at(0), LOOP, facts=facts)])
+    (one,) = found((1_500, [child(task())]), loops=told)
     assert (one.thread, one.asyncio, one.of_tasks) == (ThreadKey(100, 117), True, True)
     (one,) = found((1_500, [child(task())]), process=1)
     assert one.thread == ThreadKey(100, 100, 1), "the main thread where that is not known"

@@ -41,7 +41,7 @@ from waitspy.judge import blame
 from waitspy.judge.episode import Starvation
 from waitspy.judge.thread_time import Composition, compose
 from waitspy.model.epolls import EpollEvent
-from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
+from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
@@ -129,7 +129,7 @@ def test_a_callback_that_collected_for_most_of_it_is_a_collection(until_ms: int,
         LoopEvent(at(1_120), 8, collecting=True),
         LoopEvent(at(1_590), 8, collecting=False),
     )
-    record = replace(busy(*looked((1_100, [1]), (1_300, [1]))), loops=events)
+    record = replace(busy(*looked((1_100, [1]), (1_300, [1]))), loops=LoopEvents.of(events))
     (found,) = starvations(record)
     assert found.kind.name == kind
 
@@ -150,7 +150,8 @@ def test_our_own_sampler_sees_collections_as_well(
 ) -> None:
     facts = LoopInfo("asyncio", 5, 1, "running", closed=False, interpreter=3)
     record = replace(
-        busy(*looked((1_100, [1]), (1_300, [1]))), loops=(LoopEvent(at(0), 7, facts=facts),)
+        busy(*looked((1_100, [1]), (1_300, [1]))),
+        loops=LoopEvents.of([LoopEvent(at(0), 7, facts=facts)]),
     )
     (found,) = starvations(with_gil(record, *rows, interpreter=interpreter))
     assert found.kind.name == kind

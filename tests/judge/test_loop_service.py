@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.examples.build import at
 from waitspy.judge import loop_service
 from waitspy.judge.episode import Item
-from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
+from waitspy.judge.spans import Span
+from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
 
 
 def served(at_ms: float, ready: int, state: int, loop: int = 1) -> LoopEvent:
@@ -24,6 +27,13 @@ def work(
     return LoopEvent(at(at_ms), 1, work=LoopWork(len(ready), first, len(late) + more, timers))
 
 
+def late_items(
+    events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span], stop_ns: int
+) -> list[Item]:
+    told = LoopEvents.of(events)
+    return loop_service.late_items(told, loop_service.Looks(told, served, polls).marks, stop_ns)
+
+
 def test_callbacks_were_run_when_the_counter_grew_more_than_the_queue() -> None:
     events = [
         served(0, 0, 10),
@@ -32,16 +42,16 @@ def test_callbacks_were_run_when_the_counter_grew_more_than_the_queue() -> None:
         served(30, 0, 16),  # three were taken
         served(40, 0, 18),  # one put in and taken
     ]
-    assert loop_service.Counters(events).served == (at(30), at(40))
+    assert loop_service.Counters(LoopEvents.of(events)).served == (at(30), at(40))
 
 
 def test_an_odd_step_is_a_read_in_the_middle_of_one_change() -> None:
-    assert loop_service.Counters([served(0, 0, 10), served(10, 0, 11)]).served == ()
+    assert loop_service.Counters(LoopEvents.of([served(0, 0, 10), served(10, 0, 11)])).served == ()
 
 
 def test_loops_that_follow_each_other_on_one_descriptor_are_not_compared() -> None:
     events = [served(0, 0, 10, loop=1), served(10, 0, 90, loop=2), served(20, 0, 92, loop=2)]
-    assert loop_service.Counters(events).served == (at(20),)
+    assert loop_service.Counters(LoopEvents.of(events)).served == (at(20),)
     facts = [
         LoopEvent(at(0), loop, facts=LoopInfo("asyncio", epfd, 7, "running", False))
         for loop, epfd in ((1, 5), (2, 5), (3, 6))
@@ -51,7 +61,7 @@ def test_loops_that_follow_each_other_on_one_descriptor_are_not_compared() -> No
 
 def test_a_timer_waits_from_its_due_time_until_the_loop_serves_again() -> None:
     events = [work(150, (100, "flush")), work(350, (100, "flush"), (300, "beat"))]
-    items = loop_service.late_items(events, [at(50), at(600), at(900)], (), at(1000))
+    items = late_items(events, [at(50), at(600), at(900)], (), at(1000))
     assert items == [
         Item("timer", "flush", "app.py:0", at(100), at(600)),
         Item("timer", "beat", "app.py:1", at(300), at(600)),
@@ -59,18 +69,18 @@ def test_a_timer_waits_from_its_due_time_until_the_loop_serves_again() -> None:
 
 
 def test_its_own_poll_serves_a_loop_too() -> None:
-    items = loop_service.late_items([work(150, (100, "flush"))], (), [(at(400), at(500))], at(1000))
+    items = late_items([work(150, (100, "flush"))], (), [(at(400), at(500))], at(1000))
     assert [item.end_ns for item in items] == [at(400)]
 
 
 def test_a_wait_that_was_not_over_lasts_until_the_end_of_what_is_known() -> None:
-    items = loop_service.late_items([work(150, (100, "flush"))], (), (), at(700))
+    items = late_items([work(150, (100, "flush"))], (), (), at(700))
     assert [(item.start_ns, item.end_ns) for item in items] == [(at(100), at(700))]
-    assert loop_service.late_items([work(800, (100, "flush"))], (), (), at(700)) == []
+    assert late_items([work(800, (100, "flush"))], (), (), at(700)) == []
 
 
 def test_timers_beyond_those_that_were_named_are_counted() -> None:
-    items = loop_service.late_items([work(150, (100, "flush"), more=40)], (), (), at(700))
+    items = late_items([work(150, (100, "flush"), more=40)], (), (), at(700))
     assert items[1] == Item("timer", "", None, at(150), at(700), count=40)
 
 
@@ -89,7 +99,7 @@ def test_what_one_look_has_named_a_later_one_goes_by() -> None:
             named=False,
         ),
     )
-    items = loop_service.late_items([named, unnamed], [at(50), at(600)], (), at(1000))
+    items = late_items([named, unnamed], [at(50), at(600)], (), at(1000))
     assert [(i.name, i.start_ns, i.count) for i in items] == [
         ("flush", at(100), 1),
         ("beat", at(110), 1),
@@ -97,14 +107,16 @@ def test_what_one_look_has_named_a_later_one_goes_by() -> None:
         ("", at(350), 1),
     ]
     # In another period it is another timer, even if it was due at the same time.
-    items = loop_service.late_items([named, unnamed], [at(50), at(200), at(600)], (), at(1000))
+    items = late_items([named, unnamed], [at(50), at(200), at(600)], (), at(1000))
     assert [i.name for i in items[:2]] == ["flush", "beat"]
     assert [i.name for i in items[2:5]] == ["asyncio.sleep"] * 3
 
 
 def test_a_look_tells_of_the_time_since_the_loop_last_served() -> None:
     events = [work(150), work(350)]
-    looks = loop_service.Looks(events, [at(100), at(200), at(400)], [(at(500), at(510))])
+    looks = loop_service.Looks(
+        LoopEvents.of(events), [at(100), at(200), at(400)], [(at(500), at(510))]
+    )
     assert looks.any_for((at(100), at(180)))
     assert not looks.any_for((at(100), at(140)))  # the look came later
     assert looks.any_for((at(300), at(390)))
@@ -120,7 +132,7 @@ def test_a_ready_callback_came_when_the_queue_got_that_long() -> None:
         served(90, 3, 13),
         work(200, ready=("first", "second")),
     ]
-    items = loop_service.late_items(events, [at(50)], (), at(500))
+    items = late_items(events, [at(50)], (), at(500))
     assert [(i.kind, i.name, i.start_ns, i.end_ns) for i in items] == [
         ("callback", "first", at(60), at(500)),
         ("callback", "second", at(90), at(500)),
@@ -146,7 +158,7 @@ def test_callbacks_and_tasks_are_told_with_where_they_come_from_and_the_rest_cou
         LoopEvent(at(200), 1, work=LoopWork(5, first, 0, ())),
         served(210, 9, 33),
     ]
-    assert loop_service.late_items(events, [at(50)], (), at(500)) == [
+    assert late_items(events, [at(50)], (), at(500)) == [
         Item("callback", "beat", "app.py:3", at(60), at(500)),
         Item("task", "query", "db.py:7", at(90), at(500)),
         Item("callback", "", None, at(90), at(500), count=3),
@@ -155,7 +167,7 @@ def test_callbacks_and_tasks_are_told_with_where_they_come_from_and_the_rest_cou
 
 def test_what_no_length_tells_of_came_when_it_was_seen() -> None:
     events = [served(60, 1, 11), work(200, ready=("first", "second"))]
-    items = loop_service.late_items(events, [at(50), at(300)], (), at(500))
+    items = late_items(events, [at(50), at(300)], (), at(500))
     assert [(i.name, i.start_ns, i.end_ns) for i in items] == [
         ("first", at(60), at(300)),
         ("second", at(200), at(300)),
@@ -165,11 +177,11 @@ def test_what_no_length_tells_of_came_when_it_was_seen() -> None:
 def test_one_timer_more_than_was_named_is_told_and_guards_are_marked() -> None:
     timer = LateTimer(at(100), "query", None, guards=True)
     event = LoopEvent(at(150), 1, work=LoopWork(0, (), 2, (timer,)))
-    assert loop_service.late_items([event], (), (), at(700)) == [
+    assert late_items([event], (), (), at(700)) == [
         Item("timer", "query", None, at(100), at(700), guards=True),
         Item("timer", "", None, at(150), at(700)),
     ]
-    assert loop_service.late_items([event], (), (), at(150)) == []
+    assert late_items([event], (), (), at(150)) == []
 
 
 def test_what_an_object_said_later_or_of_another_epoll_does_not_count() -> None:
@@ -189,9 +201,8 @@ def test_what_an_object_said_later_or_of_another_epoll_does_not_count() -> None:
 
 
 def test_how_many_were_run_within_a_span() -> None:
-    counters = loop_service.Counters(
-        [served(0, 0, 10), served(100, 0, 14), served(200, 0, 20), served(300, 0, 28)]
-    )
+    events = [served(0, 0, 10), served(100, 0, 14), served(200, 0, 20), served(300, 0, 28)]
+    counters = loop_service.Counters(LoopEvents.of(events))
     assert counters.run_between(at(0), at(400)) == 2 + 3 + 4
     assert counters.run_between(at(100), at(300)) == 3
     assert counters.run_between(at(99), at(301)) == 2 + 3 + 4
@@ -205,7 +216,7 @@ def test_what_waited_while_nobody_looked_is_not_known() -> None:
         served(400, 3, 31), served(600, 0, 34),
         served(0, 1, 5, loop=2), served(700, 0, 6, loop=2),
     ]  # fmt: skip
-    waits = loop_service.Counters(events).waited_long(100_000_000, at(1_000))
+    waits = loop_service.Counters(LoopEvents.of(events)).waited_long(100_000_000, at(1_000))
     assert [(w.count, w.start_ns, w.end_ns) for w in waits] == [
         (2, at(100), at(250)),
         (3, at(400), at(600)),

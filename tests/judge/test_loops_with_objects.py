@@ -19,6 +19,7 @@ from tests.examples.build import (
     worker,
 )
 from waitspy.judge.loops import Loop, find, pending
+from waitspy.model.epolls import EpollEvents
 from waitspy.model.loops import LoopEvent, LoopInfo
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelState
@@ -58,7 +59,7 @@ def test_an_object_that_does_not_name_both_is_no_loop(said: LoopEvent) -> None:
 def test_an_object_that_a_fork_may_have_copied_is_no_loop() -> None:
     record = worker(kernel=ELSEWHERE, epolls=[opened(0, 5, 1)], loops=(object_of(5, 2),))
     assert found(record, 1) == []
-    assert found(replace(record, epolls=(ready(0, 5),))) == []
+    assert found(replace(record, epolls=EpollEvents.of([ready(0, 5)]))) == []
 
 
 def test_who_polls_owns_it_whatever_its_object_names() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.examples.build import MS, POLL, at, collected, ms, ready, states, worker
 from tests.examples.loop_examples import END, NAP, OPEN, SPIN, starvations, told
-from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.epolls import EpollEvents
+from waitspy.model.loops import LoopEvent, LoopEvents, LoopInfo
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelState, KernelStates
 
@@ -50,7 +51,7 @@ def test_a_loop_that_stood_still_for_long_is_not_overloaded() -> None:
         replace(row, at_ns=row.at_ns + (row.at_ns > at(1_200)) * 90 * MS)
         for row in record.states[1]
     ]
-    still = replace(record, loops=tuple(later), states={1: KernelStates.of(states_later)})
+    still = replace(record, loops=LoopEvents.of(later), states={1: KernelStates.of(states_later)})
     assert starvations(still) == []
     (found,) = starvations(still, min_stall_ms=101)
     assert told([found]) == [("overloaded-loop", 1_000, 1_590)]
@@ -91,11 +92,11 @@ def test_what_else_held_the_loop_meanwhile_is_why_they_were_late() -> None:
     held = replace(
         record,
         states={1: KernelStates.of(rows)},
-        loops=tuple(
+        loops=LoopEvents.of(
             msgspec.structs.replace(e, at_ns=e.at_ns + (e.at_ns > at(1_300)) * 200 * MS)
             for e in record.loops
         ),
-        epolls=(OPEN, ready(1_300, 5), collected(1_510, 5)),
+        epolls=EpollEvents.of([OPEN, ready(1_300, 5), collected(1_510, 5)]),
     )
     assert [s.kind.name for s in starvations(held)] == ["blocked-loop"]
     # One that came before, or after, is another matter.
@@ -105,7 +106,7 @@ def test_what_else_held_the_loop_meanwhile_is_why_they_were_late() -> None:
         other = replace(
             record,
             states={1: KernelStates.of(mine)},
-            epolls=(OPEN, ready(start, 5), collected(end, 5)),
+            epolls=EpollEvents.of([OPEN, ready(start, 5), collected(end, 5)]),
         )
         kinds = [s.kind.name for s in starvations(other) if not s.latent]
         assert sorted(kinds) == ["blocked-loop", "overloaded-loop"]

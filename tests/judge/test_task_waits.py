@@ -15,7 +15,7 @@ from waitspy.model.clock import NS
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.judged import Finding, Lending, LentTo, Link, Spot
 from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK
-from waitspy.model.loops import LoopEvent, LoopInfo
+from waitspy.model.loops import LoopEvent, LoopEvents, LoopInfo
 from waitspy.model.places import PlacesEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.processes import ThreadKey
@@ -61,7 +61,9 @@ def record(
     return replace(
         worker(end_ms=END_MS),
         oracles={"threads": "ok", "epoll": "ok", "places": "ok"},
-        loops=(LoopEvent(at(0), LOOP, facts=LoopInfo("asyncio", 5, 117, "running", closed=False)),),
+        loops=LoopEvents.of(
+            [LoopEvent(at(0), LOOP, facts=LoopInfo("asyncio", 5, 117, "running", closed=False))]
+        ),
         places=tuple(PlacesEvent(at(t), LOOP) for t in range(500, END_MS, 1_000)),
         task_waits=tuple(TaskWaitsEvent(at(t), LOOP, tuple(waits)) for t, waits in seen),
         requests=requests,
@@ -135,7 +137,7 @@ def test_an_episode_says_which_threads_tasks_waited_and_how_that_is_known() -> N
     assert (one.asyncio, one.of_tasks) == (True, True)
     (limit,) = found((1_500, [wait(holder(), kind="semaphore", waits=SERVED)]))
     assert limit.evidence == ("places", "requests")
-    told = replace(record((1_500, [wait(holder())])), process=1, loops=())
+    told = replace(record((1_500, [wait(holder())])), process=1, loops=LoopEvents.of())
     (one,) = task_waits.find(told, SOURCES, at(END_MS), 100_000_000)
     assert one.thread == ThreadKey(100, 100, 1), "the main thread where that is not known"
 

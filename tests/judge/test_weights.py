@@ -37,6 +37,7 @@ from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.wait_for import Chains
 from waitspy.judge.weights import weigh
 from waitspy.model.activities import Activity, ThreadActivity
+from waitspy.model.epolls import EpollEvents
 from waitspy.model.judged import Analysis
 from waitspy.model.kinds import BLOCKED_LOOP
 from waitspy.model.pools import PoolEvent, PoolInfo
@@ -197,7 +198,7 @@ def test_activities_are_cut_at_the_bounds_of_the_episode() -> None:
 def test_other_threads_and_latent_waits_weigh_nothing() -> None:
     analysis = analyse(recording(blocked()))
     assert not any(a.starved_ns or a.victim_ns for a in thread(analysis, 150).activities)
-    latent = replace(blocked(), epolls=(opened(0, 5, 1),))
+    latent = replace(blocked(), epolls=EpollEvents.of([opened(0, 5, 1)]))
     judged = analyse(recording(latent))
     assert [f.verdict for f in judged.report.findings] == ["latent"]
     assert not any(a.starved_ns for t in judged.threads for a in t.activities)

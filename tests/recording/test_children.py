@@ -66,8 +66,9 @@ def test_each_row_is_one_event() -> None:
     ],
 )
 def test_what_cannot_be_is_damaged(bad: str) -> None:
-    lines = read(bad.encode() + b"\n[1,[],[]]\n", READER)
-    assert (lines.rows, lines.damaged) == ([ChildrenRow(1, (), ())], 1)
+    rows: list[ChildrenRow] = []
+    lines = read(bad.encode() + b"\n[1,[],[]]\n", READER, rows.extend)
+    assert (rows, lines.damaged) == ([ChildrenRow(1, (), ())], 1)
 
 
 def test_a_recording_has_those_of_the_workers_own_time(tmp_path: Path) -> None:

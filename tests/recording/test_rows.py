@@ -10,13 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waitspy.recording.listeners import ListenerClosed, ListenerFound, ListenerRow
-from waitspy.recording.rows import columns, read, reader, written
+from waitspy.recording.rows import Lines, columns, reader, written
+from waitspy.recording.rows import read as read_parts
 from waitspy.recording.threads import ThreadRow
 
 START: dict[str, Any] = {"type": "start", "oracle": "backlog", "pid": 7}
 END: dict[str, Any] = {"type": "end", "why": "exited"}
 FOUND, CLOSED = ListenerFound(1, 66, "[::1]:80", 3), ListenerClosed(2, 66)
 READER = reader(ListenerRow)
+
+
+def read(data: bytes) -> tuple[list[Any], Lines]:
+    """The rows, and what has become of the lines."""
+    found: list[Any] = []
+    lines = read_parts(data, READER, found.extend)
+    assert lines.last_ns == (found[-1].at_ns if found else 0)
+    return found, lines
 
 
 def test_a_row_begins_with_its_kind_where_there_are_several() -> None:
@@ -36,17 +45,17 @@ def test_a_row_is_what_it_says_where_there_is_one_kind() -> None:
 
 
 def test_a_whole_stream_is_read() -> None:
-    lines = read(written([START, FOUND, CLOSED, END]), READER)
-    assert lines.rows == [FOUND, CLOSED]
+    rows, lines = read(written([START, FOUND, CLOSED, END]))
+    assert rows == [FOUND, CLOSED]
     assert (lines.damaged, lines.torn, lines.ended) == (0, False, True)
 
 
 def test_a_stream_that_goes_on_has_not_ended() -> None:
     data = written([START, FOUND, END, START, CLOSED])
-    assert read(data, READER).rows == [FOUND, CLOSED]
-    assert not read(data, READER).ended
-    assert read(data + written([END]), READER).ended
-    assert not read(b"", READER).ended
+    assert read(data)[0] == [FOUND, CLOSED]
+    assert not read(data)[1].ended
+    assert read(data + written([END]))[1].ended
+    assert not read(b"")[1].ended
 
 
 @pytest.mark.parametrize(
@@ -76,33 +85,33 @@ def test_a_damaged_row_costs_itself_only(bad: str) -> None:
     whole = written([START, FOUND, CLOSED, END]).splitlines(keepends=True)
     for n in range(1, 4):
         data = b"".join([*whole[:n], bad.encode() + b"\n", *whole[n:]])
-        lines = read(data, READER)
-        assert lines.rows == [FOUND, CLOSED]
+        rows, lines = read(data)
+        assert rows == [FOUND, CLOSED]
         assert (lines.damaged, lines.torn, lines.ended) == (1, False, True)
-    lines = read(b"".join(whole) + bad.encode(), READER)
-    assert lines.rows == [FOUND, CLOSED]
+    rows, lines = read(b"".join(whole) + bad.encode())
+    assert rows == [FOUND, CLOSED]
     assert (lines.damaged, lines.torn, lines.ended) == (0, True, False)
 
 
 def test_a_stream_cut_at_any_byte_keeps_its_whole_rows() -> None:
     whole = written([START, FOUND, CLOSED, END])
     for length in range(len(whole) - 1):
-        lines = read(whole[:length], READER)
+        rows, lines = read(whole[:length])
         seen = whole[:length].replace(b"]\n", b"]").count(b"]") - whole[:length].count(b"[::1]")
-        assert lines.rows == [FOUND, CLOSED][:seen]
+        assert rows == [FOUND, CLOSED][:seen]
         assert (lines.damaged, lines.ended) == (0, False)
 
 
 def test_elements_that_a_newer_waitspy_adds_are_left_out() -> None:
-    assert read(b'["closed",2,66,"new"]\n', READER).rows == [CLOSED]
+    assert read(b'["closed",2,66,"new"]\n')[0] == [CLOSED]
 
 
 @pytest.mark.parametrize("spelt", [rb"\ud800", rb"\uD800", b"\xff", b"\xed\xa0\x80"])
 def test_text_that_is_no_unicode_is_kept_without_what_is_not(spelt: bytes) -> None:
     data = written([START, FOUND, CLOSED, END]).replace(b"::1", b"a" + spelt + b"b")
-    lines = read(data, READER)
+    rows, lines = read(data)
     assert (lines.damaged, lines.torn, lines.ended) == (0, False, True)
-    name = lines.rows[0].name
+    name = rows[0].name
     assert (name[:2], name[-5:]) == ("[a", "b]:80")
     assert set(name[2:-5]) <= {"?", "\ufffd"}
 
@@ -112,15 +121,15 @@ def test_any_text_is_written_as_one_line_of_utf_8(text: str) -> None:
     data = written([ListenerFound(1, 66, text, 3), CLOSED])
     assert data.count(b"\n") == 2
     data.decode("utf-8")
-    found, closed = read(data, READER).rows
+    found, closed = read(data)[0]
     assert found.name == text.encode("utf-8", "replace").decode("utf-8")
     assert closed == CLOSED
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_as_something(data: bytes) -> None:
-    lines = read(written([FOUND]) + data + b"\n" + written([CLOSED, END]), READER)
-    assert (lines.rows[0], lines.rows[-1], lines.ended) == (FOUND, CLOSED, True)
+    rows, lines = read(written([FOUND]) + data + b"\n" + written([CLOSED, END]))
+    assert (rows[0], rows[-1], lines.ended) == (FOUND, CLOSED, True)
 
 
 def test_marks_are_json_objects() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.row_examples import ADDRESSES, COUNTS, TIMES, again
-from waitspy.model.threads import KernelState
-from waitspy.recording.threads import READER, ThreadRow, states
+from waitspy.model.threads import KernelState, KernelStates
+from waitspy.recording.threads import READER, ThreadColumns, ThreadRow
 
 ROWS = st.builds(
     ThreadRow,
@@ -19,6 +19,13 @@ ROWS = st.builds(
     st.none() | TIMES,
     st.none() | TIMES,
 )
+
+
+def states(*parts: list[ThreadRow]) -> dict[int, KernelStates]:
+    told = ThreadColumns()
+    for part in parts:
+        told.take(part)
+    return told.states()
 
 
 @given(st.lists(ROWS))
@@ -37,8 +44,9 @@ def test_each_thread_has_its_states_in_order() -> None:
         8: (KernelState(1, "S", 202, 2**64 - 100, 5, 6), KernelState(2, "X")),
     }
     assert list(states(rows)) == [7, 8]
+    assert states(rows[:1], rows[1:]) == states(rows)
     assert [state.gone for state in states(rows)[8]] == [False, True]
 
 
 def test_without_rows_there_are_no_threads() -> None:
-    assert states([]) == {}
+    assert states() == {}

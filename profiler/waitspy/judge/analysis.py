@@ -167,7 +167,7 @@ def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Coverage:
         (worker.thread(0), event.loop)
         for worker in workers
         if worker.oracles.get(EPOLL) != "ok"
-        for event in worker.loops
+        for event in worker.loops.facts
         if event.facts is not None and not event.facts.closed
     }
     return Coverage(loops_seen, len(pools_seen), len(listeners_seen), len(unseen))
@@ -194,7 +194,7 @@ def _told(worker: WorkerRecord, own: Mapping[ThreadKey, Activities]) -> WorkerRe
     loops of another library.
     """
     worker = object_servers.told(worker, own.get(worker.thread(worker.worker.pid)))
-    if worker.oracles.get(ASYNCIO) != "ok" or any(event.facts for event in worker.loops):
+    if worker.oracles.get(ASYNCIO) != "ok" or worker.loops.facts:
         return worker
     stacks = (mine.stacks[n] for mine in own.values() for n in np.unique(mine.stack).tolist())
     library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
@@ -246,7 +246,9 @@ def _activities(
     """What each thread of a worker did, by thread id."""
     found = {}
     own = frozenset(
-        event.facts.epfd for event in worker.loops if event.facts and event.facts.epfd is not None
+        event.facts.epfd
+        for event in worker.loops.facts
+        if event.facts and event.facts.epfd is not None
     )
     for thread in records:
         context = classify.Context(
@@ -265,9 +267,8 @@ def _shared(workers: Sequence[WorkerRecord]) -> set[int]:
     """Epolls of which several processes hold a descriptor: inherited over a fork, or passed."""
     holders: dict[int, set[int]] = {}
     for worker in workers:
-        for event in worker.epolls:
-            if event.share is not None:
-                holders.setdefault(event.share, set()).add(worker.worker.pid)
+        for _, share in worker.epolls.shares:
+            holders.setdefault(share, set()).add(worker.worker.pid)
     return {share for share, pids in holders.items() if len(pids) > 1}
 
 

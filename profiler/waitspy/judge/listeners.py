@@ -59,8 +59,8 @@ def shared(workers: Sequence[WorkerRecord]) -> frozenset[int]:
         for event in worker.listeners:
             if event.name is not None:
                 users.setdefault(event.inode, set()).add((worker.thread(0), None))
-        for look in worker.epolls:
-            for one in look.unread or ():
+        for look, unread in worker.epolls.looks:
+            for one in unread:
                 if one.kind == "listener":
                     users.setdefault(one.inode, set()).add((worker.thread(0), look.epfd))
     return frozenset(

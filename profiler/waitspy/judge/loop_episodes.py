@@ -104,7 +104,8 @@ def watched(
     """
     found: set[int] = set()
     for loop in own_loops:
-        mine = {s.inode for e in worker.epolls if e.epfd == loop.epfd for s in e.unread or ()}
+        looks = (unread for e, unread in worker.epolls.looks if e.epfd == loop.epfd)
+        mine = {socket.inode for unread in looks for socket in unread}
         if mine & shared:
             proven = _is_seen_proven(loop, activities.get(loop.tid, NO_ACTIVITIES))
             mine -= frozenset() if proven else shared
@@ -268,7 +269,7 @@ def _collected(one: Starvation, loop: Loop, worker: WorkerRecord) -> Starvation:
     if one.kind not in {BUSY_LOOP, GIL_BOUND}:
         return one
     mine = loop_service.addresses(loop.told, loop.epfd)
-    events = (event for event in worker.loops if event.loop in mine)
+    events = (event for event in worker.loops.others.values() if event.loop in mine)
     interpreter = loop_service.interpreter(loop.told, loop.epfd, one.end_ns)
     spent_ns = max(
         loop_service.collecting_ns(events, one.start_ns, one.end_ns),

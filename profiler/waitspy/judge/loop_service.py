@@ -18,7 +18,7 @@ from waitspy.judge import fifo
 from waitspy.judge.episode import UNNAMED, Item
 from waitspy.judge.spans import Span
 from waitspy.model.gil import MAIN
-from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
+from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
 
 _MANY = 1 << 63  # more than a queue can hold
 
@@ -80,15 +80,15 @@ class Counters:
     are the times at which callbacks had been run since the look before.
     """
 
-    def __init__(self, events: Sequence[LoopEvent]) -> None:
-        rows = [(e.at_ns, e.loop, *e.service) for e in events if e.service is not None]
-        found = np.array(rows, np.int64).reshape(-1, 4)
+    def __init__(self, events: LoopEvents) -> None:
+        found = np.stack(events.served.columns, axis=1)
         found = found[np.argsort(found[:, 1], kind="stable")]  # one loop object after another
         same = np.diff(found[:, 1], prepend=-1) == 0
         left = np.diff(found[:, 3], prepend=0) - np.diff(found[:, 2], prepend=0)
         self._taken = np.where(same, np.maximum(0, left // 2), 0)
         self._rows = found
-        self._unseen = [(e.loop, e.at_ns) for e in events if e.unseen]
+        numbers = events.numbers
+        self._unseen = [(numbers[e.loop], e.at_ns) for e in events.others.values() if e.unseen]
         order = np.argsort(found[:, 0], kind="stable")
         self._times = found[order, 0]
         self._total = np.append(0, np.cumsum(self._taken[order]))
@@ -106,11 +106,11 @@ class Counters:
     def waited_long(self, least_ns: int, stop_ns: int) -> Iterator[fifo.Waiting]:
         """Callbacks that are proven to have waited for so long."""
         at_ns, loop, ready, _ = self._rows.T
-        for address in np.unique(loop).tolist():
-            mine = loop == address
+        for one in np.unique(loop).tolist():
+            mine = loop == one
             counts = np.stack([at_ns[mine], ready[mine], np.cumsum(self._taken[mine])], axis=1)
             # What happened while nobody looked is not known, and ends a wait.
-            ends = [gap_ns for other, gap_ns in self._unseen if other == address]
+            ends = [gap_ns for other, gap_ns in self._unseen if other == one]
             parts = np.split(counts, np.searchsorted(counts[:, 0], ends, "right"))
             for part, end_ns in zip(parts, [*ends, stop_ns], strict=True):
                 if len(part):
@@ -121,12 +121,11 @@ class Counters:
 class Looks:
     """When a loop was looked at, by the periods in which it served nothing."""
 
-    def __init__(
-        self, events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span]
-    ) -> None:
-        unseen = (event.at_ns for event in events if event.unseen)
+    def __init__(self, events: LoopEvents, served: Sequence[int], polls: Sequence[Span]) -> None:
+        others = events.others.values()
+        unseen = (event.at_ns for event in others if event.unseen)
         self.marks = sorted({*served, *unseen, *(start for start, _ in polls)})
-        self._times = [event.at_ns for event in events if event.work is not None]
+        self._times = [event.at_ns for event in others if event.work is not None]
 
     def any_for(self, span: Span) -> bool:
         """Whether it was looked at until a span's end since it had last served before."""
@@ -135,15 +134,15 @@ class Looks:
         return bisect_left(self._times, span[1]) > bisect_left(self._times, since_ns)
 
 
-def late_items(
-    events: Sequence[LoopEvent], served: Sequence[int], polls: Sequence[Span], stop_ns: int
-) -> list[Item]:
-    """What waited, for every period in which the loop served nothing and was looked at."""
-    marks = Looks(events, served, polls).marks
-    lengths = [(e.at_ns, e.service[0]) for e in events if e.service is not None]
+def late_items(events: LoopEvents, marks: Sequence[int], stop_ns: int) -> list[Item]:
+    """What waited, for every period in which the loop served nothing and was looked at.
+
+    ``marks`` are where these periods begin and end, see ``Looks``.
+    """
+    at_ns, _, ready, _ = events.served.columns
     last: dict[int, LoopEvent] = {}
     named: dict[int, LoopWork] = {}
-    for event in events:
+    for event in events.others.values():
         if event.work is not None and event.at_ns < stop_ns:
             period = bisect_right(marks, event.at_ns)
             last[period] = event  # the last look knows most
@@ -156,8 +155,10 @@ def late_items(
         until_ns = min(marks[n], stop_ns) if n < len(marks) else stop_ns
         names = named.get(n, event.work)
         items.extend(_timers(event.work, names.late, event.at_ns, until_ns))
-        first = bisect_left(lengths, (since_ns,))
-        known = lengths[first : bisect_right(lengths, (event.at_ns, _MANY))]
+        here = slice(
+            int(np.searchsorted(at_ns, since_ns)), int(np.searchsorted(at_ns, event.at_ns, "right"))
+        )
+        known = [*zip(at_ns[here].tolist(), ready[here].tolist(), strict=True)]
         items.extend(_callbacks(event.work, known, event.at_ns, until_ns))
     return [item for item in items if item.start_ns < item.end_ns]
 

@@ -19,8 +19,8 @@ from waitspy.judge import loop_service
 from waitspy.judge.episode import Item, Look
 from waitspy.judge.spans import Span, grouped, inside, overlaps, union, without
 from waitspy.model import syscalls
-from waitspy.model.columns import UNKNOWN, Int64s
-from waitspy.model.epolls import EpollEvent, UnreadSocket
+from waitspy.model.columns import UNKNOWN, Int64s, Mask
+from waitspy.model.epolls import EpollEvents, UnreadSocket
 from waitspy.model.loops import LoopEvent
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
@@ -94,7 +94,7 @@ def find(
             spans.setdefault(epfd, []).extend(own)
             polled_by.setdefault(tid, set()).add(epfd)
     loops = []
-    for epfd in sorted({event.epfd for event in worker.epolls}):
+    for epfd in np.unique(worker.epolls.epfd).tolist():
         if epfd in polls:
             tid = polls[epfd].most_common(1)[0][0]
             loops.append(Loop(worker.worker.pid, epfd, tid, tuple(sorted(spans[epfd])), "polling"))
@@ -104,7 +104,7 @@ def find(
             loops.append(Loop(worker.worker.pid, epfd, collector, (), "collecting"))
     loops += _in_memory(worker, loops, shared)
     loops += _never_idle(worker, loops, running - set(polled_by), shared)
-    told = tuple(event for event in worker.loops if event.facts is not None)
+    told = worker.loops.facts
     return tuple(
         _with_work(replace(loop, told=told, process=worker.process), worker, end_ns)
         for loop in loops
@@ -125,10 +125,10 @@ def _polls(states: KernelStates, arch: str, end_ns: int) -> Iterator[tuple[int, 
 def _in_memory(worker: WorkerRecord, known: Sequence[Loop], shared: AbstractSet[int]) -> list[Loop]:
     """Loops whose objects name their thread; not those that a fork may have copied."""
     taken = {loop.epfd for loop in known}
-    shares = {e.epfd: e.share for e in worker.epolls if e.share is not None}
+    shares = dict(worker.epolls.shares)
     owners = {
         e.facts.epfd: e.facts.owner_tid
-        for e in worker.loops
+        for e in worker.loops.facts
         if e.facts is not None and e.facts.epfd is not None and not e.facts.closed
     }
     return [
@@ -141,7 +141,7 @@ def _in_memory(worker: WorkerRecord, known: Sequence[Loop], shared: AbstractSet[
 def _with_work(loop: Loop, worker: WorkerRecord, end_ns: int) -> Loop:
     """The loop with what its own objects say; nothing where it was never seen to run."""
     mine = loop_service.addresses(loop.told, loop.epfd)
-    events = [e for e in worker.loops if e.loop in mine]
+    events = worker.loops.about(mine)
     counters = loop_service.Counters(events)
     if not len(counters):
         return loop
@@ -149,7 +149,7 @@ def _with_work(loop: Loop, worker: WorkerRecord, end_ns: int) -> Loop:
     loop = replace(loop, served=counters.served, counters=counters, looks=looks)
     if not counters.served and not loop.polls:
         return loop  # left behind, or not run since before we came
-    items = loop_service.late_items(events, counters.served, loop.polls, end_ns)
+    items = loop_service.late_items(events, looks.marks, end_ns)
     return replace(loop, items=tuple(items))
 
 
@@ -166,8 +166,8 @@ def pending(
     unserved in it. Waits that overlap are one span.
     """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
-    events = [e for e in worker.epolls if e.epfd == loop.epfd]
-    looks = [Look(e.at_ns, e.unread) for e in events if e.unread is not None]
+    events = worker.epolls.behind(loop.epfd)
+    looks = [Look(e.at_ns, sockets) for e, sockets in events.looks]
     holes = union([*loop.polls, *_not_seen(worker, loop.tid, looks)])
     cuts = _cuts(loop.served or (), looks)
     waits: list[Span] = []
@@ -242,7 +242,7 @@ def _never_idle(
     worker: WorkerRecord, known: Sequence[Loop], running: AbstractSet[int], shared: AbstractSet[int]
 ) -> list[Loop]:
     """The loop of a thread that had so much to do that it was never caught in its poll."""
-    shares = {e.epfd: e.share for e in worker.epolls if e.share is not None}
+    shares = dict(worker.epolls.shares)
     taken = {loop.epfd for loop in known}
     free = [epfd for epfd, share in shares.items() if epfd not in taken and share not in shared]
     if len(free) != 1:
@@ -250,23 +250,28 @@ def _never_idle(
     owners = running - {loop.tid for loop in known}
     if len(owners) == 1:
         return [Loop(worker.worker.pid, free[0], next(iter(owners)), (), "frames")]
-    looks = [Look(e.at_ns, e.unread) for e in worker.epolls if e.epfd == free[0] and e.unread]
+    looks = [Look(e.at_ns, unread) for e, unread in worker.epolls.looks if e.epfd == free[0]]
     if not known and len(worker.states) == 1 and was_served(looks):
         return [Loop(worker.worker.pid, free[0], next(iter(worker.states)), (), "serving")]
     return []
 
 
-def _ready(events: Sequence[EpollEvent], stop_ns: int) -> list[Span]:
-    spans = []
-    since: int | None = None
-    for event in events:
-        if event.ready and since is None:
-            since = event.at_ns
-        elif since is not None and (event.closed or event.ready is False):
-            spans.append((since, event.at_ns))
-            since = None
-    if since is not None and since < stop_ns:
-        spans.append((since, stop_ns))
+def is_ready(events: EpollEvents) -> Mask:
+    """Whether events waited uncollected in an epoll from each of its rows on."""
+    ready = events.ready.copy()
+    ready[[n for n, event in events.others.items() if event.closed]] = 0
+    told = np.where(ready == UNKNOWN, -1, np.arange(len(ready)))
+    last = np.maximum.accumulate(told)  # the row that told it
+    is_one: Mask = ready[last] == 1
+    return is_one & (last >= 0)
+
+
+def _ready(events: EpollEvents, stop_ns: int) -> list[Span]:
+    """The spans in which they did."""
+    edges = events.at_ns[np.diff(is_ready(events), prepend=False)].tolist()
+    if len(edges) % 2:
+        edges.append(max(stop_ns, edges[-1]))
+    spans = zip(edges[::2], edges[1::2], strict=True)
     return [(a, min(b, stop_ns)) for a, b in spans if a < stop_ns]
 
 
@@ -277,11 +282,11 @@ def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:
     epoll are out (``busy``): a loop whose owner has moved on is nobody's. With a single thread
     one collection is proof; among several, two at least must agree.
     """
-    collected = [e.at_ns for e in worker.epolls if e.epfd == epfd and e.ready is False]
+    events = worker.epolls
+    at_ns = events.at_ns[(events.epfd == epfd) & (events.ready == 0)]
     alone = len(worker.states) == 1
-    if len(collected) < (1 if alone else 2):
+    if len(at_ns) < (1 if alone else 2):
         return None
-    at_ns = np.array(collected, np.int64)
     candidates = [
         tid
         for tid, states in worker.states.items()

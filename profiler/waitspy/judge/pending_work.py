@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
+
+from waitspy.judge import loops
 from waitspy.judge.episode import Item
 from waitspy.judge.loops import Loop
 from waitspy.judge.pools import Pool
@@ -61,19 +64,15 @@ def of_listeners(workers: Sequence[WorkerRecord]) -> Iterator[PendingSeries]:
 
 def _unread(worker: WorkerRecord, epfd: int, end_ns: int) -> tuple[tuple[int, int], ...]:
     """Ready sockets; at least one where nobody has counted them."""
-    points: list[tuple[int, int]] = []
-    ready = False
-    for event in worker.epolls:
-        if event.epfd != epfd:
-            continue
-        if event.ready is not None or event.closed:
-            ready = bool(event.ready)
-        count = 0
-        if ready:
-            count = max(1, len(event.unread or ()))
-        points.append((event.at_ns, count))
-    points.append((max(end_ns, points[-1][0] if points else end_ns), 0))
-    return _changes(points)
+    events = worker.epolls.behind(epfd)
+    counts = loops.is_ready(events).astype(np.int64)
+    for n, event in events.others.items():
+        if counts[n]:
+            counts[n] = max(1, len(event.unread or ()))
+    changed = np.flatnonzero(np.diff(counts, prepend=0))
+    points = [*zip(events.at_ns[changed].tolist(), counts[changed].tolist(), strict=True)]
+    last_ns = int(events.at_ns[-1]) if len(events) else end_ns
+    return _changes([*points, (max(end_ns, last_ns), 0)])
 
 
 def _late(items: Iterable[Item], from_ns: int) -> tuple[tuple[int, int], ...]:

@@ -111,7 +111,7 @@ def _is_known(worker: WorkerRecord) -> bool:
     """Whether its tasks were looked at, or it has no loop that could have any."""
     if worker.oracles.get(PLACES) != "ok":
         return False
-    return bool(worker.places) or not any(event.facts for event in worker.loops)
+    return bool(worker.places) or not worker.loops.facts
 
 
 def _tasks_of(worker: WorkerRecord, end_ns: int) -> Iterator[_Seen]:

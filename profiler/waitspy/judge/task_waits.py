@@ -174,5 +174,5 @@ def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, 
 
 def loop_thread(worker: WorkerRecord, loop: int) -> int:
     """The thread of a loop; the main thread where that is not known."""
-    owners = [e.facts.owner_tid for e in worker.loops if e.loop == loop and e.facts is not None]
+    owners = [e.facts.owner_tid for e in worker.loops.facts if e.loop == loop and e.facts]
     return next((tid for tid in reversed(owners) if tid is not None), worker.worker.pid)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
+
+from waitspy.model.columns import Int64s, int64s
+from waitspy.model.event_columns import EventColumns
 
 
 class UnreadSocket(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -39,3 +43,48 @@ class EpollEvent(msgspec.Struct, frozen=True, gc=False):
     closed: bool = False
     share: int | None = None
     unread: tuple[UnreadSocket, ...] | None = None
+
+
+class EpollEvents(EventColumns[EpollEvent]):
+    """The events of a process's epolls; columns are times, descriptors, and ``ready`` as 0 or 1."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, events: Iterable[EpollEvent] = ()) -> EpollEvents:
+        """The columns of those events."""
+        rows = list(events)
+        columns = (
+            int64s(event.at_ns for event in rows),
+            int64s(event.epfd for event in rows),
+            int64s(event.ready for event in rows),
+        )
+        return cls(columns, {n: event for n, event in enumerate(rows) if event.ready is None})
+
+    @property
+    def epfd(self) -> Int64s:
+        """The descriptors."""
+        return self.columns[1]
+
+    @property
+    def ready(self) -> Int64s:
+        """Whether events wait uncollected, 0 or 1; ``UNKNOWN`` where it is about something else."""
+        return self.columns[2]
+
+    @property
+    def shares(self) -> Iterator[tuple[int, int]]:
+        """Descriptors, each with the number of its open file description."""
+        return ((e.epfd, e.share) for e in self.others.values() if e.share is not None)
+
+    @property
+    def looks(self) -> Iterator[tuple[EpollEvent, tuple[UnreadSocket, ...]]]:
+        """The events that tell unread sockets, with these."""
+        return ((e, e.unread) for e in self.others.values() if e.unread is not None)
+
+    def behind(self, epfd: int) -> EpollEvents:
+        """Those of one descriptor."""
+        return self.kept(self.epfd == epfd)
+
+    def _event(self, *row: int) -> EpollEvent:
+        at_ns, epfd, ready = row
+        return EpollEvent(at_ns, epfd, ready=bool(ready))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import msgspec
+import numpy as np
+
+from waitspy.model.columns import UNKNOWN, Int64s, int64s
+from waitspy.model.event_columns import EventColumns
 from waitspy.model.gil import MAIN
 
 
@@ -60,3 +66,81 @@ class LoopEvent(msgspec.Struct, frozen=True, gc=False):
     work: LoopWork | None = None
     collecting: bool | None = None
     unseen: bool = False
+
+
+class LoopEvents(EventColumns[LoopEvent]):
+    """The events of a process's loops; columns are times, loops and the numbers of ``service``.
+
+    A loop is the place of its address in ``addresses``, which are sorted.
+    """
+
+    __slots__ = ("addresses",)
+
+    def __init__(
+        self,
+        columns: tuple[Int64s, ...],
+        others: Mapping[int, LoopEvent],
+        addresses: tuple[int, ...],
+    ) -> None:
+        super().__init__(columns, others)
+        self.addresses = addresses
+
+    @classmethod
+    def of(cls, events: Iterable[LoopEvent] = ()) -> LoopEvents:
+        """The columns of those events."""
+        rows = list(events)
+        addresses = tuple(sorted({event.loop for event in rows}))
+        number = {address: n for n, address in enumerate(addresses)}
+        columns = (
+            int64s(event.at_ns for event in rows),
+            int64s(number[event.loop] for event in rows),
+            int64s(event.service and event.service[0] for event in rows),
+            int64s(event.service and event.service[1] for event in rows),
+        )
+        others = {n: event for n, event in enumerate(rows) if event.service is None}
+        return cls(columns, others, addresses)
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """The loops by their addresses."""
+        return {address: n for n, address in enumerate(self.addresses)}
+
+    @property
+    def served(self) -> LoopEvents:
+        """Those that tell of the ready queue alone."""
+        return self.kept(self.columns[2] != UNKNOWN)
+
+    @property
+    def facts(self) -> tuple[LoopEvent, ...]:
+        """The events that say what a loop is."""
+        return tuple(event for event in self.others.values() if event.facts is not None)
+
+    def about(self, loops: Collection[int]) -> LoopEvents:
+        """Those of loops with these addresses."""
+        numbers = [n for n, address in enumerate(self.addresses) if address in loops]
+        return self.kept(np.isin(self.columns[1], numbers))
+
+    def with_more(self, more: Sequence[tuple[int, LoopEvent]]) -> LoopEvents:
+        """With other events of the same loops, each given with the place before which it stands.
+
+        Places are sorted; more of them than one may be the same.
+        """
+        if not more:
+            return self
+        places = [place for place, _ in more]
+        numbers = self.numbers
+        added = [(e.at_ns, numbers[e.loop], UNKNOWN, UNKNOWN) for _, e in more]
+        columns = tuple(
+            np.insert(column, places, values)
+            for column, values in zip(self.columns, zip(*added, strict=True), strict=True)
+        )
+        others = {n + bisect_right(places, n): event for n, event in self.others.items()}
+        others |= {place + n: event for n, (place, event) in enumerate(more)}
+        return self._like(columns, dict(sorted(others.items())))
+
+    def _like(self, columns: tuple[Int64s, ...], others: Mapping[int, LoopEvent]) -> LoopEvents:
+        return LoopEvents(columns, others, self.addresses)
+
+    def _event(self, *row: int) -> LoopEvent:
+        at_ns, loop, ready, changes = row
+        return LoopEvent(at_ns, self.addresses[loop], service=(ready, changes))

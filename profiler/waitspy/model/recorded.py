@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from waitspy.model.children import ChildrenEvent
 from waitspy.model.clock import NS
-from waitspy.model.epolls import EpollEvent
+from waitspy.model.epolls import EpollEvents
 from waitspy.model.listeners import ListenerEvent
-from waitspy.model.loops import LoopEvent
+from waitspy.model.loops import LoopEvents
 from waitspy.model.places import PlacesEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.processes import ThreadKey, Worker
@@ -54,8 +54,8 @@ class WorkerRecord:
     segments: tuple[Segment, ...] = ()
     states: Mapping[int, KernelStates] = field(default_factory=dict)
     dumps: tuple[Dump, ...] = ()
-    epolls: tuple[EpollEvent, ...] = ()
-    loops: tuple[LoopEvent, ...] = ()
+    epolls: EpollEvents = field(default_factory=EpollEvents.of)
+    loops: LoopEvents = field(default_factory=LoopEvents.of)
     pools: tuple[PoolEvent, ...] = ()
     listeners: tuple[ListenerEvent, ...] = ()
     requests: tuple[RequestsEvent, ...] = ()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from waitspy.model.epolls import EpollEvent, UnreadSocket
+from collections.abc import Sequence
+
+import numpy as np
+
+from waitspy.model.columns import int64s
+from waitspy.model.epolls import EpollEvent, EpollEvents, UnreadSocket
 from waitspy.model.ranges import Count
 from waitspy.recording.rows import Row, reader
 
@@ -38,14 +43,37 @@ EpollRow = EpollOpened | EpollReady | EpollUnread | EpollClosed
 READER = reader(EpollRow)
 
 
-def event(row: EpollRow) -> EpollEvent:
-    """The event that a row tells of."""
+class EpollColumns:
+    """Takes a stream's rows, part by part, and makes columns of them."""
+
+    def __init__(self) -> None:
+        self._parts = [EpollEvents.of().columns]
+        self._others: dict[int, EpollEvent] = {}
+        self._many = 0
+
+    def take(self, rows: Sequence[EpollRow]) -> None:
+        """The next rows."""
+        for n, row in enumerate(rows, self._many):
+            if type(row) is not EpollReady:
+                self._others[n] = _other(row)
+        self._many += len(rows)
+        ready = [row.is_ready if type(row) is EpollReady else None for row in rows]
+        at_ns, epfds = [row.at_ns for row in rows], [row.epfd for row in rows]
+        self._parts.append((int64s(at_ns), int64s(epfds), int64s(ready)))
+
+    def events(self) -> EpollEvents:
+        """All that they tell."""
+        columns = tuple(map(np.concatenate, zip(*self._parts, strict=True)))
+        return EpollEvents(columns, self._others)
+
+
+def _other(row: EpollRow) -> EpollEvent:
     match row:
-        case EpollReady():
-            return EpollEvent(row.at_ns, row.epfd, ready=row.is_ready)
         case EpollUnread():
             return EpollEvent(row.at_ns, row.epfd, unread=row.sockets)
         case EpollOpened():
             return EpollEvent(row.at_ns, row.epfd, share=row.share)
         case EpollClosed():
             return EpollEvent(row.at_ns, row.epfd, closed=True)
+        case EpollReady():
+            return EpollEvent(row.at_ns, row.epfd, ready=row.is_ready)

@@ -9,13 +9,14 @@ before and after did not run: what was known of it holds on.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from waitspy.model.columns import UNKNOWN
-from waitspy.model.loops import LoopEvent
+from waitspy.model.loops import LoopEvent, LoopEvents
 from waitspy.model.pools import PoolEvent
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import NOT_LOOKED, KernelStates
@@ -40,7 +41,7 @@ def settle(worker: WorkerRecord, gaps: Sequence[Gap]) -> WorkerRecord:
     return replace(
         worker,
         states=states,
-        loops=tuple(_loops(worker.loops, ran, states)),
+        loops=_loops(worker.loops, ran, states),
         pools=tuple(_pools(worker.pools, [gap for gap in mine if ran[gap] or not states])),
         gaps=mine,
     )
@@ -67,30 +68,24 @@ def _threads(tid: int, states: KernelStates, ran: Mapping[Gap, set[int]]) -> Ker
 
 
 def _loops(
-    events: Sequence[LoopEvent], ran: Mapping[Gap, set[int]], states: Mapping[int, KernelStates]
-) -> Iterable[LoopEvent]:
+    events: LoopEvents, ran: Mapping[Gap, set[int]], states: Mapping[int, KernelStates]
+) -> LoopEvents:
     """The events with one at every gap in which the loop's thread may have run."""
+    latest_ns = np.maximum.accumulate(events.at_ns)
     owners: dict[int, int | None] = {}
-    left = list(ran)
-    for event in events:
-        while left and left[0][0] < event.at_ns:
-            yield from _unseen_loops(left.pop(0), owners, ran, states)
-        if event.facts is not None:
-            owners[event.loop] = event.facts.owner_tid
-        yield event
-    for gap in left:
-        yield from _unseen_loops(gap, owners, ran, states)
-
-
-def _unseen_loops(
-    gap: Gap,
-    owners: Mapping[int, int | None],
-    ran: Mapping[Gap, set[int]],
-    states: Mapping[int, KernelStates],
-) -> Iterable[LoopEvent]:
-    for loop, owner in owners.items():
-        if owner is None or owner not in states or owner in ran[gap]:
-            yield LoopEvent(gap[0], loop, unseen=True)
+    facts = deque((n, e.loop, e.facts) for n, e in events.others.items() if e.facts is not None)
+    unseen = []
+    for gap in ran:
+        place = int(np.searchsorted(latest_ns, gap[0], "right"))
+        while facts and facts[0][0] < place:
+            _, loop, told = facts.popleft()
+            owners[loop] = told.owner_tid
+        unseen += [
+            (place, LoopEvent(gap[0], loop, unseen=True))
+            for loop, owner in owners.items()
+            if owner is None or owner not in states or owner in ran[gap]
+        ]
+    return events.with_more(unseen)
 
 
 def _pools(events: Sequence[PoolEvent], gaps: Iterable[Gap]) -> Iterable[PoolEvent]:

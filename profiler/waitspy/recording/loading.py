@@ -16,10 +16,8 @@ from waitspy.errors import RecordingError
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import (
-    ASYNCIO,
     BACKLOG,
     CHILDREN,
-    EPOLL,
     PLACES,
     POOLS,
     REQUESTS,
@@ -33,9 +31,7 @@ from waitspy.model.threads import Segment
 from waitspy.recording import (
     children,
     code_origin,
-    epolls,
     listeners,
-    loops,
     places,
     pools,
     requests,
@@ -260,8 +256,8 @@ def _worker(
     def told(oracle: str, reader: Reader, event: Callable[[Any], _R]) -> tuple[_R, ...]:
         return _within(streams.events(oracle, pid, reader, event, oracles), from_ns, until_ns)
 
-    epoll_events = told(EPOLL, epolls.READER, epolls.event)
-    loop_events = told(ASYNCIO, loops.READER, loops.event)
+    epoll_events = streams.epolls(pid, oracles).between(from_ns, until_ns)
+    loop_events = streams.loops(pid, oracles).between(from_ns, until_ns)
     pool_events = told(POOLS, pools.READER, pools.event)
     listener_events = told(BACKLOG, listeners.READER, listeners.event)
     request_events = told(REQUESTS, requests.READER, requests.event)
@@ -375,6 +371,6 @@ def _last_ns(workers: tuple[WorkerRecord, ...], start_ns: int) -> int:
     for worker in workers:
         times.extend(s.end_ns for s in worker.segments)
         times.extend(states[-1].at_ns for states in worker.states.values() if states)
-        times.extend(event.at_ns for event in worker.epolls[-1:])
+        times.extend(worker.epolls.at_ns[-1:].tolist())
         times.extend(dump.at_ns for dump in worker.dumps[-1:])
     return max(times)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
+from collections.abc import Sequence
+
+import numpy as np
+
+from waitspy.model.columns import UNKNOWN
+from waitspy.model.loops import LoopEvent, LoopEvents, LoopInfo, LoopWork
 from waitspy.model.ranges import Address, Count
 from waitspy.recording.rows import Row, reader
 
@@ -40,14 +45,51 @@ LoopRow = LoopFound | LoopServed | LoopWaiting | LoopCollecting
 READER = reader(LoopRow)
 
 
-def event(row: LoopRow) -> LoopEvent:
-    """The event that a row tells of."""
+_OTHER = LoopServed(0, 0, UNKNOWN, UNKNOWN)
+
+
+class LoopColumns:
+    """Takes a stream's rows, part by part, and makes columns of them."""
+
+    def __init__(self) -> None:
+        self._parts = [LoopEvents.of().columns]
+        self._others: dict[int, LoopEvent] = {}
+        self._many = 0
+        self._numbers: dict[int, int] = {}
+
+    def take(self, rows: Sequence[LoopRow]) -> None:
+        """The next rows."""
+        for n, row in enumerate(rows, self._many):
+            if type(row) is not LoopServed:
+                self._others[n] = _other(row)
+        self._many += len(rows)
+        numbers = self._numbers
+        loops = [numbers.setdefault(row.loop, len(numbers)) for row in rows]
+        served = [row if type(row) is LoopServed else _OTHER for row in rows]
+        columns = (
+            [row.at_ns for row in rows],
+            loops,
+            [row.ready for row in served],
+            [row.changes for row in served],
+        )
+        self._parts.append(tuple(np.array(column, np.int64) for column in columns))
+
+    def events(self) -> LoopEvents:
+        """All that they tell."""
+        at_ns, loops, *service = map(np.concatenate, zip(*self._parts, strict=True))
+        addresses = tuple(sorted(self._numbers))
+        place = np.empty(len(addresses), np.int64)
+        place[[self._numbers[address] for address in addresses]] = np.arange(len(addresses))
+        return LoopEvents((at_ns, place[loops], *service), self._others, addresses)
+
+
+def _other(row: LoopRow) -> LoopEvent:
     match row:
-        case LoopServed():
-            return LoopEvent(row.at_ns, row.loop, service=(row.ready, row.changes))
         case LoopFound():
             return LoopEvent(row.at_ns, row.loop, facts=row.facts)
         case LoopWaiting():
             return LoopEvent(row.at_ns, row.loop, work=row.work)
         case LoopCollecting():
             return LoopEvent(row.at_ns, row.loop, collecting=row.collecting)
+        case LoopServed():
+            return LoopEvent(row.at_ns, row.loop, service=(row.ready, row.changes))

@@ -7,7 +7,7 @@ values, stands in one file for each subject.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, get_args
@@ -60,43 +60,70 @@ def written(rows: Iterable[msgspec.Struct | Mark]) -> bytes:
         return _ENCODER.encode_lines(plain)
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """What a stream's file holds.
+_PART_BYTES = 1 << 20
 
-    ``damaged`` lines cannot be read; ``torn`` says that the last one, which is not among them,
-    cannot either. ``ended`` says that the last line is the mark of an end.
+
+@dataclass(slots=True)
+class Lines:
+    """What has become of a stream's lines.
+
+    ``damaged`` ones cannot be read; ``torn`` says that the last one, which is not among them,
+    cannot either. ``ended`` says that the last line is the mark of an end. ``last_ns`` is the time
+    of the last row, zero without any.
     """
 
-    rows: list[Any]
-    damaged: int
-    torn: bool
-    ended: bool
+    damaged: int = 0
+    torn: bool = False
+    ended: bool = False
+    last_ns: int = 0
 
 
-def read(data: bytes, reader: Reader) -> Lines:
-    """The rows of a stream; what cannot be read costs its own line only."""
-    try:  # the usual case, and the fast one
-        lines, damaged, torn = reader.decode_lines(data), 0, False
-    except _UNREADABLE:
-        lines, damaged, torn = _line_by_line(data, reader)
-    ended = not torn and bool(lines) and _is_end(lines[-1])
-    return Lines([line for line in lines if type(line) is not dict], damaged, torn, ended)
+def read(data: bytes, reader: Reader, take: Callable[[list[Any]], object]) -> Lines:
+    """Gives a stream's rows to ``take``, part by part: there may be a million of them.
+
+    What cannot be read costs its own line only.
+    """
+    found = Lines()
+    for part in _parts(data):
+        try:  # the usual case, and the fast one
+            lines, torn = reader.decode_lines(part), False
+        except _UNREADABLE:
+            lines, torn = _line_by_line(part, reader, found)
+        if not lines and not torn:
+            continue
+        found.damaged += found.torn
+        found.torn = torn
+        found.ended = not torn and _is_end(lines[-1])
+        rows = [line for line in lines if type(line) is not dict]
+        if rows:
+            found.last_ns = rows[-1].at_ns
+            take(rows)
+    return found
 
 
-def _line_by_line(data: bytes, reader: Reader) -> tuple[list[Any], int, bool]:
+def _parts(data: bytes) -> Iterator[bytes]:
+    """The data, cut at ends of lines."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _PART_BYTES) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def _line_by_line(data: bytes, reader: Reader, found: Lines) -> tuple[list[Any], bool]:
+    """The lines that can be read, and whether the last one cannot; others of these are counted."""
     lines: list[Any] = []
-    damaged, torn = 0, False
+    torn = False
     for line in data.split(b"\n"):
         if not line or line.isspace():
             continue
-        damaged += torn
+        found.damaged += torn
         torn = False
         try:
             lines.append(_line(line, reader))
         except (ValueError, RecursionError):
             torn = True
-    return lines, damaged, torn
+    return lines, torn
 
 
 def _line(line: bytes, reader: Reader) -> Any:

@@ -108,8 +108,9 @@ def segment(
 
     ``cut``: all of the recording was cut short, at that end or at the last row.
     """
-    lines = read(raw, READER)
-    last_ns = max((row.at_ns for row in lines.rows), default=start_ns)
+    rows: list[StacksRow] = []
+    lines = read(raw, READER, rows.extend)
+    last_ns = max((row.at_ns for row in rows), default=start_ns)
     torn = not lines.ended and not cut
     if end_ns is None or torn:
         end_ns = last_ns
@@ -117,7 +118,7 @@ def segment(
         end_ns = max(end_ns, last_ns)
     end_ns = max(start_ns, end_ns)
     told = _Told(table)
-    for row in lines.rows:
+    for row in rows:
         told.take(row)
     threads = tuple(
         SampledThread(tid, name, _intervals(shown, table, start_ns, end_ns))
@@ -125,7 +126,7 @@ def segment(
         if shown
     )
     damaged = lines.damaged + told.damaged + (lines.torn and not torn)
-    held = (row for row in lines.rows if isinstance(row, GilHeld) and row.at_ns < end_ns)
+    held = (row for row in rows if isinstance(row, GilHeld) and row.at_ns < end_ns)
     gil = GilStates.of(_gil(row) for row in sorted(held, key=lambda row: row.at_ns))
     return ReadSegment(Segment(start_ns, end_ns, period_ns, threads, torn, gil=gil), damaged)
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes
-from waitspy.model.oracle_names import THREADS
+from waitspy.model.epolls import EpollEvents
+from waitspy.model.loops import LoopEvents
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, THREADS
 from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
-from waitspy.recording import chrometrace, dumps, stacks, threads
+from waitspy.recording import chrometrace, dumps, epolls, loops, stacks, threads
 from waitspy.recording.files import TRACE_BYTES, read_bytes, read_text
 from waitspy.recording.rows import Reader, read
 from waitspy.recording.trace_events import TracedFrames
@@ -109,7 +111,21 @@ class Streams:
 
     def states(self, pid: int, oracles: Mapping[str, str]) -> dict[int, KernelStates]:
         """The kernel states of a worker's threads, by thread id."""
-        return threads.states(self._rows(THREADS, pid, threads.READER, oracles, "kernel states"))
+        told = threads.ThreadColumns()
+        self._rows(THREADS, pid, threads.READER, oracles, told.take, "kernel states")
+        return told.states()
+
+    def epolls(self, pid: int, oracles: Mapping[str, str]) -> EpollEvents:
+        """What was told of a worker's epolls."""
+        told = epolls.EpollColumns()
+        self._rows(EPOLL, pid, epolls.READER, oracles, told.take)
+        return told.events()
+
+    def loops(self, pid: int, oracles: Mapping[str, str]) -> LoopEvents:
+        """What a worker's loops told of themselves."""
+        told = loops.LoopColumns()
+        self._rows(ASYNCIO, pid, loops.READER, oracles, told.take)
+        return told.events()
 
     def events(
         self,
@@ -119,8 +135,10 @@ class Streams:
         event: Callable[[Any], _E],
         oracles: Mapping[str, str],
     ) -> tuple[_E, ...]:
-        """What an oracle told of a worker, as values."""
-        return tuple(map(event, self._rows(oracle, pid, reader, oracles)))
+        """What another oracle told of a worker, as values."""
+        found: list[_E] = []
+        self._rows(oracle, pid, reader, oracles, lambda rows: found.extend(map(event, rows)))
+        return tuple(found)
 
     def dumps(self, pid: int) -> tuple[Dump, ...]:
         """The single looks at a worker's stacks."""
@@ -131,10 +149,11 @@ class Streams:
         except OSError as error:
             self._lost("dumps", str(error.strerror), pid)
             return ()
-        lines = read(data, dumps.READER)
+        rows: list[dumps.DumpRow] = []
+        lines = read(data, dumps.READER, rows.extend)
         self._damaged(lines.damaged + lines.torn, "dumps", pid)
         # what is read at once is written before what was asked for earlier and took its time
-        rows = sorted(lines.rows, key=lambda row: row.at_ns)
+        rows.sort(key=lambda row: row.at_ns)
         return tuple(dumps.dump(row, self.stacks) for row in rows)
 
     def sources(self) -> dict[str, dict[int, str]]:
@@ -154,26 +173,30 @@ class Streams:
         return sources
 
     def _rows(
-        self, oracle: str, pid: int, reader: Reader, oracles: Mapping[str, str], label: str = ""
-    ) -> list[Any]:
-        """The rows of one stream, up to where it is torn."""
+        self,
+        oracle: str,
+        pid: int,
+        reader: Reader,
+        oracles: Mapping[str, str],
+        take: Callable[[list[Any]], object],
+        label: str = "",
+    ) -> None:
+        """Gives the rows of one stream to ``take``, up to where it is torn."""
         what = f"oracle {oracle}"
         try:
             data = self._bytes("oracles", oracle, f"{pid}.jsonl")
         except FileNotFoundError:
             if oracles.get(oracle) == "ok" and not self._cut:
                 self._lost(what, "its file is missing", pid)
-            return []
+            return
         except OSError as error:
             self._lost(what, str(error.strerror), pid)
-            return []
-        lines = read(data, reader)
+            return
+        lines = read(data, reader, take)
         self._damaged(lines.damaged, label or f"{oracle} rows", pid)
         if not lines.ended and not self._cut:
             self._lost(f"end of {what}", "the file is cut short", pid)
-            last_ns = lines.rows[-1].at_ns if lines.rows else 0
-            self.known_ns[pid] = min(last_ns, self.known_ns.get(pid, last_ns))
-        return lines.rows
+            self.known_ns[pid] = min(lines.last_ns, self.known_ns.get(pid, lines.last_ns))
 
     def _bytes(self, *name: str, most: int | None = None) -> bytes:
         return read_bytes(self._path, *name, most=most)

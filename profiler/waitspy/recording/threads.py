@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from waitspy.model.columns import int64s, words
+from waitspy.model.columns import Int64s, int64s, words
 from waitspy.model.ranges import Address, Count, Ns
 from waitspy.model.threads import KernelStates
 from waitspy.recording.rows import Row, reader
@@ -31,23 +31,35 @@ class ThreadRow(Row, frozen=True):
 READER = reader(ThreadRow)
 
 
-def states(rows: Sequence[ThreadRow]) -> dict[int, KernelStates]:
-    """The kernel states of each thread, by its id."""
-    if not rows:
-        return {}
-    tids = np.array([row.tid for row in rows], np.int64)
-    columns = (
-        np.array([row.at_ns for row in rows], np.int64),
-        np.array([ord(row.state) for row in rows], np.int64),
-        int64s([row.syscall for row in rows]),
-        words([row.arg0 for row in rows]),
-        int64s([row.ran_ns for row in rows]),
-        int64s([row.queued_ns for row in rows]),
-    )
-    order = np.argsort(tids, kind="stable")
-    known, first = np.unique(tids[order], return_index=True)
-    parts = np.split(order, first[1:])
-    return {
-        tid: KernelStates(*(column[part] for column in columns))
-        for tid, part in zip(known.tolist(), parts, strict=True)
-    }
+class ThreadColumns:
+    """Takes a stream's rows, part by part, and makes columns of them."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Int64s, ...]] = []
+
+    def take(self, rows: Sequence[ThreadRow]) -> None:
+        """The next rows."""
+        self._parts.append(
+            (
+                int64s([row.tid for row in rows]),
+                int64s([row.at_ns for row in rows]),
+                int64s([ord(row.state) for row in rows]),
+                int64s([row.syscall for row in rows]),
+                words([row.arg0 for row in rows]),
+                int64s([row.ran_ns for row in rows]),
+                int64s([row.queued_ns for row in rows]),
+            )
+        )
+
+    def states(self) -> dict[int, KernelStates]:
+        """The kernel states of each thread, by its id."""
+        if not self._parts:
+            return {}
+        tids, *columns = map(np.concatenate, zip(*self._parts, strict=True))
+        order = np.argsort(tids, kind="stable")
+        known, first = np.unique(tids[order], return_index=True)
+        parts = np.split(order, first[1:])
+        return {
+            tid: KernelStates(*(column[part] for column in columns))
+            for tid, part in zip(known.tolist(), parts, strict=True)
+        }
