@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.build import STACKS, Trace, stack
-from waitspy.model.stacks import Frame, Stack
+from waitspy.model.stacks import Frame, Stack, StackTable
 from waitspy.model.threads import Interval, Intervals, SampledThread, Segment
 from waitspy.recording.chrometrace import NativeIds, parse
+from waitspy.recording.trace_events import TracedFrames
 
 ZERO = 5_000_000_000_000
 PERIOD = 10_000_000
@@ -147,6 +148,36 @@ def test_nothing_is_said_of_times_after_the_sampler_ended() -> None:
 def test_a_late_reaped_sampler_says_nothing_beyond_its_last_event() -> None:
     segment = parsed(Trace().show(0, 7, ROOT, A).end(90), us(5_000))
     assert segment.end_ns == us(90)
+
+
+def test_times_that_go_back_are_refused_before_anything_is_kept_of_them() -> None:
+    text = Trace().show(9, 7, ROOT, stack("odd@/app/odd.py:1")).show(5, 7, ROOT, A).end(30)
+    known = len(STACKS)
+    with pytest.raises(ValueError, match="go back"):
+        parsed(text)
+    assert len(STACKS) == known
+
+
+def test_a_thread_shows_on_two_pthread_ids_what_ended_first_first() -> None:
+    trace = Trace().show(0, 7, ROOT, A).show(5, 8, ROOT, B).show(20, 7, ROOT, B)
+    shown = only(parsed(trace.end(40))).intervals
+    assert [(i.start_ns, i.end_ns, i.stack) for i in shown] == [
+        (us(0), us(20), A), (us(20), us(40), B), (us(5), us(40), B),
+    ]  # fmt: skip
+
+
+def test_frames_of_a_trace_before_have_the_same_stacks() -> None:
+    known, table = TracedFrames(), StackTable()
+    traces = [
+        Trace().show(0, 7, ROOT, A).show(10, 7, ROOT, B).end(20),
+        Trace().show(0, 7, ROOT, B).show(10, 7, ROOT, A).end(20),
+    ]
+    alone = [parse(text.encode(), StackTable(), ZERO, PERIOD) for text in traces]
+    for text, expected in zip(traces, alone, strict=True):
+        found = parse(text.encode(), table, ZERO, PERIOD, known=known)
+        assert [i.stack for i in only(found).intervals] == [
+            i.stack for i in only(expected).intervals
+        ]
 
 
 def test_no_sample_at_all_is_an_empty_segment() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.examples.build import Trace, stack
 from waitspy.model.stacks import Frame
+from waitspy.recording import trace_events
 from waitspy.recording.trace_events import TracedFrames, TraceEvents, read
 
 A = stack("main@/app/a.py:3 > work@/app/a.py:9")
@@ -26,7 +27,7 @@ def told(events: TraceEvents) -> list[Any]:
     """Every event in words, those that say that a frame is over without it."""
     ends = [0, *events.ends]
     return [
-        (tid, at_us, [events.frames[n] if n >= 0 else None for n in events.what[first:end]])
+        (tid, at_us, [events.known.frames[n] if n >= 0 else None for n in events.what[first:end]])
         for tid, at_us, first, end in zip(
             events.tids, events.times_us, ends, ends[1:], strict=False
         )
@@ -111,11 +112,12 @@ def test_what_is_no_json_is_torn_there(written: str, instead: str) -> None:
     assert len(kept) < len(whole)
 
 
-def test_frames_that_are_no_longer_remembered_are_read_again() -> None:
-    known = TracedFrames()
-    first = read(Trace().show(5, 7, ROOT, A).end(9).encode(), known)
-    before = told(first)
-    known.forget()
-    second = read(Trace().show(5, 7, ROOT, A[:1]).end(9).encode(), known)
-    assert told(first) == before
-    assert told(second) == [(7, 5, [*before[0][2][:2]]), (7, 9, [None, None])]
+def test_not_all_frames_are_kept_of_many_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_events, "_MOST_KNOWN", 4)
+    known, many = TracedFrames(), []
+    for n in range(10):
+        shown = (Frame(f"f{n}", "/app/a.py", 1), *A)
+        events = read(Trace().show(5, 7, ROOT, shown).end(9).encode(), known)
+        assert [what and what[0] for what in told(events)[0][2]] == [ROOT, f"f{n}", "main", "work"]
+        many.append(len(known.frames))
+    assert max(many) <= 8

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,20 +71,13 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     loops_seen = 0
     shows_loop = cache(lambda stack: blame.shows_loop(recording.stacks[stack]))
     for worker in recording.workers:
-        records = timeline.build(worker, recording.stacks, info.end_ns)
-        running = {
-            r.tid for r in records if any(map(shows_loop, np.unique(r.intervals.stack).tolist()))
-        }
-        own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
-        mine = _activities(worker, records, own_loops, recording, known)
-        loops_seen += sum(loop_episodes.is_watched(loop, worker, mine) for loop in own_loops)
-        starved += loop_episodes.find(
-            worker, mine, own_loops, info.end_ns, min_stall_ns, shared_listeners
-        )
-        watched |= loop_episodes.watched(worker, mine, own_loops, shared_listeners)
-        pending += pending_work.of_loops(worker, own_loops, info.end_ns)
-        done.update((worker.thread(tid), activities) for tid, activities in mine.items())
-        names.update((worker.thread(record.tid), record.name) for record in records)
+        one = _worker(worker, recording, min_stall_ns, known, shared, shared_listeners, shows_loop)
+        done.update((worker.thread(tid), activities) for tid, activities in one.activities.items())
+        names.update((worker.thread(tid), name) for tid, name in one.names.items())
+        loops_seen += one.loops_seen
+        starved += one.starved
+        watched |= one.watched
+        pending += one.pending
     of_threads = by_process(done)
     processes = pools.main_threads(recording.workers, done)
     for worker in recording.workers:
@@ -143,6 +138,46 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         roots=weighed.roots,
     )
     return replace(analysed, profile=profile(analysed))
+
+
+class _Judged(NamedTuple):
+    """What is known of one worker by itself; how its loops are, but not these, which are large."""
+
+    activities: dict[int, Activities]
+    names: dict[int, str]
+    loops_seen: int
+    starved: list[Starvation]
+    watched: set[int]
+    pending: list[PendingSeries]
+
+
+def _worker(
+    worker: WorkerRecord,
+    recording: Recording,
+    min_stall_ns: int,
+    known: classify.Names,
+    shared: AbstractSet[int],
+    shared_listeners: AbstractSet[int],
+    shows_loop: Callable[[int], bool],
+) -> _Judged:
+    """A worker's threads, and its loops."""
+    info = recording.info
+    records = timeline.build(worker, recording.stacks, info.end_ns)
+    running = {
+        r.tid for r in records if any(map(shows_loop, np.unique(r.intervals.stack).tolist()))
+    }
+    own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
+    mine = _activities(worker, records, own_loops, recording, known)
+    return _Judged(
+        activities=mine,
+        names={record.tid: record.name for record in records},
+        loops_seen=sum(loop_episodes.is_watched(loop, worker, mine) for loop in own_loops),
+        starved=list(
+            loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns, shared_listeners)
+        ),
+        watched=loop_episodes.watched(worker, mine, own_loops, shared_listeners),
+        pending=list(pending_work.of_loops(worker, own_loops, info.end_ns)),
+    )
 
 
 def _waiting(

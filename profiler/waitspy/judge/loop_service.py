@@ -17,6 +17,7 @@ import numpy as np
 from waitspy.judge import fifo
 from waitspy.judge.episode import UNNAMED, Item
 from waitspy.judge.spans import Span
+from waitspy.model.columns import Int64s, int64s
 from waitspy.model.gil import MAIN
 from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
 
@@ -124,17 +125,17 @@ class Looks:
     def __init__(self, events: LoopEvents, served: Sequence[int], polls: Sequence[Span]) -> None:
         others = events.others.values()
         unseen = (event.at_ns for event in others if event.unseen)
-        self.marks = sorted({*served, *unseen, *(start for start, _ in polls)})
+        self.marks = np.unique(int64s([*served, *unseen, *(start for start, _ in polls)]))
         self._times = [event.at_ns for event in others if event.work is not None]
 
     def any_for(self, span: Span) -> bool:
         """Whether it was looked at until a span's end since it had last served before."""
-        n = bisect_right(self.marks, span[0])
-        since_ns = self.marks[n - 1] if n else 0
+        n = int(np.searchsorted(self.marks, span[0], "right"))
+        since_ns = int(self.marks[n - 1]) if n else 0
         return bisect_left(self._times, span[1]) > bisect_left(self._times, since_ns)
 
 
-def late_items(events: LoopEvents, marks: Sequence[int], stop_ns: int) -> list[Item]:
+def late_items(events: LoopEvents, marks: Int64s, stop_ns: int) -> list[Item]:
     """What waited, for every period in which the loop served nothing and was looked at.
 
     ``marks`` are where these periods begin and end, see ``Looks``.
@@ -144,15 +145,15 @@ def late_items(events: LoopEvents, marks: Sequence[int], stop_ns: int) -> list[I
     named: dict[int, LoopWork] = {}
     for event in events.others.values():
         if event.work is not None and event.at_ns < stop_ns:
-            period = bisect_right(marks, event.at_ns)
+            period = int(np.searchsorted(marks, event.at_ns, "right"))
             last[period] = event  # the last look knows most
             if event.work.named:
                 named[period] = event.work
     items: list[Item] = []
     for n, event in last.items():
         assert event.work is not None
-        since_ns = marks[n - 1] if n else 0
-        until_ns = min(marks[n], stop_ns) if n < len(marks) else stop_ns
+        since_ns = int(marks[n - 1]) if n else 0
+        until_ns = min(int(marks[n]), stop_ns) if n < len(marks) else stop_ns
         names = named.get(n, event.work)
         items.extend(_timers(event.work, names.late, event.at_ns, until_ns))
         here = slice(

@@ -15,6 +15,7 @@ from waitspy.judge.episode import Item
 from waitspy.judge.loops import Loop
 from waitspy.judge.pools import Pool
 from waitspy.model.judged import PendingKind, PendingSeries
+from waitspy.model.points import Points
 from waitspy.model.recorded import WorkerRecord
 
 _KINDS: Mapping[PendingKind, str] = {"ready": "callback", "overdue": "timer"}
@@ -29,7 +30,7 @@ def of_loops(
         name = f"loop on epoll descriptor {loop.epfd}"
         pid = worker.worker.pid
         unread = _unread(worker, loop.epfd, end_ns)
-        if any(count for _, count in unread):
+        if len(unread):
             yield PendingSeries(pid, loop.tid, name, "unread", unread)
         for series, kind in _KINDS.items():
             points = _late((i for i in loop.items if i.kind == kind), worker.attached_ns)
@@ -62,17 +63,17 @@ def of_listeners(workers: Sequence[WorkerRecord]) -> Iterator[PendingSeries]:
             yield PendingSeries(tellers[inode], None, name, "backlog", points)
 
 
-def _unread(worker: WorkerRecord, epfd: int, end_ns: int) -> tuple[tuple[int, int], ...]:
+def _unread(worker: WorkerRecord, epfd: int, end_ns: int) -> Points:
     """Ready sockets; at least one where nobody has counted them."""
     events = worker.epolls.behind(epfd)
     counts = loops.is_ready(events).astype(np.int64)
     for n, event in events.others.items():
         if counts[n]:
             counts[n] = max(1, len(event.unread or ()))
+    end_ns = max([end_ns, *events.at_ns[-1:].tolist()])
+    at_ns, counts = np.append(events.at_ns, end_ns), np.append(counts, 0)
     changed = np.flatnonzero(np.diff(counts, prepend=0))
-    points = [*zip(events.at_ns[changed].tolist(), counts[changed].tolist(), strict=True)]
-    last_ns = int(events.at_ns[-1]) if len(events) else end_ns
-    return _changes([*points, (max(end_ns, last_ns), 0)])
+    return Points(at_ns[changed], counts[changed])
 
 
 def _late(items: Iterable[Item], from_ns: int) -> tuple[tuple[int, int], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,7 +45,7 @@ class PendingSeries:
     tid: int | None
     name: str
     kind: PendingKind
-    points: tuple[tuple[int, int], ...]
+    points: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from waitspy.model.clock import NS
-from waitspy.model.columns import int64s
+from waitspy.model.columns import Int64s, int64s
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Intervals, SampledThread, Segment
 from waitspy.recording import trace_events
@@ -24,55 +27,6 @@ _ROOT = re.compile(r"thread \((?:0x([0-9A-Fa-f]+)|(\d+))\)(?:: (.*))?\Z", re.DOT
 
 NativeIds = Sequence[tuple[int, int, int]]
 """(from when on, the trace's thread id, OS thread id as seen from here), in time order."""
-
-
-class _Rows:
-    """What a thread has shown, in time order: start, end (microseconds) and stack."""
-
-    __slots__ = ("ends_us", "stacks", "starts_us")
-
-    def __init__(self) -> None:
-        self.starts_us: list[int] = []
-        self.ends_us: list[int] = []
-        self.stacks: list[int] = []
-
-    def add(self, start_us: int, end_us: int, stack: int) -> None:
-        """One more, which goes on with the last one where that touches it and is the same."""
-        if self.stacks and self.stacks[-1] == stack and self.ends_us[-1] == start_us:
-            self.ends_us[-1] = end_us
-            return
-        self.starts_us.append(start_us)
-        self.ends_us.append(end_us)
-        self.stacks.append(stack)
-
-    def intervals(self, table: StackTable, zero_ns: int, stop_ns: int) -> Intervals:
-        """The columns of what began before that time; none goes on after it."""
-        kept = int64s(self.starts_us) * 1000 < stop_ns - zero_ns
-        start_ns, end_ns = (
-            zero_ns + int64s(us)[kept] * 1000 for us in (self.starts_us, self.ends_us)
-        )
-        return Intervals(start_ns, end_ns.clip(max=stop_ns), int64s(self.stacks)[kept], table)
-
-
-class _OpenThread:
-    """What is open on one pthread id while events are replayed, and what was."""
-
-    __slots__ = ("done", "root", "since_us", "stack")
-
-    def __init__(self) -> None:
-        self.root: tuple[int, str] | None = None
-        self.stack = 0
-        self.since_us = 0
-        self.done = _Rows()
-
-    def close(self, at_us: int) -> None:
-        """What was shown until then is over."""
-        since_us = self.since_us
-        if at_us < since_us:
-            raise ValueError("not a py-spy trace: its times go back")
-        if self.stack and self.root is not None and at_us > since_us:
-            self.done.add(since_us, at_us, self.stack)
-        self.since_us = at_us
 
 
 def parse(
@@ -105,59 +59,107 @@ def parse(
         if start_ns > end_ns + NS:
             raise ValueError("not a py-spy trace: its times are after its end")
         stop_ns = max(start_ns, min(stop_ns, end_ns))
-    shown = _replay(events, table, zero_ns, native_ids, last_us)
+    spans = _spans(events, last_us)
+    shown = _by_thread(_replay(events, table, zero_ns, native_ids), spans)
     threads = tuple(
-        SampledThread(tid, name, shown[tid, name].intervals(table, zero_ns, stop_ns))
+        SampledThread(tid, name, _intervals(shown[tid, name], table, zero_ns, stop_ns))
         for tid, name in sorted(shown)
-        if shown[tid, name].stacks
     )
     return Segment(start_ns, stop_ns, period_ns, threads, events.torn)
 
 
+class _Replayed(NamedTuple):
+    """After each change: which stack its thread shows, and which of the threads that is, or -1."""
+
+    threads: list[tuple[int, str]]
+    stack: list[int]
+    thread: list[int]
+
+
 def _replay(
-    events: TraceEvents,
-    table: StackTable,
-    zero_ns: int,
-    native_ids: NativeIds,
-    last_us: int,
-) -> dict[tuple[int, str], _Rows]:
-    """What each thread has shown, by OS thread id and name."""
-    numbers = [-1] * len(events.frames)  # in the table, of those that were a frame so far
-    done: dict[tuple[int, str], _Rows] = {}
-    open_threads: dict[int, _OpenThread] = {}
-    above, below, push = table.above, table.below, table.push
+    events: TraceEvents, table: StackTable, zero_ns: int, native_ids: NativeIds
+) -> _Replayed:
+    """What is open on each pthread id after each change; threads by OS thread id and name."""
+    frames, numbers = events.known.frames, events.known.numbers
+    above, below = table.above, table.below
+    threads: dict[tuple[int, str], int] = {}
+    open_ones: dict[int, tuple[int, int]] = {}
+    stacks: list[int] = []
+    shown_by: list[int] = []
     first = 0
     for tid, at_us, end in zip(events.tids, events.times_us, events.ends, strict=True):
-        thread = open_threads.get(tid)
-        if thread is None:
-            thread = open_threads[tid] = _OpenThread()
-        if at_us != thread.since_us:
-            thread.close(at_us)
-        stack = thread.stack
+        stack, thread = open_ones.get(tid, (0, -1))
         for n in events.what[first:end]:
             if n < 0:
                 if stack:
                     stack = below[stack]
                 else:
-                    thread.root = None
+                    thread = -1
                 continue
-            if thread.root is None and (root := _ROOT.match(events.frames[n].name)):
+            if thread < 0 and (root := _ROOT.match(frames[n].name)):
                 told = int(root[2]) if root[2] else int(root[1], 16)
                 found = _native(told, zero_ns + at_us * 1000, native_ids)
-                thread.root = found, root[3] or ""
-                thread.done = done.setdefault(thread.root, _Rows())
+                thread = threads.setdefault((found, root[3] or ""), len(threads))
                 continue
             frame = numbers[n]
-            if frame < 0:
-                name, file, line = events.frames[n]
+            if frame is None:
+                name, file, line = frames[n]
                 frame = numbers[n] = table.frame(name, file or "", line or None)
             # As table.push, without a call for what was pushed before.
-            stack = above.get(stack << 32 | frame) or push(stack, frame)
-        thread.stack = stack
+            stack = above.get(stack << 32 | frame) or table.push(stack, frame)
+        open_ones[tid] = stack, thread
+        stacks.append(stack)
+        shown_by.append(thread)
         first = end
-    for thread in open_threads.values():  # only in a truncated trace
-        thread.close(last_us)
-    return done
+    return _Replayed([*threads], stacks, shown_by)
+
+
+_Rows = tuple[Int64s, Int64s, Int64s]
+"""Start, end (microseconds) and stack; or, of a change, when it came, and by which one it went."""
+
+
+def _spans(events: TraceEvents, last_us: int) -> _Rows:
+    """From when to when what a change leaves is shown: until the next one on the same pthread id.
+
+    The third column says which one that is; what is still open at the end goes after all others.
+    """
+    ids: dict[int, int] = {}
+    on = int64s([ids.setdefault(tid, len(ids)) for tid in events.tids])
+    start_us = int64s(events.times_us)
+    end_us, ended = np.full_like(start_us, last_us), len(on) + on
+    order = np.argsort(on, kind="stable")
+    same = on[order[1:]] == on[order[:-1]]
+    before, after = order[:-1][same], order[1:][same]
+    end_us[before], ended[before] = start_us[after], after
+    if np.any(end_us < start_us):
+        raise ValueError("not a py-spy trace: its times go back")
+    return start_us, end_us, ended
+
+
+def _by_thread(replayed: _Replayed, spans: _Rows) -> dict[tuple[int, str], _Rows]:
+    """What each thread has shown, in the order in which it ended."""
+    start_us, end_us, ended = spans
+    stack, thread = int64s(replayed.stack), int64s(replayed.thread)
+    rows = np.flatnonzero((thread >= 0) & (stack > 0) & (end_us > start_us))
+    rows = rows[np.lexsort((ended[rows], thread[rows]))]
+    known, first = np.unique(thread[rows], return_index=True)
+    ends = np.append(first[1:], len(rows)) if len(first) else first
+    return {
+        replayed.threads[n]: (start_us[mine], end_us[mine], stack[mine])
+        for n, a, b in zip(known.tolist(), first.tolist(), ends.tolist(), strict=True)
+        for mine in [rows[a:b]]
+    }
+
+
+def _intervals(rows: _Rows, table: StackTable, zero_ns: int, stop_ns: int) -> Intervals:
+    """What began before that time; what goes on and stays the same is one, none ends after it."""
+    start_us, end_us, stack = rows
+    begins = np.append(True, (start_us[1:] != end_us[:-1]) | (stack[1:] != stack[:-1]))
+    at = np.flatnonzero(begins)
+    start_us, end_us, stack = start_us[at], end_us[np.append(at[1:], len(end_us)) - 1], stack[at]
+    kept = start_us * 1000 < stop_ns - zero_ns
+    start_ns, end_ns = (zero_ns + us[kept] * 1000 for us in (start_us, end_us))
+    return Intervals(start_ns, end_ns.clip(max=stop_ns), stack[kept], table)
 
 
 def _native(told: int, at_ns: int, native_ids: NativeIds) -> int:

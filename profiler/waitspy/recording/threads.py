@@ -32,34 +32,30 @@ READER = reader(ThreadRow)
 
 
 class ThreadColumns:
-    """Takes a stream's rows, part by part, and makes columns of them."""
+    """Takes a stream's rows, part by part, and makes columns of each thread's."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Int64s, ...]] = []
+        self._parts: dict[int, list[list[Int64s]]] = {}
 
     def take(self, rows: Sequence[ThreadRow]) -> None:
         """The next rows."""
-        self._parts.append(
-            (
-                int64s([row.tid for row in rows]),
-                int64s([row.at_ns for row in rows]),
-                int64s([ord(row.state) for row in rows]),
-                int64s([row.syscall for row in rows]),
-                words([row.arg0 for row in rows]),
-                int64s([row.ran_ns for row in rows]),
-                int64s([row.queued_ns for row in rows]),
-            )
+        tids = int64s([row.tid for row in rows])
+        columns = (
+            int64s([row.at_ns for row in rows]),
+            int64s([ord(row.state) for row in rows]),
+            int64s([row.syscall for row in rows]),
+            words([row.arg0 for row in rows]),
+            int64s([row.ran_ns for row in rows]),
+            int64s([row.queued_ns for row in rows]),
         )
+        order = np.argsort(tids, kind="stable")
+        known, first = np.unique(tids[order], return_index=True)
+        for tid, part in zip(known.tolist(), np.split(order, first[1:]), strict=True):
+            self._parts.setdefault(tid, []).append([column[part] for column in columns])
 
     def states(self) -> dict[int, KernelStates]:
         """The kernel states of each thread, by its id."""
-        if not self._parts:
-            return {}
-        tids, *columns = map(np.concatenate, zip(*self._parts, strict=True))
-        order = np.argsort(tids, kind="stable")
-        known, first = np.unique(tids[order], return_index=True)
-        parts = np.split(order, first[1:])
         return {
-            tid: KernelStates(*(column[part] for column in columns))
-            for tid, part in zip(known.tolist(), parts, strict=True)
+            tid: KernelStates(*map(np.concatenate, zip(*self._parts.pop(tid), strict=True)))
+            for tid in sorted(self._parts)
         }

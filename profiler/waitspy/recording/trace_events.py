@@ -16,8 +16,8 @@ import msgspec
 
 from waitspy.model.stacks import Line
 
-_MOST_KNOWN = 1 << 16
-"""Frames are remembered for the next trace: few programs have so many, a damaged recording may."""
+_MOST_KNOWN = 1 << 17
+"""Of the beginnings of events that are kept for the traces to come: few programs have so many."""
 
 OVER = -1
 """Stands in the place of a frame: the topmost one is no longer there."""
@@ -32,68 +32,60 @@ class TracedFrame(NamedTuple):
 
 
 class TracedFrames:
-    """The frames of many traces, each once; and which bytes of a trace stand for it."""
+    """The frames of a recording's traces, each once; and which bytes of a trace stand for it.
 
-    __slots__ = ("frames", "known")
+    ``numbers`` are those in the recording's table, of frames that stood in a stack so far. All of
+    it holds until the next trace is read.
+    """
+
+    __slots__ = ("frames", "known", "numbers")
 
     def __init__(self) -> None:
-        self.frames: list[TracedFrame]
-        self.known: dict[bytes, int]
-        self.forget()
+        self.frames: list[TracedFrame] = []
+        self.numbers: list[int | None] = []
+        self.known: dict[bytes, int] = {}
 
-    def forget(self) -> None:
-        """Begins anew; whoever has the frames of a trace keeps them."""
-        self.frames, self.known = [], {}
+    def add(self, name: str, filename: str | None, line: int | None) -> int:
+        """Another one; gives its place."""
+        self.frames.append(TracedFrame(name, filename, line))
+        self.numbers.append(None)
+        return len(self.frames) - 1
 
-    def number(self, beginning: bytes) -> int:
-        """What an event that begins so stands for: a frame, or that one is over.
+    def place(self, beginning: bytes) -> int:
+        """What an event that begins so stands for: a frame, by its place, or that one is over.
 
         Raises:
             msgspec.MsgspecError: that is not how py-spy begins an event.
             UnicodeDecodeError: it is no Unicode.
         """
         told = _beginning_of.decode(_FIRST[1:] + beginning + b'"}')
-        number = OVER
-        if told.ph != "E":
-            number = len(self.frames)
-            self.frames.append(TracedFrame(told.name, told.args.filename, told.args.line))
-        self.known[beginning] = number
-        return number
+        over = told.ph == "E"
+        place = OVER if over else self.add(told.name, told.args.filename, told.args.line)
+        self.known[beginning] = place
+        return place
+
+    def forget_if_many(self) -> None:
+        """Begins anew with the next trace, rather than keep all that a damaged recording holds."""
+        if len(self.known) > _MOST_KNOWN:
+            self.frames.clear()
+            self.numbers.clear()
+            self.known.clear()
 
 
-class TraceEvents:
+class TraceEvents(NamedTuple):
     """All events of a trace, in its order.
 
-    ``what`` has a number of ``frames`` for each frame that comes, else ``OVER``. Those of one
-    thread at one time that follow each other are a change: thread ids, times (microseconds) and
-    where in ``what`` each change ends are columns. ``torn`` says that the trace has lost its end.
+    ``what`` has the place in ``known`` of each frame that comes, else ``OVER``. Those of one thread
+    at one time that follow each other are a change: thread ids, times (microseconds) and where in
+    ``what`` each change ends are columns. ``torn`` says that the trace has lost its end.
     """
 
-    __slots__ = ("_moment", "ends", "frames", "tids", "times_us", "torn", "what")
-
-    def __init__(self, frames: list[TracedFrame], *, torn: bool = False) -> None:
-        self.frames = frames
-        self.what: list[int] = []
-        self.tids: list[int] = []
-        self.times_us: list[int] = []
-        self.ends: list[int] = []
-        self.torn = torn
-        self._moment: tuple[int, int] | None = None
-
-    def at(self, tid: int, time_us: int) -> None:
-        """What comes now in ``what`` is of that thread, at that time."""
-        if (tid, time_us) != self._moment:
-            self._moment = tid, time_us
-            if self.tids:
-                self.ends.append(len(self.what))
-            self.tids.append(tid)
-            self.times_us.append(time_us)
-
-    def end(self) -> TraceEvents:
-        """Ends the last change."""
-        if self.tids:
-            self.ends.append(len(self.what))
-        return self
+    known: TracedFrames
+    what: list[int]
+    tids: list[int]
+    times_us: list[int]
+    ends: list[int]
+    torn: bool
 
 
 def read(raw: bytes, known: TracedFrames) -> TraceEvents:
@@ -104,8 +96,7 @@ def read(raw: bytes, known: TracedFrames) -> TraceEvents:
     Raises:
         ValueError: the bytes are not a py-spy trace.
     """
-    if len(known.frames) > _MOST_KNOWN:
-        known.forget()
+    known.forget_if_many()
     return _as_written(raw, known) or _one_by_one(raw)
 
 
@@ -146,21 +137,26 @@ def _as_written(raw: bytes, known: TracedFrames) -> TraceEvents | None:
     raw = raw.rstrip()
     if not (raw.startswith(_FIRST) and raw.endswith(_LAST)):
         return None
-    found = TraceEvents(known.frames)
-    what, number_of = found.what, known.known
-    before = b""
+    what: list[int] = []
+    tids: list[int] = []
+    times_us: list[int] = []
+    ends: list[int] = []
+    place_of = known.known
+    before = None
     try:
         for event in raw[len(_FIRST) : -len(_LAST)].split(_BETWEEN):
             beginning, _, end = event.rpartition(_WITHIN)
             if end != before:
                 before = end
                 moment = _end_of.decode(_END + end + b"}")
-                found.at(moment.tid, moment.ts)
-            number = number_of.get(beginning)
-            what.append(known.number(beginning) if number is None else number)
+                ends.append(len(what))
+                tids.append(moment.tid)
+                times_us.append(moment.ts)
+            place = place_of.get(beginning)
+            what.append(known.place(beginning) if place is None else place)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return found.end()
+    return TraceEvents(known, what, tids, times_us, [*ends[1:], len(what)], torn=False)
 
 
 # --- in any other way -----------------------------------------------------------------------------
@@ -191,18 +187,26 @@ def _one_by_one(raw: bytes) -> TraceEvents:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         rows, torn = _salvaged(raw.decode("utf-8", "replace"))
         events = [_event(row) for row in rows]
-    known: dict[TracedFrame, int] = {}
-    found = TraceEvents([], torn=torn)
+    places: dict[TracedFrame, int] = {}
+    known = TracedFrames()
+    found = TraceEvents(known, [], [], [], [], torn)
+    before = None
     for event in events:
-        found.at(event.tid, event.ts)
+        if before != (event.tid, event.ts):
+            before = event.tid, event.ts
+            found.ends.append(len(found.what))
+            found.tids.append(event.tid)
+            found.times_us.append(event.ts)
         if event.ph == "E":
             found.what.append(OVER)
             continue
-        place = event.args or _Place()
-        frame = TracedFrame(event.name, place.filename, place.line)
-        found.what.append(known.setdefault(frame, len(known)))
-    found.frames = [*known]
-    return found.end()
+        at = event.args or _Place()
+        frame = TracedFrame(event.name, at.filename, at.line)
+        place = places.get(frame)
+        if place is None:
+            place = places[frame] = known.add(*frame)
+        found.what.append(place)
+    return found._replace(ends=[*found.ends[1:], len(found.what)] if found.ends else [])
 
 
 def _salvaged(text: str) -> tuple[list[Any], bool]:

@@ -120,7 +120,7 @@ def pending_name(series: PendingSeries) -> str:
     return f"{_PENDING[series.kind]}: {escape.plain(series.name)}"
 
 
-def levels(series: PendingSeries, start_ns: int) -> tuple[tuple[int, int], ...]:
+def levels(series: PendingSeries, start_ns: int) -> Sequence[tuple[int, int]]:
     """The series' points, after a zero at ``start_ns`` where they begin later."""
     points = series.points
     return points if points and points[0][0] <= start_ns else ((start_ns, 0), *points)
