@@ -46,7 +46,8 @@ class _Meter:
         )
 
 
-@pytest.mark.parametrize("threads_a_second", [pytest.param(300, marks=pytest.mark.slow), 800])
+@pytest.mark.slow
+@pytest.mark.parametrize("threads_a_second", [300, 800])
 def test_threads_that_come_and_go_keep_the_samplers_within_their_budget_each_second(
     threads_a_second: int, tmp_path: Path
 ) -> None:

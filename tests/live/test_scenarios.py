@@ -20,7 +20,6 @@ _ALWAYS = {
     "gunicorn-slow-upstream": {"gthread-healthy"},
     "gil-hog": {"harm"},
     "held-sessions": {"harm"},
-    "gevent-file-lock": {"harm"},
 }
 """One of each way to starve, and some that are well; the others are slow: ``make scenarios``."""
 

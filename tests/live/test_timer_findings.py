@@ -89,7 +89,11 @@ def test_timers_that_are_served_are_silent(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize(
     ("mode", "kind"),
-    [("blocked", "blocked-loop"), ("naps", "blocked-loop"), ("busy", "busy-loop")],
+    [
+        ("blocked", "blocked-loop"),
+        pytest.param("naps", "blocked-loop", marks=pytest.mark.slow),
+        ("busy", "busy-loop"),
+    ],
 )
 def test_timers_are_starved_whatever_their_thread_does(
     mode: str, kind: str, tasks: int, python: Python, more: tuple[str, ...], tmp_path: Path

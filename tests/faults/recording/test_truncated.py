@@ -28,7 +28,7 @@ def test_a_main_file_that_is_cut_is_refused(rec: Path, size: int) -> None:
 @pytest.mark.parametrize(
     ("sampler", "keep"),
     [
-        *[("py-spy", keep) for keep in (0.0, 0.001, 0.3, 0.5, 0.9, 0.9999)],
+        *[("py-spy", keep) for keep in (0.0, 0.3, 0.9999)],
         *[("delta", keep) for keep in (0.0, 0.001, 0.95)],  # names come first, stacks after them
     ],
 )
