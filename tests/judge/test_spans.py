@@ -12,6 +12,7 @@ from waitspy.judge.spans import (
     common,
     grouped,
     inside,
+    outside,
     overlaps,
     pairs,
     pieces,
@@ -108,6 +109,12 @@ def test_pieces_are_the_spans_cut_at_those_times(some: list[Span], cuts: list[in
     ]
     found = pieces(*columns(some), int64s(cuts))
     assert [*zip(*(one.tolist() for one in found), strict=True)] == expected
+
+
+@given(SORTED, SORTED)
+def test_outside_is_what_lies_in_no_hole(some: list[Span], holes: list[Span]) -> None:
+    found = outside(*columns(some), *columns(holes))
+    assert found == [part for span in some for part in without(span, holes)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=8))

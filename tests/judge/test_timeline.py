@@ -25,7 +25,8 @@ from tests.examples.build import (
     states,
     worker,
 )
-from waitspy.judge.timeline import build, longest_still_ns, state_at, still_spans
+from waitspy.judge import timeline
+from waitspy.judge.timeline import build, longest_still_ns, state_at
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import (
@@ -43,6 +44,11 @@ B = stack("main@/app/a.py:3 > rest@/app/a.py:20")
 C = stack("main@/app/a.py:30")
 END = 1_000
 STOOD = states((0, "run"), (200, "clock_nanosleep"), (700, "run"))
+
+
+def still_spans(rows: KernelStates, end_ns: int) -> list[tuple[int, int]]:
+    starts, ends = timeline.still_spans(rows, end_ns)
+    return [*zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def shown(record: WorkerRecord, tid: int = 1, end_ms: float = END) -> list[Shown]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples.build import HANDLER, PARKED, POLL, Span, activities, apart
-from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
+from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity, Answers
 from waitspy.model.stacks import Stack, StackTable
 from waitspy.model.waits import Wait, WaitKind, WaitTable
 
@@ -66,6 +66,10 @@ def test_what_holds_of_a_kind_is_asked_once_for_each(some: list[Activity]) -> No
     expected = [one.wait.kind is WaitKind.SLEEP and bool(one.stack) for one in some]
     assert activities(*some).of_kind(sleeps).tolist() == expected
     assert len(asked) == len(set(asked)) == len({(one.stack, one.wait) for one in some})
+    known: Answers = {}
+    for _ in range(2):
+        assert activities(*some).of_kind(sleeps, known).tolist() == expected
+    assert len(asked) == 2 * len(set(asked)), "what was asked before is known"
 
 
 @given(rows(), st.tuples(st.integers(0, 60), st.integers(1, 20)))

@@ -66,7 +66,7 @@ def base_stack(activities: Activities) -> Stack | None:
     running = {
         stack
         for stack, wait in zip(stacks.tolist(), waits.tolist(), strict=True)
-        if _runs_loop(activities.stacks[stack], activities.waits[wait])
+        if stack in polled and _runs_loop(activities.stacks[stack], activities.waits[wait])
     }
     own = {
         stack: length_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,14 +39,21 @@ class Names:
         self._meanings: dict[_Meaning, int] = {}
         self._known: dict[tuple[int, int], int] = {}
 
-    def number(self, stack: int, table: StackTable, meaning: _Meaning, sources: SourceLines) -> int:
-        """The number of the wait of that stack."""
-        which = self._meanings.setdefault(meaning, len(self._meanings))
-        found = self._known.get((stack, which))
-        if found is None:
-            found = self.waits.number(_name(table[stack], meaning, sources))
-            self._known[stack, which] = found
-        return found
+    def numbers(
+        self,
+        shown: Iterable[tuple[int, int]],
+        meanings: Sequence[_Meaning],
+        table: StackTable,
+        sources: SourceLines,
+    ) -> Iterator[int]:
+        """The numbers of the waits of stacks, each given with which of the meanings it has."""
+        which = [self._meanings.setdefault(one, len(self._meanings)) for one in meanings]
+        for stack, n in shown:
+            found = self._known.get((stack, which[n]))
+            if found is None:
+                found = self.waits.number(_name(table[stack], meanings[n], sources))
+                self._known[stack, which[n]] = found
+            yield found
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +97,8 @@ def activities(thread: ThreadRecord, context: Context) -> Activities:
     row = np.searchsorted(states.at_ns, start_ns, "right") - 1
     meaning = np.where(row >= 0, np.append(meaning_of, 0)[row], 0)
     key, back = np.unique(stack * len(meanings) + meaning, return_inverse=True)
-    named = [
-        context.names.number(stack, shown.table, meanings[n], context.sources)
-        for stack, n in (divmod(one, len(meanings)) for one in key.tolist())
-    ]
+    pairs = (divmod(one, len(meanings)) for one in key.tolist())
+    named = [*context.names.numbers(pairs, meanings, shown.table, context.sources)]
     wait = np.array(named, np.int64)[back]
     at = runs(end_ns, start_ns, stack, wait)
     last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at

@@ -18,11 +18,11 @@ import numpy as np
 
 from waitspy.judge import blame, fifo
 from waitspy.judge.episode import Item, Starvation
-from waitspy.judge.spans import Span, common, union, without
+from waitspy.judge.spans import Span, common, outside, union
 from waitspy.judge.thread_time import cut
 from waitspy.judge.timeline import still_spans
 from waitspy.model import syscalls
-from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
+from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity, Answers
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, Mask, int64s
@@ -294,8 +294,9 @@ def starvations(
     only time counts in which no acceptor ran: those who waited then were not served for sure.
     """
     owners = {worker.thread(tid): worker for worker in workers for tid in worker.states}
+    known: Answers = {}
     still = [
-        _still(owners[key], key.tid, activities.get(key, NO_ACTIVITIES), end_ns)
+        _still(owners[key], key.tid, activities.get(key, NO_ACTIVITIES), end_ns, known)
         for key in listener.acceptors
     ]
     for whole in _waiting(listener.counts, end_ns):
@@ -337,17 +338,22 @@ def connection_name(listener: str) -> str:
     return f"connections to accept on {listener}"
 
 
-def _still(worker: WorkerRecord, tid: int, mine: Activities, end_ns: int) -> list[Span]:
+def _still(
+    worker: WorkerRecord,
+    tid: int,
+    mine: Activities,
+    end_ns: int,
+    known: Answers,
+) -> list[Span]:
     """When that thread accepted nothing for sure: it stood still in another call, or was not there.
 
     A thread that waits for connections may have been woken already, and not got the CPU yet.
     """
     gone_ns = end_ns if worker.gone_ns is None else worker.gone_ns
-    rows = mine.of_kind(may_accept)
-    idle = list(zip(mine.start_ns[rows].tolist(), mine.end_ns[rows].tolist(), strict=True))
-    found = [
-        part for span in still_spans(worker.states[tid], gone_ns) for part in without(span, idle)
-    ]
+    idle = mine.of_kind(may_accept, known)
+    found = outside(
+        *still_spans(worker.states[tid], gone_ns), mine.start_ns[idle], mine.end_ns[idle]
+    )
     return [(0, worker.attached_ns), *found, (gone_ns, end_ns)]
 
 

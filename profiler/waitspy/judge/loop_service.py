@@ -8,6 +8,7 @@ of it was served, so what was due then waited.
 from __future__ import annotations
 
 import itertools
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -82,21 +83,22 @@ class Counters:
     """
 
     def __init__(self, events: LoopEvents) -> None:
-        found = np.stack(events.served.columns, axis=1)
-        found = found[np.argsort(found[:, 1], kind="stable")]  # one loop object after another
-        same = np.diff(found[:, 1], prepend=-1) == 0
-        left = np.diff(found[:, 3], prepend=0) - np.diff(found[:, 2], prepend=0)
+        columns = events.served.columns
+        order = np.argsort(columns[1], kind="stable")  # one loop object after another
+        at_ns, loop, ready, changes = (column[order] for column in columns)
+        same = np.diff(loop, prepend=-1) == 0
+        left = np.diff(changes, prepend=0) - np.diff(ready, prepend=0)
         self._taken = np.where(same, np.maximum(0, left // 2), 0)
-        self._rows = found
+        self._rows = at_ns, loop, ready
         numbers = events.numbers
         self._unseen = [(numbers[e.loop], e.at_ns) for e in events.others.values() if e.unseen]
-        order = np.argsort(found[:, 0], kind="stable")
-        self._times = found[order, 0]
+        order = np.argsort(at_ns, kind="stable")
+        self._times = at_ns[order]
         self._total = np.append(0, np.cumsum(self._taken[order]))
-        self.served: tuple[int, ...] = tuple(np.sort(found[same & (left > 1), 0]).tolist())
+        self.served: Sequence[int] = array("q", np.sort(at_ns[same & (left > 1)]).tobytes())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._taken)
 
     def run_between(self, start_ns: int, end_ns: int) -> int:
         """How many callbacks were seen to be run after the first time and before the second."""
@@ -106,7 +108,7 @@ class Counters:
 
     def waited_long(self, least_ns: int, stop_ns: int) -> Iterator[fifo.Waiting]:
         """Callbacks that are proven to have waited for so long."""
-        at_ns, loop, ready, _ = self._rows.T
+        at_ns, loop, ready = self._rows
         for one in np.unique(loop).tolist():
             mine = loop == one
             counts = np.stack([at_ns[mine], ready[mine], np.cumsum(self._taken[mine])], axis=1)
@@ -125,7 +127,8 @@ class Looks:
     def __init__(self, events: LoopEvents, served: Sequence[int], polls: Sequence[Span]) -> None:
         others = events.others.values()
         unseen = (event.at_ns for event in others if event.unseen)
-        self.marks = np.unique(int64s([*served, *unseen, *(start for start, _ in polls)]))
+        more = int64s([*unseen, *(start for start, _ in polls)])
+        self.marks = np.unique(np.append(np.array(served, np.int64), more))
         self._times = [event.at_ns for event in others if event.work is not None]
 
     def any_for(self, span: Span) -> bool:

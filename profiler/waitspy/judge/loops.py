@@ -48,7 +48,7 @@ class Loop:
     tid: int
     polls: tuple[Span, ...]
     seen: str
-    served: tuple[int, ...] | None = None
+    served: Sequence[int] | None = None
     items: tuple[Item, ...] = ()
     told: tuple[LoopEvent, ...] = ()
     counters: loop_service.Counters | None = None

@@ -12,6 +12,8 @@ from waitspy.model.columns import Int64s
 
 Span = tuple[int, int]
 
+_EARLIEST_NS, _LATEST_NS = np.int64(-(1 << 63)), np.int64((1 << 63) - 1)
+
 
 def union(spans: Iterable[Span]) -> list[Span]:
     """The spans, those that overlap or touch joined, sorted."""
@@ -125,6 +127,21 @@ def pairs(starts: Int64s, first: Int64s, last: Int64s) -> tuple[Int64s, Int64s]:
     span = np.repeat(np.arange(len(starts)), many)
     item = np.arange(len(span)) - np.repeat(np.cumsum(many) - many, many) + first[span]
     return span, item
+
+
+def outside(
+    start_ns: Int64s, end_ns: Int64s, holes_start_ns: Int64s, holes_end_ns: Int64s
+) -> list[Span]:
+    """The parts of spans that lie in none of the holes (both sorted, without overlap)."""
+    free_start_ns = np.append(_EARLIEST_NS, holes_end_ns)
+    free_end_ns = np.append(holes_start_ns, _LATEST_NS)
+    first = np.searchsorted(free_end_ns, start_ns, "right")
+    last = np.searchsorted(free_start_ns, end_ns, "left")
+    span, free = pairs(start_ns, first, last)
+    starts = np.maximum(start_ns[span], free_start_ns[free])
+    ends = np.minimum(end_ns[span], free_end_ns[free])
+    kept = starts < ends
+    return [*zip(starts[kept].tolist(), ends[kept].tolist(), strict=True)]
 
 
 def runs(end_ns: Int64s, start_ns: Int64s, *same: Int64s) -> Int64s:

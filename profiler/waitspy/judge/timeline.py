@@ -53,11 +53,11 @@ def build(worker: WorkerRecord, table: StackTable, end_ns: int) -> tuple[ThreadR
     return tuple(found)
 
 
-def still_spans(states: KernelStates, end_ns: int) -> list[Span]:
-    """Spans in which the thread was blocked in one system call and did not run."""
+def still_spans(states: KernelStates, end_ns: int) -> tuple[Int64s, Int64s]:
+    """Starts and ends of the spans in which the thread was blocked in one call and did not run."""
     starts, ends = states.still
     known = int(np.searchsorted(starts, end_ns))
-    return [*zip(starts[:known].tolist(), np.minimum(ends[:known], end_ns).tolist(), strict=True)]
+    return starts[:known], np.minimum(ends[:known], end_ns)
 
 
 def longest_still_ns(states: KernelStates, span: Span) -> int:

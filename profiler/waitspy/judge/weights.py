@@ -15,7 +15,7 @@ from waitspy.judge import blame
 from waitspy.judge.episode import Starvation
 from waitspy.judge.spans import pieces
 from waitspy.judge.wait_for import Chain, Chains
-from waitspy.model.activities import Activities
+from waitspy.model.activities import Activities, Answers
 from waitspy.model.columns import int64s
 from waitspy.model.judged import RootTime
 from waitspy.model.processes import ThreadKey
@@ -52,8 +52,9 @@ def weigh(
         for key in s.held_by:
             one = _Held(s.start_ns, s.end_ns, waiting, many, _root(s, key, chains))
             held.setdefault(key, []).append(one)
+    known: Answers = {}
     weighed = {
-        key: _weighed(activities, held[key], moved) if key in held else activities
+        key: _weighed(activities, held[key], moved, known) if key in held else activities
         for key, activities in done.items()
     }
     for s in found:
@@ -111,7 +112,12 @@ def _of_tasks(s: Starvation, chains: Chains) -> dict[_Root, int]:
     return found
 
 
-def _weighed(activities: Activities, held: Sequence[_Held], moved: Counter[_Root]) -> Activities:
+def _weighed(
+    activities: Activities,
+    held: Sequence[_Held],
+    moved: Counter[_Root],
+    known: Answers,
+) -> Activities:
     """Threads that starve something together share the time: weights add up to what was starved.
 
     What is to be told at roots is added to ``moved``.
@@ -119,7 +125,7 @@ def _weighed(activities: Activities, held: Sequence[_Held], moved: Counter[_Root
     bounds = int64s(at_ns for one in held for at_ns in (one.start_ns, one.end_ns))
     start_ns, end_ns, owner = pieces(activities.start_ns, activities.end_ns, bounds)
     length_ns = end_ns - start_ns
-    holds = activities.of_kind(_holds)[owner]
+    holds = activities.of_kind(_holds, known)[owner]
     starved_ns, victim_ns, root_ns = (np.zeros_like(length_ns) for _ in range(3))
     spans: list[slice] = []
     for one in held:

@@ -32,6 +32,10 @@ class Activity:
     root_ns: int = 0
 
 
+Answers = dict[tuple[int, int], bool]
+"""Whether something holds, by the numbers of a stack and a wait."""
+
+
 class Activities(Sequence[Activity]):
     """The activities of one thread in time order, without overlap; each row is an Activity.
 
@@ -82,13 +86,23 @@ class Activities(Sequence[Activity]):
         many = max(1, len(self.waits))
         return key // many, key % many, back
 
-    def of_kind(self, holds: Callable[[Stack, Wait], bool]) -> Mask:
-        """Which of them have a stack and a wait of which that holds; each pair is asked once."""
+    def of_kind(
+        self,
+        holds: Callable[[Stack, Wait], bool],
+        known: Answers | None = None,
+    ) -> Mask:
+        """Which of them have a stack and a wait of which that holds; each pair is asked once.
+
+        ``known`` are the answers for pairs of the same tables, and get those that are new.
+        """
         stacks, waits, kind = self.kinds()
-        answers = [
-            holds(self.stacks[stack], self.waits[wait])
-            for stack, wait in zip(stacks.tolist(), waits.tolist(), strict=True)
-        ]
+        known = {} if known is None else known
+        answers = []
+        for pair in zip(stacks.tolist(), waits.tolist(), strict=True):
+            answer = known.get(pair)
+            if answer is None:
+                answer = known[pair] = holds(self.stacks[pair[0]], self.waits[pair[1]])
+            answers.append(answer)
         return np.array(answers, np.bool_)[kind]
 
     def in_wait(self, holds: Callable[[Wait], bool]) -> Mask:
