@@ -168,9 +168,11 @@ def _worker(
     }
     own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
     mine = _activities(worker, records, own_loops, recording, known)
+    names = {record.tid: record.name for record in records}
+    del records  # as large as what they have become
     return _Judged(
         activities=mine,
-        names={record.tid: record.name for record in records},
+        names=names,
         loops_seen=sum(loop_episodes.is_watched(loop, worker, mine) for loop in own_loops),
         starved=list(
             loop_episodes.find(worker, mine, own_loops, info.end_ns, min_stall_ns, shared_listeners)

@@ -171,9 +171,7 @@ def pending(
     holes = union([*loop.polls, *_not_seen(worker, loop.tid, looks)])
     cuts = _cuts(loop.served or (), looks)
     waits: list[Span] = []
-    for ready in _ready(events, stop_ns):
-        if ready[1] - ready[0] < min_stall_ns:
-            continue
+    for ready in _ready(events, stop_ns, min_stall_ns):
         for start_ns, until_ns in without(ready, holes):
             waits.extend(pairwise([start_ns, *inside(cuts, (start_ns, until_ns)), until_ns]))
     late = [i for i in loop.items if i.end_ns - max(i.start_ns, worker.attached_ns) >= min_stall_ns]
@@ -266,13 +264,14 @@ def is_ready(events: EpollEvents) -> Mask:
     return is_one & (last >= 0)
 
 
-def _ready(events: EpollEvents, stop_ns: int) -> list[Span]:
-    """The spans in which they did."""
-    edges = events.at_ns[np.diff(is_ready(events), prepend=False)].tolist()
+def _ready(events: EpollEvents, stop_ns: int, least_ns: int) -> list[Span]:
+    """The spans in which they did for that long."""
+    edges = events.at_ns[np.diff(is_ready(events), prepend=False)]
     if len(edges) % 2:
-        edges.append(max(stop_ns, edges[-1]))
-    spans = zip(edges[::2], edges[1::2], strict=True)
-    return [(a, min(b, stop_ns)) for a, b in spans if a < stop_ns]
+        edges = np.append(edges, max(stop_ns, int(edges[-1])))
+    starts, ends = edges[::2], np.minimum(edges[1::2], stop_ns)
+    long = (starts < stop_ns) & (ends - starts >= least_ns)
+    return [*zip(starts[long].tolist(), ends[long].tolist(), strict=True)]
 
 
 def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:

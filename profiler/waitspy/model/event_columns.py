@@ -40,6 +40,8 @@ class EventColumns(Sequence[_E], Generic[_E]):
 
     def kept(self, mask: Mask) -> Self:
         """Those for which the mask holds."""
+        if mask.all():
+            return self
         place = np.cumsum(mask) - 1
         others = {int(place[n]): event for n, event in self.others.items() if mask[n]}
         return self._like(tuple(column[mask] for column in self.columns), others)
