@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Self
 
 import numpy as np
 
-from waitspy.model.columns import Int64s, Mask, int64s
+from waitspy.model.columns import Int64s, Mask, Rows, int64s
 from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Stack, StackTable
 from waitspy.model.waits import Wait, WaitTable
@@ -36,7 +36,7 @@ Answers = dict[tuple[int, int], bool]
 """Whether something holds, by the numbers of a stack and a wait."""
 
 
-class Activities(Sequence[Activity]):
+class Activities(Rows[Activity]):
     """The activities of one thread in time order, without overlap; each row is an Activity.
 
     ``stack`` and ``wait`` are numbers of the two tables.
@@ -115,32 +115,12 @@ class Activities(Sequence[Activity]):
         first = np.searchsorted(self.end_ns, start_ns, "right")
         return slice(int(first), int(np.searchsorted(self.start_ns, end_ns, "left")))
 
-    def __len__(self) -> int:
-        return len(self.start_ns)
-
-    @overload
-    def __getitem__(self, at: int) -> Activity: ...
-    @overload
-    def __getitem__(self, at: slice) -> Activities: ...
-    def __getitem__(self, at: int | slice) -> Activity | Activities:
-        if isinstance(at, slice):
-            return Activities([c[at] for c in self.columns], self.stacks, self.waits)
-        return self._row(*(int(column[at]) for column in self.columns))
-
-    def __iter__(self) -> Iterator[Activity]:
-        for row in zip(*(column.tolist() for column in self.columns), strict=True):
-            yield self._row(*row)
-
-    def _row(self, start_ns: int, end_ns: int, stack: int, wait: int, *weights: int) -> Activity:
+    def _row(self, *values: int) -> Activity:
+        start_ns, end_ns, stack, wait, *weights = values
         return Activity(start_ns, end_ns, self.stacks[stack], self.waits[wait], *weights)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as lists, they are no keys
-
-    def __repr__(self) -> str:
-        return f"Activities({list(self)!r})"
+    def _like(self, columns: Sequence[Int64s]) -> Self:
+        return type(self)(columns, self.stacks, self.waits)
 
 
 NO_ACTIVITIES = Activities.of((), StackTable(), WaitTable())

@@ -6,7 +6,9 @@ works on the arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = -(1 << 63)
 """What stands in a column where a row's value is None."""
+
+_R = TypeVar("_R")
 
 _ALL_BITS = (1 << 64) - 1
 _NO_WORD = UNKNOWN & _ALL_BITS
@@ -45,3 +49,46 @@ def known(value: int) -> int | None:
 def known_word(value: int) -> int | None:
     """The same for words of 64 bits, which have no sign."""
     return None if value == UNKNOWN else value & _ALL_BITS
+
+
+class Rows(Sequence[_R], Generic[_R]):
+    """Columns of one length, read as the rows that they form: each a value, made when asked for."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[Int64s, ...]:
+        """All columns, in the order in which ``_row`` takes their values."""
+
+    @abstractmethod
+    def _row(self, *values: int) -> _R:
+        """The value of one row."""
+
+    @abstractmethod
+    def _like(self, columns: Sequence[Int64s]) -> Self:
+        """Other rows of the same kind."""
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, at: int) -> _R: ...
+    @overload
+    def __getitem__(self, at: slice) -> Self: ...
+    def __getitem__(self, at: int | slice) -> _R | Self:
+        if isinstance(at, slice):
+            return self._like([column[at] for column in self.columns])
+        return self._row(*(int(column[at]) for column in self.columns))
+
+    def __iter__(self) -> Iterator[_R]:
+        for values in zip(*(column.tolist() for column in self.columns), strict=True):
+            yield self._row(*values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as lists, they are no keys
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"

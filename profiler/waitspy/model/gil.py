@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Self
 
 import numpy as np
 
-from waitspy.model.columns import Int64s, int64s, known
+from waitspy.model.columns import Int64s, Rows, int64s, known
 
 MAIN = 0
 """The number of the interpreter that a process begins with; up to 3.11 its GIL is that of all."""
@@ -27,7 +27,7 @@ class GilState:
     collects: bool
 
 
-class GilStates(Sequence[GilState]):
+class GilStates(Rows[GilState]):
     """Those of all interpreters in time order: columns, of which each row is a GilState."""
 
     __slots__ = ("at_ns", "collects", "holder_tid", "interpreter")
@@ -57,32 +57,15 @@ class GilStates(Sequence[GilState]):
     def of_interpreter(self, number: int) -> GilStates:
         """Those of one interpreter."""
         mine = self.interpreter == number
-        return self if mine.all() else GilStates(*(column[mine] for column in self.columns))
+        return self if mine.all() else self._like([column[mine] for column in self.columns])
 
     def index_at(self, at_ns: int) -> int:
         """The row in force at that time, of those of one interpreter; -1 before the first one."""
         return int(np.searchsorted(self.at_ns, at_ns, "right")) - 1
 
-    def __len__(self) -> int:
-        return len(self.at_ns)
-
-    @overload
-    def __getitem__(self, at: int) -> GilState: ...
-    @overload
-    def __getitem__(self, at: slice) -> GilStates: ...
-    def __getitem__(self, at: int | slice) -> GilState | GilStates:
-        if isinstance(at, slice):
-            return GilStates(*(column[at] for column in self.columns))
-        at_ns, interpreter, holder_tid, collects = (int(column[at]) for column in self.columns)
+    def _row(self, *values: int) -> GilState:
+        at_ns, interpreter, holder_tid, collects = values
         return GilState(at_ns, interpreter, known(holder_tid), bool(collects))
 
-    def __iter__(self) -> Iterator[GilState]:
-        return (self[n] for n in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as lists, they are no keys
-
-    def __repr__(self) -> str:
-        return f"GilStates({list(self)!r})"
+    def _like(self, columns: Sequence[Int64s]) -> Self:
+        return type(self)(*columns)

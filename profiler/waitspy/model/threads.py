@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Self
 
 import numpy as np
 
-from waitspy.model.columns import UNKNOWN, Int64s, int64s, known, known_word, words
+from waitspy.model.columns import UNKNOWN, Int64s, Rows, int64s, known, known_word, words
 from waitspy.model.gil import GilStates
 from waitspy.model.stacks import Stack, StackTable
 
@@ -29,7 +29,7 @@ class Interval:
     stack: Stack
 
 
-class Intervals(Sequence[Interval]):
+class Intervals(Rows[Interval]):
     """The stacks of one thread in time order: columns, of which each row is an Interval."""
 
     __slots__ = ("end_ns", "stack", "start_ns", "table")
@@ -48,31 +48,18 @@ class Intervals(Sequence[Interval]):
             table,
         )
 
-    def __len__(self) -> int:
-        return len(self.start_ns)
+    @property
+    def columns(self) -> tuple[Int64s, ...]:
+        """All columns, in the order in which they are given."""
+        return self.start_ns, self.end_ns, self.stack
 
-    @overload
-    def __getitem__(self, at: int) -> Interval: ...
-    @overload
-    def __getitem__(self, at: slice) -> Intervals: ...
-    def __getitem__(self, at: int | slice) -> Interval | Intervals:
-        start_ns, end_ns, stack = self.start_ns[at], self.end_ns[at], self.stack[at]
-        if isinstance(at, slice):
-            return Intervals(start_ns, end_ns, stack, self.table)
-        return Interval(int(start_ns), int(end_ns), self.table[int(stack)])
+    def _row(self, *values: int) -> Interval:
+        start_ns, end_ns, stack = values
+        return Interval(start_ns, end_ns, self.table[stack])
 
-    def __iter__(self) -> Iterator[Interval]:
-        columns = self.start_ns.tolist(), self.end_ns.tolist(), self.stack.tolist()
-        for start_ns, end_ns, stack in zip(*columns, strict=True):
-            yield Interval(start_ns, end_ns, self.table[stack])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as lists, they are no keys
-
-    def __repr__(self) -> str:
-        return f"Intervals({list(self)!r})"
+    def _like(self, columns: Sequence[Int64s]) -> Self:
+        start_ns, end_ns, stack = columns
+        return type(self)(start_ns, end_ns, stack, self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +86,7 @@ class KernelState:
         return self.state == "X"
 
 
-class KernelStates(Sequence[KernelState]):
+class KernelStates(Rows[KernelState]):
     """The kernel states of one thread in time order: columns, of which each row is a KernelState.
 
     ``state`` holds the letters' codes, the other columns ``UNKNOWN`` where a row has None.
@@ -172,37 +159,14 @@ class KernelStates(Sequence[KernelState]):
         """The row in force at that time; -1 before the first one."""
         return int(np.searchsorted(self.at_ns, at_ns, "right")) - 1
 
-    def __len__(self) -> int:
-        return len(self.at_ns)
+    def _row(self, *values: int) -> KernelState:
+        at_ns, state, syscall, arg0, ran_ns, queued_ns = values
+        return KernelState(
+            at_ns, chr(state), known(syscall), known_word(arg0), known(ran_ns), known(queued_ns)
+        )
 
-    @overload
-    def __getitem__(self, at: int) -> KernelState: ...
-    @overload
-    def __getitem__(self, at: slice) -> KernelStates: ...
-    def __getitem__(self, at: int | slice) -> KernelState | KernelStates:
-        if isinstance(at, slice):
-            return KernelStates(*(column[at] for column in self.columns))
-        return _row(*(int(column[at]) for column in self.columns))
-
-    def __iter__(self) -> Iterator[KernelState]:
-        for row in zip(*(column.tolist() for column in self.columns), strict=True):
-            yield _row(*row)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as lists, they are no keys
-
-    def __repr__(self) -> str:
-        return f"KernelStates({list(self)!r})"
-
-
-def _row(
-    at_ns: int, state: int, syscall: int, arg0: int, ran_ns: int, queued_ns: int
-) -> KernelState:
-    return KernelState(
-        at_ns, chr(state), known(syscall), known_word(arg0), known(ran_ns), known(queued_ns)
-    )
+    def _like(self, columns: Sequence[Int64s]) -> Self:
+        return type(self)(*columns)
 
 
 NO_STATES = KernelStates.of()
