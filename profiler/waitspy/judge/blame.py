@@ -252,10 +252,7 @@ def foreign_loop(stack: Stack) -> str | None:
 
 def starts_thread(stack: Stack) -> bool:
     """Whether it waits for a new thread to begin: that needs nothing but the CPU and the GIL."""
-    return any(
-        frame.rooted.endswith("/threading.py") and base_name(frame.function) == "start"
-        for frame in stack[-3:]
-    )
+    return any(frame.is_one_of("/threading.py", "start") for frame in stack[-3:])
 
 
 def in_callback(stack: Stack) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from waitspy.judge import blame
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.held_locks import MAY_BE_DEADLOCKS, thread_item
-from waitspy.judge.spans import Span, common, union
+from waitspy.judge.spans import Span, common, length_ns, union
 from waitspy.judge.task_stacks import name_of, task_item, wait_of
 from waitspy.judge.task_waits import loop_thread
 from waitspy.judge.thread_time import cut
@@ -22,7 +22,7 @@ from waitspy.judge.wait_for import spot_of
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.children import ChildWait, StandingChild
 from waitspy.model.clock import NS
-from waitspy.model.code_origin import Origin, base_name
+from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Link
 from waitspy.model.kinds import DEADLOCK
 from waitspy.model.oracle_names import CHILDREN
@@ -139,8 +139,7 @@ def _of_wait(
 
 
 def _watches(activity: Activity) -> bool:
-    file, name = _WATCHERS
-    return any(f.rooted.endswith(file) and base_name(f.function) == name for f in activity.stack)
+    return any(frame.is_one_of(*_WATCHERS) for frame in activity.stack)
 
 
 def _episode(
@@ -252,4 +251,4 @@ def of_loops_and_pools(
 def _lasts(one: Starvation, other: Starvation) -> bool:
     """Whether the other one lasts for most of its time."""
     shared = common([(one.start_ns, one.end_ns)], [(other.start_ns, other.end_ns)])
-    return sum(b - a for a, b in shared) >= (one.end_ns - one.start_ns) * _HALF
+    return length_ns(shared) >= (one.end_ns - one.start_ns) * _HALF

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from waitspy.judge.spans import Span, common, union
+from waitspy.judge.spans import Span, common, length_ns, union
 from waitspy.model.columns import UNKNOWN, Int64s
 from waitspy.model.gil import MAIN, GilStates
 from waitspy.model.recorded import WorkerRecord
@@ -25,10 +25,7 @@ def held(worker: WorkerRecord, span: Span) -> dict[int, list[Span]]:
 
 
 def collecting_ns(worker: WorkerRecord, interpreter: int, span: Span) -> int:
-    """For how long of a span an interpreter was seen to collect garbage.
-
-    What always says so says nothing: a collection without an end counts only after another one.
-    """
+    """For how long of a span an interpreter was seen to collect garbage."""
     seen: list[Span] = []
     last_ns = 0
     for states, ends in _told(worker, interpreter):
@@ -36,9 +33,18 @@ def collecting_ns(worker: WorkerRecord, interpreter: int, span: Span) -> int:
         seen += zip(states.at_ns[rows].tolist(), ends[rows].tolist(), strict=True)
         last_ns = int(ends[-1])
     collections = union(seen)
-    if len(collections) == 1 and collections[0][1] == last_ns:
+    goes_on = bool(collections) and collections[-1][1] == last_ns
+    return believed_ns(collections, span, goes_on=goes_on)
+
+
+def believed_ns(collections: Sequence[Span], span: Span, *, goes_on: bool) -> int:
+    """How much of a span collections took; ``goes_on`` says that the last of them has no end.
+
+    What always says so says nothing: a collection without an end counts only after another one.
+    """
+    if goes_on and len(collections) == 1:
         return 0
-    return sum(end_ns - start_ns for start_ns, end_ns in common(collections, [span]))
+    return length_ns(common(collections, [span]))
 
 
 def _told(worker: WorkerRecord, interpreter: int) -> Iterator[tuple[GilStates, Int64s]]:

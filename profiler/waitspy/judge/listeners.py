@@ -28,6 +28,7 @@ from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, Mask, int64s
 from waitspy.model.judged import Unaccepted
 from waitspy.model.kinds import ACCEPT_BACKLOG
+from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
@@ -235,12 +236,6 @@ def _long(length_ns: int) -> float | None:
 
 def _order(one: Unaccepted) -> tuple[float, str]:
     return -max(one.longest_s or 0.0, one.waited_s or 0.0), one.listener
-
-
-def port_of(listener: str) -> int | None:
-    """The TCP port of a listener, by its name; None: it is a unix socket."""
-    port = listener.rpartition(":")[2]
-    return int(port) if not listener.startswith(("/", "@")) and port.isdecimal() else None
 
 
 def _longest_outside(

@@ -18,7 +18,7 @@ import numpy as np
 from waitspy.judge import blame, gil, loop_service, loops
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.loops import Loop, Pending
-from waitspy.judge.spans import grouped, overlaps, union
+from waitspy.judge.spans import grouped, length_ns, overlaps, union
 from waitspy.judge.thread_time import compose, cut
 from waitspy.judge.timeline import longest_still_ns
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
@@ -285,7 +285,7 @@ def _gil_bound(
 ) -> Starvation:
     """What those did that kept the GIL, as long as they had it; those with little of it aside."""
     times, how = _gil_times(span, worker)
-    lengths = {tid: _total_ns(own) for tid, own in times.items()}
+    lengths = {tid: length_ns(own) for tid, own in times.items()}
     least_ns = max(lengths.values(), default=0) * _LEAST_HELD
     held_by = {
         span.loop.thread(tid): tuple(
@@ -301,7 +301,7 @@ def _gil_bound(
 
 def _others_have_gil(span: Pending, worker: WorkerRecord) -> bool:
     times, _ = _gil_times(span, worker)
-    return sum(map(_total_ns, times.values())) >= (span.end_ns - span.start_ns) * _HALF
+    return sum(map(length_ns, times.values())) >= (span.end_ns - span.start_ns) * _HALF
 
 
 def _gil_times(
@@ -317,10 +317,6 @@ def _gil_times(
         return times, "gil"
     holder = _gil_holder(span, worker)
     return {} if holder is None else {holder: [whole]}, "dump"
-
-
-def _total_ns(times: Sequence[tuple[int, int]]) -> int:
-    return sum(end_ns - start_ns for start_ns, end_ns in times)
 
 
 def _gil_holder(span: Pending, worker: WorkerRecord) -> int | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from waitspy.judge import fifo
+from waitspy.judge import fifo, gil
 from waitspy.judge.episode import UNNAMED, Item
 from waitspy.judge.spans import Span
 from waitspy.model.columns import Int64s, int64s
@@ -43,24 +43,21 @@ def ran_in_c(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> bool:
 
 
 def collecting_ns(events: Iterable[LoopEvent], start_ns: int, end_ns: int) -> int:
-    """For how long of a span garbage was seen to be collected.
-
-    What always says so says nothing: a collection without an end counts only after another one.
-    """
-    total = 0
+    """For how long of a span garbage was seen to be collected."""
+    collections: list[Span] = []
     since_ns: int | None = None
-    ended = False
     for event in events:
         if event.collecting is None:
             continue
         if event.collecting:
             since_ns = event.at_ns
         elif since_ns is not None:
-            total += max(0, min(end_ns, event.at_ns) - max(start_ns, since_ns))
-            since_ns, ended = None, True
-    if since_ns is not None and ended:
-        total += max(0, end_ns - max(start_ns, since_ns))
-    return total
+            collections.append((since_ns, event.at_ns))
+            since_ns = None
+    goes_on = since_ns is not None
+    if since_ns is not None:
+        collections.append((since_ns, max(since_ns, end_ns)))
+    return gil.believed_ns(collections, (start_ns, end_ns), goes_on=goes_on)
 
 
 def interpreter(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> int:

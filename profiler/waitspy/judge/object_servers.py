@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from waitspy.model.activities import Activities
-from waitspy.model.code_origin import base_name
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame
 
@@ -22,11 +21,11 @@ def told(worker: WorkerRecord, main: Activities | None) -> WorkerRecord:
     if worker.worker.role != "worker" or main is None:
         return worker
     stacks = (main.stacks[n] for n in np.unique(main.stack).tolist())
-    if not any(map(_keeps_objects, stacks)):
+    if not any(map(keeps_objects, stacks)):
         return worker
     return replace(worker, worker=replace(worker.worker, role="helper"))
 
 
-def _keeps_objects(stack: Iterable[Frame]) -> bool:
-    file, function = _KEEPER
-    return any(f.rooted.endswith(file) and base_name(f.function) == function for f in stack)
+def keeps_objects(stack: Iterable[Frame]) -> bool:
+    """Whether one of these frames serves the objects of a ``multiprocessing.Manager``."""
+    return any(frame.is_one_of(*_KEEPER) for frame in stack)

@@ -17,13 +17,13 @@ from waitspy.judge.listeners import (
     Listener,
     connection_name,
     may_accept,
-    port_of,
     who_accepts,
 )
-from waitspy.judge.spans import Span, union, without
+from waitspy.judge.spans import Span, length_ns, union, without
 from waitspy.judge.thread_time import cut
 from waitspy.model.activities import NO_ACTIVITIES, Activity
 from waitspy.model.kinds import ACCEPT_BACKLOG
+from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import REQUESTS, THREADS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
@@ -60,7 +60,7 @@ def find(
             for part in without(span, union([*known, *unseen]))
             if part[1] - part[0] >= min_stall_ns
         ]
-        if _length_ns(late) <= _length_ns(known):
+        if length_ns(late) <= length_ns(known):
             continue  # they are blocked for most of it: the rest is the same story
         for span in late:
             guilty = {key: cut(done.get(key, NO_ACTIVITIES), *span) for key in acceptors}
@@ -89,10 +89,6 @@ def _outside(events: Sequence[RequestsEvent], end_ns: int) -> list[Span]:
     return union(spans)
 
 
-def _length_ns(spans: Iterable[Span]) -> int:
-    return sum(end_ns - start_ns for start_ns, end_ns in spans)
-
-
 def _are_busy(guilty: Mapping[ThreadKey, Sequence[Activity]], span: Span) -> bool:
     """Whether all of them are known to have been at work for nearly all of the span."""
     for mine in guilty.values():
@@ -101,7 +97,7 @@ def _are_busy(guilty: Mapping[ThreadKey, Sequence[Activity]], span: Span) -> boo
             for a in mine
             if a.wait.kind is not WaitKind.UNKNOWN and not may_accept(a.stack, a.wait)
         ]
-        if _length_ns(busy) < _BUSY * (span[1] - span[0]):
+        if length_ns(busy) < _BUSY * (span[1] - span[0]):
             return False
     return bool(guilty)
 

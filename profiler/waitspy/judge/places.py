@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from waitspy.judge import blame
+from waitspy.judge import blame, object_servers
 from waitspy.judge.classify import source_line
 from waitspy.model.activities import Activities, Activity, by_process
 from waitspy.model.clock import NS
@@ -44,16 +44,13 @@ _IDLE = {
 }
 """Functions of asyncio that wait for what others hold, and those in which idle tasks wait."""
 
-_SERVERS = {
-    "/socketserver.py": frozenset({"serve_forever"}),
-    "/multiprocessing/managers.py": frozenset({"serve_forever"}),
-}
+_SERVER = "/socketserver.py", "serve_forever"
 _HANDED_OUT = {
     "/socketserver.py": frozenset({"finish_request"}),
     "/concurrent/futures/thread.py": frozenset({"run"}),
     "/multiprocessing/pool.py": frozenset({"worker"}),
 }
-"""Functions of the library in which an idle server waits, and those that run what was asked for."""
+"""Functions of the library: in which an idle server waits, and that run what was asked for."""
 
 _COMMAND_LINES = frozenset({"click", "typer"})  # what they call is the whole program
 
@@ -210,7 +207,7 @@ def _long_wait(
     if frame is not None and not blame.shows_loop(longest.stack):
         awaits, wait = _called(longest.wait)
         before, after = _around(longest.stack, frame)
-        if any(_is_one(one, _SERVERS) for one in after):
+        if any(one.is_one_of(*_SERVER) for one in after) or object_servers.keeps_objects(after):
             wait = "idle"
         elif any(map(_hands_out, before)):
             wait = "other"

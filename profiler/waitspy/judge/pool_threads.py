@@ -102,7 +102,7 @@ def _with_call(frames: AbstractSet[Frame], call: str, sources: SourceLines) -> I
 
 
 def _is_worker(frame: Frame) -> bool:
-    return frame.rooted.endswith(_MULTIPROCESSING) and base_name(frame.function) == "worker"
+    return frame.is_one_of(_MULTIPROCESSING, "worker")
 
 
 def serves(mine: Activities) -> bool:
@@ -124,8 +124,7 @@ def is_begun_by_server(stack: Stack) -> bool:
 def waits_for_future(mine: Activities, at_ns: int) -> bool:
     """Whether a thread waited for a future at that time."""
     return any(
-        (frame.rooted.endswith(_FUTURES[0]) and base_name(frame.function) in _BATCH_WAITS)
-        or _waits_for_result(frame)
+        frame.is_one_of(_FUTURES[0], *_BATCH_WAITS) or _waits_for_result(frame)
         for activity in cut(mine, at_ns, at_ns + 1)
         for frame in activity.stack
     )
@@ -133,14 +132,14 @@ def waits_for_future(mine: Activities, at_ns: int) -> bool:
 
 def _waits_for_result(frame: Frame) -> bool:
     """Whether it is in a method of a result of multiprocessing's pools."""
-    return frame.rooted.endswith(_MULTIPROCESSING) and base_name(frame.function) in _RESULT_WAITS
+    return frame.is_one_of(_MULTIPROCESSING, *_RESULT_WAITS)
 
 
 def waits_for_batch(stack: Stack) -> bool:
     """Whether the thread waits for work that it has handed in."""
     return any(
-        (frame.rooted.endswith(_FUTURES) and base_name(frame.function) in _BATCH_WAITS)
-        or (frame.rooted.endswith(_JOINS) and base_name(frame.function) == "join")
+        frame.is_one_of(_FUTURES, *_BATCH_WAITS)
+        or frame.is_one_of(_JOINS, "join")
         or _waits_for_result(frame)
         for frame in stack
     )
@@ -181,10 +180,7 @@ def function(stack: Stack) -> str | None:
     A process that was forked shows below it what its parent did.
     """
     for n, frame in enumerate(stack):
-        of_executor = (
-            frame.rooted.endswith(_PROCESS[0]) and base_name(frame.function) == _PROCESS[1]
-        )
-        if of_executor or _is_worker(frame):
+        if frame.is_one_of(*_PROCESS) or _is_worker(frame):
             stack = stack[n + 1 :]
             break
     own = next((f for f in stack if f.origin is Origin.USER and not f.home.made), None)
@@ -196,7 +192,7 @@ def _stacks(mine: Activities) -> Iterable[Stack]:
 
 
 def _gets(frame: Frame) -> bool:
-    return frame.rooted.endswith("/queue.py") and base_name(frame.function) == "get"
+    return frame.is_one_of("/queue.py", "get")
 
 
 def _is_waiting(frame: Frame) -> bool:
@@ -206,7 +202,7 @@ def _is_waiting(frame: Frame) -> bool:
 def _anyio_run(stack: Stack) -> int | None:
     """Where AnyIO's worker thread waits for work and does it; None in any other thread."""
     for n, frame in enumerate(stack):
-        if frame.rooted.endswith(_ANYIO) and base_name(frame.function) == "run":
+        if frame.is_one_of(_ANYIO, "run"):
             return n
         if not frame.rooted.endswith("/threading.py"):
             break

@@ -26,6 +26,11 @@ def union(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
+def length_ns(spans: Iterable[Span]) -> int:
+    """How long they are together."""
+    return sum(end_ns - start_ns for start_ns, end_ns in spans)
+
+
 def without(span: Span, holes: Sequence[Span]) -> list[Span]:
     """The parts of a span that lie in none of the holes (sorted)."""
     pieces = []

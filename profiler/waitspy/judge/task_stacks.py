@@ -8,7 +8,7 @@ from waitspy.judge import blame
 from waitspy.judge.episode import Item
 from waitspy.judge.spans import Span
 from waitspy.model.activities import Activity
-from waitspy.model.code_origin import Origin, base_name
+from waitspy.model.code_origin import Origin
 from waitspy.model.stacks import Stack
 from waitspy.model.unsent import drain_of, drains
 from waitspy.model.waits import Wait, WaitKind
@@ -30,7 +30,7 @@ def is_slow(stack: Stack) -> bool:
         return True
     for frame in reversed(stack):
         for file, names in _FOR_WORK.items():
-            if frame.rooted.endswith(file) and base_name(frame.function) in names:
+            if frame.is_one_of(file, *names):
                 return False
         if frame.origin is Origin.USER:
             break
@@ -45,7 +45,7 @@ def wait_of(stack: Stack) -> Wait:
         return Wait(WaitKind.UNKNOWN)
     kind = WaitKind.UNKNOWN
     for each in below:
-        if each.rooted.endswith(_SLEEPS) and base_name(each.function) == "sleep":
+        if each.is_one_of(_SLEEPS, "sleep"):
             kind = WaitKind.SLEEP
         elif each.rooted.endswith(_STREAMS) or drain_of(each) is not None:
             kind = WaitKind.SOCKET

@@ -19,3 +19,9 @@ class ListenerEvent(msgspec.Struct, frozen=True, gc=False):
     closed: bool = False
     waiting: int | None = None
     accepted: int | None = None
+
+
+def port_of(listener: str) -> int | None:
+    """The TCP port of a listening socket, by its name; None: it is a unix socket."""
+    port = listener.rpartition(":")[2]
+    return int(port) if not listener.startswith(("/", "@")) and port.isdecimal() else None

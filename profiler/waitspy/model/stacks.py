@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from waitspy.model.code_origin import Home, Homes, Origin, home_by_path
+from waitspy.model.code_origin import Home, Homes, Origin, base_name, home_by_path
 
 Line = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 """The number of a line, as CPython counts them: an int of C."""
@@ -34,6 +34,10 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def rooted(self) -> str:
         """Its file, with a slash before all names: frozen programs have files without folders."""
         return f"/{self.file}"
+
+    def is_one_of(self, files: str | tuple[str, ...], *functions: str) -> bool:
+        """Whether it is one of these functions (by their last names) of a file that ends so."""
+        return self.rooted.endswith(files) and base_name(self.function) in functions
 
     def without_line(self) -> Frame:
         """The frame of the whole function."""

@@ -17,6 +17,7 @@ from typing import ClassVar
 from waitspy.kernel import nettable, procfs
 from waitspy.kernel.sockdiag import Listening, SockDiag
 from waitspy.model.clock import NS
+from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import BACKLOG
 from waitspy.oracles import Watched
 from waitspy.recording.listeners import (
@@ -188,8 +189,8 @@ class BacklogOracle:
         count = None
         with suppress(OSError, ValueError):
             inodes = set(_sockets(pid).values()) - {found.inode}
-            if ":" in found.name and not found.name.startswith(("/", "@")):
-                port = int(found.name.rpartition(":")[2])
+            port = port_of(found.name)
+            if port is not None:
                 count = len(nettable.read_tcp(pid, inodes=inodes, ports=(port,)))
             else:
                 rows = nettable.read_unix(pid, inodes=inodes)

@@ -54,7 +54,7 @@ class EpollColumns:
     def take(self, rows: Sequence[EpollRow]) -> None:
         """The next rows."""
         for n, row in enumerate(rows, self._many):
-            if type(row) is not EpollReady:
+            if not isinstance(row, EpollReady):
                 self._others[n] = _other(row)
         self._many += len(rows)
         ready = [row.is_ready if type(row) is EpollReady else None for row in rows]
@@ -67,7 +67,7 @@ class EpollColumns:
         return EpollEvents(columns, self._others)
 
 
-def _other(row: EpollRow) -> EpollEvent:
+def _other(row: EpollOpened | EpollUnread | EpollClosed) -> EpollEvent:
     match row:
         case EpollUnread():
             return EpollEvent(row.at_ns, row.epfd, unread=row.sockets)
@@ -75,5 +75,3 @@ def _other(row: EpollRow) -> EpollEvent:
             return EpollEvent(row.at_ns, row.epfd, share=row.share)
         case EpollClosed():
             return EpollEvent(row.at_ns, row.epfd, closed=True)
-        case EpollReady():
-            return EpollEvent(row.at_ns, row.epfd, ready=row.is_ready)

@@ -60,7 +60,7 @@ class LoopColumns:
     def take(self, rows: Sequence[LoopRow]) -> None:
         """The next rows."""
         for n, row in enumerate(rows, self._many):
-            if type(row) is not LoopServed:
+            if not isinstance(row, LoopServed):
                 self._others[n] = _other(row)
         self._many += len(rows)
         numbers = self._numbers
@@ -83,7 +83,7 @@ class LoopColumns:
         return LoopEvents((at_ns, place[loops], *service), self._others, addresses)
 
 
-def _other(row: LoopRow) -> LoopEvent:
+def _other(row: LoopFound | LoopWaiting | LoopCollecting) -> LoopEvent:
     match row:
         case LoopFound():
             return LoopEvent(row.at_ns, row.loop, facts=row.facts)
@@ -91,5 +91,3 @@ def _other(row: LoopRow) -> LoopEvent:
             return LoopEvent(row.at_ns, row.loop, work=row.work)
         case LoopCollecting():
             return LoopEvent(row.at_ns, row.loop, collecting=row.collecting)
-        case LoopServed():
-            return LoopEvent(row.at_ns, row.loop, service=(row.ready, row.changes))

@@ -102,9 +102,12 @@ class Runtime:
 
     def collecting(self, interp: int) -> bool:
         """Whether an interpreter is collecting garbage: one read, right at any time."""
+        return word_at(self.memory.read(self._collecting_at(interp), 4), 0, "I") == 1
+
+    def _collecting_at(self, interp: int) -> int:
         lay = self.layout
         gc = self.address + lay.runtime_gc if lay.runtime_gc else interp + lay.interp_gc
-        return word_at(self.memory.read(gc + lay.gc_collecting, 4), 0, "I") == 1
+        return gc + lay.gc_collecting
 
     def gil(self, interp: int, number: int) -> Gil:
         """The same and who holds the GIL of an interpreter, in one read of all of it.
@@ -113,9 +116,8 @@ class Runtime:
             Unreadable: it has ended, or its state is only made.
         """
         lay = self.layout
-        gc = self.address + lay.runtime_gc if lay.runtime_gc else interp + lay.interp_gc
         size = max(lay.gil_locked + 4, lay.gil_holder + 8)
-        places = [(interp + lay.interp_id, 8), (gc + lay.gc_collecting, 4)]
+        places = [(interp + lay.interp_id, 8), (self._collecting_at(interp), 4)]
         at = self.address + lay.runtime_gil
         if lay.interp_gil:
             places.append((interp + lay.interp_gil, 8))
