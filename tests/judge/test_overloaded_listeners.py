@@ -99,6 +99,14 @@ def test_who_still_waits_at_the_end_has_waited_until_then() -> None:
     ]  # fmt: skip
 
 
+def test_another_one_may_go_on_to_tell_where_the_first_one_has_ended() -> None:
+    first, second = process(100, LATE[2]), process(101, *LATE[:2])
+    (one,) = found((first, ALL_ALONG), (second, ALL_ALONG))
+    assert [(ms(i.start_ns), ms(i.end_ns), i.count) for i in one.items] == [
+        (100, 800, 1), (500, 1_300, 2),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "idles",
     [

@@ -53,10 +53,11 @@ def find(
         names = {one.name for one in own}
         known = union((one.start_ns, one.end_ns) for one in stalls if one.place in names)
         unseen = [gap for worker in workers for gap in _unseen(worker, acceptors, end_ns)]
-        events = [e for worker in workers for e in worker.requests if e.port == port]
+        told = (e for worker in workers for e in worker.requests if e.port == port)
+        events = sorted(told, key=lambda e: e.at_ns)  # in turn, if one that told of it has ended
         late = [
             part
-            for span in _outside(sorted(events, key=lambda e: e.at_ns), end_ns)
+            for span in _outside(events, end_ns)
             for part in without(span, union([*known, *unseen]))
             if part[1] - part[0] >= min_stall_ns
         ]
