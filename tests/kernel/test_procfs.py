@@ -177,3 +177,12 @@ def test_threads_of_this_pid_namespace_are_known_by_the_same_ids() -> None:
     finally:
         stop.set()
         with_another.join()
+
+
+def test_how_far_a_time_namespace_is_off() -> None:
+    told = b"monotonic      864000         5\nboottime       -1000         0\n"
+    assert procfs.parse_timens_offsets(told) == 864_000_000_000_005
+    assert procfs.parse_timens_offsets(b"monotonic  -2  500000000\n") == -1_500_000_000
+    with pytest.raises(ValueError, match="no clock"):
+        procfs.parse_timens_offsets(b"")
+    assert procfs.monotonic_offset_ns(os.getpid()) >= 0

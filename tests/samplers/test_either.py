@@ -18,6 +18,7 @@ from waitspy.samplers.pyspy import PySpySampler
 from waitspy.samplers.registry import DELTA, EITHER, PYSPY, chosen, make_sampler
 
 REFUSED = "free-threaded builds cannot be read"
+YOUNG_S = 0.5
 
 
 class _Counting:
@@ -86,7 +87,7 @@ def ticks(sampler: Sampler, reader: Reader | str | None, first_s: float, last_s:
 
 def test_a_process_that_cannot_be_read_gets_the_other_sampler(writer: Writer) -> None:
     other = _Counting()
-    sampler = EitherSampler(DeltaSampler(1, writer), lambda: other)
+    sampler = EitherSampler(DeltaSampler(1, writer), lambda: other, YOUNG_S)
     assert sampler.immediate
     ticks(sampler, REFUSED, 0, 0.9)
     assert other.asked == []
@@ -102,17 +103,24 @@ def test_a_process_that_cannot_be_read_gets_the_other_sampler(writer: Writer) ->
 
 
 def test_one_that_only_starts_is_waited_for(writer: Writer) -> None:
-    sampler = EitherSampler(DeltaSampler(1, writer), lambda: pytest.fail("the other"))
+    sampler = EitherSampler(DeltaSampler(1, writer), lambda: pytest.fail("the other"), YOUNG_S)
     ticks(sampler, REFUSED, 0, 0.8)
     ticks(sampler, None, 0.9, 0.9)
     ticks(sampler, REFUSED, 1, 1.8)
+
+
+def test_one_that_does_not_start_any_more_is_not_waited_for(writer: Writer) -> None:
+    other = _Counting()
+    sampler = EitherSampler(DeltaSampler(1, writer), lambda: other, 3600)
+    ticks(sampler, REFUSED, 0, 0.2)
+    assert "step" in other.asked
 
 
 def test_without_the_other_the_end_says_why(writer: Writer) -> None:
     def missing() -> Sampler:
         raise SamplerError("there is no py-spy", "install it")
 
-    sampler = EitherSampler(DeltaSampler(1, writer), missing)
+    sampler = EitherSampler(DeltaSampler(1, writer), missing, YOUNG_S)
     ticks(sampler, REFUSED, 0, 3)
     sampler.stop(3 * NS)
     (loss,) = sampler.step(3 * NS, 100).losses

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from waitspy.model.clock import NS
+
 PROC = "/proc"
 """Where the kernel mounts it; a constant so that messages and paths agree."""
 
@@ -169,6 +171,15 @@ def parse_namespace(link: str) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
+def parse_timens_offsets(raw: bytes) -> int:
+    """Nanoseconds by which CLOCK_MONOTONIC is ahead of the machine's (time_namespaces(7))."""
+    for line in raw.splitlines():
+        name, seconds, nanoseconds = line.split()
+        if name == b"monotonic":
+            return int(seconds) * NS + int(nanoseconds)
+    raise ValueError(f"no clock is told of in {raw!r}")
+
+
 def parse_socket(link: str) -> int | None:
     """The inode of a link such as ``socket:[1234]``; None when it is something else."""
     return parse_namespace(link) if link.startswith("socket:[") else None
@@ -277,6 +288,15 @@ def namespace(pid: int, kind: str) -> int | None:
         if os.path.exists(f"{PROC}/{pid}/ns"):
             return None
         raise
+
+
+def monotonic_offset_ns(pid: int) -> int:
+    """How far CLOCK_MONOTONIC of its children's time namespace is ahead of the machine's.
+
+    Raises:
+        ProcessLookupError: it is gone, or the kernel has no time namespaces.
+    """
+    return parse_timens_offsets(read(pid, "timens_offsets"))
 
 
 def fds(pid: int) -> dict[int, str]:

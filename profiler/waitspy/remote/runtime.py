@@ -13,6 +13,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from waitspy.kernel import procfs
+from waitspy.model.clock import NS
 from waitspy.remote import debug_offsets, layouts, native_ids
 from waitspy.remote.layouts import Layout
 from waitspy.remote.memory import Memory, Torn, Unavailable, word_at
@@ -57,7 +58,7 @@ class Runtime:
         self.pid = pid
         self.memory = memory or Memory(pid)
         _check_machine(pid)
-        _check_clock(pid)
+        self.clock_ahead_s = _clock_ahead_s(pid)
         found = interpreter.identify(pid)
         if found is None:
             raise Unavailable("no Python interpreter is mapped")
@@ -245,8 +246,16 @@ def _check_machine(pid: int) -> None:
         raise Unavailable("its machine type is not one whose structures are known")
 
 
-def _check_clock(pid: int) -> None:
-    """Refuses a time namespace of its own: its due times are on a clock that is not ours."""
+def _clock_ahead_s(pid: int) -> float:
+    """By how much its CLOCK_MONOTONIC is ahead of ours: it may live in another time namespace."""
     theirs, ours = procfs.namespace(pid, "time"), procfs.namespace(os.getpid(), "time")
-    if theirs != ours and None not in {theirs, ours}:
-        raise Unavailable("it lives in a time namespace of its own")
+    if theirs == ours or None in {theirs, ours}:
+        return 0.0
+    return (_offset_ns(pid) - _offset_ns(os.getpid())) / NS
+
+
+def _offset_ns(pid: int) -> int:
+    """How far its clock is off that of the machine; the kernel tells that of its children."""
+    if procfs.namespace(pid, "time") != procfs.namespace(pid, "time_for_children"):
+        raise Unavailable("it has made a time namespace for its children, so its own is not known")
+    return procfs.monotonic_offset_ns(pid)

@@ -75,9 +75,15 @@ class Snapshots:
         return {task.waiter: task for task in found if task.waiter and task.loop == loop}
 
     def _schedule(self, loop: LoopInMemory, now_s: float, limit: int) -> Schedule | None:
+        """Its timers, on our clock."""
+        ahead_s = self.loops.interp.runtime.clock_ahead_s
         if loop.uv is not None:
-            return uvloop.schedule(self.loops.objects, loop.uv, now_s, limit)
-        return self.timers.schedule(loop.scheduled, now_s) if loop.scheduled else None
+            found = uvloop.schedule(self.loops.objects, loop.uv, now_s + ahead_s, limit)
+        elif loop.scheduled:
+            found = self.timers.schedule(loop.scheduled, now_s + ahead_s)
+        else:
+            return None
+        return found.earlier(ahead_s) if found is not None and ahead_s else found
 
     def _callback(self, loop: LoopInMemory, handle: int) -> Callback:
         """What a handle in the ready queue would call."""

@@ -8,18 +8,24 @@ from waitspy.errors import SamplerError
 from waitspy.model.clock import NS
 from waitspy.samplers import Sampler, SamplerStatus, Sampling, SegmentRow, WhoRan
 
-_GIVES_UP_NS = NS
+_STARTS_S = 5.0
+_YOUNG_ONE_NS = NS
+_OLD_ONE_NS = NS // 20
 """For so long a process is waited for that cannot be read: one that only starts soon can."""
 
 
 class EitherSampler:
-    """Samples one worker with ``own``, or with what ``other`` makes; see ``Sampler``."""
+    """Samples one worker with ``own``, or with what ``other`` makes; see ``Sampler``.
 
-    def __init__(self, own: Sampler, other: Callable[[], Sampler]) -> None:
+    ``age_s`` is the age of the process.
+    """
+
+    def __init__(self, own: Sampler, other: Callable[[], Sampler], age_s: float) -> None:
         self.segments: list[SegmentRow] = own.segments
         self._now = own
         self._other: Callable[[], Sampler] | None = other
         self._before: Sampler | None = None
+        self._waits_ns = _YOUNG_ONE_NS if age_s < _STARTS_S else _OLD_ONE_NS
         self._refused_ns: int | None = None
 
     @property
@@ -34,7 +40,7 @@ class EitherSampler:
             self._refused_ns = None
         elif self._refused_ns is None:
             self._refused_ns = now_ns
-        elif self._other is not None and now_ns - self._refused_ns > _GIVES_UP_NS:
+        elif self._other is not None and now_ns - self._refused_ns > self._waits_ns:
             self._give_up(self._other, now_ns)
         return again or (self._other is not None and isinstance(seen.reader, str))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from waitspy.kernel import procfs
 from waitspy.recording.folder import Writer
 from waitspy.samplers import Sampler
 from waitspy.samplers.delta import DeltaSampler
@@ -59,4 +60,11 @@ def make_sampler(
     if name == PYSPY:
         return pyspy()
     own = DeltaSampler(pid, writer, first_segment=first_segment)
-    return own if name == DELTA else EitherSampler(own, pyspy)
+    return own if name == DELTA else EitherSampler(own, pyspy, _age_s(pid))
+
+
+def _age_s(pid: int) -> float:
+    try:
+        return procfs.age_s(procfs.read_stat(pid).start_ticks)
+    except OSError:  # it is gone, and nothing will be read
+        return 0.0

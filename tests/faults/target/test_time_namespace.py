@@ -1,7 +1,7 @@
 """A server lives in a time namespace: its clocks are days off from those of the machine.
 
-Its waits are as long as they are, and it is not taken for older or younger than it is. What can only be told on its own
-clocks, its timers, is refused with that reason.
+Its waits are as long as they are, its timers are told as late as they are, and it is not taken for older or younger
+than it is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.faults.target.served import BLOCKED, blocks, lost, recorded, served, untouched
+import pytest
+
+from tests.faults.target.served import BLOCKED, blocks, lost, recorded, served, untouched, watched
+from tests.live.harms import blamed
+from tests.live.running import TARGETS, said, target
 from waitspy.kernel import procfs
 
 DAYS_S = 10 * 86400
@@ -25,8 +29,18 @@ def test_a_server_with_other_clocks_is_recorded(tmp_path: Path) -> None:
         told = recorded(tmp_path, server.pid)
         untouched(pid)
     blocks(tmp_path, told, pid)  # with the source text: the file is older than the process
-    (worker,) = (one for one in told["workers"] if one["pid"] == pid)
-    refused = {name: why for name, why in worker["oracles"].items() if why != "ok"}
-    assert set(refused) == {"asyncio", "pools", "places", "wait_for", "children"}
-    assert set(refused.values()) == {"it lives in a time namespace of its own"}
+    watched(told, pid)
     assert lost(told) == []
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_timers_on_other_clocks_are_as_late_as_they_are(loop: str, tmp_path: Path) -> None:
+    mode = "blocked", "0.3", "0.2", "0", *(["uvloop"] if loop == "uvloop" else [])
+    with target([*BY, TARGETS / "timer_loop.py", *mode]) as server:
+        told = recorded(tmp_path, server.pid, seconds=1.5)
+    (harm,) = blamed(told, tmp_path / "rec")
+    assert harm["blame"]["source"] == "time.sleep(HARM_S)", said(told)
+    (timers,) = harm["victims"]  # there is nothing else that could be late
+    assert timers["kind"] == "timer", said(told)
+    on_average_s = timers["waited_s"] / timers["count"]
+    assert 0.15 < on_average_s < 0.5, said(told)
