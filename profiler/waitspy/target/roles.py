@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from waitspy.model.multiprocessing_commands import FORKSERVER, SPAWNED, TRACKER
 from waitspy.model.processes import Role
 
 _FRAMEWORKS = {
@@ -74,10 +75,6 @@ _TITLES: tuple[tuple[re.Pattern[str], str, Role | None], ...] = (
     (re.compile(r"ray::"), "ray", None),
 )
 """Titles that servers give to their processes, and the role if the title alone decides it."""
-
-_TRACKER = re.compile(r"(?:resource|semaphore)_tracker import main|loky\.backend\.resource_tracker")
-_FORKSERVER = re.compile(r"\.forkserver import main")
-_SPAWNED = re.compile(r"\.spawn import spawn_main|loky\.backend\.popen_loky")
 
 _RUNNER = re.compile(r"waitspy_scenarios\.\w+")
 """Modules that start and load a scenario's server; what serves has a module of its own below."""
@@ -190,13 +187,13 @@ def _helps(member: Member, tree: Mapping[int, Member]) -> bool:
     if any(role == "helper" and title.match(member.argv[0]) for title, _name, role in _TITLES):
         return True
     code = _code(member)
-    if _TRACKER.search(code) or _runs_scenario(member.argv):
+    if TRACKER.search(code) or _runs_scenario(member.argv):
         return True
-    if not _FORKSERVER.search(code):
+    if not FORKSERVER.search(code):
         return False
     # The processes that a fork server forks keep its command line: they are no helpers.
     parent = tree.get(member.ppid)
-    return parent is None or not _FORKSERVER.search(_code(parent))
+    return parent is None or not FORKSERVER.search(_code(parent))
 
 
 def _runs_scenario(argv: tuple[str, ...]) -> bool:
@@ -215,7 +212,7 @@ def _code(member: Member) -> str:
 def _born(member: Member) -> bool:
     """Whether multiprocessing started it, by its command line."""
     code = _code(member)
-    return bool(_SPAWNED.search(code) or _FORKSERVER.search(code) or _TRACKER.search(code))
+    return bool(SPAWNED.search(code) or FORKSERVER.search(code) or TRACKER.search(code))
 
 
 def same_program(member: Member, above: Member) -> bool:

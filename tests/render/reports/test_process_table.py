@@ -180,6 +180,18 @@ def test_commands_of_a_row_are_told_by_the_first() -> None:
     ]
 
 
+def test_commands_of_multiprocessing_s_own_making_are_left_out() -> None:
+    spawned = "python -c from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=7)"
+    tracks = "python -c from multiprocessing.resource_tracker import main;main(6)"
+    master, *rest = workers(*range(4711, 4716))
+    children = [replace(one, worker=replace(one.worker, command=spawned)) for one in rest]
+    tracker = worker(4717)
+    tracker = replace(tracker, worker=replace(tracker.worker, role="helper", command=tracks))
+    command = "/srv/quotes/.venv/bin/python -m uvicorn app.main:app --workers 4"
+    assert notes(report(master, tracker, *children), plain) == [f"command of 4710: {command}"]
+    assert notes(report(*children[:2]), plain) == [f"command of all: {spawned}"], "all there is"
+
+
 def test_the_page_has_every_process_to_unfold() -> None:
     page = page_text.workers(many_processes())
     head, _, every = page.partition("<details>")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from waitspy.model import multiprocessing_commands
 from waitspy.model.clock import NS
 from waitspy.model.judged import Report
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
@@ -115,13 +116,24 @@ def notes(report: Report, code: Code) -> list[str]:
             exits.setdefault(group[0].exit, []).append(label(group))
     lines += [f"{', '.join(labels)} ended: {code(how)}" for how, labels in exits.items()]
     lines += [_ended(group, code) for group in table.ended]
+    return [line for line in (*lines, *_commands(table, code)) if line]
+
+
+def _commands(table: ProcessTable, code: Code) -> list[str]:
+    """Who was started how; of those that multiprocessing started only if there are no others."""
+    telling = [row for row in table.rows if not _says_nothing(row)] or table.rows
     commands: dict[str, list[str]] = {}
-    for group in table.rows:
+    for group in telling:
         commands.setdefault(_command(group, code), []).append(label(group))
-    for command, labels in commands.items():
-        all_of_several = len(commands) == 1 < len(labels) and not table.ended
-        lines.append(f"command of {'all' if all_of_several else ', '.join(labels)}: {command}")
-    return [line for line in lines if line]
+    of_all = len(commands) == 1 < len(telling) == len(table.rows) and not table.ended
+    return [
+        f"command of {'all' if of_all else ', '.join(labels)}: {command}"
+        for command, labels in commands.items()
+    ]
+
+
+def _says_nothing(group: Group) -> bool:
+    return all(multiprocessing_commands.says_nothing(one.worker.command) for one in group)
 
 
 def _silent(group: Group) -> str:
