@@ -140,6 +140,11 @@ SCENARIOS: Mapping[str, Scenario] = {
             "waitspy_scenarios.held_sessions",
         ),
         Scenario(
+            "forked-log-lock",
+            "workers are forked while a thread holds a log handler's lock, and want it for ever",
+            "waitspy_scenarios.forked_log_lock",
+        ),
+        Scenario(
             "dns-behind-executor",
             "blocking work fills the default executor, and name lookups queue behind it",
             "waitspy_scenarios.dns_behind_executor",

@@ -95,7 +95,7 @@ EXHAUSTED_CONNECTIONS = Kind(
 DEADLOCK = Kind(
     "deadlock",
     "deadlock",
-    "each waits for what another one of them holds: it ends only where one gives up",
+    "they wait for each other, or for what nobody is left to do",
     "took part in a deadlock of {who}",
 )
 EXHAUSTED_POOL = Kind(
