@@ -6,6 +6,11 @@ import queue
 import threading
 import time
 
+try:
+    import greenlet
+except ImportError:
+    greenlet = None
+
 
 class Things:
     def method(self):
@@ -51,6 +56,13 @@ async def coroutine():
     time.sleep(600)
 
 
+def in_greenlets():
+    def inner():
+        time.sleep(600)
+
+    greenlet.greenlet(lambda: greenlet.greenlet(inner).switch()).switch()
+
+
 WAYS = [
     Things().method,
     Things.static,
@@ -62,6 +74,8 @@ WAYS = [
     lambda: Things() < Things(),
     lambda: exec("import time\n\n\ntime.sleep(600)"),
 ]
+if greenlet:
+    WAYS.append(in_greenlets)
 
 for way in WAYS:
     threading.Thread(target=way, daemon=True).start()
