@@ -1,5 +1,5 @@
-"""What waitspy costs: idle servers, a look at many tasks, stacks by sampler, a server at its limit, and
-to judge.
+"""What waitspy costs: idle servers, a look at many tasks, a server at its limit, judging; and what
+other profilers cost beside it.
 
 ``make bench``. Shares are of one core, without what attaching takes once.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.benchmarks import judging, sampling, saturated
+from tests.benchmarks import judging, peers, saturated
 from tests.live.running import record, target
 from tests.pythons import found
 from waitspy.model.clock import NS
@@ -35,7 +35,7 @@ def main() -> None:
     print()
     looks()
     print()
-    sampling.main()
+    peers.main()
     print()
     saturated.main()
     print()

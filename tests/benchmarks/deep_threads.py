@@ -1,4 +1,4 @@
-"""Threads that wait, 25 frames deep, beside one that works: argv THREADS.
+"""Threads that wait, so many frames deep, beside one that works: argv THREADS DEPTH.
 
 The one that works says every quarter of a second how far it has come.
 """
@@ -7,8 +7,6 @@ import json
 import sys
 import threading
 import time
-
-DEPTH = 25
 
 
 def deep(left: int) -> None:
@@ -36,5 +34,5 @@ def work() -> None:
 
 
 for _ in range(int(sys.argv[1]) - 1):
-    threading.Thread(target=deep, args=(DEPTH,), daemon=True).start()
+    threading.Thread(target=deep, args=(int(sys.argv[2]),), daemon=True).start()
 work()
