@@ -55,6 +55,7 @@ lint: .venv/dev $(ASSETS)
 	@test ! -d frontend/node_modules || npm --prefix frontend run --silent check
 
 bench: .venv/dev
+	$(BIN)/python -m pip install -q --group bench || echo "going on without it" >&2
 	$(BIN)/python -m tests.benchmarks
 
 # How often findings are right, on every CPython here; takes hours. One case: ONLY=sleep; who holds
