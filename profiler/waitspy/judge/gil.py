@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from waitspy.judge.spans import Span, common, length_ns, union
-from waitspy.model.columns import UNKNOWN, Int64s
+from waitspy.model.columns import UNKNOWN, Int64s, int64s
 from waitspy.model.gil import MAIN, GilStates
 from waitspy.model.recorded import WorkerRecord
 
@@ -26,25 +26,22 @@ def held(worker: WorkerRecord, span: Span) -> dict[int, list[Span]]:
 
 def collecting_ns(worker: WorkerRecord, interpreter: int, span: Span) -> int:
     """For how long of a span an interpreter was seen to collect garbage."""
+    told = list(_told(worker, interpreter))
     seen: list[Span] = []
-    last_ns = 0
-    for states, ends in _told(worker, interpreter):
+    for states, ends in told:
         rows = np.flatnonzero(states.collects)
         seen += zip(states.at_ns[rows].tolist(), ends[rows].tolist(), strict=True)
-        last_ns = int(ends[-1])
-    collections = union(seen)
-    goes_on = bool(collections) and collections[-1][1] == last_ns
-    return believed_ns(collections, span, goes_on=goes_on)
+    # across all segments: the end of one is no end of a collection
+    collects = np.concatenate([int64s(()), *(states.collects for states, _ in told)])
+    return believed_ns(union(seen), span, ended=bool((np.diff(collects) < 0).any()))
 
 
-def believed_ns(collections: Sequence[Span], span: Span, *, goes_on: bool) -> int:
-    """How much of a span collections took; ``goes_on`` says that the last of them has no end.
+def believed_ns(collections: Sequence[Span], span: Span, *, ended: bool) -> int:
+    """How much of a span collections took; ``ended`` says that one of them was seen to be over.
 
     What always says so says nothing: a collection without an end counts only after another one.
     """
-    if goes_on and len(collections) == 1:
-        return 0
-    return length_ns(common(collections, [span]))
+    return length_ns(common(collections, [span])) if ended else 0
 
 
 def _told(worker: WorkerRecord, interpreter: int) -> Iterator[tuple[GilStates, Int64s]]:

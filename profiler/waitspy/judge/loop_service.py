@@ -54,10 +54,10 @@ def collecting_ns(events: Iterable[LoopEvent], start_ns: int, end_ns: int) -> in
         elif since_ns is not None:
             collections.append((since_ns, event.at_ns))
             since_ns = None
-    goes_on = since_ns is not None
+    ended = bool(collections)
     if since_ns is not None:
         collections.append((since_ns, max(since_ns, end_ns)))
-    return gil.believed_ns(collections, (start_ns, end_ns), goes_on=goes_on)
+    return gil.believed_ns(collections, (start_ns, end_ns), ended=ended)
 
 
 def interpreter(events: Iterable[LoopEvent], epfd: int, at_ns: int) -> int:
