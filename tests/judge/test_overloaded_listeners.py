@@ -13,6 +13,7 @@ from waitspy.judge.episode import Starvation
 from waitspy.judge.findings import judge
 from waitspy.model.activities import Activities
 from waitspy.model.listeners import ListenerEvent
+from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.stacks import Stack
@@ -23,9 +24,11 @@ END = 3_000
 NAME = "127.0.0.1:80"
 VIEW = stack("serve@/app/server.py:20 > view@/app/views.py:7")
 ACCEPT = stack("serve@/app/server.py:9")
+SELECTS = stack("serve_forever@lib/socketserver.py:235")
 COMPUTES, UNKNOWN = Wait(WaitKind.ON_CPU), Wait(WaitKind.UNKNOWN)
 SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
 ACCEPTS = Wait(WaitKind.SOCKET, "accept", "accept4")
+POLLS = Wait(WaitKind.SOCKET, "selector.select", "poll")
 BUSY = states((0, "run"), (END, "run"))
 
 
@@ -78,13 +81,16 @@ def found(*of: tuple[WorkerRecord, Activities]) -> list[Starvation]:
     return list(overloaded_listeners.find(some, workers, done, blocked, at(END), 100_000_000))
 
 
+def told(one: Starvation) -> list[tuple[float, float, int]]:
+    """From when to when how many connections waited."""
+    return [(ms(item.start_ns), ms(item.end_ns), item.count) for item in one.items]
+
+
 def test_who_computes_all_along_lets_connections_in_late() -> None:
     (one,) = found((process(100, *LATE), ALL_ALONG))
     assert (one.kind.name, one.verdict) == ("accept-backlog", "late")
     assert (ms(one.start_ns), ms(one.end_ns)) == (100, 1_300)
-    assert [(ms(i.start_ns), ms(i.end_ns), i.count) for i in one.items] == [
-        (100, 800, 1), (500, 1_300, 2),
-    ]  # fmt: skip
+    assert told(one) == [(100, 800, 1), (500, 1_300, 2)]
     assert one.detail == "connections to 127.0.0.1:80: its only worker busy"
     (finding,) = judge([one], {}, 3.0)
     assert finding.blame is not None
@@ -94,23 +100,20 @@ def test_who_computes_all_along_lets_connections_in_late() -> None:
 def test_who_still_waits_at_the_end_has_waited_until_then() -> None:
     (one,) = found((process(100, *LATE[:2]), ALL_ALONG))
     assert ms(one.end_ns) == END
-    assert [(ms(i.start_ns), ms(i.end_ns), i.count) for i in one.items] == [
-        (100, 800, 1), (400, END, 2),
-    ]  # fmt: skip
+    assert told(one) == [(100, 800, 1), (400, END, 2)]
 
 
 def test_another_one_may_go_on_to_tell_where_the_first_one_has_ended() -> None:
     first, second = process(100, LATE[2]), process(101, *LATE[:2])
     (one,) = found((first, ALL_ALONG), (second, ALL_ALONG))
-    assert [(ms(i.start_ns), ms(i.end_ns), i.count) for i in one.items] == [
-        (100, 800, 1), (500, 1_300, 2),
-    ]  # fmt: skip
+    assert told(one) == [(100, 800, 1), (500, 1_300, 2)]
 
 
 @pytest.mark.parametrize(
     "idles",
     [
         did((0, 700, VIEW, COMPUTES), (700, END, ACCEPT, ACCEPTS)),
+        did((0, 700, VIEW, COMPUTES), (700, END, SELECTS, POLLS)),
         did((0, 700, VIEW, COMPUTES), (700, END, VIEW, UNKNOWN)),
         did((0, 700, VIEW, COMPUTES)),
     ],
@@ -147,8 +150,52 @@ def test_if_they_are_blocked_for_most_of_it_that_alone_is_told() -> None:
 
 def test_no_episode_spans_a_gap_or_what_was_before_the_recording() -> None:
     one = replace(process(100, *LATE), gaps=((at(600), at(700)),), attached_ns=at(200))
-    parts = [(ms(s.start_ns), ms(s.end_ns)) for s in found((one, ALL_ALONG))]
-    assert parts == [(200, 600), (700, 1_300)]
+    before, after = found((one, ALL_ALONG))
+    assert [(ms(s.start_ns), ms(s.end_ns)) for s in (before, after)] == [(200, 600), (700, 1_300)]
+    assert told(before) == [(100, 600, 2)]
+    assert told(after) == [(100, 800, 1), (500, 1_300, 2)], "of what was let in after the gap"
+
+
+def test_who_was_seen_to_wait_waits_on_between_two_gaps_without_another_look() -> None:
+    one = replace(process(100, *LATE), gaps=((at(310), at(320)), (at(700), at(710))))
+    _, between, _ = found((one, ALL_ALONG))
+    assert (ms(between.start_ns), ms(between.end_ns)) == (320, 700)
+    assert told(between) == [(100, 700, 2)]
+
+
+def test_no_episode_goes_on_after_its_worker_has_ended() -> None:
+    (one,) = found((replace(process(100, *LATE), gone_ns=at(1_200)), ALL_ALONG))
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 1_200)
+
+
+def test_the_episode_is_its_workers_and_tells_of_connections_and_how_many_were_let_in() -> None:
+    (one,) = found((replace(process(100, *LATE), process=1), ALL_ALONG))
+    assert one.thread == ThreadKey(100, 100, 1)
+    assert (one.place, one.evidence) == (NAME, ("requests", "threads"))
+    assert {(item.kind, item.name) for item in one.items} == {
+        ("connection", f"connections to accept on {NAME}")
+    }
+    assert one.served == 1, "those that it ends with were not served within it"
+
+
+def test_who_still_waits_is_told_by_the_same_name() -> None:
+    (one,) = found((process(100, *LATE[:2]), ALL_ALONG))
+    assert len({item.name for item in one.items}) == 1
+
+
+@pytest.mark.parametrize(("since", "told_of"), [(1_200, 1), (1_201, 0)])
+def test_only_those_who_waited_for_long_are_told(since: float, told_of: int) -> None:
+    """On average: of those that were let in, some may have waited for long."""
+    looks = (outside(600, 1, 100), outside(1_300, 0, let_in=3, had_since=since))
+    (one,) = found((process(100, *looks), ALL_ALONG))
+    assert [item for item in told(one) if item[2] == 3] == [(since, 1_300, 3)] * told_of
+
+
+def test_what_was_let_in_as_an_episode_begins_is_no_part_of_it() -> None:
+    looks = (outside(300, 1, 100), outside(700, 1, 400, let_in=5, had_since=200), LATE[2])
+    one = replace(process(100, *looks), gaps=((at(650), at(700)),))
+    _, after = found((one, ALL_ALONG))
+    assert told(after) == [(500, 1_300, 2)]
 
 
 def test_old_recordings_know_nothing_of_it() -> None:

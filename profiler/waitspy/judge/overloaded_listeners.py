@@ -109,11 +109,12 @@ def _items(
     """The connections that were let in late within a span, or not at all until its end."""
     last: RequestsEvent | None = None
     for event in events:
-        if not span[0] < event.at_ns <= span[1]:
-            continue
+        if event.at_ns > span[1]:
+            break
         last = event
-        if event.let_in_mean_ns is not None and event.at_ns - event.let_in_mean_ns >= min_stall_ns:
-            yield _item(name, event.let_in_mean_ns, event.at_ns, event.let_in)
+        since_ns = event.let_in_mean_ns if event.at_ns > span[0] else None
+        if since_ns is not None and event.at_ns - since_ns >= min_stall_ns:
+            yield _item(name, since_ns, event.at_ns, event.let_in)
     if last is not None and last.outside and last.outside_mean_ns is not None:
         yield _item(name, last.outside_mean_ns, span[1], last.outside)
 
