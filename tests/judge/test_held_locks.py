@@ -506,3 +506,13 @@ def test_a_lock_that_another_process_holds_blames_that_one() -> None:
     assert (one.kind, one.pid, tuple(one.held_by)) == (HELD_LOCK, 100, (key,))
     assert one.held_by[key][0].stack == REFRESH
     assert one.detail == "a lock taken at /app/cache.py:40"
+
+
+def test_a_lock_of_a_process_that_was_not_recorded_names_that_one() -> None:
+    edge = WaitEdge(12, "lock", LOCK, (Holder(200, "owner", TAKEN, pid=200),), whole=True)
+    record, done = recorded((1_000, (edge,)))
+    found = chains_of(record, done).of(record.thread(12), at(500), at(1_500))
+    assert found is not None
+    assert [(link.pid, link.tid) for link in found.links] == [(100, 12), (200, 200)]
+    assert found.root.wait.kind is WaitKind.UNKNOWN
+    assert list(held_locks.find(record, done, chains_of(record, done), [], at(END_MS), 1)) == []

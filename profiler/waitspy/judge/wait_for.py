@@ -29,7 +29,7 @@ from waitspy.model.judged import Link, Spot
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame
-from waitspy.model.threads import NO_STATES, KernelStates
+from waitspy.model.threads import FOREVER_NS, NO_STATES, KernelStates
 from waitspy.model.wait_for import Held, Holder, How, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
@@ -138,7 +138,8 @@ class Chains:
             return Party(own, holder.task)
         keys = [key._replace(tid=holder.tid) for key in self._workers if key.pid == holder.pid]
         seen = [key for key in keys if self.did(key, at_ns) is not None]
-        return Party((seen or keys or [own])[-1], holder.task)
+        unknown = ThreadKey(holder.pid, holder.tid)
+        return Party((seen or keys or [unknown])[-1], holder.task)
 
     def did(self, thread: ThreadKey, at_ns: int, until_ns: int = 0) -> Activity | None:
         """What a thread did at a time; of one that runs on what it does the longest while it is
@@ -158,12 +159,12 @@ class Chains:
     def seen_at(self, thread: ThreadKey, at_ns: int) -> WaitForEvent:
         """The look at its process that tells what a thread waited for at that time."""
         worker = self._workers.get(thread._replace(tid=0))
-        still = None if worker is None else standstill(worker, thread.tid, at_ns, at_ns + 1)
+        still = None if worker is None else standstill(worker, thread.tid, at_ns, FOREVER_NS)
         if worker is not None and still is not None:
-            for event in reversed(worker.wait_for):
-                same = standstill(worker, thread.tid, event.at_ns, at_ns + 1)
-                stood = same is not None and same[0] == still[0]
-                if stood and any(one.tid == thread.tid for one in event.waiting):
+            looks = worker.wait_for
+            first, end = (bisect_left(looks, when_ns, key=_at_ns) for when_ns in still)
+            for event in reversed(looks[first:end]):
+                if any(one.tid == thread.tid for one in event.waiting):
                     return event
         return WaitForEvent(at_ns, ())
 
