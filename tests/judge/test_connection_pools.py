@@ -159,6 +159,15 @@ def test_the_chain_goes_from_those_who_wait_to_the_most_of_those_who_have_them()
     assert root.taken.line == 80
 
 
+def test_who_waits_for_another_pool_or_another_thing_is_not_counted() -> None:
+    first, other = look(1_500, BOTH), look(1_500, tids=(20,), subject=OTHER)
+    lock = WaitEdge(21, "lock", POOL, (Holder(14, "owner"),), whole=True)
+    case = Case(WaitForEvent(first.at_ns, (*first.waiting, *other.waiting, lock), first.pools))
+    found = case.chains.of(case.record.thread(12), at(500), at(2_000))
+    assert found is not None
+    assert found.links[0].count == 2
+
+
 def test_a_chain_goes_on_to_what_the_holder_waits_for() -> None:
     seen = look(1_500, BOTH)
     lock = WaitEdge(13, "lock", OTHER, (Holder(14, "owner"),), whole=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -75,7 +74,7 @@ HELD = waits(POOL, by(LOOP, task=REFRESH))
 
 def recorded(
     *edges: WaitEdge, tasks: tuple[TaskEdge, ...] = (), loop: Wait = POLLS, loop_ms: float = 0
-) -> tuple[WorkerRecord, Mapping[ThreadKey, Activities]]:
+) -> tuple[WorkerRecord, dict[ThreadKey, Activities]]:
     """All stand all the time, the loop in a wait from ``loop_ms`` on; one look at 700 ms."""
     record = replace(
         worker(),
@@ -169,6 +168,44 @@ def test_a_loop_that_was_blocked_for_a_moment_is_not_the_root() -> None:
     one = Chains([record], done, {}, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
     assert one is not None
     assert said(one)[1:] == [("refresh", None, "with")]
+
+
+@pytest.mark.parametrize(("ends_ms", "blocked"), [(1_600, True), (1_599, False)])
+def test_a_loop_that_is_blocked_for_half_of_the_wait_is_the_root(
+    ends_ms: float, blocked: bool
+) -> None:
+    record, done = recorded(HELD, tasks=(task(),))
+    done = {**done, record.thread(LOOP): activities(activity(100, ends_ms, LOOKUP, SLEEPS))}
+    one = Chains([record], done, {}, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
+    assert one is not None
+    assert (one.root.task is None) == blocked
+
+
+@pytest.mark.parametrize("did", [None, Wait(WaitKind.UNKNOWN)], ids=["not sampled", "unknown"])
+def test_a_loop_of_which_nothing_is_known_is_not_the_root(did: Wait | None) -> None:
+    record, done = recorded(HELD, tasks=(task(),))
+    seen = activities() if did is None else activities(activity(0, END_MS, LOOKUP, did))
+    done = {**done, record.thread(LOOP): seen}
+    one = Chains([record], done, {}, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
+    assert one is not None
+    assert said(one)[1:] == [("refresh", None, "with")]
+
+
+def test_of_those_who_hold_it_no_task_is_followed_whose_loop_waits_for_it() -> None:
+    edge = waits(LOOP, by(LOOP, task=REFRESH), by(OTHER), kind="semaphore")
+    one = chain(edge, tasks=(task(),), of=LOOP, loop=WANTS)
+    assert not one.ring
+    assert said(one) == [(LOOP, "semaphore", None), (OTHER, None, "with")]
+
+
+def test_who_is_known_to_hold_it_is_followed_before_more_who_seem_to() -> None:
+    record, done = recorded(waits(POOL, by(21, "reach"), by(22, "reach"), by(OTHER)))
+    hints = {
+        record.thread(tid): activities(activity(0, END_MS, AWAITS, SLEEPS)) for tid in (21, 22)
+    }
+    one = Chains([record], done | hints, {}, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
+    assert one is not None
+    assert said(one)[1:] == [(OTHER, None, "with")]
 
 
 def test_what_a_thread_works_on_comes_before_the_turn_of_its_task() -> None:

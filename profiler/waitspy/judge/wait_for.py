@@ -299,7 +299,6 @@ class _Walk:
         return any(
             bool(need.holders) and all(one.party in self._order for one in need.holders)
             for need in self._look.needs.get(holder.party, ())
-            if need.kind != "loop"
         )
 
     def _alike(self, holders: Sequence[_HeldBy]) -> list[_HeldBy]:
