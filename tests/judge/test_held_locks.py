@@ -479,6 +479,15 @@ def test_a_ring_through_another_process(kind: Held, ring: bool) -> None:
     assert (found.links[0].taken is not None) == ring
 
 
+def test_a_place_of_a_semaphore_on_the_way_back_from_another_process_is_no_ring() -> None:
+    place = WaitEdge(200, "semaphore", LOCK, (Holder(201, "with", TAKEN),), whole=True)
+    back = WaitEdge(201, "lock", OTHER, (Holder(12, "with", TAKEN, pid=100),), whole=True)
+    found = in_another_process((1_000, (place, back)))
+    assert found is not None
+    assert not found.ring, "others may have places"
+    assert [(link.pid, link.tid) for link in found.links] == [(100, 12), (200, 200), (200, 201)]
+
+
 def test_a_ring_through_a_task_of_another_process() -> None:
     held = WaitEdge(200, "lock", LOCK, (Holder(201, "with", TAKEN, 0xA1),), whole=True)
     back = WaitEdge(201, "lock", OTHER, (Holder(12, "with", TAKEN, pid=100),), whole=True)

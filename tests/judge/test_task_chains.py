@@ -234,6 +234,14 @@ def test_a_loop_that_wants_what_its_own_task_holds_is_a_ring() -> None:
     assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
 
 
+def test_of_two_rings_through_a_task_the_one_that_closes_at_once_is_told() -> None:
+    awaits = task(REFRESH, by(LOOP, "task", FETCH), awaits=AWAITS, kind="task")
+    tasks = (awaits, task(FETCH, awaits=FETCHES))
+    one = chain(waits(LOOP, by(LOOP, task=REFRESH)), tasks=tasks, of=LOOP, loop=WANTS)
+    assert one.ring
+    assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
+
+
 def test_a_loop_that_waits_for_its_own_work_is_a_ring_of_one() -> None:
     one = chain(waits(LOOP, by(LOOP, "loop"), kind="future"), tasks=(), of=LOOP, loop=WANTS)
     assert one.ring

@@ -229,9 +229,8 @@ class _Walk:
             order.append(party)
             need, following = self._next(party)
             did.append(self._did(party))
-            links.append(self._link(party, has, need if following else None))
+            links.append(self._link(party, has, need))
             if need is not None and need.kind in FOR_NOBODY:
-                links[-1] = replace(links[-1], waits_for=need.kind)
                 return Chain(tuple(links), tuple(order), tuple(did), ring=True)
             if need is None or following is None:
                 return Chain(tuple(links), tuple(order), tuple(did))
