@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.examples.build import POLL, at, ms, segment, with_gil, worker
 from waitspy.judge import gil
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.threads import Segment
 
 Row = tuple[float, int | None, bool]
 
@@ -14,7 +15,7 @@ Row = tuple[float, int | None, bool]
 def seen(*parts: tuple[float, float, tuple[Row, ...]], interpreter: int = 0) -> WorkerRecord:
     """A worker that was sampled in parts: from, to, and what was seen of the GIL meanwhile."""
     made = worker()
-    segments = []
+    segments: list[Segment] = []
     for start_ms, end_ms, rows in parts:
         one = segment(start_ms, end_ms, {100: [(start_ms, end_ms, POLL)]})
         segments += with_gil(

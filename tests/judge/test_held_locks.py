@@ -149,6 +149,13 @@ def test_who_only_leads_into_a_ring_is_no_part_of_it() -> None:
     assert (one.ring, [link.tid for link in one.links]) == (True, [11, 13])
 
 
+def test_of_several_in_a_ring_the_one_is_followed_that_closes_it_at_once() -> None:
+    places = waits(13, 11, 12, subject=OTHER, kind="semaphore")
+    one = chain((700, (waits(12, 13), places, waits(11, 12, subject=3))))
+    assert one is not None
+    assert (one.ring, [link.tid for link in one.links]) == (True, [12, 13])
+
+
 def test_a_thread_without_a_stack_is_a_link_all_the_same() -> None:
     one = chain((700, (waits(12, 77, at_=False),)))
     assert one is not None
