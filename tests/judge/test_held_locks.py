@@ -156,6 +156,13 @@ def test_of_several_in_a_ring_the_one_is_followed_that_closes_it_at_once() -> No
     assert (one.ring, [link.tid for link in one.links]) == (True, [12, 13])
 
 
+def test_of_several_holders_one_is_followed_that_can_go_on() -> None:
+    ring = (waits(13, 11, subject=OTHER), waits(11, 13, subject=3))
+    one = chain((700, (waits(12, 13, 14, kind="semaphore"), *ring)))
+    assert one is not None
+    assert (one.ring, [link.tid for link in one.links]) == (False, [12, 14])
+
+
 def test_a_thread_without_a_stack_is_a_link_all_the_same() -> None:
     one = chain((700, (waits(12, 77, at_=False),)))
     assert one is not None
