@@ -103,6 +103,7 @@ def test_a_chain_goes_from_who_waits_to_the_root() -> None:
         (13, "lock", "with"),
         (14, None, "with"),
     ]
+    assert [link.thread for link in one.links] == ["", "", "refresher"]
     root = one.root
     assert (root.thread, root.wait, root.since_s) == ("refresher", RECEIVES, at(100) / 1e9)
     assert root.at is not None

@@ -128,6 +128,17 @@ def test_a_chain_goes_on_to_the_task_that_holds_a_lock() -> None:
     assert root.taken.line == 40
 
 
+def test_a_task_is_no_thread_of_a_name_and_is_seen_at_the_look_alone() -> None:
+    record, done = recorded(HELD, tasks=(task(),))
+    names = {record.thread(LOOP): "loop", record.thread(POOL): "pool"}
+    one = Chains([record], done, names, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
+    assert one is not None
+    assert [(link.thread, link.task) for link in one.links] == [("pool", None), ("", "refresh")]
+    _, awaits = one.did
+    assert awaits is not None
+    assert (ms(awaits.start_ns), ms(awaits.end_ns), awaits.stack) == (700, 700, HOLDS)
+
+
 def test_a_task_waits_for_another_one() -> None:
     awaits = task(REFRESH, by(LOOP, "task", FETCH), awaits=AWAITS, kind="task")
     one = chain(HELD, tasks=(awaits, task(FETCH, awaits=FETCHES)))

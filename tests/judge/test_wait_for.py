@@ -12,6 +12,7 @@ from waitspy.judge.wait_for import Chains, Party, standstill
 from waitspy.model.activities import Activities
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
 from waitspy.model.threads import NO_STATES
 from waitspy.model.wait_for import Holder, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
@@ -68,6 +69,50 @@ def test_what_a_thread_did_is_known_only_while_it_was_sampled(when_ms: float, kn
     seen = activities(activity(100, 500, LOOKUP, WANTS), activity(700, 900, LOOKUP, WANTS))
     did = chains(record, done={record.thread(TID): seen}).did(record.thread(TID), at(when_ms))
     assert [one.stack for one in [did] if one] == [LOOKUP] * known
+
+
+RUNS = Wait(WaitKind.ON_CPU)
+A, B, C, D = (stack(f"run@/app/cache.py:1 > {name}@/app/cache.py:9") for name in "abcd")
+
+
+def longest(*parts: tuple[float, float, Stack, Wait], until_ms: float = 900) -> Stack | None:
+    """What a thread is said to do from 250 ms until then."""
+    key = worker().thread(TID)
+    seen = activities(*(activity(*part) for part in parts))
+    did = chains(worker(), done={key: seen}).did(key, at(250), at(until_ms))
+    return None if did is None else did.stack
+
+
+def test_of_a_thread_that_runs_on_it_is_what_it_does_the_longest_from_there_on() -> None:
+    before, now = (0, 200, A, RUNS), (200, 300, B, RUNS)
+    assert longest(before, now, (300, 450, C, RUNS)) == C
+    assert longest(before, now, (300, 350, C, RUNS), (350, 600, D, RUNS)) == D
+    assert longest(before, now) == B, "not what it did before"
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        [(301, 900, C, RUNS)],
+        [(300, 900, C, WANTS)],
+        [(300, 350, C, WANTS), (350, 900, D, RUNS)],
+    ],
+    ids=["after a gap", "in a wait", "after a wait"],
+)
+def test_and_nothing_that_it_does_after_it_has_stopped_to_run(
+    then: list[tuple[float, float, Stack, Wait]],
+) -> None:
+    assert longest((200, 300, B, RUNS), *then) == B
+
+
+def test_what_a_thread_does_that_waits_is_that_wait() -> None:
+    assert longest((200, 300, B, WANTS), (300, 900, C, RUNS)) == B
+
+
+def test_what_begins_after_that_time_does_not_count() -> None:
+    parts = (200, 300, B, RUNS), (300, 900, C, RUNS)
+    assert longest(*parts, until_ms=300) == B
+    assert longest(*parts, until_ms=301) == C
 
 
 def test_of_a_thread_or_process_that_is_not_known_the_kernel_told_nothing() -> None:
