@@ -159,6 +159,28 @@ def test_the_chain_goes_from_those_who_wait_to_the_most_of_those_who_have_them()
     assert root.taken.line == 80
 
 
+@pytest.mark.parametrize(
+    ("use", "ring"),
+    [
+        (PoolUse("QueuePool", 1, 1), True),
+        (PoolUse("QueuePool", 2, 2), False),
+        (PoolUse("QueuePool", None, None), False),
+        (None, False),
+    ],
+    ids=["all of them", "one of two", "of unknown many", "of an unknown pool"],
+)
+def test_a_ring_through_a_pool_needs_all_of_its_connections(
+    use: PoolUse | None, ring: bool
+) -> None:
+    """Whoever has another one may give it back."""
+    seen = look(1_500, lent(has(13), use=use), tids=(12,))
+    lock = WaitEdge(13, "lock", OTHER, (Holder(12, "owner"),), whole=True)
+    case = Case(WaitForEvent(seen.at_ns, (*seen.waiting, lock), seen.pools))
+    found = case.chains.of(case.record.thread(12), at(500), at(2_000))
+    assert found is not None
+    assert found.ring == ring
+
+
 def test_who_waits_for_another_pool_or_another_thing_is_not_counted() -> None:
     first, other = look(1_500, BOTH), look(1_500, tids=(20,), subject=OTHER)
     lock = WaitEdge(21, "lock", POOL, (Holder(14, "owner"),), whole=True)

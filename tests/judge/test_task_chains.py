@@ -245,6 +245,13 @@ def test_a_loop_that_wants_what_its_own_task_holds_is_a_ring() -> None:
     assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
 
 
+def test_a_task_that_can_have_its_result_but_not_its_turn_is_in_the_ring() -> None:
+    awaits = task(REFRESH, by(OTHER, "work-item"), awaits=AWAITS, kind="future")
+    one = chain(waits(LOOP, by(LOOP, task=REFRESH)), tasks=(awaits,), of=LOOP, loop=WANTS)
+    assert one.ring
+    assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
+
+
 def test_of_two_rings_through_a_task_the_one_that_closes_at_once_is_told() -> None:
     awaits = task(REFRESH, by(LOOP, "task", FETCH), awaits=AWAITS, kind="task")
     tasks = (awaits, task(FETCH, awaits=FETCHES))

@@ -87,6 +87,7 @@ def test_of_a_thread_that_runs_on_it_is_what_it_does_the_longest_from_there_on()
     before, now = (0, 200, A, RUNS), (200, 300, B, RUNS)
     assert longest(before, now, (300, 450, C, RUNS)) == C
     assert longest(before, now, (300, 350, C, RUNS), (350, 600, D, RUNS)) == D
+    assert longest(before, now, (300, 550, C, RUNS), (550, 600, D, RUNS)) == C
     assert longest(before, now) == B, "not what it did before"
 
 
