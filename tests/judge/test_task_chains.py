@@ -245,8 +245,11 @@ def test_a_loop_that_wants_what_its_own_task_holds_is_a_ring() -> None:
     assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
 
 
-def test_a_task_that_can_have_its_result_but_not_its_turn_is_in_the_ring() -> None:
-    awaits = task(REFRESH, by(OTHER, "work-item"), awaits=AWAITS, kind="future")
+@pytest.mark.parametrize("free", [(OTHER,), (OTHER, 21)], ids=["from one", "from each of two"])
+def test_a_task_that_can_have_what_it_awaits_but_not_its_turn_is_in_the_ring(
+    free: tuple[int, ...],
+) -> None:
+    awaits = task(REFRESH, *map(by, free), awaits=AWAITS, kind="semaphore")
     one = chain(waits(LOOP, by(LOOP, task=REFRESH)), tasks=(awaits,), of=LOOP, loop=WANTS)
     assert one.ring
     assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
