@@ -156,6 +156,14 @@ def test_no_episode_spans_a_gap_or_what_was_before_the_recording() -> None:
     assert told(after) == [(100, 800, 1), (500, 1_300, 2)], "of what was let in after the gap"
 
 
+@pytest.mark.parametrize(("gap_ms", "starts"), [(200, [100, 600]), (199, [600])])
+def test_what_a_gap_leaves_of_it_is_an_episode_only_if_it_is_long_enough(
+    gap_ms: float, starts: list[float]
+) -> None:
+    one = replace(process(100, *LATE), gaps=((at(gap_ms), at(600)),))
+    assert [ms(s.start_ns) for s in found((one, ALL_ALONG))] == starts
+
+
 def test_who_was_seen_to_wait_waits_on_between_two_gaps_without_another_look() -> None:
     one = replace(process(100, *LATE), gaps=((at(310), at(320)), (at(700), at(710))))
     _, between, _ = found((one, ALL_ALONG))
