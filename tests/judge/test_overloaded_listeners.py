@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.examples.build import ARCH, activities, activity, at, ms, stack, states, worker
 from waitspy.judge import listeners, overloaded_listeners
@@ -125,6 +126,26 @@ def test_if_one_of_them_is_not_known_to_work_something_else_keeps_them_out(
     assert found((first, ALL_ALONG), (second, idles)) == []
     (one,) = found((first, ALL_ALONG), (second, ALL_ALONG))
     assert one.detail == "connections to 127.0.0.1:80: all 2 workers busy"
+
+
+def test_a_worker_of_which_no_stack_is_known_may_have_idled() -> None:
+    first, second = process(100, *LATE), process(101)
+    some = listeners.find([first, second], ARCH)
+    done = {first.thread(100): ALL_ALONG}
+    late = overloaded_listeners.find(some, [first, second], done, [], at(END), 100_000_000)
+    assert list(late) == []
+
+
+def test_a_port_whose_workers_are_blocked_says_nothing_of_the_next_one() -> None:
+    blocked = states((0, "clock_nanosleep 1"))
+    first = process(100, *LATE, kernel=blocked)
+    looks = tuple(structs.replace(one, port=81) for one in LATE)
+    rows = tuple(
+        structs.replace(row, inode=501, name=row.name and "127.0.0.1:81") for row in first.listeners
+    )
+    second = replace(process(101, *looks), listeners=rows)
+    (one,) = found((first, did((0, END, VIEW, SLEEPS))), (second, ALL_ALONG))
+    assert one.place == "127.0.0.1:81"
 
 
 def test_short_waits_count_as_work() -> None:

@@ -47,6 +47,72 @@ def test_a_change_is_what_a_thread_does_at_one_time() -> None:
     assert not events.torn
 
 
+def test_what_py_spy_writes_is_decoded_at_once_into_frames_that_stay_for_the_next_trace() -> None:
+    text, known = Trace().show(5, 7, ROOT, A).end(9).encode(), TracedFrames()
+    for written in (text, text + b"\n"):
+        assert read(written, known).known is known
+        assert [frame.name for frame in known.frames] == [ROOT, "main", "work"], "each once"
+
+
+def test_what_another_one_writes_is_told_in_the_same_words() -> None:
+    text = Trace().show(5, 7, ROOT, A).show(9, 7, ROOT, A[:1]).show(12, 7, ROOT, A).end(15)
+    events = read(otherwise(text).encode(), known := TracedFrames())
+    assert told(events) == told(read(text.encode(), known))
+    assert [frame.name for frame in events.known.frames] == [ROOT, "main", "work"], "each once"
+    assert not events.torn
+
+
+@pytest.mark.parametrize("name", ["\udc80", "\\ud800"], ids=["bytes", "an escape"])
+def test_what_is_no_unicode_is_replaced_and_loses_nothing(name: str) -> None:
+    text = Trace().show(5, 7, ROOT, A).end(9).replace("main", name)
+    events = read(text.encode("utf-8", "surrogateescape"), TracedFrames())
+    assert not events.torn
+    ((tid, at_us, (_, odd, work)), ended) = told(events)
+    assert (tid, at_us, work[0]) == (7, 5, "work")
+    assert odd[0] in {"\ufffd", "?"}
+    assert ended == (7, 9, [None, None, None])
+
+
+def test_an_event_may_have_no_more_than_its_four_keys() -> None:
+    odd = {"name": "f", "ph": "B", "tid": 7, "ts": 5}
+    for line in (3, -3):  # with -3 not all of them are events of py-spy
+        rows = [odd, {**odd, "name": "g", "args": {"filename": "/a.py", "line": line}}]
+        ((tid, at_us, frames),) = told(read(json.dumps(rows).encode(), TracedFrames()))
+        assert (tid, at_us, frames[0][0], frames[0][2]) == (7, 5, "f", None)
+        assert frames[1] == ("g", "/a.py", line if line > 0 else None)
+
+
+def test_a_trace_without_events_has_none() -> None:
+    assert read(b"[]", TracedFrames())[1:] == ([], [], [], [], False)
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ("", "not a py-spy trace"),
+        ('[{"name":"f"', "not a py-spy trace"),
+        ('"},{"', "not a py-spy trace: no list of events"),
+        ("{}", "not a py-spy trace: no list of events"),
+        ("[1]", "not a py-spy trace: an event lacks its keys"),
+        ("[{}]", "not a py-spy trace: an event lacks its keys"),
+    ],
+)
+def test_what_is_no_trace_is_refused_and_says_so(raw: str, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{why}$"):
+        read(raw.encode(), TracedFrames())
+
+
+@pytest.mark.parametrize("name", ["},{", "a},{b},{c"])
+def test_a_torn_event_whose_name_looks_like_an_end_takes_no_other_one_along(name: str) -> None:
+    """Whatever stands in its name, it is the only one that is lost."""
+    shown = (*A, Frame(name, "/app/a.py", 1))
+    text = Trace().show(5, 7, ROOT, shown).end(9)
+    events = read(text[: text.index(f'"{name}') + len(name)].encode(), TracedFrames())
+    assert events.torn
+    ((tid, at_us, frames),) = told(events)
+    assert (tid, at_us, [frame.name for frame in frames]) == (7, 5, [ROOT, "main", "work"])
+
+
 @given(SHOWN)
 def test_events_are_the_same_in_whatever_way_they_are_written(
     shown: list[tuple[int, int, list[Frame]]],

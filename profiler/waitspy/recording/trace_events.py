@@ -223,12 +223,11 @@ def _salvaged(text: str) -> tuple[list[Any], bool]:
 
 def _before(text: str, bad: int) -> Any:
     """The events before the place where the text stops being JSON."""
-    cut = text.rfind("},{", 0, bad) if text.startswith("[") else -1
-    while cut >= 0:
+    while (bad := text.rfind("},{", 0, bad)) >= 0:
         try:
-            return json.loads(text[: cut + 1] + "]")
-        except json.JSONDecodeError as error:
-            cut = text.rfind("},{", 0, min(cut, error.pos))
+            return json.loads(text[: bad + 1] + "]")
+        except json.JSONDecodeError as error:  # it was within a text
+            bad = min(bad, error.pos)
     raise ValueError("not a py-spy trace")
 
 
