@@ -255,8 +255,9 @@ def test_a_task_that_can_have_what_it_awaits_but_not_its_turn_is_in_the_ring(
     assert said(one) == [(LOOP, "lock", "loop"), ("refresh", "loop", "with")]
 
 
-def test_of_two_rings_through_a_task_the_one_that_closes_at_once_is_told() -> None:
-    awaits = task(REFRESH, by(LOOP, "task", FETCH), awaits=AWAITS, kind="task")
+@pytest.mark.parametrize("kind", ["task", "future"])
+def test_of_two_rings_through_a_task_the_one_that_closes_at_once_is_told(kind: Held) -> None:
+    awaits = task(REFRESH, by(LOOP, "task", FETCH), awaits=AWAITS, kind=kind)
     tasks = (awaits, task(FETCH, awaits=FETCHES))
     one = chain(waits(LOOP, by(LOOP, task=REFRESH)), tasks=tasks, of=LOOP, loop=WANTS)
     assert one.ring
