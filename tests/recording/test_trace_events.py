@@ -103,11 +103,13 @@ def test_what_is_no_trace_is_refused_and_says_so(raw: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["},{", "a},{b},{c"])
-def test_a_torn_event_whose_name_looks_like_an_end_takes_no_other_one_along(name: str) -> None:
-    """Whatever stands in its name, it is the only one that is lost."""
+@pytest.mark.parametrize("more", [0, 5], ids=["within its name", "after its name"])
+def test_a_torn_event_whose_name_looks_like_an_end_takes_no_other_one_along(
+    name: str, more: int
+) -> None:
     shown = (*A, Frame(name, "/app/a.py", 1))
     text = Trace().show(5, 7, ROOT, shown).end(9)
-    events = read(text[: text.index(f'"{name}') + len(name)].encode(), TracedFrames())
+    events = read(text[: text.index(f'"{name}"') + 1 + len(name) + more].encode(), TracedFrames())
     assert events.torn
     ((tid, at_us, frames),) = told(events)
     assert (tid, at_us, [frame.name for frame in frames]) == (7, 5, [ROOT, "main", "work"])
