@@ -9,6 +9,7 @@ Mutants lie in ``.mutants``; ``cd .mutants && ../.venv/bin/mutmut show NAME`` pr
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def _run(mutants: list[str]) -> int:
     mutmut = Path(sys.executable).with_name("mutmut")
     command: list[str | Path] = ["nice", "-n", "19", "prlimit", f"--as={_MOST_BYTES}"]
     command += [mutmut, "run", "--max-children", "1", *mutants]
-    return subprocess.run(command, cwd=STAGE, check=False).returncode
+    # so that hypothesis sets no deadline: who is nice may be late
+    return subprocess.run(command, cwd=STAGE, check=False, env={**os.environ, "CI": "1"}).returncode
 
 
 def _tell(name: str, codes: Codes) -> None:
