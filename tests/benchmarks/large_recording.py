@@ -2,7 +2,8 @@
 
 Everything changes at ticks of 10 ms, as sampled at 100 Hz. Each worker's loop polls, serves, and is
 blocked for 0.4 s about every eight seconds, its stacks among some thousand; its other threads are a
-pool's, whose queue fills now and then. All workers accept from one socket.
+pool's, whose queue fills now and then. All workers accept from one socket. The stacks are written
+as our own sampler does it, or as py-spy does.
 
 ``python -m tests.benchmarks.large_recording`` measures the pure half and the page on it, and, where
 Chromium is installed, how long the page takes there.
@@ -29,7 +30,7 @@ from waitspy.model.epolls import UnreadSocket
 from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
 from waitspy.model.pools import PoolInfo, PoolWaits
 from waitspy.model.stacks import Frame, Stack
-from waitspy.recording import epolls, listeners, loading, loops, pools
+from waitspy.recording import epolls, listeners, loading, loops, pools, stacks
 from waitspy.recording.folder import Writer
 from waitspy.recording.rows import Row, RowType
 from waitspy.recording.threads import ThreadRow
@@ -42,7 +43,9 @@ _FUTEX, _SLEEP, _EPOLL = (
 )
 _CALLS = {"poll": (_EPOLL, _EPFD), "sleep": (_SLEEP, 0), "futex": (_FUTEX, build.HEAP_WORD)}
 _BLOCK_TICKS = 40
-_SEGMENT_TICKS = 2_000
+_SEGMENT_TICKS = {"delta": 200_000, "py-spy": 2_000}
+"""How long each sampler goes on with one file; our own until it has some megabytes."""
+
 _HANDLERS = 4_000
 """Different stacks that a loop shows while it serves; all workers run the same program."""
 
@@ -57,7 +60,7 @@ class Step:
     what: str
 
 
-def write(folder: Path, workers: int, threads: int, seconds: float) -> int:
+def write(folder: Path, workers: int, threads: int, seconds: float, sampler: str) -> int:
     """Writes that recording; gives how many samples it stands for."""
     ticks = round(seconds * 1000 / TICK_MS)
     handlers = _handlers(random.Random(0))
@@ -74,10 +77,15 @@ def write(folder: Path, workers: int, threads: int, seconds: float) -> int:
         own = {pid: list(_loop_steps(ticks, chance, handlers))}
         for k in range(1, threads):
             own[pid + k * 100_000] = list(_pool_steps(ticks, chance))
-        for k, start in enumerate(range(0, ticks, _SEGMENT_TICKS)):
-            end = min(ticks, start + _SEGMENT_TICKS)
-            name = f"{pid}-{k}.trace.json"
-            writer.save_file(f"stacks/{name}", _trace(pid, own, start, end))
+        for k, start in enumerate(range(0, ticks, _SEGMENT_TICKS[sampler])):
+            end = min(ticks, start + _SEGMENT_TICKS[sampler])
+            changes = _changes(own, start, end)
+            if sampler == "delta":
+                name = f"{pid}-{k}{stacks.SUFFIX}"
+                _own_stacks(writer, name, pid, start, changes)
+            else:
+                name = f"{pid}-{k}.trace.json"
+                writer.save_file(f"stacks/{name}", _trace(pid, end - start, changes))
             segments.append(
                 {"pid": pid, "n": k, "file": name, "zero_ns": _ns(start), "rate_hz": 100,
                  "end_ns": _ns(end), "samples": (end - start) * threads, "errors": 0}
@@ -146,14 +154,42 @@ def _pool_steps(ticks: int, chance: random.Random) -> Iterator[Step]:
 # --- what is written of them ---------------------------------------------------------------------
 
 
-def _trace(pid: int, own: dict[int, list[Step]], start: int, end: int) -> str:
-    """What py-spy writes of a segment: an event for each frame that changed, in order of time."""
-    changes = sorted(
+_Changes = list[tuple[int, int, Stack]]
+"""When, in ticks of a segment, which thread shows which stack, in order of time."""
+
+
+def _changes(own: dict[int, list[Step]], start: int, end: int) -> _Changes:
+    """The changes within a segment, which begins with what every thread shows then."""
+    return sorted(
         (max(0, step.start - start), tid, step.stack)
         for tid, steps in own.items()
         for step in steps
         if step.start < end and step.end > start
     )
+
+
+def _own_stacks(writer: Writer, name: str, pid: int, start: int, changes: _Changes) -> None:
+    """What our own sampler writes of a segment: the GIL goes to the loop while it serves."""
+    writer.start_stacks(name, pid, stacks.StacksRow)
+    numbers = stacks.Numbers()
+    rows: list[Row] = []
+    named: set[int] = set()
+    for at, tid, stack in changes:
+        at_ns = _ns(start + at)
+        if tid not in named:
+            named.add(tid)
+            rows.append(stacks.ThreadNamed(at_ns, tid, f"thread-{tid}"))
+        number, new = numbers.number(stack, at_ns)
+        rows += [*new, stacks.ThreadShows(at_ns, tid, number)]
+        if tid == pid:
+            holder = None if stack in (build.POLL, build.HANDLER) else pid
+            rows.append(stacks.GilHeld(at_ns, 0, holder, collects=False))
+    writer.append_stacks(name, rows)
+    writer.end_stacks(name, "the segment ended")
+
+
+def _trace(pid: int, end: int, changes: _Changes) -> str:
+    """What py-spy writes of a segment: an event for each frame that changed."""
     shown: dict[int, tuple[Frame, ...]] = {}
     events: list[str] = []
     names: dict[Frame, str] = {}
@@ -187,7 +223,7 @@ def _trace(pid: int, own: dict[int, list[Step]], start: int, end: int) -> str:
         shown[tid] = frames
     for tid, frames in shown.items():
         for frame in reversed(frames):
-            put(frame, "E", tid, end - start)
+            put(frame, "E", tid, end)
     return f"[{','.join(events)}]"
 
 
@@ -287,7 +323,7 @@ def main() -> None:
         began = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as name:
-        samples = write(Path(name) / "rec", 64, 10, 60.0)
+        samples = write(Path(name) / "rec", 64, 10, 60.0, "delta")
         size_mb = sum(f.stat().st_size for f in Path(name).rglob("*") if f.is_file()) / 1e6
         done(f"written: {samples / 1e6:.2f} million samples, {size_mb:.0f} MB")
         recording = loading.load(str(Path(name) / "rec"))

@@ -27,7 +27,7 @@ WORKERS, THREADS = 64, 4
 def many(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     """64 workers with a loop and a pool of three threads each."""
     folder = tmp_path_factory.mktemp("many") / "rec"
-    large_recording.write(folder, WORKERS, THREADS, 1.0)
+    large_recording.write(folder, WORKERS, THREADS, 1.0, "delta")
     return analysis.analyse(loading.load(str(folder)))
 
 
