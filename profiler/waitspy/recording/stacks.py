@@ -6,14 +6,17 @@ a frame on top of another stack, and zero is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from waitspy.model.columns import int64s
-from waitspy.model.gil import GilState, GilStates
+import numpy as np
+
+from waitspy.model.columns import UNKNOWN, Int64s
+from waitspy.model.gil import GilStates
 from waitspy.model.ranges import Few, Many, Ns, Tid
 from waitspy.model.stacks import Frame, Line, StackTable
-from waitspy.model.threads import Intervals, SampledThread, Segment
+from waitspy.model.threads import FOREVER_NS, Intervals, SampledThread, Segment
 from waitspy.recording.rows import Row, read, reader
 
 SUFFIX = ".stacks.jsonl"
@@ -108,94 +111,116 @@ def segment(
 
     ``cut``: all of the recording was cut short, at that end or at the last row.
     """
-    rows: list[StacksRow] = []
-    lines = read(raw, READER, rows.extend)
-    last_ns = max((row.at_ns for row in rows), default=start_ns)
+    told = _Told(table, start_ns)
+    lines = read(raw, READER, told.take)
     torn = not lines.ended and not cut
     if end_ns is None or torn:
-        end_ns = last_ns
+        end_ns = told.last_ns
     elif cut:
-        end_ns = max(end_ns, last_ns)
+        end_ns = max(end_ns, told.last_ns)
     end_ns = max(start_ns, end_ns)
-    told = _Told(table)
-    for row in rows:
-        told.take(row)
     threads = tuple(
         SampledThread(tid, name, _intervals(shown, table, start_ns, end_ns))
         for (tid, name), shown in sorted(told.shown(end_ns).items())
-        if shown
     )
     damaged = lines.damaged + told.damaged + (lines.torn and not torn)
-    held = (row for row in rows if isinstance(row, GilHeld) and row.at_ns < end_ns)
-    gil = GilStates.of(_gil(row) for row in sorted(held, key=lambda row: row.at_ns))
+    gil = _gil(told.held, end_ns)
     return ReadSegment(Segment(start_ns, end_ns, period_ns, threads, torn, gil=gil), damaged)
 
 
-def _gil(row: GilHeld) -> GilState:
-    return GilState(row.at_ns, row.interpreter, row.holder_tid, row.collects)
-
-
-_Shown = list[tuple[int, int, int]]
-"""Start, end and stack."""
-
-
 class _Told:
-    """What the rows have told so far; ``damaged`` is how many of them make no sense."""
+    """What the rows have told so far; ``damaged`` is how many of them make no sense.
 
-    def __init__(self, table: StackTable) -> None:
+    ``last_ns`` is the latest time of any. Of the numbers in ``held``, each four are a row: time,
+    interpreter, who holds its GIL, and whether it collects garbage; of what a thread has shown,
+    each three: start, end and stack. There may be a million.
+    """
+
+    def __init__(self, table: StackTable, start_ns: int) -> None:
         self.damaged = 0
+        self.last_ns = start_ns
+        self.held = array("q")
         self._table = table
         self._frames: dict[int, int] = {}
         self._stacks = {0: 0}
         self._names: dict[int, str] = {}
         self._open: dict[int, tuple[int, int, str]] = {}
-        self._done: dict[tuple[int, str], _Shown] = {}
+        self._done: dict[tuple[int, str], array[int]] = {}
 
-    def take(self, row: StacksRow) -> None:
-        match row:
-            case ThreadShows():
-                stack = self._stacks.get(row.stack)
-                if stack is None or self._open.get(row.tid, (0, 0, ""))[0] > row.at_ns:
-                    self.damaged += 1
-                    stack = 0
-                self._close(row.tid, min(row.at_ns, row.known_ns or row.at_ns))
-                if stack:
-                    self._open[row.tid] = row.at_ns, stack, self._names.get(row.tid, "")
-            case StackTold():
-                below, frame = self._stacks.get(row.below), self._frames.get(row.frame)
-                if below is None or frame is None:
-                    self.damaged += 1
-                    self._stacks.pop(row.number, None)
-                else:
-                    self._stacks[row.number] = self._table.push(below, frame)
-            case FrameTold():
-                frame = self._table.frame(row.function, row.file, row.line or None)
-                self._frames[row.number] = frame
-            case ThreadNamed():
-                self._names[row.tid] = row.name
+    def take(self, rows: Sequence[StacksRow]) -> None:
+        """The next rows."""
+        latest_ns = max([row.at_ns for row in rows])
+        self.last_ns = max(self.last_ns, latest_ns)
+        for row in rows:
+            match row:
+                case ThreadShows():
+                    self._shows(row)
+                case GilHeld():
+                    holder = UNKNOWN if row.holder_tid is None else row.holder_tid
+                    self.held.extend((row.at_ns, row.interpreter, holder, row.collects))
+                case StackTold():
+                    below, frame = self._stacks.get(row.below), self._frames.get(row.frame)
+                    if below is None or frame is None:
+                        self.damaged += 1
+                        self._stacks.pop(row.number, None)
+                    else:
+                        self._stacks[row.number] = self._table.push(below, frame)
+                case FrameTold():
+                    frame = self._table.frame(row.function, row.file, row.line or None)
+                    self._frames[row.number] = frame
+                case ThreadNamed():
+                    self._names[row.tid] = row.name
 
-    def _close(self, tid: int, at_ns: int) -> None:
-        start_ns, stack, name = self._open.pop(tid, (at_ns, 0, ""))
+    def _shows(self, row: ThreadShows) -> None:
+        at_ns, tid = row.at_ns, row.tid
+        stack = self._stacks.get(row.stack)
+        before = self._open.get(tid)
+        if stack is None or (before is not None and before[0] > at_ns):
+            self.damaged += 1
+            stack = 0
+        if before is not None:
+            known_ns = row.known_ns
+            self._close(tid, before, min(at_ns, known_ns) if known_ns else at_ns)
+        if stack:
+            self._open[tid] = at_ns, stack, self._names.get(tid, "")
+        elif before is not None:
+            del self._open[tid]
+
+    def _close(self, tid: int, before: tuple[int, int, str], at_ns: int) -> None:
+        start_ns, stack, name = before
         if at_ns > start_ns:
-            self._done.setdefault((tid, name), []).append((start_ns, at_ns, stack))
+            done = self._done.get((tid, name))
+            if done is None:
+                done = self._done[tid, name] = array("q")
+            done.extend((start_ns, at_ns, stack))
 
-    def shown(self, end_ns: int) -> dict[tuple[int, str], _Shown]:
+    def shown(self, end_ns: int) -> dict[tuple[int, str], array[int]]:
         """What each thread showed, by its id and name, until that time."""
-        for tid in list(self._open):
-            self._close(tid, end_ns)
+        for tid, before in self._open.items():
+            self._close(tid, before, end_ns)
+        self._open.clear()
         return self._done
 
 
-def _intervals(shown: _Shown, table: StackTable, start_ns: int, end_ns: int) -> Intervals:
-    rows = list(_within(shown, start_ns, end_ns))
-    starts, ends, stacks = zip(*rows, strict=True) if rows else ((), (), ())
-    return Intervals(int64s(starts), int64s(ends), int64s(stacks), table)
+def _columns(numbers: array[int], many: int) -> list[Int64s]:
+    """The columns of rows of so many numbers."""
+    return [*np.frombuffer(numbers, np.int64).reshape(-1, many).T.copy()]
 
 
-def _within(shown: _Shown, start_ns: int, end_ns: int) -> Iterator[tuple[int, int, int]]:
+def _gil(held: array[int], end_ns: int) -> GilStates:
+    """What was told of the time before the end, in order."""
+    columns = _columns(held, 4)
+    order = np.argsort(columns[0], kind="stable")
+    order = order[columns[0][order] < end_ns]
+    return GilStates(*(column[order] for column in columns))
+
+
+def _intervals(shown: array[int], table: StackTable, start_ns: int, end_ns: int) -> Intervals:
     """What lies between two times, in order and without overlap, however damaged the rows are."""
-    for at_ns, until_ns, stack in sorted(shown):
-        at_ns, until_ns = max(at_ns, start_ns), min(until_ns, end_ns)  # noqa: PLW2901
-        if until_ns > at_ns:
-            yield at_ns, until_ns, stack
-            start_ns = until_ns
+    at_ns, until_ns, stack = _columns(shown, 3)
+    order = np.lexsort((stack, until_ns, at_ns))
+    until_ns = np.minimum(until_ns[order], min(end_ns, FOREVER_NS))
+    free_ns = np.maximum.accumulate(np.append(np.int64(start_ns), until_ns[:-1]))
+    at_ns = np.maximum(at_ns[order], free_ns)
+    kept = at_ns < until_ns
+    return Intervals(at_ns[kept], until_ns[kept], stack[order][kept], table)
