@@ -102,7 +102,7 @@ def activities(thread: ThreadRecord, context: Context) -> Activities:
     wait = np.array(named, np.int64)[back]
     at = runs(end_ns, start_ns, stack, wait)
     last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at
-    none = np.zeros(len(at), np.int64)
+    none = np.broadcast_to(np.int64(0), len(at))  # takes no room
     columns = (start_ns[at], end_ns[last], stack[at], wait[at], none, none, none)
     return Activities(columns, shown.table, context.names.waits)
 

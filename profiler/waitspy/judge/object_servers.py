@@ -20,8 +20,7 @@ def told(worker: WorkerRecord, main: Activities | None) -> WorkerRecord:
     """
     if worker.worker.role != "worker" or main is None:
         return worker
-    stacks = (main.stacks[n] for n in np.unique(main.stack).tolist())
-    if not any(map(keeps_objects, stacks)):
+    if not keeps_objects(main.stacks.frames_in(np.unique(main.stack).tolist())):
         return worker
     return replace(worker, worker=replace(worker.worker, role="helper"))
 

@@ -116,7 +116,8 @@ def pieces(start_ns: Int64s, end_ns: Int64s, cuts: Int64s) -> tuple[Int64s, Int6
     """Sorted spans without overlap, cut at those times: starts, ends, and which span each was."""
     if not len(start_ns):
         return start_ns, end_ns, np.empty(0, np.int64)
-    starts = np.unique(np.concatenate([start_ns, cuts]))
+    starts = np.sort(np.concatenate([start_ns, cuts]), kind="stable")  # merges what is sorted
+    starts = starts[np.append(True, starts[1:] != starts[:-1])]
     owner = np.searchsorted(start_ns, starts, "right") - 1
     ends = np.minimum(np.append(starts[1:], np.int64(end_ns[-1])), end_ns[owner])
     kept = (owner >= 0) & (starts < ends)
