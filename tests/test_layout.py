@@ -15,7 +15,7 @@ import click
 import pytest
 
 from tests.parsing import parse
-from waitspy.commands.registry import COMMANDS as REGISTERED
+from waitspy.commands import registry
 from waitspy.model.judged import WEIGHTS
 from waitspy.model.oracle_names import WATCHED
 from waitspy.oracles.registry import make_oracles
@@ -144,9 +144,9 @@ def test_only_the_commands_print_and_exit() -> None:
                 assert called not in {"print", "sys.exit", "exit", "os._exit"}, (name, called)
 
 
-def loaded_by(*names: str) -> set[str]:
-    """Modules that a fresh interpreter has after importing those."""
-    code = f"import sys, {', '.join(names)}; print(*sys.modules)"
+def loaded_by(*names: str, then: str = "") -> set[str]:
+    """Modules that a fresh interpreter has after importing those, and then running that."""
+    code = f"import sys, {', '.join(names)}; {then or 'pass'}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     return set(done.stdout.decode().split())
 
@@ -168,6 +168,16 @@ def test_the_library_is_made_of_the_pure_half() -> None:
     loaded = loaded_by(LIBRARY)
     assert live(loaded) == {LIBRARY}
     assert not {name for name in loaded if name.startswith(("click", "elftools", "psutil"))}
+
+
+def test_a_report_does_not_wait_for_what_looks_into_processes() -> None:
+    loaded = loaded_by("waitspy.cli", then="waitspy.cli.load(['report', 'rec'])")
+    assert "waitspy.commands.reports" in loaded
+    looking = ("target", "kernel", "remote", "samplers", "oracles")
+    assert not {
+        name for name in loaded if below(name, *(f"waitspy.{folder}" for folder in looking))
+    }
+    assert not {name for name in loaded if name.startswith(("elftools", "psutil"))}
 
 
 def test_importing_the_package_loads_next_to_nothing() -> None:
@@ -233,7 +243,8 @@ def with_their_own(commands: Iterable[click.Command]) -> Iterator[click.Command]
 
 
 def test_every_command_is_registered_once() -> None:
-    known = [id(command) for command in with_their_own(REGISTERED)]
+    registered = map(registry.command, registry.COMMANDS)
+    known = [id(command) for command in with_their_own(registered)]
     assert len(known) == len(set(known))
     for name in (n for n in MODULES if below(n, "waitspy.commands")):
         for key, value in vars(importlib.import_module(name)).items():

@@ -24,12 +24,14 @@ def main() -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         with _no_threads_of_numpy():
-            from waitspy.cli import main as run  # noqa: PLC0415  (only now it is interrupted well)
+            from waitspy import cli  # noqa: PLC0415  (only now it is interrupted well)
+
+            cli.load(sys.argv[1:])
     except (ImportError, MemoryError) as error:
         _cannot_start(error)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
-        run(prog_name="waitspy")
+        cli.main(prog_name="waitspy")
     except MemoryError:
         sys.exit("waitspy: it may not have the memory that this takes\n  try: ulimit -v unlimited")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ import click
 from waitspy import __version__
 from waitspy.commands import arguments
 from waitspy.commands.output import prepare_streams, silence_stdout
-from waitspy.commands.registry import COMMANDS
+from waitspy.commands.registry import COMMANDS, command
 from waitspy.errors import WaitspyError
 from waitspy.render import escape
 
@@ -38,8 +39,22 @@ class _Failure(click.ClickException):
             click.echo(f"{'    ' if n else '  try: '}{escape.terminal(line)}", err=True, file=file)
 
 
+def load(line: Sequence[str]) -> None:
+    """Imports what that command line needs: one command, or all for their help."""
+    for name in COMMANDS.keys() & line[:1] or COMMANDS:
+        command(name)
+
+
 class _Group(click.Group):
     """Turns the tool's own errors and interrupts into exit codes, at one place."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        return command(cmd_name) if cmd_name in COMMANDS else None
 
     def main(self, *args: Any, **more: Any) -> Any:
         prepare_streams()
@@ -67,7 +82,6 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
-    commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=arguments.examples("workers :8000", "record :8000 -d 10"),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from tests.commands.invoking import waitspy
+from tests.commands.invoking import subcommands, waitspy
 from waitspy.cli import main
 from waitspy.model.kinds import KINDS
 
@@ -15,7 +15,7 @@ from waitspy.model.kinds import KINDS
 def _commands(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
     yield path
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        for name, below in subcommands(command).items():
             yield from _commands(below, *path, name)
 
 

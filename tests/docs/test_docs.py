@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from docs import gallery
+from tests.commands.invoking import subcommands
 from waitspy.cli import main
 from waitspy.model.kinds import KINDS, VERDICTS
 from waitspy.model.oracle_names import WATCHED
@@ -123,7 +124,7 @@ def test_files_that_a_page_for_contributors_names_exist(page: Path) -> None:
 
 
 def commands(group: click.Group, prefix: str = "waitspy") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    for name, command in subcommands(group).items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix} {name}")
         else:

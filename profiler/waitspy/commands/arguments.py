@@ -7,14 +7,16 @@ import math
 import re
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from waitspy.capture.budget import Budget
 from waitspy.model.kinds import KINDS
 from waitspy.render import escape
-from waitspy.target.tree import Tree
+
+if TYPE_CHECKING:
+    from waitspy.target.tree import Tree  # takes long, and a report needs none
 
 
 class Number(click.FloatRange):
