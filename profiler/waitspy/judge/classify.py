@@ -16,7 +16,7 @@ from waitspy.judge.spans import pieces, runs
 from waitspy.model import syscalls
 from waitspy.model.activities import Activities
 from waitspy.model.code_origin import Origin, base_name
-from waitspy.model.columns import Int64s
+from waitspy.model.columns import Int64s, one_value
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack, StackTable
 from waitspy.model.threads import NOT_LOOKED, KernelState, KernelStates, ThreadRecord
@@ -102,7 +102,7 @@ def activities(thread: ThreadRecord, context: Context) -> Activities:
     wait = np.array(named, np.int64)[back]
     at = runs(end_ns, start_ns, stack, wait)
     last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at
-    none = np.broadcast_to(np.int64(0), len(at))  # takes no room
+    none = one_value(0, len(at))
     columns = (start_ns[at], end_ns[last], stack[at], wait[at], none, none, none)
     return Activities(columns, shown.table, context.names.waits)
 

@@ -41,6 +41,17 @@ def words(values: Iterable[int | None]) -> Int64s:
         return np.array([value & _ALL_BITS for value in bits], np.uint64).view(np.int64)
 
 
+def one_value(value: int, many: int) -> Int64s:
+    """A column that has the same value in all its rows, which takes no room; it is not writable."""
+    return np.broadcast_to(np.int64(value), many)
+
+
+def thin(column: Int64s) -> Int64s:
+    """The same column, without room for its rows where one value stands in all of them."""
+    alike = len(column) > 0 and bool((column == column[0]).all())
+    return one_value(int(column[0]), len(column)) if alike else column
+
+
 def known(value: int) -> int | None:
     """The value of a row: None where the column says that it is not known."""
     return None if value == UNKNOWN else value

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from waitspy.model.columns import int64s
+from waitspy.model.columns import int64s, thin
 from waitspy.model.epolls import EpollEvent, EpollEvents, UnreadSocket
 from waitspy.model.ranges import Count
 from waitspy.recording.rows import Row, reader
@@ -63,8 +63,8 @@ class EpollColumns:
 
     def events(self) -> EpollEvents:
         """All that they tell."""
-        columns = tuple(map(np.concatenate, zip(*self._parts, strict=True)))
-        return EpollEvents(columns, self._others)
+        at_ns, epfds, ready = map(np.concatenate, zip(*self._parts, strict=True))
+        return EpollEvents((at_ns, thin(epfds), ready), self._others)
 
 
 def _other(row: EpollOpened | EpollUnread | EpollClosed) -> EpollEvent:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from waitspy.model.columns import UNKNOWN
+from waitspy.model.columns import UNKNOWN, thin
 from waitspy.model.loops import LoopEvent, LoopEvents, LoopInfo, LoopWork
 from waitspy.model.ranges import Address, Count
 from waitspy.recording.rows import Row, reader
@@ -80,7 +80,7 @@ class LoopColumns:
         addresses = tuple(sorted(self._numbers))
         place = np.empty(len(addresses), np.int64)
         place[[self._numbers[address] for address in addresses]] = np.arange(len(addresses))
-        return LoopEvents((at_ns, place[loops], *service), self._others, addresses)
+        return LoopEvents((at_ns, thin(place[loops]), *service), self._others, addresses)
 
 
 def _other(row: LoopFound | LoopWaiting | LoopCollecting) -> LoopEvent:

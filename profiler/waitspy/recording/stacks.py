@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from waitspy.model.columns import UNKNOWN, Int64s
+from waitspy.model.columns import UNKNOWN, Int64s, thin
 from waitspy.model.gil import GilStates
 from waitspy.model.ranges import Few, Many, Ns, Tid
 from waitspy.model.stacks import Frame, Line, StackTable
@@ -212,7 +212,7 @@ def _gil(held: array[int], end_ns: int) -> GilStates:
     columns = _columns(held, 4)
     order = np.argsort(columns[0], kind="stable")
     order = order[columns[0][order] < end_ns]
-    return GilStates(*(column[order] for column in columns))
+    return GilStates(*(thin(column[order]) for column in columns))
 
 
 def _intervals(shown: array[int], table: StackTable, start_ns: int, end_ns: int) -> Intervals:
