@@ -36,6 +36,7 @@ from waitspy.judge import (
 )
 from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop
+from waitspy.model import garbage
 from waitspy.model.activities import Activities, ThreadActivity, by_process
 from waitspy.model.clock import NS, to_the_second
 from waitspy.model.judged import (
@@ -55,6 +56,7 @@ from waitspy.model.threads import ThreadRecord
 _AROUND = 4
 
 
+@garbage.not_collected()
 def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     """Judges a recording; ``min_stall_s`` defaults to the one it was recorded with."""
     info = recording.info

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import errno
-import gc
 import math
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast, get_args
 
 from waitspy.errors import RecordingError
+from waitspy.model import garbage
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import (
@@ -70,20 +69,8 @@ def load(path: str) -> Recording:
     Raises:
         RecordingError: not a recording, an empty one, or one of a newer schema.
     """
-    with _without_collections():
+    with garbage.not_collected():
         return _load(path)
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Millions of rows make no garbage, but looking for it again and again takes a tenth longer."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _load(path: str) -> Recording:
