@@ -111,6 +111,8 @@ def _in_stacks(taken: _Taken) -> float | None:
 
 def main() -> None:
     """One line for each target and profiler."""
+    # who runs in the background ignores interrupts, and so would all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"{'target':>20} {'Python':>8} {'profiler':>18} {'CPU':>7} {'rate':>9} {'speed':>6}")
     here = f"{sys.version_info[0]}.{sys.version_info[1]}."
     for version, python in pythons.found().items():
@@ -170,7 +172,10 @@ def _run(
             cpu = (_cpu_s(started.pid) - before_s) / (time.monotonic() - begun_s)
             speed = steps.a_second_since(begun_s) / alone if steps and alone else None
             started.send_signal(signal.SIGINT)
-            said, _ = started.communicate(timeout=_ENDS_S)
+            try:
+                said, _ = started.communicate(timeout=_ENDS_S)
+            finally:
+                started.kill()
         lasted_s = time.monotonic() - began_s
         rate_hz = profiler.rate_hz(_Taken(said.decode(errors="replace"), out, threads, lasted_s))
     return _Run(cpu, rate_hz, speed)
