@@ -17,7 +17,7 @@ class WaitspyError(Exception):
 
 
 class TargetError(WaitspyError):
-    """The target cannot be found, is ambiguous, or is not a Python server."""
+    """The target cannot be found, is ambiguous, or is no server that can be profiled."""
 
 
 class PermissionMissing(WaitspyError):  # noqa: N818

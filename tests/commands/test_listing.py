@@ -10,7 +10,7 @@ from rich.console import Console
 from waitspy.commands import listing
 from waitspy.model.processes import Worker
 from waitspy.target.machine import Check
-from waitspy.target.tree import NOT_PYTHON
+from waitspy.target.tree import NO_RUNTIME
 
 
 class Paper:
@@ -41,16 +41,19 @@ def test_workers_are_one_line_each_and_refusals_are_explained_once() -> None:
         Worker(1, 0, "master", hostile, 1, python="3.12.1", framework="gunicorn", threads=1),
         Worker(2, 1, "worker", "python app", 1, python="3.12.1", threads=4, **refused),
         Worker(3, 1, "worker", "python app", 1, python="3.12.1", threads=4, **refused),
-        Worker(4, 1, "helper", "sleep 1", 1, why_not=NOT_PYTHON, remedy="nothing"),
+        Worker(5, 1, "worker", "node app.js", 1, node="20.20.2", framework="node"),
+        Worker(4, 1, "helper", "sleep 1", 1, why_not=NO_RUNTIME, remedy="nothing"),
     ]
     paper = Paper()
     listing.write_workers(found, paper)  # type: ignore[arg-type]
     lines = paper.text.splitlines()
-    assert [line.split()[0] for line in lines[:5]] == ["pid", "1", "2", "3", "4"]
+    assert [line.split()[0] for line in lines[:6]] == ["pid", "1", "2", "3", "5", "4"]
     assert lines[1].endswith("\\x1b[31m\\nsecond line")
     assert " no " in lines[2]
-    assert "not Python" in lines[4]
-    assert lines[5:] == ["2, 3 cannot be attached: no right to trace it", "  try: add the right"]
+    assert "Python 3.12.1" in lines[1]
+    assert "Node.js 20.20.2" in lines[4]
+    assert "other program" in lines[5]
+    assert lines[6:] == ["2, 3 cannot be attached: no right to trace it", "  try: add the right"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -216,10 +216,10 @@ def test_what_has_no_file_or_source_gets_none() -> None:
 def test_what_is_told_of_a_process(version: str | None, shown: str | None) -> None:
     judged = private()
     (record,) = judged.report.workers
-    record = replace(record, worker=replace(record.worker, python=version))
+    record = replace(record, worker=replace(record.worker, python=version, node=version))
     report = replace(judged.report, workers=(record,))
     worker = redacted(replace(judged, report=report)).report.workers[0].worker
-    assert worker.python == shown
+    assert (worker.python, worker.node) == (shown, shown)
     assert (worker.framework, worker.why_not) == ("shop of (hidden)", "it runs as (hidden)")
     assert worker.remedy == "sudo -u (hidden) waitspy"
 

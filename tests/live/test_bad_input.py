@@ -61,7 +61,12 @@ def test_no_such_pid(tmp_path: Path, command: tuple[str, ...]) -> None:
 def test_a_pid_that_is_not_python(tmp_path: Path) -> None:
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
-        refused(tmp_path, "record", sleeper.pid, parts=(str(sleeper.pid), "not a Python process"))
+        refused(
+            tmp_path,
+            "record",
+            sleeper.pid,
+            parts=(str(sleeper.pid), "neither a Python nor a Node.js process"),
+        )
     finally:
         sleeper.kill()
         sleeper.wait()

@@ -21,7 +21,7 @@ from waitspy.errors import PermissionMissing, TargetError
 from waitspy.kernel import nettable, procfs
 from waitspy.model.processes import Worker
 from waitspy.target import discover, interpreter, ports
-from waitspy.target.tree import NOT_PYTHON, Tree
+from waitspy.target.tree import NO_RUNTIME, Tree
 
 pytestmark = pytest.mark.ptrace
 
@@ -166,8 +166,8 @@ def test_a_shell_that_starts_a_server_is_listed_and_skipped() -> None:
         workers = discover.find(str(process.pid))
         assert workers[0].pid == process.pid
         foreign = {w.command.split()[0]: (w.role, w.python, w.why_not) for w in workers}
-        assert foreign["sh"] == ("helper", None, NOT_PYTHON)
-        assert foreign["sleep"] == ("helper", None, NOT_PYTHON)
+        assert foreign["sh"] == ("helper", None, NO_RUNTIME)
+        assert foreign["sleep"] == ("helper", None, NO_RUNTIME)
         (server,) = (worker for worker in workers if worker.python)
         assert (server.role, server.why_not, server.ppid) == ("worker", None, process.pid)
 
@@ -175,7 +175,9 @@ def test_a_shell_that_starts_a_server_is_listed_and_skipped() -> None:
 def test_a_process_that_is_not_python_and_has_none_below() -> None:
     with started(["sh", "-c", "echo ready; exec sleep 600"]) as (process, _):
         Tree([process.pid]).scan()
-        with pytest.raises(TargetError, match="is not a Python process") as caught:
+        with pytest.raises(
+            TargetError, match=r"is neither a Python nor a Node\.js process"
+        ) as caught:
             discover.find(str(process.pid))
         assert f"pid {process.pid} (" in str(caught.value)
         assert caught.value.hint
@@ -224,7 +226,7 @@ def test_nobody_listening_lists_who_listens_elsewhere() -> None:
         with pytest.raises(TargetError, match="nobody listens") as caught:
             discover.find(f":{bound.getsockname()[1]}")
         others = caught.value.hint
-        assert "Python servers that listen here" in others
+        assert "servers that listen here" in others
         assert f":{port_of(said)} pid {process.pid} " in caught.value.hint or " more" in others
 
 
@@ -285,7 +287,7 @@ def test_a_port_served_by_something_else() -> None:
         "os.execvp('sh', ['sh', '-c', f'echo ready {s.getsockname()[1]}; read x'])\n"
     )
     with started([sys.executable, "-c", code]) as (process, said):
-        with pytest.raises(TargetError, match="not a Python process") as caught:
+        with pytest.raises(TargetError, match=r"neither a Python nor a Node\.js process") as caught:
             discover.find(f":{said.split()[1]}")
         assert f"pid {process.pid}" in str(caught.value)
 

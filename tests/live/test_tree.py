@@ -15,7 +15,7 @@ from waitspy.errors import TargetError
 from waitspy.kernel import procfs
 from waitspy.model.processes import Worker
 from waitspy.target import discover
-from waitspy.target.tree import NOT_PYTHON, ZOMBIE, Tree
+from waitspy.target.tree import NO_RUNTIME, ZOMBIE, Tree
 
 pytestmark = pytest.mark.ptrace
 
@@ -89,7 +89,7 @@ def test_children_appear_and_are_gone() -> None:
         tell(process, "spawn sleep 600")
         child = int(wait_for(process, "spawned").split()[1])
         _, sleep = until(tree, lambda workers: len(workers) == 2)
-        assert (sleep.pid, sleep.ppid, sleep.why_not) == (child, process.pid, NOT_PYTHON)
+        assert (sleep.pid, sleep.ppid, sleep.why_not) == (child, process.pid, NO_RUNTIME)
         tell(process, f"kill {child}")
         wait_for(process, "killed")
         until(tree, lambda workers: pids(workers) == {process.pid})
@@ -150,7 +150,7 @@ def test_a_shell_that_becomes_python() -> None:
     with started(["sh", "-c", script, sys.executable]) as (process, _):
         tree = Tree([process.pid])
         (shell,) = tree.scan()
-        assert (shell.python, shell.why_not) == (None, NOT_PYTHON)
+        assert (shell.python, shell.why_not) == (None, NO_RUNTIME)
         tell(process, "go")
         wait_for(process, "python")
         (server,) = tree.scan()
@@ -165,7 +165,7 @@ def test_a_python_that_maps_its_library_late_is_looked_at_again() -> None:
         tree = Tree([process.pid])
         tree.scan()
         entry = tree._entries[process.pid]
-        entry.runs, entry.why_not = None, NOT_PYTHON  # as it was before the loader had run
+        entry.runs, entry.why_not = None, NO_RUNTIME  # as it was before the loader had run
         (worker,) = until(tree, lambda workers: workers[0].why_not is None)
         assert worker.python is not None
 

@@ -38,7 +38,7 @@ def plain(text: str) -> str:
         "1 latent: a blocking call while nothing was seen to be due",
         "owed": "no starvation seen in what was watched, but 12 requests on port 8000 are owed an "
         "answer, the oldest for 4.1 s: 4 workers, 10 s, every loop was served within 100 ms",
-        "nothing_attached": "nothing was watched: no Python worker was attached, so starvation is "
+        "nothing_attached": "nothing was watched: no worker was attached, so starvation is "
         "not ruled out",
         "unknown_blame": "blocked loop in 1 of 4 workers, nobody to blame was seen, 17 % of the "
         "time; longest stall 1.7 s",

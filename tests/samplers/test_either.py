@@ -9,11 +9,13 @@ import pytest
 
 from waitspy.errors import SamplerError
 from waitspy.model.clock import NS
+from waitspy.model.processes import Worker
 from waitspy.recording.folder import Writer
 from waitspy.remote.reader import Reader
 from waitspy.samplers import Sampler, SamplerStatus, Sampling, SegmentRow, WhoRan
 from waitspy.samplers.delta import DeltaSampler
 from waitspy.samplers.either import EitherSampler
+from waitspy.samplers.nothing import NoSampler
 from waitspy.samplers.pyspy import PySpySampler
 from waitspy.samplers.registry import DELTA, EITHER, PYSPY, chosen, make_sampler
 
@@ -130,9 +132,10 @@ def test_without_the_other_the_end_says_why(writer: Writer) -> None:
 def test_only_py_spy_can_stop_a_process_and_auto_is_one_of_them(writer: Writer) -> None:
     assert chosen(DELTA, blocking=True) == chosen("auto", blocking=True) == PYSPY
     assert chosen("auto", blocking=False) in {EITHER, PYSPY}
+    worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
     made = {
         name: make_sampler(
-            name, os.getpid(), writer, blocking=False, first_segment=0, may_spend=lambda _: True
+            name, worker, writer, blocking=False, first_segment=0, may_spend=lambda _: True
         )
         for name in (DELTA, EITHER, PYSPY)
     }
@@ -141,3 +144,14 @@ def test_only_py_spy_can_stop_a_process_and_auto_is_one_of_them(writer: Writer) 
         EITHER: EitherSampler,
         PYSPY: PySpySampler,
     }
+
+
+def test_a_process_that_is_no_python_has_no_sampler(writer: Writer) -> None:
+    worker = Worker(os.getpid(), 1, "worker", "node", 5, node="20.0.0")
+    sampler = make_sampler(
+        EITHER, worker, writer, blocking=False, first_segment=0, may_spend=lambda _: True
+    )
+    assert type(sampler) is NoSampler
+    ticks(sampler, REFUSED, 0, 3)
+    assert sampler.step(3 * NS, 100) == SamplerStatus()
+    assert (sampler.done, sampler.segments) == (True, [])

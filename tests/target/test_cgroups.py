@@ -6,7 +6,7 @@ import pytest
 
 from waitspy.errors import TargetError
 from waitspy.kernel import procfs
-from waitspy.target import cgroups, interpreter
+from waitspy.target import cgroups, runtimes
 
 ID = "0123456789ab" + "c" * 52
 OTHER = "0123456789ab" + "d" * 52
@@ -28,7 +28,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procfs, "pids", lambda: set(PATHS))
     monkeypatch.setattr(procfs, "stats", stats)
     monkeypatch.setattr(procfs, "read", lambda pid, _: PATHS[pid])
-    monkeypatch.setattr(interpreter, "runs_python", lambda pid: pid in {10, 11, 12, 20, 21})
+    monkeypatch.setattr(runtimes, "is_known", lambda pid: pid in {10, 11, 12, 20, 21})
 
 
 def test_a_unit_is_the_topmost_python_in_its_cgroup() -> None:

@@ -95,7 +95,7 @@ def parts(*members: Member) -> dict[int, tuple[str, str | None]]:
 def python(
     pid: int, ppid: int, argv: tuple[str, ...], image: tuple[int, int] | None = None
 ) -> Member:
-    return Member(pid, ppid, argv, python=True, image=image)
+    return Member(pid, ppid, argv, runtime="python", image=image)
 
 
 def test_a_single_server_is_a_worker() -> None:
@@ -173,7 +173,7 @@ def test_another_program_below_makes_no_master() -> None:
 
 def test_a_server_started_by_a_shell() -> None:
     assert parts(
-        Member(9, 1, ("sh", "run.sh"), python=False),
+        Member(9, 1, ("sh", "run.sh"), runtime=None),
         python(10, 9, GUNICORN),
         python(11, 10, GUNICORN),
     ) == {9: (HELPER, None), 10: (MASTER, "gunicorn"), 11: (WORKER, "gunicorn")}
@@ -195,7 +195,7 @@ def test_a_child_with_a_lower_pid_than_its_parent() -> None:
 
 
 def test_a_process_that_seems_its_own_parent_ends() -> None:
-    assert parts(python(10, 10, (PY, "a.py")), Member(11, 11, (), python=False)) == {
+    assert parts(python(10, 10, (PY, "a.py")), Member(11, 11, (), runtime=None)) == {
         10: (WORKER, "python"),
         11: (HELPER, None),
     }
@@ -236,3 +236,26 @@ def test_the_manager_of_sanic_is_a_master() -> None:
     assert parts(
         python(10, 1, (PY, "-m", "sanic", "app:app")), python(11, 10, SPAWN), python(12, 10, SPAWN)
     ) == {10: (MASTER, "sanic"), 11: (WORKER, "sanic"), 12: (WORKER, "sanic")}
+
+
+def node(pid: int, ppid: int, *argv: str) -> Member:
+    return Member(pid, ppid, ("/usr/bin/node", *argv), runtime="node")
+
+
+def test_node_is_a_worker_and_a_cluster_has_a_master() -> None:
+    assert parts(node(10, 1, "server.js")) == {10: (WORKER, "node")}
+    assert parts(node(10, 1, "server.js"), node(11, 10, "server.js")) == {
+        10: (MASTER, "node"),
+        11: (WORKER, "node"),
+    }
+
+
+def test_node_and_python_are_never_one_program() -> None:
+    spawned = (PY, "-c", "from multiprocessing.spawn import spawn_main; spawn_main(3)")
+    assert parts(
+        node(10, 1, "master.js"), python(11, 10, (PY, "w.py")), python(12, 10, spawned)
+    ) == {
+        10: (WORKER, "node"),
+        11: (WORKER, "python"),
+        12: (WORKER, "multiprocessing"),
+    }

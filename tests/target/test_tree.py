@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from waitspy.kernel import procfs
-from waitspy.target import access, interpreter, tree
+from waitspy.target import access, interpreter, runtimes, tree
 from waitspy.target.tree import STARTING, Tree
 
 PID = 4242
@@ -62,7 +62,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     )
     monkeypatch.setattr(tree, "_last_pid", lambda: str(made.last_pid).encode())
     monkeypatch.setattr(tree, "_WALK_EVERY_S", 1e9)
-    monkeypatch.setattr(interpreter, "identify", made.identify)
+    monkeypatch.setattr(runtimes, "identify", made.identify)
     monkeypatch.setattr(access, "may_attach", lambda pid: access.Access(True))
     return made
 

@@ -14,6 +14,7 @@ from waitspy.capture import budget, code_origin
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes, Program
+from waitspy.model.oracle_names import concerns
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
 from waitspy.model.stacks import Stack
@@ -116,7 +117,7 @@ class Attachment:
         self._oracles: list[Oracle] = []
         self._rests_until_ns: dict[str, int] = {}  # by oracle, as it said at its last tick
         self._rest_ns = 0
-        self._missing = list(oracles)
+        self._missing = [oracle for oracle in oracles if concerns(oracle.name, worker)]
         self._attached_ns = self._tried_ns = now_ns
         self._asks_ns = [now_ns + after_ns for after_ns in _ASK_AT_NS]
         self._program = Program()

@@ -242,10 +242,10 @@ class Capture:
             if key in self._headless:
                 continue
             if worker.why_not is None:
-                self._skipped.pop(key, None)  # it has become Python, or attachable, after all
+                self._skipped.pop(key, None)  # it can be attached after all
                 self._coming[key] = worker
-            elif worker.python is not None or worker.why_not == HEADLESS:
-                # Processes that are not Python are no loss; they are not even workers.
+            elif worker.runtime is not None or worker.why_not == HEADLESS:
+                # Processes without a runtime are no loss; they are not even workers.
                 self._skipped.setdefault(key, (worker, now_ns))
         self._coming = {key: one for key, one in self._coming.items() if key in found}
         self._share_out()
@@ -283,7 +283,7 @@ class Capture:
         before = [one for one in self._everyone if one.pid == worker.pid]  # it has called exec
         sampler = make_sampler(
             chosen(self._options.sampler, blocking=self._options.blocking),
-            worker.pid,
+            worker,
             self._writer,
             blocking=self._options.blocking,
             first_segment=sum(len(one.sampler.segments) for one in before),

@@ -12,14 +12,14 @@ from rich.text import Text
 from waitspy.model.processes import Worker
 from waitspy.render import escape
 from waitspy.target.machine import Check
-from waitspy.target.tree import FOREIGN, KERNEL_THREAD, NOT_PYTHON, ZOMBIE
+from waitspy.target.tree import FOREIGN, KERNEL_THREAD, NO_RUNTIME, ZOMBIE
 
 _FILE_COLUMNS = 1000  # no line is cut or folded in a file
-_COLUMNS = ("pid", "parent", "role", "python", "threads", "framework", "attachable")
-_NARROW = {"pid", "role", "python", "attachable"}  # what a narrow terminal has room for
+_COLUMNS = ("pid", "parent", "role", "runtime", "threads", "framework", "attachable")
+_NARROW = {"pid", "role", "runtime", "attachable"}  # what a narrow terminal has room for
 _COMMAND_LIMIT = 300
 _COMMAND_LEAST = 24  # what is shorter tells nothing
-_FOREIGN = {NOT_PYTHON: "not Python", ZOMBIE: "zombie", KERNEL_THREAD: "kernel thread"}
+_FOREIGN = {NO_RUNTIME: "other program", ZOMBIE: "zombie", KERNEL_THREAD: "kernel thread"}
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"}
 
 
@@ -71,7 +71,7 @@ def _cells(worker: Worker) -> Iterator[Text]:
     if worker.why_not is not None:
         attachable = _FOREIGN.get(worker.why_not, "no")
     for value in (
-        worker.pid, worker.ppid, worker.role, worker.python or "-",
+        worker.pid, worker.ppid, worker.role, worker.runtime or "-",
         "-" if worker.threads is None else worker.threads, worker.framework or "-", attachable,
     ):  # fmt: skip
         yield Text(escape.terminal(str(value)))

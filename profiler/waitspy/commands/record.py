@@ -232,7 +232,7 @@ def _allow_more_files() -> None:
 def _warn_of_rest(command: Command, tree: Tree) -> None:
     if command.exit_code is None:
         return
-    rest = [str(worker.pid) for worker in tree.scan() if worker.python is not None]
+    rest = [str(worker.pid) for worker in tree.scan() if worker.runtime is not None]
     if rest:
         click.echo(
             f"waitspy: the command has ended, but what it started goes on: pid {', '.join(rest)}\n"

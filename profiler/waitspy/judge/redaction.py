@@ -105,12 +105,12 @@ class _Redaction:
     def _worker(self, record: WorkerRecord) -> WorkerRecord:
         """What is told of a process; the rows of which it was judged are left out."""
         worker = record.worker
-        version = worker.python
         return WorkerRecord(
             worker=replace(
                 worker,
                 command=HIDDEN,
-                python=version if version is None or _VERSION.fullmatch(version) else HIDDEN,
+                python=_version(worker.python),
+                node=_version(worker.node),
                 framework=self._maybe(worker.framework),
                 why_not=self._maybe(worker.why_not),
                 remedy=self._maybe(worker.remedy),
@@ -271,3 +271,8 @@ def _sources(findings: Iterable[Finding]) -> SourceLines:
         if blame.file is not None and blame.line is not None and blame.source is not None:
             found.setdefault(blame.file, {})[blame.line] = blame.source
     return found
+
+
+def _version(told: str | None) -> str | None:
+    """A runtime's version, if it is one."""
+    return told if told is None or _VERSION.fullmatch(told) else HIDDEN

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from waitspy.model.processes import RuntimeName, Worker
+
 THREADS = "threads"
 EPOLL = "epoll"
 ASYNCIO = "asyncio"
@@ -31,3 +33,14 @@ WATCHED: Mapping[str, str] = {
     CHILDREN: "what waits for processes that wait for it",
 }
 """All oracles."""
+
+_OF: Mapping[str, RuntimeName] = dict.fromkeys(
+    (ASYNCIO, POOLS, PLACES, WAIT_FOR, CHILDREN), "Python"
+)
+"""The oracles that know one runtime's objects; the others ask the kernel alone."""
+
+
+def concerns(name: str, worker: Worker) -> bool:
+    """Whether that oracle can have anything to say of such a process."""
+    runtime = worker.runtime
+    return runtime is None or _OF.get(name, runtime.name) == runtime.name

@@ -68,8 +68,8 @@ class WorkerRecord:
 
     @property
     def watched(self) -> bool:
-        """Whether it is a Python process that could be attached."""
-        return self.worker.python is not None and self.worker.why_not is None
+        """Whether it is a process of a known runtime that could be attached."""
+        return self.worker.runtime is not None and self.worker.why_not is None
 
     def thread(self, tid: int) -> ThreadKey:
         """One of its threads, among all of the recording."""

@@ -212,6 +212,7 @@ def _worker(
         command=_needed(row, "command", str),
         start_ticks=_needed(row, "start_ticks", int),
         python=_maybe(row, "python", str),
+        node=_maybe(row, "node", str),
         framework=_maybe(row, "framework", str),
         threads=_maybe(row, "threads", int),
         why_not=_maybe(row, "why_not", str),

@@ -18,7 +18,7 @@ from waitspy.remote import debug_offsets, layouts, native_ids
 from waitspy.remote.layouts import Layout
 from waitspy.remote.memory import Memory, Torn, Unavailable, word_at
 from waitspy.target import interpreter
-from waitspy.target.interpreter import MappedFile, _places
+from waitspy.target.interpreter import MappedFile, places
 
 _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine, include/uapi/linux/elf-em.h
 _MOST_INTERPRETERS = 64
@@ -218,7 +218,7 @@ class Runtime:
 
 
 def _section_of(pid: int, file: MappedFile, executable: str) -> bytes | None:
-    for place, certain in _places(pid, file, executable):
+    for place, certain in places(pid, file, executable):
         try:
             with open(place, "rb") as stream:
                 if not certain and os.fstat(stream.fileno()).st_ino != file.inode:

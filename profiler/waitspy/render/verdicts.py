@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from waitspy.model.judged import Finding, Link, OwedRequests, Report
-from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING, concerns
 from waitspy.model.recorded import WorkerRecord
 from waitspy.render import chain_words, escape
 from waitspy.render.reports.report_format import (
@@ -60,7 +60,7 @@ def sentence(report: Report, code: Code) -> str:
         return _finding_sentence(report, level, code)
     workers = counted(report)
     if not workers:
-        return "nothing was watched: no Python worker was attached, so starvation is not ruled out"
+        return "nothing was watched: no worker was attached, so starvation is not ruled out"
     if level == "unknown":
         where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
         why = f"pending work could not be seen on {where}"
@@ -189,8 +189,13 @@ def _loops_clause(report: Report) -> str:
     within = f"within {duration(report.recording.min_stall_s)}"
     names = [name for name in (ASYNCIO, EPOLL) if name in known_oracles(report)]
     # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.
-    done = f"was served {within}" if ASYNCIO in names else f"collected its I/O {within}"
-    seen = [[is_judged(record, name) for name in names] for record in counted(report)]
+    records = counted(report)
+    asked = ASYNCIO in names and all(concerns(ASYNCIO, record.worker) for record in records)
+    done = f"was served {within}" if asked else f"collected its I/O {within}"
+    seen = [
+        [is_judged(record, name) for name in names if concerns(name, record.worker)]
+        for record in records
+    ]
     if not any(map(any, seen)):
         return "but no loop could be watched"
     if report.watched is not None and not report.watched.loops:
@@ -204,7 +209,9 @@ def _blind_clauses(workers: Sequence[WorkerRecord], oracles: Sequence[str]) -> l
     blind: dict[tuple[int, ...], list[str]] = {}
     for name in oracles:
         what = PENDING[name]
-        pids = tuple(r.worker.pid for r in workers if not is_judged(r, name))
+        pids = tuple(
+            r.worker.pid for r in workers if concerns(name, r.worker) and not is_judged(r, name)
+        )
         if pids:
             blind.setdefault(pids, []).append(what)
     size = len(workers)

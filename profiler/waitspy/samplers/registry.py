@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from waitspy.kernel import procfs
+from waitspy.model.processes import Worker
 from waitspy.recording.folder import Writer
 from waitspy.samplers import Sampler
 from waitspy.samplers.delta import DeltaSampler
 from waitspy.samplers.either import EitherSampler
+from waitspy.samplers.nothing import NoSampler
 from waitspy.samplers.pyspy import START_COST_NS, PySpySampler
 
 __all__ = ["AUTO", "EITHER", "PYSPY", "SAMPLERS", "START_COST_NS", "chosen", "make_sampler"]
@@ -30,7 +32,7 @@ def chosen(name: str, *, blocking: bool) -> str:
 
 def make_sampler(
     name: str,
-    pid: int,
+    worker: Worker,
     writer: Writer,
     *,
     blocking: bool,
@@ -41,11 +43,14 @@ def make_sampler(
     ``first_segment``.
 
     ``blocking`` lets it stop the process for each sample. ``may_spend`` grants nanoseconds of CPU
-    time to what it starts.
+    time to what it starts. What is no Python has no sampler, whatever ``name`` says.
 
     Raises:
         SamplerError: what it needs is not there.
     """
+    pid = worker.pid
+    if worker.python is None:
+        return NoSampler()
 
     def pyspy() -> Sampler:
         return PySpySampler(

@@ -7,7 +7,7 @@ import re
 
 from waitspy.errors import TargetError
 from waitspy.kernel import procfs
-from waitspy.target import interpreter
+from waitspy.target import runtimes
 from waitspy.target.kinship import topmost
 
 
@@ -55,5 +55,5 @@ def _paths() -> list[tuple[int, str]]:
 
 def _roots(members: set[int]) -> tuple[int, ...]:
     parents = {pid: stat.ppid for pid, stat in procfs.stats().items()}
-    python = {pid for pid in members if interpreter.runs_python(pid)}
+    python = {pid for pid in members if runtimes.is_known(pid)}
     return topmost(python or members, parents)

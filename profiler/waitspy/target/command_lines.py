@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from waitspy.errors import TargetError
 from waitspy.kernel import procfs
-from waitspy.target import interpreter, roles, servers
+from waitspy.target import roles, runtimes, servers
 from waitspy.target.kinship import at_or_below, lineage, topmost
 from waitspy.target.messages import lines
 from waitspy.target.spelling import HOW
@@ -37,8 +37,8 @@ class CommandLine:
 
 
 def by_pattern(target: str) -> tuple[int, ...]:
-    """The topmost Python processes whose command line matches; if none does, the topmost
-    matching ones of any kind (a shell, make) that have Python below them.
+    """The topmost Python or Node.js processes whose command line matches; if none does, the topmost
+    matching ones of any kind (a shell, make) that have such a one below them.
 
     Case is ignored. The pattern matches as a plain part of the command line, and also as a
     regular expression if it is one. waitspy, what started it and its py-spy never match.
@@ -55,16 +55,14 @@ def by_pattern(target: str) -> tuple[int, ...]:
             _near_misses(target, candidates.values()),
         )
     tops = topmost(matching, parents)
-    python = {pid for pid in matching if interpreter.runs_python(pid, unsure=False)}
+    python = {pid for pid in matching if runtimes.is_known(pid, unsure=False)}
     roots = topmost(python, parents) or tuple(
-        pid
-        for pid in tops
-        if any(interpreter.runs_python(below) for below in at_or_below(pid, parents))
+        pid for pid in tops if any(runtimes.is_known(below) for below in at_or_below(pid, parents))
     )
     if not roots:
         more = f" and {len(tops) - 1} more" if len(tops) > 1 else ""
         raise TargetError(
-            f"{procfs.shown(target)!r} matches nothing that runs Python, "
+            f"{procfs.shown(target)!r} matches nothing that runs Python or Node.js, "
             f"only {_shown(table[tops[0]])}{more}",
             servers.hint(HOW),
         )
@@ -133,15 +131,15 @@ def _shown(command: CommandLine) -> str:
 
 
 def _near_misses(pattern: str, commands: Iterable[CommandLine]) -> str:
-    """The Python processes whose command lines are most like the pattern."""
+    """The Python and Node.js processes whose command lines are most like the pattern."""
     wanted = pattern[:_COMPARED].casefold()
 
     def likeness(command: CommandLine) -> float:
         words = re.split(r"[^\w.]+", command.line[:_COMPARED].casefold())
         return max(difflib.SequenceMatcher(None, wanted, word).ratio() for word in words)
 
-    python = [c for c in commands if c.argv and interpreter.runs_python(c.pid)]
+    python = [c for c in commands if c.argv and runtimes.is_known(c.pid)]
     if not python:
-        return f"no Python process can be seen here; {HOW}"
+        return f"no Python or Node.js process can be seen here; {HOW}"
     nearest = sorted(python, key=lambda command: (-likeness(command), command.pid))
-    return lines("one of the Python processes here", map(_shown, nearest))
+    return lines("one of the Python and Node.js processes here", map(_shown, nearest))

@@ -3,8 +3,8 @@ a pattern of the command line.
 
 ``open_tree(target)`` gives the Tree of them, looked at once; call its ``scan()`` again for what
 appeared and what is gone. ``find(target)`` gives just the workers. Both raise TargetError when
-the target means nothing, too much, or nothing Python, and PermissionMissing when this user may
-not see enough to tell. A command that waitspy itself started is ``Tree([its pid])``.
+the target means nothing, too much, or neither Python nor Node.js, and PermissionMissing when this
+user may not see enough to tell. A command that waitspy itself started is ``Tree([its pid])``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["Tree", "find", "open_tree", "require_attachable"]
 
 
 def find(target: str) -> tuple[Worker, ...]:
-    """The processes that ``target`` means, parents before children; at least one is Python, or
-    may not be looked into (its ``why_not`` says so).
+    """The processes that ``target`` means, parents before children; at least one is Python or
+    Node.js, or may not be looked into (its ``why_not`` says so).
     """
     return open_tree(target).workers
 
@@ -45,7 +45,7 @@ def open_tree(target: str) -> Tree:
         what = f"the processes of {procfs.shown(target)} have just ended"
         raise TargetError(what, "give it again")
     if all(worker.why_not in FOREIGN for worker in workers):
-        raise _no_python(meant, workers)
+        raise _no_runtime(meant, workers)
     return tree
 
 
@@ -76,7 +76,7 @@ def require_attachable(workers: Iterable[Worker]) -> None:
     """Returns when at least one worker can be attached.
 
     Raises PermissionMissing when one could be if this user had the right to, else TargetError;
-    both name each process that is or may be Python, and why it cannot be attached.
+    both name each process that is or may be one of these, and why it cannot be attached.
     """
     refused: dict[tuple[str, str | None], list[Worker]] = {}
     for worker in workers:
@@ -162,7 +162,7 @@ def _exists(pid: int) -> bool:
     return True  # one of this user's own that is not dumpable
 
 
-def _no_python(meant: Spelled, workers: tuple[Worker, ...]) -> TargetError:
+def _no_runtime(meant: Spelled, workers: tuple[Worker, ...]) -> TargetError:
     root = workers[0]
     where = f"on port {meant.number}, " if meant.kind == "port" else ""
     what = f"{where}pid {root.pid} ({procfs.shown(root.command)}) is {root.why_not}"

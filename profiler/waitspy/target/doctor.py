@@ -62,33 +62,37 @@ def _target(target: str) -> Iterator[Check]:
         yield Check("target", "fail", str(error), error.hint)
         return
     workers = tree.workers
-    python = [worker for worker in workers if worker.why_not not in FOREIGN]
-    attachable = [worker for worker in python if worker.why_not is None]
+    known = [worker for worker in workers if worker.why_not not in FOREIGN]
+    nodes = sum(worker.node is not None for worker in known)
+    attachable = [worker for worker in known if worker.why_not is None]
     taken = f"taken as {tree.taken_as}; " if tree.taken_as else ""
+    of_node = f"Node.js: {nodes}, " if nodes else ""
     found = (
-        f"{taken}processes: {len(workers)}, Python: {len(python)}, attachable: {len(attachable)}"
+        f"{taken}processes: {len(workers)}, Python: {len(known) - nodes}, {of_node}"
+        f"attachable: {len(attachable)}"
     )
-    status: Status = "ok" if len(attachable) == len(python) else "warn" if attachable else "fail"
+    status: Status = "ok" if len(attachable) == len(known) else "warn" if attachable else "fail"
     yield Check("target", status, found, None if status == "ok" else "see each process below")
     for worker in attachable:
         yield safely(f"pid {worker.pid}", partial(_worker, worker))
     refused: dict[tuple[str | None, str | None], list[Worker]] = {}
-    for worker in python:
+    for worker in known:
         if worker.why_not is not None:
             refused.setdefault((worker.why_not, worker.remedy), []).append(worker)
     for those in refused.values():
         yield _refused(those)
-    if attachable:
-        serving = [worker for worker in attachable if worker.role == "worker"]
-        pid = (serving or attachable)[0].pid
-        yield from _stacks(pid)
+    python = [worker for worker in attachable if worker.python is not None]
+    if python:
+        serving = [worker for worker in python if worker.role == "worker"]
+        yield from _stacks((serving or python)[0].pid)
 
 
 def _worker(worker: Worker) -> Check:
     name, command = f"pid {worker.pid}", procfs.shown(worker.command)
     parts: list[str] = [worker.role]
-    if worker.python:
-        parts += [f"CPython {worker.python}", worker.framework or "no framework known"]
+    if worker.runtime is not None:
+        name_of = "CPython" if worker.python else worker.runtime.name
+        parts += [f"{name_of} {worker.runtime.version}", worker.framework or "no framework known"]
     try:
         parts += [_epolls(worker.pid), _network(worker.pid)]
     except PermissionError:

@@ -18,10 +18,10 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from elftools.common.exceptions import ELFError
-from elftools.construct.lib.container import Container
 from elftools.elf.elffile import ELFFile
 
 from waitspy.kernel import procfs
+from waitspy.target import elf_symbols
 
 OLDEST, NEWEST = (3, 8), (3, 15)
 """The CPython versions that can be profiled, both included."""
@@ -46,7 +46,9 @@ _SYS_VERSION = re.compile(
     rb"(?<![^\0])([23]\.\d+\.\d+(?:(?:a|b|rc)\d+)?\+?) \([^\0]{1,80}\) ?\n?[\[(][^\0]{1,80}\0"
 )
 
-_DELETED = " (deleted)"
+DELETED = " (deleted)"
+"""What the kernel appends to the path of a mapped file that is gone."""
+
 _MAX_SEGMENT = 64 << 20
 """Bytes of writable data that are searched for ``sys.version``; CPython's own are under 2 MB."""
 
@@ -117,12 +119,12 @@ def parse_maps(raw: bytes) -> tuple[MappedFile, ...]:
             continue
         path = procfs.text(name)
         files[name] = MappedFile(
-            path=path.removesuffix(_DELETED),
+            path=path.removesuffix(DELETED),
             start=int(start, 16),
             end=int(end, 16),
             offset=int(offset, 16),
             inode=int(inode),
-            deleted=path.endswith(_DELETED),
+            deleted=path.endswith(DELETED),
         )
     return tuple(files.values())
 
@@ -185,7 +187,7 @@ def read_image(file: BinaryIO) -> Image | None:
     try:
         elf = ELFFile(file)
         size = file.seek(0, os.SEEK_END)
-        symbols = _defined_symbols(elf, file, size)
+        symbols = elf_symbols.defined(elf, file, size, _SYMBOLS)
         if not symbols:
             return None
         loads = [s.header for s in elf.iter_segments() if s.header.p_type == "PT_LOAD"]
@@ -193,12 +195,12 @@ def read_image(file: BinaryIO) -> Image | None:
         word = "Q" if elf.elfclass == 64 else "I"
         runtime = symbols.get(b"_PyRuntime")
         version, free_threaded = None, None
-        debug_offsets = _initial(file, loads, runtime, 24)
+        debug_offsets = elf_symbols.initial(file, loads, runtime, 24)
         if debug_offsets and debug_offsets[:8] == b"xdebugpy":
             # _Py_DebugOffsets begins: cookie, version, free_threaded (pycore_debug_offsets.h)
             packed, flag = struct.unpack(f"{order}QQ", debug_offsets[8:])
             version, free_threaded = version_text(packed), bool(flag)
-        elif constant := _initial(
+        elif constant := elf_symbols.initial(
             file, loads, symbols.get(b"Py_Version"), struct.calcsize(order + word)
         ):
             version = version_text(struct.unpack(order + word, constant)[0])
@@ -214,72 +216,7 @@ def read_image(file: BinaryIO) -> Image | None:
         return None
 
 
-def _defined_symbols(elf: ELFFile, file: BinaryIO, size: int) -> dict[bytes, tuple[int, int]]:
-    """Address and size of each symbol of _SYMBOLS that the file defines.
-
-    Works on the raw tables: building an object for each symbol takes seconds on large files.
-    """
-    found: dict[bytes, tuple[int, int]] = {}
-    order = "<" if elf.little_endian else ">"
-    # Elf64_Sym: name info other shndx value size; Elf32_Sym: name value size info other shndx
-    row = struct.Struct(order + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH"))
-    section_at, value_at, size_at = (3, 4, 5) if elf.elfclass == 64 else (5, 1, 2)
-    for section in elf.iter_sections():
-        header = section.header
-        if header.sh_type not in {"SHT_DYNSYM", "SHT_SYMTAB"}:
-            continue
-        strings = _bytes_of(file, size, elf.get_section(header.sh_link).header)
-        names = {
-            match.start(): symbol
-            for symbol in _SYMBOLS
-            for match in re.finditer(re.escape(symbol) + rb"\0", strings)
-        }
-        if not names:
-            continue
-        table = _bytes_of(file, size, header)
-        table = table[: len(table) // row.size * row.size]
-        for fields in row.iter_unpack(table):
-            if fields[0] in names and fields[section_at] != 0:  # SHN_UNDEF: imported
-                found.setdefault(names[fields[0]], (fields[value_at], fields[size_at]))
-    return found
-
-
-def _bytes_of(file: BinaryIO, size: int, header: Container) -> bytes:
-    """The content of a section; empty when the header points outside of the file."""
-    offset, length = int(header.sh_offset), int(header.sh_size)
-    if offset + length > size:
-        return b""
-    file.seek(offset)
-    return file.read(length)
-
-
-def _initial(
-    file: BinaryIO, loads: list[Container], symbol: tuple[int, int] | None, size: int
-) -> bytes | None:
-    """The bytes that the file puts where the symbol is; None when it has none there."""
-    if symbol is None:
-        return None
-    for load in loads:
-        inside = symbol[0] - int(load.p_vaddr)
-        if inside >= 0 and inside + size <= int(load.p_filesz):
-            file.seek(int(load.p_offset) + inside)
-            raw = file.read(size)
-            return raw if len(raw) == size else None
-    return None
-
-
 # --- the process -----------------------------------------------------------------------------
-
-
-def runs_python(pid: int, *, unsure: bool = True) -> bool:
-    """Whether it runs Python of any kind; ``unsure`` when this user may not see what it runs."""
-    try:
-        return identify(pid) is not None
-    except PermissionError:
-        stat = procfs.stats([pid]).get(pid)
-        return unsure and stat is not None and not stat.kernel_thread
-    except ProcessLookupError:
-        return False
 
 
 def identify(pid: int) -> Interpreter | None:
@@ -290,7 +227,7 @@ def identify(pid: int) -> Interpreter | None:
     """
     files = parse_maps(procfs.read(pid, "maps"))
     try:
-        executable = procfs.link(pid, "exe").removesuffix(_DELETED)
+        executable = procfs.link(pid, "exe").removesuffix(DELETED)
     except ProcessLookupError:
         return None  # a kernel thread, or ended since
     for implementation, pattern in _OTHERS:
@@ -321,7 +258,7 @@ def runtime_span(pid: int) -> tuple[int, int] | None:
     """
     try:
         files = parse_maps(procfs.read(pid, "maps"))
-        executable = procfs.link(pid, "exe").removesuffix(_DELETED)
+        executable = procfs.link(pid, "exe").removesuffix(DELETED)
     except (ProcessLookupError, PermissionError):
         return None
     file, image = _runtime(pid, files, executable)
@@ -339,7 +276,7 @@ def out_of_reach(pid: int) -> tuple[str, str] | None:
     """
     try:
         files = parse_maps(procfs.read(pid, "maps"))
-        executable = procfs.link(pid, "exe").removesuffix(_DELETED)
+        executable = procfs.link(pid, "exe").removesuffix(DELETED)
         file, _ = _runtime(pid, files, executable)
         if file is None:
             return None
@@ -368,7 +305,7 @@ def _runtime(
 
 def _image(pid: int, file: MappedFile, executable: str) -> Image | None:
     """What the mapped file says, from the cache when it was read before."""
-    for path, certain in _places(pid, file, executable):
+    for path, certain in places(pid, file, executable):
         try:
             with open(path, "rb") as stream:
                 facts = os.fstat(stream.fileno())
@@ -385,7 +322,7 @@ def _image(pid: int, file: MappedFile, executable: str) -> Image | None:
     return None
 
 
-def _places(pid: int, file: MappedFile, executable: str) -> Iterator[tuple[str, bool]]:
+def places(pid: int, file: MappedFile, executable: str) -> Iterator[tuple[str, bool]]:
     """Where the mapped file can be opened, and whether that place cannot lead to another one.
 
     An upgrade may have replaced the file at its path, so the inode must be right there. On

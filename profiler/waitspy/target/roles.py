@@ -82,27 +82,27 @@ _RUNNER = re.compile(r"waitspy_scenarios\.\w+")
 _WITH_VALUE = "WX"
 """Short options of the interpreter that take a value, besides -c and -m, which end them."""
 
-PLAIN, MULTIPROCESSING = "python", "multiprocessing"
+PLAIN, MULTIPROCESSING, NODE = "python", "multiprocessing", "node"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One process of a tree, as far as its part depends on it.
 
-    ``image`` is that of procfs.Stat: equal for a process and its forks. ``python`` says whether
-    it runs an interpreter (any).
+    ``image`` is that of procfs.Stat: equal for a process and its forks. ``runtime`` is what
+    plain programs of its runtime are called (PLAIN, NODE), None where it has none that is known.
     """
 
     pid: int
     ppid: int
     argv: tuple[str, ...]
-    python: bool
+    runtime: str | None
     image: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part that a process plays; ``framework`` is None for what is not Python."""
+    """The part that a process plays; ``framework`` is None for what has no known runtime."""
 
     role: Role
     framework: str | None
@@ -151,9 +151,9 @@ def framework(argv: tuple[str, ...]) -> str | None:
 def assign(members: Iterable[Member]) -> Mapping[int, Part]:
     """The part of every member, by pid.
 
-    A *helper* serves no request: what is not Python, multiprocessing's trackers and fork
+    A *helper* serves no request: what has no runtime, multiprocessing's trackers and fork
     servers, the helpers of gunicorn, celery and uWSGI, what runs a scenario. A *master* has
-    Python processes of its own program below it, helpers in between not counted. Everything else
+    processes of its own program below it, helpers in between not counted. Everything else
     is a *worker*. What a server framework forks or spawns belongs to that framework; what plain
     Python forks or spawns is called multiprocessing.
     """
@@ -164,16 +164,16 @@ def assign(members: Iterable[Member]) -> Mapping[int, Part]:
     for pid in _parents_first(tree):
         member = tree[pid]
         above = _above(member, tree, helpers)
-        name = framework(member.argv) if member.python else None
-        if above is not None and member.python and same_program(member, above):
+        name = framework(member.argv) if member.runtime else None
+        if above is not None and member.runtime and same_program(member, above):
             inherited = parts[above.pid].framework
-            if inherited in {None, PLAIN, MULTIPROCESSING}:
+            if inherited in {None, PLAIN, MULTIPROCESSING} and member.runtime == PLAIN:
                 inherited = MULTIPROCESSING
             name = name or inherited
             if pid not in helpers:
                 masters.add(above.pid)
-        elif member.python and name is None:
-            name = MULTIPROCESSING if _born(member) else PLAIN
+        elif member.runtime and name is None:
+            name = MULTIPROCESSING if _born(member) else member.runtime
         parts[pid] = Part("helper" if pid in helpers else "worker", name)
     return {
         pid: Part("master", part.framework) if pid in masters else part
@@ -182,7 +182,7 @@ def assign(members: Iterable[Member]) -> Mapping[int, Part]:
 
 
 def _helps(member: Member, tree: Mapping[int, Member]) -> bool:
-    if not member.python or not member.argv:
+    if not member.runtime or not member.argv:
         return True
     if any(role == "helper" and title.match(member.argv[0]) for title, _name, role in _TITLES):
         return True
@@ -217,6 +217,8 @@ def _born(member: Member) -> bool:
 
 def same_program(member: Member, above: Member) -> bool:
     """Whether a process is a fork of the one above, of multiprocessing, or the same server."""
+    if member.runtime != above.runtime:
+        return False
     if _born(member):
         return True
     if member.image is not None and member.image == above.image:

@@ -1,4 +1,4 @@
-"""Finds the server behind a TCP port, and the Python servers that listen here."""
+"""Finds the server behind a TCP port, and the Python and Node.js servers that listen here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from waitspy.errors import PermissionMissing, TargetError
 from waitspy.kernel import procfs
 from waitspy.kernel.nettable import TcpRow
-from waitspy.target import access, interpreter, ports, roles
+from waitspy.target import access, ports, roles, runtimes
 from waitspy.target.kinship import lineage, topmost
 from waitspy.target.messages import LISTED, lines
 from waitspy.target.spelling import HOW
@@ -24,7 +24,7 @@ def listened_on(port: int) -> bool:
 
 def by_port(port: int) -> tuple[int, ...]:
     """The topmost processes of the server that listens on that port; in this network namespace
-    if it is a Python server, else in the only other one.
+    if it is a Python or Node.js server, else in the only other one.
     """
     rows = ports.by_namespace([port])
     if not rows:
@@ -34,8 +34,8 @@ def by_port(port: int) -> tuple[int, ...]:
     if own in rows:
         holders = _holders(port, rows[own][1])
         # What forwards a container's port holds one of that number here.
-        elsewhere = [row for row in elsewhere if _python(_seen(row[1]))]
-        if _python(holders) or not elsewhere:
+        elsewhere = [row for row in elsewhere if _known(_seen(row[1]))]
+        if _known(holders) or not elsewhere:
             return _servers(holders)
     if len(elsewhere) > 1:
         raise TargetError(
@@ -69,19 +69,19 @@ def _seen(sockets: tuple[TcpRow, ...]) -> set[int]:
     return ports.holders({row.inode for row in sockets})[0]
 
 
-def _python(pids: set[int]) -> set[int]:
-    return {pid for pid in pids if interpreter.runs_python(pid)}
+def _known(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if runtimes.is_known(pid)}
 
 
 def _servers(holders: set[int]) -> tuple[int, ...]:
-    """The topmost processes of those that serve a port; Python's if there are any."""
-    python = _python(holders)
-    if not python and len(holders) > 1:
+    """The topmost processes of those that serve a port; of Python and Node.js if there are any."""
+    known = _known(holders)
+    if not known and len(holders) > 1:
         holders = holders - {1}  # a service manager that keeps the socket for its service
     stats = procfs.stats()
     parents = {pid: stat.ppid for pid, stat in stats.items()}
-    tops = topmost(python or holders, parents)
-    if not python:
+    tops = topmost(known or holders, parents)
+    if not known:
         return tops
     own = {os.getpid()} | lineage(os.getpid(), parents)
     return topmost({_master(pid, tops, stats, own) for pid in tops}, parents)
@@ -97,7 +97,7 @@ def _master(
     """
     while pid in stats and (above := stats[pid].ppid) in stats and above not in own:
         siblings = sum(stats[top].ppid == above for top in tops if top in stats)
-        if not interpreter.runs_python(above, unsure=False):
+        if not runtimes.is_known(above, unsure=False):
             break
         if not _one_program(stats[pid], stats[above], several=siblings > 1):
             break
@@ -111,8 +111,7 @@ def _one_program(child: procfs.Stat, parent: procfs.Stat, *, several: bool) -> b
     """
     try:
         below, above = (
-            roles.Member(one.pid, one.ppid, procfs.read_cmdline(one.pid), python=True,
-                         image=one.image)
+            roles.Member(one.pid, one.ppid, procfs.read_cmdline(one.pid), "python", image=one.image)
             for one in (child, parent)
         )  # fmt: skip
         if roles.same_program(below, above):
@@ -125,14 +124,14 @@ def _one_program(child: procfs.Stat, parent: procfs.Stat, *, several: bool) -> b
 
 
 def hint(otherwise: str) -> str:
-    """The Python servers that listen here, and on which ports."""
+    """The Python and Node.js servers that listen here, and on which ports."""
     sockets = [row for _, rows in ports.by_namespace().values() for row in rows]
     inodes = {row.inode: row.local_port for row in sockets}
     held_ports: dict[int, set[int]] = {}
     for pid in procfs.pids() - {os.getpid()}:
         try:
             held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
-            if held & inodes.keys() and interpreter.identify(pid) is not None:
+            if held & inodes.keys() and runtimes.identify(pid) is not None:
                 held_ports[pid] = {inodes[inode] for inode in held if inode in inodes}
         except (ProcessLookupError, PermissionError):
             continue
@@ -143,8 +142,8 @@ def hint(otherwise: str) -> str:
         for pid in topmost(held_ports.keys() & parents.keys(), parents)
     ]
     if not listening:
-        return f"no Python server that this user can see listens on TCP; {otherwise}"
-    return lines("one of the Python servers that listen here", listening)
+        return f"no Python or Node.js server that this user can see listens on TCP; {otherwise}"
+    return lines("one of the servers that listen here", listening)
 
 
 def _line(pid: int) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from waitspy.errors import TargetError
 from waitspy.kernel import procfs
 
-HOW = "give the PID of the Python server, :PORT, or a part of its command line"
+HOW = "give the PID of the server, :PORT, or a part of its command line"
 
 Kind = Literal["number", "port", "unit", "container", "pattern"]
 

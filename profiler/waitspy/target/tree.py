@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 
 from waitspy.kernel import procfs
 from waitspy.model.processes import Worker
-from waitspy.target import access, interpreter, roles
+from waitspy.target import access, node, roles, runtimes
+from waitspy.target.interpreter import Interpreter
 
-NOT_PYTHON = "not a Python process"
+NO_RUNTIME = "neither a Python nor a Node.js process"
 ZOMBIE = "a zombie: it has ended and its parent has not collected it"
 HEADLESS = "its main thread has ended, and the kernel shows nothing of the others without it"
 KERNEL_THREAD = "a kernel thread"
 STARTING = "exec is loading its program just now"
-FOREIGN = frozenset({NOT_PYTHON, ZOMBIE, KERNEL_THREAD})
-"""The values of ``why_not`` of what cannot be Python at all."""
+FOREIGN = frozenset({NO_RUNTIME, ZOMBIE, KERNEL_THREAD})
+"""The values of ``why_not`` of what cannot be profiled at all."""
 
 _KEEP_THE_HEAD = "let its main thread wait for the others (Thread.join) instead of ending"
 
@@ -38,7 +39,7 @@ class _Entry:
 
     stat: procfs.Stat
     argv: tuple[str, ...]
-    runs: interpreter.Interpreter | None
+    runs: Interpreter | None
     why_not: str | None
     remedy: str | None
     look_again_at_s: float
@@ -79,7 +80,8 @@ class Tree:
 
         A worker is the same one as before while pid and start_ticks are. All else can change:
         role, title, threads, and ``why_not``, which becomes None when a process turns out to
-        be Python or attachable after all. Processes that outlive their parent stay in the tree.
+        run Python or Node.js, or attachable, after all. Processes that outlive their parent stay
+        in the tree.
         A process first seen as a zombie is listed as such; one that was known alive is gone as
         soon as it is a zombie, and HEADLESS where others of its threads go on. A fork that may
         be about to exec is left for the next look, except in the first.
@@ -222,7 +224,7 @@ class Tree:
 
     def _workers(self) -> tuple[Worker, ...]:
         members = [
-            roles.Member(pid, e.stat.ppid, e.argv, e.runs is not None, e.stat.image)
+            roles.Member(pid, e.stat.ppid, e.argv, _plain(e.runs), e.stat.image)
             for pid, e in self._entries.items()
         ]
         if members != self._members:
@@ -235,7 +237,8 @@ class Tree:
                 role=parts[pid].role,
                 command=" ".join(entry.argv) or entry.stat.name,
                 start_ticks=entry.stat.start_ticks,
-                python=entry.runs.version if entry.runs else None,
+                python=_version(entry.runs, of_node=False),
+                node=_version(entry.runs, of_node=True),
                 framework=parts[pid].framework,
                 threads=entry.stat.threads,
                 why_not=entry.why_not,
@@ -260,6 +263,18 @@ class Tree:
             order.append(pid)
             waiting.extend(sorted(below.get(pid, ()), reverse=True))
         return order
+
+
+def _version(runs: Interpreter | None, *, of_node: bool) -> str | None:
+    """The version of what it runs, if that is Node.js, or else if it is not."""
+    return runs.version if runs and (runs.implementation == node.NAME) == of_node else None
+
+
+def _plain(runs: Interpreter | None) -> str | None:
+    """What a program is called of which nothing but its runtime is known."""
+    if runs is None:
+        return None
+    return roles.NODE if runs.implementation == node.NAME else roles.PLAIN
 
 
 def _stands(pid: int, entry: _Entry, now_s: float) -> bool:
@@ -337,14 +352,14 @@ def _examine_once(
         entry.why_not, entry.remedy = STARTING, "try again"
         return entry
     try:
-        entry.runs = interpreter.identify(stat.pid)
+        entry.runs = runtimes.identify(stat.pid)
     except PermissionError:
         may = access.may_attach(stat.pid)
         entry.why_not = may.why or "this user may not see what it runs"
         entry.remedy = may.remedy or access.grant_here()
         return entry
     if entry.runs is None:
-        entry.why_not, entry.remedy = NOT_PYTHON, "nothing to do: it has no Python stacks"
+        entry.why_not, entry.remedy = NO_RUNTIME, "nothing to do: it has no stacks that can be read"
         return entry
     may = access.may_attach(stat.pid)
     entry.why_not = entry.runs.why_not or may.why

@@ -167,9 +167,9 @@ def test_a_healthy_report_is_short() -> None:
 
 def test_where_the_table_does_not_fit_each_row_is_a_line() -> None:
     narrow = " ".join(shown(many_processes(), width=40).split())
-    assert "pid 4710, role master, python 3.12.1, framework uvicorn, threads 12, rate" in narrow
-    assert "pid 4711 +39, role worker, python 3.12.1" in narrow
-    assert "pid role python" in flat(many_processes())
+    assert "pid 4710, role master, runtime 3.12.1, framework uvicorn, threads 12, rate" in narrow
+    assert "pid 4711 +39, role worker, runtime 3.12.1" in narrow
+    assert "pid role runtime" in flat(many_processes())
 
 
 def test_commands_of_a_row_are_told_by_the_first() -> None:
@@ -224,3 +224,10 @@ def test_what_oracles_said_of_a_row_is_said_once() -> None:
 
 def test_grouping_is_told_in_words_only_where_there_is_some() -> None:
     assert "+" not in flat(report_examples.nothing_attached()).partition("processes")[2]
+
+
+def test_a_process_of_node_is_told_with_its_runtime() -> None:
+    one = worker(4711)
+    record = replace(one, worker=replace(one.worker, python=None, node="20.20.2"))
+    (row,) = process_table(report(record)).rows
+    assert cells(row, plain)[2] == "Node.js 20.20.2"

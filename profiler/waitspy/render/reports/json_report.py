@@ -145,6 +145,7 @@ def _worker(record: WorkerRecord) -> dict[str, Any]:
         "role": worker.role,
         "command": worker.command,
         "python": worker.python,
+        "node": worker.node,
         "framework": worker.framework,
         "threads": worker.threads,
         "rate_hz": record.rate_hz,

@@ -15,7 +15,7 @@ from waitspy.model.judged import Report
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.render import words
 
-COLUMNS = ("pid", "role", "python", "framework", "threads", "rate", "samples", "missed")
+COLUMNS = ("pid", "role", "runtime", "framework", "threads", "rate", "samples", "missed")
 NUMBERS = frozenset({"pid", "threads", "rate", "samples", "missed"})
 
 _ALIKE = 3  # running processes that are alike, and still have a row each
@@ -46,7 +46,7 @@ def process_table(report: Report) -> ProcessTable:
         worker = record.worker
         told = worker.pid in named
         short = not told and _came_and_went(record, report.recording)
-        key = worker.role, worker.python, worker.framework, worker.why_not, record.exit, told
+        key = worker.role, worker.runtime, worker.framework, worker.why_not, record.exit, told
         alike.setdefault((short, key), []).append(record)
     rows: list[Group] = []
     ended: list[Group] = []
@@ -86,7 +86,7 @@ def cells(group: Group, code: Code) -> tuple[str, ...]:
     return (
         label(group),
         worker.role,
-        "none" if worker.python is None else code(worker.python),
+        "none" if worker.runtime is None else code(worker.runtime.short),
         "?" if worker.framework is None else code(worker.framework),
         _span(threads),
         _span(rates, " Hz"),

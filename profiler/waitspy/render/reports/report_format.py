@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
 from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Place, Report
-from waitspy.model.oracle_names import EPOLL, PENDING, THREADS
+from waitspy.model.oracle_names import EPOLL, PENDING, THREADS, concerns
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
 
@@ -34,7 +34,7 @@ class ReportRenderer(Protocol):
 
 
 def attached(report: Report) -> tuple[WorkerRecord, ...]:
-    """The Python processes that were recorded."""
+    """The processes that were recorded."""
     return tuple(record for record in report.workers if record.watched)
 
 
@@ -45,7 +45,7 @@ def counted(report: Report) -> tuple[WorkerRecord, ...]:
 
 
 def refused(report: Report) -> tuple[WorkerRecord, ...]:
-    """The Python processes that could not be attached."""
+    """The processes that could not be attached."""
     return tuple(record for record in report.workers if record.worker.why_not is not None)
 
 
@@ -65,7 +65,7 @@ def not_watched(report: Report) -> list[tuple[list[str], str, list[int]]]:
     for record in attached(report):
         statuses = dict.fromkeys(known, "it did not run") | dict(record.oracles)
         for name, status in statuses.items():
-            if status != "ok":
+            if status != "ok" and concerns(name, record.worker):
                 by_oracle.setdefault((name, status), []).append(record.worker.pid)
     grouped: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for (name, status), pids in by_oracle.items():

@@ -1,0 +1,44 @@
+"""waitspy.target.node: the version in a file that defines Node, and in no other."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from tests.target.test_interpreter import Elf
+from waitspy.target import node
+
+START = b"_ZN4node5StartEiPPc"
+TEXT = b"\0node.js/v20.20.2\0"
+
+
+def read(symbol: bytes, data: bytes, section: int = 1) -> str | None:
+    elf = Elf(data=data, symbols={symbol: (0, 8)}, section=section)
+    return node.read_version(io.BytesIO(elf.build()))
+
+
+def test_the_version_of_a_file_that_defines_node() -> None:
+    assert read(START, TEXT) == "20.20.2"
+
+
+def test_a_program_that_only_talks_of_node_is_none() -> None:
+    assert read(b"main", TEXT) is None
+    assert read(START, TEXT, section=0) is None, "it only imports it"
+
+
+@pytest.mark.parametrize(
+    "data", [bytes(64), b"node.js/v20.20.2 ", b"node.js/v20.20\0", b"node.js/v\0"]
+)
+def test_what_is_no_version_is_none(data: bytes) -> None:
+    assert read(START, data) is None
+
+
+def test_a_version_across_two_pieces_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "_PIECE", 40)
+    for filler in range(60):
+        assert read(START, bytes(filler) + TEXT) == "20.20.2"
+
+
+def test_a_file_that_is_no_elf_is_none() -> None:
+    assert node.read_version(io.BytesIO(b"#!/bin/sh\n" + TEXT)) is None
