@@ -51,6 +51,7 @@ SUBJECTS = frozenset(
         "thread_groups",
         "epolls",
         "loops",
+        "libuv",
         "pools",
         "pool_jobs",
         "listeners",

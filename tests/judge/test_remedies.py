@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from waitspy.judge.remedies import OTHER, ROWS, Case, find
+from waitspy.judge.remedies import NODE, NODE_UNSEEN, OTHER, ROWS, Case, find
 from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
     BLOCKED_LOOP,
@@ -88,6 +88,8 @@ def test_every_row_can_be_told() -> None:
     about: list[dict[str, Any]] = [
         *({"pool": pool} for pool in (None, *PoolKind)),
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
+        *({"library": name} for name in (NODE, NODE_UNSEEN)),
+        {"library": NODE, "packages": frozenset({"piscina"})},
         *({"frames": (frame,)} for frame in FRAMES),
         *(
             {"waits_for": frozenset({held})}

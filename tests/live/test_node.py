@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.live.running import TARGETS, target
+from tests.live.running import TARGETS, record, said, starving, target
 from waitspy.target import discover, doctor
 
 NODE = shutil.which("node") or ""
@@ -49,3 +50,38 @@ def test_a_tree_of_node_and_python() -> None:
         assert (top.role, top.node is not None, top.python) == ("worker", True, None)
         assert (below.role, below.node, below.ppid) == ("worker", None, top.pid)
         assert below.python == ".".join(map(str, sys.version_info[:3]))
+
+
+def recorded(how: str, folder: Path, seconds: float = 1.5) -> dict[str, Any]:
+    with target([NODE, SERVER, how]) as server:
+        return record(server.pid, folder, seconds=seconds)
+
+
+@pytest.mark.alone
+def test_a_worker_that_is_parked_all_along_starves_its_loop(tmp_path: Path) -> None:
+    report = recorded("park", tmp_path / "rec")
+    (finding,) = starving(report)
+    assert (finding["kind"], finding["blame"]) == ("parked-loop", None), said(report)
+    assert finding["wait"]["syscall"] == "futex"
+    assert finding["victims"][0]["kind"] == "io"
+    assert finding["share"] > 0.8
+    assert report["losses"] == []
+    (worker,) = report["workers"]
+    assert worker["node"] == version_of_node()
+    assert "python" not in worker
+    assert "samples" not in worker
+
+
+@pytest.mark.alone
+def test_a_worker_that_computes_starves_its_loop(tmp_path: Path) -> None:
+    report = recorded("busy", tmp_path / "rec")
+    kinds = {finding["kind"] for finding in starving(report)}
+    assert kinds <= {"busy-loop", "no-cpu"}, said(report)  # the machine may have other work
+    assert kinds
+
+
+@pytest.mark.alone
+def test_a_worker_in_its_loop_starves_nothing(tmp_path: Path) -> None:
+    report = recorded("idle", tmp_path / "rec")
+    assert starving(report) == [], said(report)
+    assert all(state == "ok" for state in report["workers"][0]["oracles"].values())

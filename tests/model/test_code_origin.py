@@ -206,3 +206,24 @@ def test_what_was_named_earlier_holds_on() -> None:
     early = Program((CodePath("/a", "program"), CodePath("/b", "program")), "main.py")
     late = Program((CodePath("/a", "mixed"),), "main.py")
     assert late.after(early).paths == (CodePath("/a", "mixed"), CodePath("/b", "program"))
+
+
+@pytest.mark.parametrize(
+    ("file", "home"),
+    [
+        ("node:internal/timers", Home(Origin.STDLIB, None, "node:internal/timers")),
+        ("/app/worker.js", Home(Origin.USER, None, "/app/worker.js")),
+        (
+            "/app/node_modules/piscina/dist/worker.js",
+            Home(Origin.PACKAGE, "piscina", "piscina/dist/worker.js"),
+        ),
+        (
+            "/app/node_modules/a/node_modules/@scope/b/index.js",
+            Home(Origin.PACKAGE, "@scope/b", "@scope/b/index.js"),
+        ),
+    ],
+)
+def test_what_belongs_to_node(file: str, home: Home) -> None:
+    assert home_by_path(file) == home
+    frozen = Program((CodePath("", "mixed"), CodePath("/app", "program")))
+    assert Homes([frozen]).of(file).origin is home.origin

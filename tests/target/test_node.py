@@ -15,7 +15,8 @@ TEXT = b"\0node.js/v20.20.2\0"
 
 def read(symbol: bytes, data: bytes, section: int = 1) -> str | None:
     elf = Elf(data=data, symbols={symbol: (0, 8)}, section=section)
-    return node.read_version(io.BytesIO(elf.build()))
+    image = node.read_image(io.BytesIO(elf.build()))
+    return None if image is None else image.version
 
 
 def test_the_version_of_a_file_that_defines_node() -> None:
@@ -41,4 +42,13 @@ def test_a_version_across_two_pieces_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_that_is_no_elf_is_none() -> None:
-    assert node.read_version(io.BytesIO(b"#!/bin/sh\n" + TEXT)) is None
+    assert node.read_image(io.BytesIO(b"#!/bin/sh\n" + TEXT)) is None
+
+
+def test_where_its_data_and_its_timers_function_lie() -> None:
+    timers = b"_ZN4node11Environment9RunTimersEP10uv_timer_s"
+    elf = Elf(data=TEXT, symbols={START: (0, 8), timers: (16, 8)})
+    image = node.read_image(io.BytesIO(elf.build()))
+    assert image is not None
+    assert image.run_timers == elf.base + 16
+    assert [address for address, _ in image.writable] == [elf.base]

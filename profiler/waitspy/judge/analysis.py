@@ -21,6 +21,7 @@ from waitspy.judge import (
     loop_episodes,
     loops,
     merge,
+    node_loops,
     object_servers,
     overloaded_listeners,
     pending_work,
@@ -169,6 +170,10 @@ def _worker(
         r.tid for r in records if any(map(shows_loop, np.unique(r.intervals.stack).tolist()))
     }
     own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
+    if worker.worker.node is not None:
+        own_loops = node_loops.own(own_loops, worker)
+        more = node_loops.without_stacks(worker, records, own_loops, recording.stacks, info.end_ns)
+        records = (*records, *more)
     mine = _activities(worker, records, own_loops, recording, known)
     names = {record.tid: record.name for record in records}
     del records  # as large as what they have become

@@ -54,7 +54,8 @@ class Starvation:
     holder of the GIL) or none was sampled. ``place`` names what starved, ``detail`` says more of
     it, both for people. ``served`` counts what was served nevertheless, where that is known.
     ``pool`` is what starved if it is a pool.
-    ``asyncio`` says that an object of asyncio's is known to be the loop.
+    ``asyncio`` says that an object of asyncio's is known to be the loop, ``node`` that it is one
+    of Node.js.
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
     ``of_tasks`` says that ``held_by`` shows awaits of tasks, and no stacks that a thread has shown.
     ``links`` is the chain, where it is known already; of tasks it always is.
@@ -81,6 +82,7 @@ class Starvation:
     looked: bool = True
     stand_in: Frame | None = None
     asyncio: bool = False
+    node: bool = False
     links: tuple[Link, ...] = ()
     of_tasks: bool = False
     lending: Lending | None = None

@@ -85,9 +85,10 @@ def _weigh(starvation: Starvation) -> _Blamed:
         length = activity.end_ns - activity.start_ns
         if not blame.holds_up(activity.stack, activity.wait):
             continue
-        frame = blame.blamed(blame.guilty_frames(activity, starvation.base))
-        frames[blame.stand_in(frame, starvation.stand_in)] += length
-        stacks[activity.stack] += length
+        if activity.stack:  # else the kernel alone tells of it
+            frame = blame.blamed(blame.guilty_frames(activity, starvation.base))
+            frames[blame.stand_in(frame, starvation.stand_in)] += length
+            stacks[activity.stack] += length
         if activity.wait.kind is not WaitKind.ON_CPU or computes:
             waits[activity.wait] += length
     return _Blamed(starvation, frames, stacks, waits)
@@ -183,6 +184,8 @@ def _chain(group: Sequence[Starvation], chains: Chains) -> tuple[Link, ...]:
 
 def _library(episode: Starvation, stack: Stack) -> str | None:
     """Whose loop starved; None where asyncio's is seen."""
+    if episode.node:
+        return remedies.NODE if stack else remedies.NODE_UNSEEN
     shown = (episode.base or (), stack)
     foreign = next(filter(None, map(blame.foreign_loop, shown)), None)
     if foreign is None and not episode.asyncio and not any(map(blame.shows_asyncio, shown)):

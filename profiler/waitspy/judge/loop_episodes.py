@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from waitspy.judge import blame, gil, loop_service, loops
+from waitspy.judge import blame, gil, loop_service, loops, node_loops
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.loops import Loop, Pending
 from waitspy.judge.spans import grouped, length_ns, overlaps, union
@@ -33,7 +33,7 @@ from waitspy.model.kinds import (
     Kind,
     Verdict,
 )
-from waitspy.model.oracle_names import ASYNCIO, EPOLL, THREADS
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, LIBUV, THREADS
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import NO_STATES, KernelStates
@@ -55,6 +55,7 @@ def find(
 
     ``shared`` are listening sockets (by inode) at which others may accept as well.
     """
+    of_node = worker.worker.node is not None
     starved: list[Starvation] = []
     bases: dict[int, Stack | None] = {}
     for loop in own_loops:
@@ -68,6 +69,8 @@ def find(
         for span in loops.pending(loop, worker, end_ns, min_stall_ns):
             if not known and not _has_clients(span):
                 continue
+            if of_node and not node_loops.has_victims(span):
+                continue
             if not _is_proven(loop, base) and _waits_for_anyone(span, shared):
                 continue
             if span.end_ns - span.start_ns >= min_stall_ns:
@@ -78,7 +81,7 @@ def find(
     yield from starved
     told: set[int] = set()
     for loop in own_loops:
-        if loop.seen == "polling" and loop.tid not in told:
+        if loop.seen == "polling" and loop.tid not in told and not of_node:
             told.add(loop.tid)
             mine = activities.get(loop.tid, NO_ACTIVITIES)
             same = [s for s in starved if s.tid == loop.tid]
@@ -245,7 +248,11 @@ def _judge_blocked(
     for activity in waits or guilty:  # in between it may be woken; what it waits for is what counts
         running = blame.in_loop(activity.stack, base, never_idle=ran)
         starts = blame.starts_thread(activity.stack)
-        if activity.wait.kind is WaitKind.GIL or (starts and _others_have_gil(span, worker)):
+        kind: Kind | None
+        if worker.worker.node is not None:
+            held = blame.holds_up(activity.stack, activity.wait)
+            kind = node_loops.kind_of(activity) if held else None
+        elif activity.wait.kind is WaitKind.GIL or (starts and _others_have_gil(span, worker)):
             kind = GIL_BOUND
         elif not blame.holds_up(activity.stack, activity.wait):
             kind = None  # its thread polls another loop (its own polls are cut out): left behind
@@ -412,6 +419,8 @@ def _make(
     verdict: Verdict | None = None,
 ) -> Starvation:
     loop = span.loop
+    of_node = node_loops.is_one(loop)
+    own = LIBUV if of_node else ASYNCIO
     return Starvation(
         kind=kind,
         verdict=verdict or kind.verdict,
@@ -424,7 +433,8 @@ def _make(
         held_by={loop.thread(): tuple(guilty)} if guilty else {},
         base=base,
         looks=span.looks,
-        evidence=(ASYNCIO, *evidence) if span.items else evidence,
+        evidence=(own, *evidence) if span.items else evidence,
         items=span.items,
-        asyncio=_has_object(loop),
+        asyncio=_has_object(loop) and not of_node,
+        node=of_node,
     )

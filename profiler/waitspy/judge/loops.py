@@ -147,7 +147,7 @@ def _with_work(loop: Loop, worker: WorkerRecord, end_ns: int) -> Loop:
         return loop
     looks = loop_service.Looks(events, counters.served, loop.polls)
     loop = replace(loop, served=counters.served, counters=counters, looks=looks)
-    if not counters.served and not loop.polls:
+    if not counters.served and not loop.polls and worker.worker.node is None:
         return loop  # left behind, or not run since before we came
     items = loop_service.late_items(events, looks.marks, end_ns)
     return replace(loop, items=tuple(items))

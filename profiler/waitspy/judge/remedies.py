@@ -116,12 +116,45 @@ def _row(
     )
 
 
+NODE, NODE_UNSEEN = "node", "node-unseen"
+"""The library of a loop of Node.js; the second where no stack of its thread was seen."""
+
 OTHER = "other"
 """The library of a loop that is not known to be asyncio's nor any other's."""
 
 _TO_THREAD = "await asyncio.to_thread(…)"
 
 ROWS: tuple[Remedy, ...] = (
+    _row("the machine did not give this process the CPU: look for other busy processes, a CPU "
+         "limit of the container (cpu.stat, nr_throttled), a SIGSTOP, or a frozen cgroup (a paused "
+         "container); the program is not to blame", NO_CPU),
+    _row("its thread waits for another thread (Atomics.wait), as workers of a pool do between two "
+         "jobs: let tasks end only when all that they have started has ended, or let idle workers "
+         "wait in their loop (piscina: atomics: 'disabled'; before 5.0 useAtomics: false); record "
+         "with --inspect to see who waits", PARKED_LOOP, library=NODE_UNSEEN),
+    _row("one callback computes: record with --inspect to see which", BUSY_LOOP,
+         library=NODE_UNSEEN),
+    _row("a synchronous call holds the loop (fs.*Sync, child_process.*Sync): record with --inspect "
+         "to see which", BLOCKED_LOOP, library=NODE_UNSEEN),
+    _row("piscina's idle workers wait in Atomics.wait, where their loop does not turn: await in a "
+         "task all that it has started, or let them wait in their loop (atomics: 'disabled'; "
+         "before 5.0 useAtomics: false)", PARKED_LOOP, library=NODE, code=r"\bpiscina\b"),
+    _row("do not leave the loop while what was started is unfinished: let a task end only when all "
+         "of that has ended, or wait for the next one in the loop (messages, Atomics.waitAsync) "
+         "instead of Atomics.wait", PARKED_LOOP, library=NODE),
+    _row("split the work into pieces with 'await setImmediate()' (node:timers/promises) between "
+         "them, or move it to a worker thread (node:worker_threads, piscina)", BUSY_LOOP,
+         library=NODE),
+    _row("make less for the collector to walk: fewer and flatter objects in caches, Buffers for "
+         "large data, more room for young ones (--max-semi-space-size)", GC_PAUSE, library=NODE),
+    _row("use the asynchronous call: spawn, execFile or exec instead of spawnSync, execFileSync or "
+         "execSync", BLOCKED_LOOP, waits="subprocess", library=NODE),
+    _row("use the asynchronous call, which waits in another thread (node:fs/promises), or stream",
+         BLOCKED_LOOP, waits="file", library=NODE),
+    _row("wait in the loop (messages, Atomics.waitAsync) instead of Atomics.wait, or do this wait "
+         "in a worker thread that serves nothing else", BLOCKED_LOOP, waits="lock", library=NODE),
+    _row("use the asynchronous form of this call, or make it in a worker thread "
+         "(node:worker_threads)", BLOCKED_LOOP, library=NODE),
     _row("no monkey-patching covers files: move the call to gevent's thread pool "
          "(gevent.get_hub().threadpool.apply)", BLOCKED_LOOP, waits="file", library="gevent"),
     _row("monkey-patch before anything else is imported (gevent.monkey.patch_all), or move the "
@@ -146,9 +179,6 @@ ROWS: tuple[Remedy, ...] = (
                 r"httpx/_client\.py:\S*AsyncClient\.__init__$"),
     _row("move it off the loop with 'await trio.to_thread.run_sync(…)', or use trio's own call",
          BLOCKED_LOOP, library="trio"),
-    _row("the machine did not give this process the CPU: look for other busy processes, a CPU "
-         "limit of the container (cpu.stat, nr_throttled), a SIGSTOP, or a frozen cgroup (a paused "
-         "container); the program is not to blame", NO_CPU),
     _row("read all that the program writes before waiting for its end: communicate(), or a reader "
          "for each pipe; give it no pipe that nobody reads (stderr=DEVNULL, or stderr=STDOUT)",
          DEADLOCK, waits_for="exit output"),

@@ -19,6 +19,8 @@ from waitspy.model.known_packages import FRAMEWORKS, LIBRARIES, MAKERS, STDLIB
 
 _PACKAGES = re.compile(r"(?:^|/)(?:site-packages|dist-packages)/([^/]+)")
 _STDLIB = re.compile(r"(?:^|/)lib(?:64)?/python\d+(?:\.\d+)?t?(?:\.zip)?/|(?:^|/)python3\d+\.zip/")
+_NODE_PACKAGES = re.compile(r".*(?:^|/)node_modules/((?:@[^/]+/)?[^/]+)")
+_NODE = "node:"
 _FROZEN = re.compile(r"<frozen ([\w.]+)>\Z")
 _MADE = re.compile(r"<(\w[\w-]*)")
 _TYPED = ("<stdin>", "<console>", "<input>", "<ipython-input", "<doctest ")
@@ -96,6 +98,11 @@ def home_by_path(file: str) -> Home:
 
 def _home_by_pattern(file: str, since: int) -> Home | None:
     """By the names of the folders that come after so many characters; None: they tell nothing."""
+    if file.startswith(_NODE):  # Node.js itself
+        return Home(Origin.STDLIB, None, file)
+    of_node = _NODE_PACKAGES.match(file, since)
+    if of_node:
+        return Home(Origin.PACKAGE, of_node[1], file[of_node.start(1) :])
     found = _PACKAGES.search(file, since)
     if found:
         origin = Origin.FRAMEWORK if found[1] in FRAMEWORKS else Origin.PACKAGE
@@ -161,7 +168,7 @@ class Homes:
             if place is not None:
                 return self._within(file, len(folder.rstrip("/")) + 1, *place)
             folder, slash, _ = folder.rpartition("/")
-        if self._frozen is not None and not file.startswith("/"):
+        if self._frozen is not None and not file.startswith(("/", _NODE)):
             return self._within(file, 0, *self._frozen)
         return home_by_path(file)
 

@@ -15,10 +15,12 @@ REQUESTS = "requests"
 PLACES = "places"
 WAIT_FOR = "wait_for"
 CHILDREN = "children"
+LIBUV = "libuv"
 
 PENDING: Mapping[str, str] = {
     EPOLL: "I/O",
     ASYNCIO: "asyncio work",
+    LIBUV: "timers of Node.js",
     POOLS: "pools",
     BACKLOG: "accept queues",
 }
@@ -34,9 +36,14 @@ WATCHED: Mapping[str, str] = {
 }
 """All oracles."""
 
-_OF: Mapping[str, RuntimeName] = dict.fromkeys(
-    (ASYNCIO, POOLS, PLACES, WAIT_FOR, CHILDREN), "Python"
-)
+_OF: Mapping[str, RuntimeName] = {
+    ASYNCIO: "Python",
+    POOLS: "Python",
+    PLACES: "Python",
+    WAIT_FOR: "Python",
+    CHILDREN: "Python",
+    LIBUV: "Node.js",
+}
 """The oracles that know one runtime's objects; the others ask the kernel alone."""
 
 

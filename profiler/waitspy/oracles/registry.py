@@ -6,6 +6,7 @@ from waitspy.model.clock import NS
 from waitspy.oracles import Oracle
 from waitspy.oracles.children import ChildrenOracle
 from waitspy.oracles.epolls import EpollOracle
+from waitspy.oracles.libuv import LibuvOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
 from waitspy.oracles.onset import onset_ns
@@ -23,6 +24,7 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         ThreadsOracle(),
         EpollOracle(onset),
         LoopsOracle(onset),
+        LibuvOracle(onset),
         PoolsOracle(onset),
         BacklogOracle(onset),
         RequestsOracle(int(min_stall_s * NS)),

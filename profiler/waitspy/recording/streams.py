@@ -11,7 +11,7 @@ from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes
 from waitspy.model.epolls import EpollEvents
 from waitspy.model.loops import LoopEvents
-from waitspy.model.oracle_names import ASYNCIO, EPOLL, THREADS
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, LIBUV, THREADS
 from waitspy.model.recorded import Loss, SourceLines
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Dump, KernelStates, Segment
@@ -124,7 +124,7 @@ class Streams:
     def loops(self, pid: int, oracles: Mapping[str, str]) -> LoopEvents:
         """What a worker's loops told of themselves."""
         told = loops.LoopColumns()
-        self._rows(ASYNCIO, pid, loops.READER, oracles, told.take)
+        self._rows(LIBUV if LIBUV in oracles else ASYNCIO, pid, loops.READER, oracles, told.take)
         return told.events()
 
     def events(

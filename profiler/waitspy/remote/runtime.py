@@ -58,7 +58,7 @@ class Runtime:
         self.pid = pid
         self.memory = memory or Memory(pid)
         _check_machine(pid)
-        self.clock_ahead_s = _clock_ahead_s(pid)
+        self.clock_ahead_s = clock_ahead_s(pid)
         found = interpreter.identify(pid)
         if found is None:
             raise Unavailable("no Python interpreter is mapped")
@@ -246,7 +246,7 @@ def _check_machine(pid: int) -> None:
         raise Unavailable("its machine type is not one whose structures are known")
 
 
-def _clock_ahead_s(pid: int) -> float:
+def clock_ahead_s(pid: int) -> float:
     """By how much its CLOCK_MONOTONIC is ahead of ours: it may live in another time namespace."""
     theirs, ours = procfs.namespace(pid, "time"), procfs.namespace(os.getpid(), "time")
     if theirs == ours or None in {theirs, ours}:

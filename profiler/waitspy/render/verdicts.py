@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from waitspy.model.judged import Finding, Link, OwedRequests, Report
-from waitspy.model.oracle_names import ASYNCIO, EPOLL, PENDING, concerns
+from waitspy.model.oracle_names import ASYNCIO, EPOLL, LIBUV, PENDING, concerns
 from waitspy.model.recorded import WorkerRecord
 from waitspy.render import chain_words, escape
 from waitspy.render.reports.report_format import (
@@ -187,10 +187,12 @@ def _watched(report: Report) -> list[str]:
 
 def _loops_clause(report: Report) -> str:
     within = f"within {duration(report.recording.min_stall_s)}"
-    names = [name for name in (ASYNCIO, EPOLL) if name in known_oracles(report)]
+    names = [name for name in (ASYNCIO, LIBUV, EPOLL) if name in known_oracles(report)]
     # The epoll oracle alone sees unread I/O, not overdue timers or ready callbacks.
     records = counted(report)
-    asked = ASYNCIO in names and all(concerns(ASYNCIO, record.worker) for record in records)
+    asked = all(
+        any(name != EPOLL and concerns(name, record.worker) for name in names) for record in records
+    )
     done = f"was served {within}" if asked else f"collected its I/O {within}"
     seen = [
         [is_judged(record, name) for name in names if concerns(name, record.worker)]

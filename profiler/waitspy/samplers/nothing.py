@@ -1,4 +1,4 @@
-"""No sampler: of a process whose stacks nobody may or can read, the kernel's side alone is recorded."""
+"""No sampler: of a process whose stacks cannot be read, the kernel's side alone is recorded."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from elftools.common.exceptions import ELFError
@@ -22,8 +23,9 @@ from waitspy.target.interpreter import DELETED, Interpreter, MappedFile, parse_m
 
 NAME = "Node.js"
 
-_START = b"_ZN4node5StartEiPPc"
-"""``node::Start(int, char**)``, which embedders call: every build exports it."""
+_START, _RUN_TIMERS = b"_ZN4node5StartEiPPc", b"_ZN4node11Environment9RunTimersEP10uv_timer_s"
+"""``node::Start(int, char**)``, which embedders call: every build exports it. And what libuv calls
+when a timer of JavaScript is due: exported because all of ``node::Environment`` is."""
 
 _LIBNODE = re.compile(r"libnode\.so[\d.]*$")
 _VERSION = re.compile(rb"node\.js/v(\d{1,3}\.\d{1,3}\.\d{1,3})\0")
@@ -31,8 +33,35 @@ _PIECE, _OVERLAP = 4 << 20, 32
 _MOST_BYTES = 1 << 30
 """Of a file that are searched for its version; Node 24 has 120 MB."""
 
-_versions: dict[tuple[int, int, int], str | None] = {}
-"""By device, inode and modification time: the search takes tens of milliseconds."""
+
+@dataclass(frozen=True, slots=True)
+class NodeImage:
+    """What the ELF file of a Node says; addresses are those that it is linked for.
+
+    ``base`` is the lowest, ``writable`` are (address, size) of its data, ``run_timers`` is what its
+    timers call.
+    """
+
+    version: str
+    base: int
+    writable: tuple[tuple[int, int], ...]
+    run_timers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MappedNode:
+    """The Node in a process; ``data`` are (address, size) of its static data, ``run_timers`` is
+    where the function lies that libuv calls for a timer of JavaScript.
+    """
+
+    path: str
+    version: str
+    data: tuple[tuple[int, int], ...]
+    run_timers: int | None
+
+
+_images: dict[tuple[int, int, int], NodeImage | None] = {}
+"""By device, inode and modification time: reading one takes tens of milliseconds."""
 
 
 def identify(pid: int) -> Interpreter | None:
@@ -42,6 +71,12 @@ def identify(pid: int) -> Interpreter | None:
         ProcessLookupError: it is gone.
         PermissionError: this user may not read its maps.
     """
+    found = locate(pid)
+    return None if found is None else Interpreter(NAME, found.version, found.path)
+
+
+def locate(pid: int) -> MappedNode | None:
+    """The same, with where its parts lie; see ``identify``."""
     files = parse_maps(procfs.read(pid, "maps"))
     try:
         executable = procfs.link(pid, "exe").removesuffix(DELETED)
@@ -50,21 +85,40 @@ def identify(pid: int) -> Interpreter | None:
     programs = [file for file in files if file.path == executable]
     libraries = [file for file in files if _LIBNODE.search(file.name)]
     for file in (*programs[:1], *libraries):
-        version = _version_of(pid, file, executable)
-        if version is not None:
-            return Interpreter(NAME, version, file.path)
+        image = _image_of(pid, file, executable)
+        if image is not None:
+            moved = file.start - file.offset - image.base
+            timers = image.run_timers
+            return MappedNode(
+                file.path,
+                image.version,
+                tuple((moved + address, size) for address, size in image.writable),
+                None if timers is None else moved + timers,
+            )
     return None
 
 
-def read_version(file: BinaryIO) -> str | None:
-    """The version of the Node that an ELF file defines; None when it defines none."""
+def read_image(file: BinaryIO) -> NodeImage | None:
+    """What an ELF file says of the Node that it defines; None when it defines none."""
     try:
         elf = ELFFile(file)
         size = file.seek(0, os.SEEK_END)
-        if not elf_symbols.defined(elf, file, size, (_START,)):
+        symbols = elf_symbols.defined(elf, file, size, (_START, _RUN_TIMERS))
+        version = _version_in(file) if _START in symbols else None
+        if version is None:
             return None
+        loads = [s.header for s in elf.iter_segments() if s.header.p_type == "PT_LOAD"]
+        return NodeImage(
+            version=version,
+            base=min((load.p_vaddr for load in loads), default=0) & -0x1000,
+            writable=tuple((load.p_vaddr, load.p_memsz) for load in loads if load.p_flags & 2),
+            run_timers=symbols[_RUN_TIMERS][0] if _RUN_TIMERS in symbols else None,
+        )
     except (ELFError, ValueError, KeyError, AttributeError, TypeError, OverflowError, struct.error):
         return None  # a damaged or made-up header: whatever this file is, it shows no Node
+
+
+def _version_in(file: BinaryIO) -> str | None:
     file.seek(0)
     before = b""
     for _ in range(_MOST_BYTES // _PIECE):
@@ -74,12 +128,12 @@ def read_version(file: BinaryIO) -> str | None:
         found = _VERSION.search(before + piece)
         if found:
             return found[1].decode()
-        before = piece[-_OVERLAP:]
+        before = (before + piece)[-_OVERLAP:]
     return None
 
 
-def _version_of(pid: int, file: MappedFile, executable: str) -> str | None:
-    """The version that the mapped file says, from the cache when it was read before."""
+def _image_of(pid: int, file: MappedFile, executable: str) -> NodeImage | None:
+    """What the mapped file says, from the cache when it was read before."""
     for path, certain in places(pid, file, executable):
         try:
             with open(path, "rb") as stream:
@@ -87,9 +141,9 @@ def _version_of(pid: int, file: MappedFile, executable: str) -> str | None:
                 if not certain and facts.st_ino != file.inode:
                     continue
                 key = (facts.st_dev, facts.st_ino, facts.st_mtime_ns)
-                if key not in _versions:
-                    _versions[key] = read_version(stream)
-                return _versions[key]
+                if key not in _images:
+                    _images[key] = read_image(stream)
+                return _images[key]
         except OSError:
             continue
     return None

@@ -1,0 +1,74 @@
+"""What is special about Node's loops: which epolls are one, and what proves that they starve.
+
+Messages of other threads wake a loop by an eventfd. A pool's worker that waits in ``Atomics.wait``
+for its next job takes that from the message queue by itself, and leaves the eventfd as it is. So an
+epoll of Node that is ready says nothing; data in a socket of it, and a timer that is due, do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from waitspy.judge.loops import Loop, Pending
+from waitspy.model.activities import Activity
+from waitspy.model.code_origin import Origin
+from waitspy.model.columns import int64s
+from waitspy.model.kinds import BLOCKED_LOOP, PARKED_LOOP, Kind
+from waitspy.model.oracle_names import LIBUV
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import StackTable
+from waitspy.model.threads import Intervals, ThreadRecord
+
+_KIND, _PARKED_IN = "libuv", "futex"
+
+
+def own(found: Sequence[Loop], worker: WorkerRecord) -> tuple[Loop, ...]:
+    """Those that are loops of JavaScript: not what Node's own threads, and ``spawnSync``, poll."""
+    if worker.oracles.get(LIBUV) != "ok":
+        return tuple(found)
+    proven = {
+        (event.facts.epfd, event.facts.owner_tid)
+        for event in worker.loops.facts
+        if event.facts is not None
+    }
+    return tuple(loop for loop in found if (loop.epfd, loop.tid) in proven)
+
+
+def is_one(loop: Loop) -> bool:
+    """Whether libuv's own structure in the memory of a Node says what that loop is."""
+    return any(event.facts and event.facts.kind == _KIND for event in loop.told)
+
+
+def has_victims(span: Pending) -> bool:
+    """Whether something in that span is known to have waited for the loop to turn."""
+    sockets = (s for look in span.looks for s in look.sockets)
+    return bool(span.items) or any(s.kind != "eof" for s in sockets)
+
+
+def kind_of(activity: Activity) -> Kind:
+    """What a wait makes of the loop whose thread is in it.
+
+    A futex is ``Atomics.wait``: unless the program's own code is seen to call it, a worker of some
+    pool that waits for its next job.
+    """
+    of_program = any(frame.origin is Origin.USER for frame in activity.stack)
+    parked = activity.wait.syscall == _PARKED_IN and not of_program
+    return PARKED_LOOP if parked else BLOCKED_LOOP
+
+
+def without_stacks(
+    worker: WorkerRecord,
+    known: Sequence[ThreadRecord],
+    loops: Sequence[Loop],
+    table: StackTable,
+    end_ns: int,
+) -> Iterator[ThreadRecord]:
+    """The threads of these loops of which no stack is known: the kernel tells what they wait in."""
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    sampled = {record.tid for record in known}
+    for tid in sorted({loop.tid for loop in loops} - sampled):
+        states = worker.states.get(tid)
+        if states is not None and len(states):
+            first_ns = int(states.at_ns[0])
+            columns = (int64s([first_ns]), int64s([max(first_ns, stop_ns)]), int64s([0]))
+            yield ThreadRecord(worker.worker.pid, tid, "", Intervals(*columns, table), states)

@@ -1,0 +1,165 @@
+"""Loops of Node.js: what starves them, how that is named, and the pools that are silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.examples.build import (
+    at,
+    opened,
+    process,
+    ready,
+    recording,
+    sock,
+    stack,
+    states,
+    unread,
+    worker,
+)
+from waitspy.judge.analysis import analyse
+from waitspy.model.epolls import EpollEvent, UnreadSocket
+from waitspy.model.judged import Analysis, Finding
+from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+from waitspy.model.threads import KernelState
+
+MAIN, OF_POOL, LIBUV_POOL = 100, 101, 102
+END = 4_000
+ATOMICS = "futex 12345"
+ORACLES = {"threads": "ok", "epoll": "ok", "libuv": "ok", "backlog": "ok"}
+LOOPS = (
+    LoopEvent(at(0), 0x10, facts=LoopInfo("libuv", 14, MAIN, "running", False)),
+    LoopEvent(at(0), 0x10, service=(0, 0)),
+    LoopEvent(at(0), 0x20, facts=LoopInfo("libuv", 20, OF_POOL, "running", False)),
+    LoopEvent(at(0), 0x20, service=(0, 0)),
+)
+PISCINA = stack(
+    "onMessage@/app/node_modules/piscina/dist/worker.js:142"
+    " > atomicsWaitLoop@/app/node_modules/piscina/dist/worker.js:102"
+)
+OWN = stack("processTimers@node:internal/timers:512 > flush@/app/worker.js:9")
+
+
+def node(
+    waits: Sequence[KernelState],
+    epolls: Sequence[EpollEvent] = (),
+    loops: Sequence[LoopEvent] = (),
+    shown: Stack | None = None,
+) -> WorkerRecord:
+    """A main thread that polls, a thread of libuv's that sleeps, and a worker thread."""
+    record = worker(
+        MAIN,
+        shown={} if shown is None else {OF_POOL: [(0, END, shown)]},
+        kernel={
+            MAIN: states((0, "epoll_wait 14")),
+            OF_POOL: waits,
+            LIBUV_POOL: states((0, "futex 777")),
+        },
+        epolls=[opened(0, 14, 1), opened(0, 20, 2), *epolls],
+    )
+    return replace(
+        record,
+        worker=process(MAIN, command="node main.js", python=None, node="20.20.2", framework="node"),
+        oracles=ORACLES,
+        runtime_span=None,
+        loops=LoopEvents.of([*LOOPS, *loops]),
+    )
+
+
+def judged(record: WorkerRecord) -> Analysis:
+    return analyse(recording(record, end_ms=END))
+
+
+def finding(record: WorkerRecord) -> Finding:
+    (found,) = judged(record).report.findings
+    return found
+
+
+def waiting(*sockets: UnreadSocket) -> list[EpollEvent]:
+    """Ready from half a second on, and these sockets at each look."""
+    return [ready(500, 20), *(unread(at_ms, 20, *sockets) for at_ms in range(550, END, 100))]
+
+
+REPLY = sock(7, read=0)
+
+
+def test_a_worker_parked_in_a_futex_while_a_reply_waits_is_a_parked_loop() -> None:
+    found = finding(node(states((0, ATOMICS)), waiting(REPLY)))
+    assert (found.kind.name, found.verdict, found.threads) == (
+        "parked-loop",
+        "starving",
+        (OF_POOL,),
+    )
+    assert found.starved_s == pytest.approx(3.5)
+    assert (found.wait.kind, found.wait.syscall, found.blames, found.stack) == (
+        *("lock", "futex"),
+        *((), ()),
+    )
+    assert "--inspect" in found.remedy
+
+
+def test_a_read_on_a_loops_thread_is_a_blocked_loop_of_which_no_more_is_known() -> None:
+    found = finding(node(states((0, "read 30")), waiting(REPLY)))
+    assert (found.kind.name, found.wait.syscall) == ("blocked-loop", "read")
+    assert found.blame is None
+
+
+def test_a_loop_that_computes_and_does_not_turn_is_busy() -> None:
+    found = finding(node(states((0, "run"), (END, "run")), waiting(REPLY)))
+    assert found.kind.name == "busy-loop"
+
+
+def test_a_loop_that_turns_all_the_time_is_not_busy() -> None:
+    turns = [
+        LoopEvent(at(t), 0x20, service=(0, 2 * n + 2)) for n, t in enumerate(range(0, END, 50))
+    ]
+    assert not judged(node(states((0, "run")), waiting(sock(7)), turns)).report.findings
+
+
+@pytest.mark.parametrize("sockets", [(), (sock(7, 0, kind="eof"),)])
+def test_a_wake_up_that_was_left_in_the_epoll_of_a_parked_worker_is_nothing(
+    sockets: tuple[UnreadSocket, ...],
+) -> None:
+    report = judged(node(states((0, ATOMICS)), waiting(*sockets))).report
+    assert not report.findings
+    assert report.watched is not None
+    assert report.watched.loops == 2
+
+
+def test_an_overdue_timer_starves_a_loop_that_was_parked_before_we_came() -> None:
+    late = LateTimer(at(-700), "setTimeout or setInterval", None, guards=False)
+    work = LoopEvent(at(60), 0x20, work=LoopWork(0, (), 1, (late,)))
+    found = finding(node(states((0, ATOMICS)), loops=[work]))
+    assert (found.kind.name, found.starved_s) == ("parked-loop", 4.0)
+    assert [(v.kind, v.count) for v in found.victims] == [("timer", 1)]
+    assert found.episodes[0].evidence == ("libuv", "epoll", "threads")
+
+
+def test_the_poll_of_a_thread_that_is_no_loop_of_node_is_nothing() -> None:
+    nested = [opened(0, 33, 3), ready(500, 33), unread(600, 33, REPLY), unread(900, 33, REPLY)]
+    record = node(states((0, "epoll_wait 20")), nested)
+    record.states[LIBUV_POOL] = states((0, "epoll_wait 33"), (400, "read 30"))  # type: ignore[index]
+    assert not judged(record).report.findings
+
+
+def test_a_nested_poll_of_spawn_sync_blocks_the_loop_around_it() -> None:
+    nested = [opened(0, 33, 3)]
+    found = finding(node(states((0, "epoll_wait 33")), [*nested, *waiting(REPLY)]))
+    assert found.kind.name == "blocked-loop"
+
+
+def test_a_pools_own_wait_parks_and_the_programs_own_wait_blocks() -> None:
+    of_pool = finding(node(states((0, ATOMICS)), waiting(REPLY), shown=PISCINA))
+    assert of_pool.kind.name == "parked-loop"
+    assert of_pool.blame is not None
+    assert of_pool.blame.function == "atomicsWaitLoop"
+    assert "piscina's idle workers" in of_pool.remedy
+    own = finding(node(states((0, ATOMICS)), waiting(REPLY), shown=OWN))
+    assert own.kind.name == "blocked-loop"
+    assert own.blame is not None
+    assert (own.blame.function, own.blame.line) == ("flush", 9)
+    assert "Atomics.waitAsync" in own.remedy
