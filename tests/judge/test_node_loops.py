@@ -163,3 +163,32 @@ def test_a_pools_own_wait_parks_and_the_programs_own_wait_blocks() -> None:
     assert own.blame is not None
     assert (own.blame.function, own.blame.line) == ("flush", 9)
     assert "Atomics.waitAsync" in own.remedy
+
+
+def test_the_programs_own_code_is_blamed_before_packages_and_node_itself() -> None:
+    shown = stack(
+        "emit@node:events:518 > handle@/app/server.js:4"
+        " > run@/app/node_modules/cross-spawn/index.js:7 > spawnSync@node:child_process:832"
+        " > spawn@node:native:1"
+    )
+    nested = [opened(0, 33, 3), *waiting(REPLY)]
+    found = finding(node(states((0, "epoll_wait 33")), nested, shown=shown))
+    assert (found.kind.name, found.wait.kind, found.wait.call) == (
+        *("blocked-loop", "subprocess"),
+        "child_process.spawnSync",
+    )
+    assert found.blame is not None
+    assert (found.blame.function, found.blame.line) == ("handle", 4)
+    assert "instead of spawnSync" in found.remedy
+    without = tuple(frame for frame in shown if frame.function != "handle")
+    found = finding(node(states((0, "epoll_wait 33")), nested, shown=without))
+    assert found.blame is not None
+    assert found.blame.function == "run"
+
+
+def test_a_busy_loop_that_mostly_collects_is_a_pause_of_the_collector() -> None:
+    runs = states((0, "run"), (END, "run"))
+    collecting = stack("(garbage collector)@node:native:1")
+    assert finding(node(runs, waiting(REPLY), shown=collecting)).kind.name == "gc-pause"
+    own = stack("(garbage collector)@/app/worker.js:9")
+    assert finding(node(runs, waiting(REPLY), shown=own)).kind.name == "busy-loop"

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from tests.live.running import TARGETS, record, said, starving, target
+from waitspy.errors import SamplerError
+from waitspy.kernel import nettable, procfs
+from waitspy.samplers import inspector_port
 from waitspy.target import discover, doctor
 
 NODE = shutil.which("node") or ""
@@ -72,9 +75,10 @@ def test_a_worker_that_is_parked_all_along_starves_its_loop(tmp_path: Path) -> N
     assert "samples" not in worker
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_a_worker_that_computes_starves_its_loop(tmp_path: Path) -> None:
-    report = recorded("busy", tmp_path / "rec")
+    report = recorded("busy", tmp_path / "rec", seconds=3)
     kinds = {finding["kind"] for finding in starving(report)}
     assert kinds <= {"busy-loop", "no-cpu"}, said(report)  # the machine may have other work
     assert kinds
@@ -85,3 +89,33 @@ def test_a_worker_in_its_loop_starves_nothing(tmp_path: Path) -> None:
     report = recorded("idle", tmp_path / "rec")
     assert starving(report) == [], said(report)
     assert all(state == "ok" for state in report["workers"][0]["oracles"].values())
+
+
+def is_open(pid: int) -> bool:
+    held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+    return any(row.inode in held for row in nettable.listening(pid, [9229]))
+
+
+@pytest.mark.alone
+def test_the_inspector_names_who_waits_and_is_closed_again(tmp_path: Path) -> None:
+    with target([NODE, SERVER, "park"], stderr=subprocess.DEVNULL) as server:
+        report = record(server.pid, tmp_path / "rec", "--inspect", seconds=2)
+        (finding,) = starving(report)
+        assert finding["kind"] == "blocked-loop", said(report)  # its own code waits
+        assert finding["blame"]["function"] == "standStill"
+        assert finding["blame"]["file"] == str(SERVER)
+        assert finding["stack"][-1]["function"] == "standStill"
+        assert report["workers"][0]["samples"] > 20
+        assert report["losses"] == []
+        assert not is_open(server.pid)
+
+
+def test_an_inspector_that_was_open_is_used_and_a_port_of_others_is_not() -> None:
+    with target([NODE, "--inspect", SERVER, "idle"], stderr=subprocess.DEVNULL) as inspected:
+        found = inspector_port.open_inspector(inspected.pid)
+        assert (found.port, found.opened) == (9229, False)
+        with target([NODE, SERVER, "idle"]) as server:
+            with pytest.raises(SamplerError, match="another process's"):
+                inspector_port.open_inspector(server.pid)
+            assert not inspector_port._listens(server.pid, 9229)
+        assert inspector_port.is_open(inspected.pid, found)

@@ -57,6 +57,7 @@ class Options:
     min_stall_s: float = 0.1
     blocking: bool = False
     sampler: str = AUTO
+    inspect: bool = False
     budget: Budget = field(default_factory=Budget)
 
 
@@ -288,6 +289,7 @@ class Capture:
             blocking=self._options.blocking,
             first_segment=sum(len(one.sampler.segments) for one in before),
             may_spend=self._purse.may_spend,
+            inspect=self._options.inspect,
         )
         one = Attachment(worker, sampler, self._oracles, self._writer, now_ns)
         self._attached[key] = one

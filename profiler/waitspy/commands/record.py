@@ -83,6 +83,11 @@ _FAIL_ON_MET = 3
     help="What reads stacks: delta reads only what ran; auto is delta where it can read.",
 )
 @click.option(
+    "--inspect",
+    is_flag=True,
+    help="Open the inspector of each Node.js, for its stacks: this writes to the target.",
+)
+@click.option(
     "--fail-on",
     multiple=True,
     callback=arguments.fail_on,
@@ -109,6 +114,7 @@ def record(
     min_stall: float,
     blocking: bool,
     sampler: str,
+    inspect: bool,
     fail_on: list[tuple[str, float]],
     budget: Budget,
 ) -> None:
@@ -137,6 +143,7 @@ def record(
         min_stall_s=min_stall,
         blocking=blocking,
         sampler=sampler,
+        inspect=inspect,
         budget=budget,
     )
     ctx.exit(record_and_report(options, name, target, argv, fail_on))

@@ -60,7 +60,8 @@ def find(
     bases: dict[int, Stack | None] = {}
     for loop in own_loops:
         if loop.tid not in bases:
-            bases[loop.tid] = blame.base_stack(activities.get(loop.tid, NO_ACTIVITIES))
+            mine = activities.get(loop.tid, NO_ACTIVITIES)
+            bases[loop.tid] = () if of_node else blame.base_stack(mine)  # libuv has no frames
         base = bases[loop.tid]
         if activities and not activities.get(loop.tid):
             continue  # a thread of native code: whatever it polls is no Python program's loop
@@ -275,6 +276,8 @@ def _collected(one: Starvation, loop: Loop, worker: WorkerRecord) -> Starvation:
     """The same, told as a collection of garbage where that took most of it."""
     if one.kind not in {BUSY_LOOP, GIL_BOUND}:
         return one
+    if one.node:
+        return node_loops.collected(one)
     mine = loop_service.addresses(loop.told, loop.epfd)
     events = (event for event in worker.loops.others.values() if event.loop in mine)
     interpreter = loop_service.interpreter(loop.told, loop.epfd, one.end_ns)

@@ -8,18 +8,22 @@ epoll of Node that is ready says nothing; data in a socket of it, and a timer th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop, Pending
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import int64s
-from waitspy.model.kinds import BLOCKED_LOOP, PARKED_LOOP, Kind
+from waitspy.model.kinds import BLOCKED_LOOP, GC_PAUSE, PARKED_LOOP, Kind
 from waitspy.model.oracle_names import LIBUV
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import StackTable
 from waitspy.model.threads import Intervals, ThreadRecord
 
 _KIND, _PARKED_IN = "libuv", "futex"
+_COLLECTOR = "(garbage collector)"
+_HALF = 0.5
 
 
 def own(found: Sequence[Loop], worker: WorkerRecord) -> tuple[Loop, ...]:
@@ -54,6 +58,20 @@ def kind_of(activity: Activity) -> Kind:
     of_program = any(frame.origin is Origin.USER for frame in activity.stack)
     parked = activity.wait.syscall == _PARKED_IN and not of_program
     return PARKED_LOOP if parked else BLOCKED_LOOP
+
+
+def collected(one: Starvation) -> Starvation:
+    """The same, told as a collection of garbage where the profile says that it mostly was one."""
+    whole_ns = collecting_ns = 0
+    for activity in one.guilty:
+        length_ns = activity.end_ns - activity.start_ns
+        whole_ns += length_ns
+        leaf = activity.stack[-1] if activity.stack else None
+        if leaf is not None and leaf.origin is Origin.STDLIB and leaf.function == _COLLECTOR:
+            collecting_ns += length_ns
+    if not collecting_ns or collecting_ns < whole_ns * _HALF:
+        return one
+    return replace(one, kind=GC_PAUSE, verdict=GC_PAUSE.verdict)
 
 
 def without_stacks(

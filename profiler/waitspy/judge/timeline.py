@@ -113,8 +113,8 @@ class _Shown:
 def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[SampledThread, _Shown]]:
     """What each thread showed in each segment, until the next segment takes over."""
     known = sorted((s for s in segments if s.threads), key=lambda s: s.start_ns)
-    for n, segment in enumerate(known):
-        until_ns = known[n + 1].start_ns if n + 1 < len(known) else stop_ns
+    ends_ns = _taken_over_ns(known, stop_ns)
+    for segment, until_ns in zip(known, ends_ns, strict=True):
         # A renamed thread is there once for each name.
         seen = (t for t in segment.threads if len(t.intervals))
         for thread in sorted(seen, key=lambda t: int(t.intervals.start_ns[0])):
@@ -127,6 +127,24 @@ def _clipped(segments: Sequence[Segment], stop_ns: int) -> Iterator[tuple[Sample
                 *(np.full(len(intervals), ns, np.int64) for ns in times),
             )
             yield thread, shown.until(min(until_ns, segment.end_ns))
+
+
+def _taken_over_ns(known: Sequence[Segment], stop_ns: int) -> list[int]:
+    """When the next segment takes over from each: of those with a single thread, its next one, as
+    Node's threads answer each in its own time.
+    """
+    found = [stop_ns] * len(known)
+    next_ns = stop_ns
+    of_thread: dict[int, int] = {}
+    for n in range(len(known) - 1, -1, -1):
+        threads = known[n].threads
+        if len({thread.tid for thread in threads}) == 1:
+            found[n] = min(next_ns, of_thread.get(threads[0].tid, stop_ns))
+            of_thread[threads[0].tid] = known[n].start_ns
+        else:
+            found[n] = min([next_ns, *of_thread.values()])
+            next_ns = known[n].start_ns
+    return found
 
 
 # --- settling --------------------------------------------------------------------------------

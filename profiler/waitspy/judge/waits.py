@@ -98,6 +98,14 @@ FRAMES: tuple[FrameRow, ...] = (
            "read recv recv_into send sendall do_handshake unwrap write"),
     _frame(_K.SOCKET, "selectors.select", "/selectors.py", "select"),
     _frame(_K.FILE, "logging", "/logging/__init__.py", "emit flush"),
+    *(_frame(_K.SUBPROCESS, f"child_process.{name}", "/node:child_process", name)
+      for name in ("execFileSync", "execSync", "spawnSync")),
+    *(_frame(_K.FILE, f"fs.{name}", "/node:fs", name)
+      for name in ("readFileSync", "writeFileSync", "appendFileSync", "copyFileSync", "cpSync",
+                   "openSync", "closeSync", "readSync", "readvSync", "writeSync", "writevSync",
+                   "fsyncSync", "fdatasyncSync", "readdirSync", "statSync", "lstatSync",
+                   "existsSync", "mkdirSync", "renameSync", "rmSync", "unlinkSync",
+                   "truncateSync", "ftruncateSync", "realpathSync")),
 )  # fmt: skip
 
 _NAP = "clock_nanosleep nanosleep select pselect6 restart_syscall"

@@ -42,7 +42,7 @@ class Sockets:
         """Sockets that the epoll watches and that hold something; None when it cannot be read."""
         try:
             with open(f"/proc/{self._pid}/fdinfo/{epfd}", "rb") as f:
-                watched = _targets(f.read())
+                watched = watched_for_input(f.read())
             inodes: dict[int, int] = {}
             for fd in watched:
                 inode = procfs.parse_socket(os.readlink(f"/proc/{self._pid}/fd/{fd}"))
@@ -84,7 +84,7 @@ class Sockets:
         return self._ports
 
 
-def _targets(fdinfo: bytes) -> tuple[int, ...]:
+def watched_for_input(fdinfo: bytes) -> tuple[int, ...]:
     """Descriptors in the interest list that wait for input.
 
     ``tfd:        7 events:       19 data: …``: numbers decimal and, for the mask, hexadecimal.

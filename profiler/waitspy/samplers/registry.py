@@ -10,6 +10,7 @@ from waitspy.recording.folder import Writer
 from waitspy.samplers import Sampler
 from waitspy.samplers.delta import DeltaSampler
 from waitspy.samplers.either import EitherSampler
+from waitspy.samplers.node_inspector import NodeInspectorSampler
 from waitspy.samplers.nothing import NoSampler
 from waitspy.samplers.pyspy import START_COST_NS, PySpySampler
 
@@ -38,18 +39,22 @@ def make_sampler(
     blocking: bool,
     first_segment: int,
     may_spend: Callable[[int], bool],
+    inspect: bool = False,
 ) -> Sampler:
     """A sampler of one process, whose segments go into the recording, counted from
     ``first_segment``.
 
     ``blocking`` lets it stop the process for each sample. ``may_spend`` grants nanoseconds of CPU
-    time to what it starts. What is no Python has no sampler, whatever ``name`` says.
+    time to what it starts. ``name`` is for a Python: a Node.js has its inspector, with ``inspect``,
+    which opens that in it, or no sampler.
 
     Raises:
         SamplerError: what it needs is not there.
     """
     pid = worker.pid
     if worker.python is None:
+        if inspect and worker.node is not None:
+            return NodeInspectorSampler(pid, writer, first_segment=first_segment)
         return NoSampler()
 
     def pyspy() -> Sampler:

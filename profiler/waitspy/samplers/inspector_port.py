@@ -1,0 +1,165 @@
+"""Node's inspector: is it open, may it be opened, and is what answers there the target itself?
+
+An inspector that is closed is opened by SIGUSR1, which Node takes as that wish. The signal ends a
+process that does not catch it, so it is sent only to one that does. Whoever listens on the port
+must be the target: its own descriptors say so, in its own network namespace.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from waitspy.errors import SamplerError
+from waitspy.kernel import calls, nettable, procfs
+
+_USUAL_PORT = 9229
+_OPTION = re.compile(r"--inspect(?:-brk|-wait|-port)?(?:=(?:.*:)?(\d{1,5}))?\Z")
+_CAUGHT = re.compile(rb"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
+_ID = re.compile(r"[0-9a-fA-F-]{8,64}\Z")
+_OPENS_WITHIN_S, _LOOKS_EVERY_S = 3.0, 0.02
+_ANSWERS_WITHIN_S = 3.0
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """An inspector that is the target's, by the socket at which it listens (``inode``); ``opened``
+    says that we have opened it.
+    """
+
+    address: str
+    port: int
+    inode: int
+    target_id: str
+    opened: bool
+
+
+class _Listed(msgspec.Struct):
+    id: str
+    type: str
+
+
+def open_inspector(pid: int) -> Inspector:
+    """The inspector of that process, opened if it was not; this thread is in its network then.
+
+    Raises:
+        SamplerError: there is none, it may not be opened, or somebody else has its port.
+        OSError: the process is gone, or may not be looked into.
+    """
+    _enter_network(pid)
+    port = _port(pid)
+    row = next(iter(_listens(pid, port)), None)
+    opened = row is None
+    if row is None:
+        if port and nettable.listening(pid, [port]):
+            raise SamplerError(
+                f"port {port}, on which Node.js opens its inspector, is another process's",
+                "end that one, or start the server with --inspect-port=0 for any free port",
+            )
+        row = _opened(pid)
+    address = row.local if row.local not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
+    try:
+        target_id = _target_id(address, row.local_port)
+        return Inspector(address, row.local_port, row.inode, target_id, opened)
+    except (OSError, ValueError, msgspec.MsgspecError, http.client.HTTPException) as error:
+        raise SamplerError(
+            f"what listens on port {row.local_port} does not answer as Node's inspector does "
+            f"({type(error).__name__})",
+            "try again; if its main thread is held up, wait until that is over",
+        ) from None
+
+
+def is_open(pid: int, inspector: Inspector) -> bool:
+    """Whether the process still listens there."""
+    return any(row.inode == inspector.inode for row in _listens(pid, inspector.port))
+
+
+def connect(inspector: Inspector) -> socket.socket:
+    """A connection to it.
+
+    Raises:
+        OSError: it does not listen any more.
+    """
+    return socket.create_connection((inspector.address, inspector.port), _ANSWERS_WITHIN_S)
+
+
+def _enter_network(pid: int) -> None:
+    if procfs.namespace(pid, "net") == procfs.namespace(os.getpid(), "net"):
+        return
+    namespace = os.open(f"{procfs.PROC}/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        calls.enter_network(namespace)
+    finally:
+        os.close(namespace)
+
+
+def _port(pid: int) -> int:
+    """Where it would open an inspector, as it was told when it was started; 0 is any free port."""
+    options = list(procfs.read_cmdline(pid)[1:])
+    environment = procfs.text(procfs.read(pid, "environ")).split("\0")
+    given = [one.partition("=")[2] for one in environment if one.startswith("NODE_OPTIONS=")]
+    options += [option for options in given for option in options.split()]
+    found = [int(match[1]) for one in options if (match := _OPTION.match(one)) and match[1]]
+    return found[0] if found else _USUAL_PORT
+
+
+def _listens(pid: int, port: int) -> list[nettable.TcpRow]:
+    """The sockets at which the process itself listens on that port; of port 0 none is known."""
+    held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+    rows = nettable.listening(pid, [port]) if port else ()
+    return [row for row in rows if row.inode in held]
+
+
+def _opened(pid: int) -> nettable.TcpRow:
+    """Asks it to open its inspector, and waits for the socket that it listens on then."""
+    caught = _CAUGHT.search(procfs.read(pid, "status"))
+    if caught is None or not int(caught[1], 16) >> (signal.SIGUSR1 - 1) & 1:
+        raise SamplerError(
+            "it does not catch SIGUSR1, by which an inspector is opened, so that would end it",
+            "its Node.js was built without an inspector, or told --disable-sigusr1: start it with "
+            "--inspect",
+        )
+    before = {row.inode for row in nettable.listening(pid)}
+    os.kill(pid, signal.SIGUSR1)
+    for _ in _until(_OPENS_WITHIN_S):
+        held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+        for row in nettable.listening(pid):
+            if row.inode in held - before and row.local in {"127.0.0.1", "::1"}:
+                return row
+    raise SamplerError(
+        "it was asked for an inspector (SIGUSR1), and opened none",
+        "either its main thread is held up, or the program takes the signal for something else",
+    )
+
+
+def _until(within_s: float) -> Iterator[None]:
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        yield
+        time.sleep(_LOOKS_EVERY_S)
+
+
+def _target_id(address: str, port: int) -> str:
+    """The id of the process among what its inspector offers."""
+    connection = http.client.HTTPConnection(address, port, timeout=_ANSWERS_WITHIN_S)
+    try:
+        connection.request("GET", "/json/list", headers={"Host": "localhost"})
+        raw = connection.getresponse().read(_MOST_BYTES)
+    finally:
+        with suppress(OSError):
+            connection.close()
+    listed = msgspec.json.decode(raw, type=list[_Listed])
+    found = next((one.id for one in listed if one.type == "node"), "")
+    if not _ID.match(found):
+        raise ValueError("no Node.js there")
+    return found

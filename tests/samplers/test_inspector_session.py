@@ -1,0 +1,154 @@
+"""Which thread a session of the inspector is: by who runs to answer; and who may be asked to open one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+import pytest
+
+from waitspy.errors import SamplerError
+from waitspy.kernel import procfs
+from waitspy.samplers import inspector_port
+from waitspy.samplers.inspector_session import MAIN, InspectorSession
+
+LISTENER = 99
+
+
+class Inspected:
+    """A Node with worker threads, by session; each answer makes the session's thread run.
+
+    Those that ``always`` run do so whoever is asked.
+    """
+
+    def __init__(self, threads: dict[str, int], always: set[int]) -> None:
+        self.threads, self.always = threads, always
+        self.runs = dict.fromkeys({*threads.values(), *always}, 0)
+        self.answers: list[bytes] = []
+        self.started: list[str] = []
+
+    def send(self, raw: str) -> None:
+        message: dict[str, Any] = msgspec.json.decode(raw)
+        for tid in self.always:
+            self.runs[tid] += 1
+        if message["method"] != "NodeWorker.sendMessageToWorker":
+            self.answers.append(msgspec.json.encode({"id": message["id"], "result": {}}))
+            return
+        session = message["params"]["sessionId"]
+        inner = msgspec.json.decode(message["params"]["message"])
+        self.runs[self.threads[session]] += 1
+        if inner["method"] == "Profiler.start":
+            self.started.append(session)
+        told = {
+            "sessionId": session,
+            "message": msgspec.json.encode({"id": inner["id"], "result": {}}).decode(),
+        }
+        answer = {"method": "NodeWorker.receivedMessageFromWorker", "params": told}
+        self.answers.append(msgspec.json.encode(answer))
+
+    def recv(self, timeout: float) -> bytes:
+        del timeout
+        if not self.answers:
+            raise TimeoutError
+        return self.answers.pop(0)
+
+
+def matched(
+    monkeypatch: pytest.MonkeyPatch, threads: dict[str, int], always: set[int]
+) -> tuple[dict[str, int | None], list[str]]:
+    """Which thread each session is taken for, and which ones are sampled."""
+    inspected = Inspected(threads, always)
+    every = set(threads.values())
+    session = InspectorSession(1, 10_000, lambda inode: every if inode == LISTENER else set())
+    session._connection = inspected  # type: ignore[assignment]
+    monkeypatch.setattr(
+        session, "_ran", lambda tids: {tid: str(inspected.runs[tid]).encode() for tid in tids}
+    )
+    session._meet(MAIN)
+    session._sessions[MAIN].tid = 1
+    for name in threads:
+        attached = {"method": "NodeWorker.attachedToWorker", "params": {"sessionId": name}}
+        inspected.answers.append(msgspec.json.encode(attached))
+    session._listen(1, until=lambda: not inspected.answers)
+    session._match(LISTENER)
+    found = {name: one.tid for name, one in session._sessions.items() if name != MAIN}
+    return found, inspected.started
+
+
+def test_threads_that_stand_still_are_known_by_their_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = {"1": 20, "2": 10, "3": 30}
+    assert matched(monkeypatch, threads, set()) == (threads, ["1", "2", "3"])
+
+
+def test_one_that_runs_all_the_time_is_the_one_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = {"1": 20, "2": 10}
+    found, _ = matched(monkeypatch, threads, {20})
+    assert found == threads
+
+
+def test_two_that_run_all_the_time_are_not_guessed_nor_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, started = matched(monkeypatch, {"1": 20, "2": 10}, {10, 20})
+    assert (found, started) == ({"1": None, "2": None}, [])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[]",
+        b'{"method": 7}',
+        b'{"id": "x"}',
+        b'{"id": 1, "result": {"profile": {}}}',
+        b'{"method": "NodeWorker.attachedToWorker", "params": []}',
+        b"{",
+    ],
+)
+def test_what_is_no_message_ends_the_conversation(raw: bytes) -> None:
+    session = InspectorSession(1, 10_000, lambda _: set())
+    inspected = Inspected({}, set())
+    inspected.answers.append(raw)
+    session._connection = inspected  # type: ignore[assignment]
+    with pytest.raises(msgspec.MsgspecError):
+        session._listen(1, until=lambda: False)
+
+
+def test_who_would_be_ended_by_the_signal_is_not_asked() -> None:
+    argv = [sys.executable, "-c", "import sys; print('ready', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "NODE_OPTIONS": ""}
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(SamplerError, match="SIGUSR1"):
+            inspector_port._opened(process.pid)
+        assert process.poll() is None
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "port"),
+    [
+        ("", 9229),
+        ("--inspect", 9229),
+        ("--inspect=7777", 7777),
+        ("--max-old-space-size=99 --inspect-brk=127.0.0.1:7778", 7778),
+        ("--inspect-port=0", 0),
+        ("--inspector=1", 9229),
+    ],
+)
+def test_the_port_that_it_was_told(
+    options: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procfs, "read_cmdline", lambda _: ("node", "a.js"))
+    monkeypatch.setattr(procfs, "read", lambda *_: f"A=1\0NODE_OPTIONS={options}\0B=2".encode())
+    assert inspector_port._port(1) == port

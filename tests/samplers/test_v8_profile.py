@@ -1,0 +1,101 @@
+"""CPU profiles of V8's: whose stack at which time, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from waitspy.model.stacks import Frame
+from waitspy.samplers import v8_profile
+from waitspy.samplers.v8_profile import NATIVE, CpuProfile
+
+
+def node(number: int, name: str, url: str = "", line: int = -1, **more: Any) -> dict[str, Any]:
+    told = {
+        "functionName": name,
+        "scriptId": "7",
+        "url": url,
+        "lineNumber": line,
+        "columnNumber": 1,
+    }
+    return {"id": number, "callFrame": told, "hitCount": 1, **more}
+
+
+NODES = [
+    node(1, "(root)", children=[2, 3, 5]),
+    node(2, "(idle)"),
+    node(3, "serve", "file:///app/a%20b.mjs", 9, children=[4]),
+    node(4, "", "/app/c.js", 19, positionTicks=[{"line": 24, "ticks": 3}]),
+    node(5, "(garbage collector)"),
+]
+
+
+def profile(**more: Any) -> CpuProfile:
+    told: dict[str, Any] = {
+        "nodes": NODES,
+        "startTime": 1_000,
+        "endTime": 9_000,
+        "samples": [2, 4, 4, 5, 2],
+        "timeDeltas": [100, 1_000, 1_000, 1_000, 1_000],
+        **more,
+    }
+    return msgspec.json.decode(msgspec.json.encode(told), type=CpuProfile)
+
+
+def test_each_stack_is_told_from_its_first_sample_on() -> None:
+    working = (Frame("serve", "/app/a b.mjs", 10), Frame("(anonymous)", "/app/c.js", 24))
+    assert list(v8_profile.read(profile())) == [
+        (1_100_000, ()),
+        (2_100_000, working),
+        (4_100_000, (Frame("(garbage collector)", NATIVE),)),
+        (5_100_000, ()),
+    ]
+
+
+def test_a_clock_that_is_ahead_is_set_back() -> None:
+    first, *_ = v8_profile.read(profile(), 600_000)
+    assert first.at_ns == 500_000
+
+
+def test_of_several_lines_none_is_chosen() -> None:
+    ticks = [{"line": 24, "ticks": 3}, {"line": 25, "ticks": 1}]
+    nodes = [*NODES[:3], node(4, "f", "/app/c.js", 19, positionTicks=ticks), NODES[4]]
+    stack = list(v8_profile.read(profile(nodes=nodes)))[1].stack
+    assert stack[-1] == Frame("f", "/app/c.js", 20)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"samples": [2, 4]},
+        {"samples": [9, 4, 4, 5, 2]},
+        {"timeDeltas": [100, 1_000, 1_000, 1_000, 90_000]},
+        {"timeDeltas": [-100, 0, 0, 0, 0]},
+    ],
+    ids=["no times", "no node", "after its end", "before its start"],
+)
+def test_what_contradicts_itself_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="sample"):
+        list(v8_profile.read(profile(**more)))
+
+
+def test_what_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v8_profile, "_MOST_NODES", 4)
+    with pytest.raises(ValueError, match="too large"):
+        list(v8_profile.read(profile()))
+
+
+def test_a_ring_of_nodes_ends() -> None:
+    ring = [node(1, "f", "/a.js", 1, children=[2]), node(2, "g", "/a.js", 2, children=[1])]
+    (shown,) = v8_profile.read(profile(nodes=ring, samples=[2], timeDeltas=[1]))
+    assert len(shown.stack) == v8_profile._DEEPEST
+
+
+@pytest.mark.parametrize(
+    "more", [{"startTime": "now"}, {"samples": ["2"]}, {"nodes": [{"id": 1}]}, {"endTime": 1 << 60}]
+)
+def test_other_types_are_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        profile(**more)
