@@ -24,10 +24,11 @@ class Expected:
 
     ``options`` run the variant, short enough for a test. ``kind`` is the kind of the one finding
     with that ``verdict``, None when there must be no finding at all. ``function`` and ``file``
-    (relative to the ``scenarios`` package, or to the installed packages) are its blame, ``source``
-    the blamed line, ``wait`` the kind of its wait; None when they are not told. ``victims`` are
-    the kinds that may wait; at least one of them must appear, and one victim's name must contain
-    ``victim``. The finding names at least that many ``processes``. ``share`` bounds the part of
+    (relative to the ``scenarios`` package, or to the installed packages) are its blame (no ``file``
+    where that lies in a folder of the scenario's own), ``source`` the blamed line, ``wait`` the
+    kind of its wait; None when they are not told. ``victims`` are the kinds that may wait; at least
+    one of them must appear, and one victim's name must contain ``victim``. The finding names at
+    least that many ``processes``. ``share`` bounds the part of
     the load's time (the option ``--seconds``) that its episodes cover in a process, on average
     over the processes that have any; ``longest_s`` bounds its longest episode. ``also`` are kinds
     that may accompany it. With ``required`` False the finding may be missing, but if there is one
@@ -72,13 +73,15 @@ class Scenario:
     """One entry of the registry: its name, one line about it, and the module that runs it.
 
     ``takes_s`` is about how long that takes without options: 20 s of load (``--seconds``), and what
-    it needs to start and end.
+    it needs to start and end. ``inspect`` says that its server is a Node.js, whose inspector has
+    to be opened to see stacks.
     """
 
     name: str
     summary: str
     module: str
     takes_s: int = 23
+    inspect: bool = False
 
     @property
     def truth(self) -> Mapping[str, Expected]:
@@ -178,6 +181,13 @@ SCENARIOS: Mapping[str, Scenario] = {
             "gevent-file-lock",
             "a gevent worker of gunicorn waits for a file lock, which gevent cannot patch",
             "waitspy_scenarios.gevent_file_lock",
+        ),
+        Scenario(
+            "piscina-buffer",
+            "idle workers of a pool in Node.js are parked, and the store's answers lie unread",
+            "waitspy_scenarios.piscina_buffer",
+            takes_s=28,
+            inspect=True,
         ),
     )
 }

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.live.running import TARGETS, record, said, starving, target
+from tests.live.running import TARGETS, record, said, starving, target, wait_until
 from waitspy.errors import SamplerError
 from waitspy.kernel import nettable, procfs
 from waitspy.samplers import inspector_port
+from waitspy.samplers.inspector_session import InspectorSession
 from waitspy.target import discover, doctor
 
 NODE = shutil.which("node") or ""
@@ -119,3 +120,20 @@ def test_an_inspector_that_was_open_is_used_and_a_port_of_others_is_not() -> Non
                 inspector_port.open_inspector(server.pid)
             assert not inspector_port._listens(server.pid, 9229)
         assert inspector_port.is_open(inspected.pid, found)
+
+
+def test_a_server_that_ends_is_let_go() -> None:
+    ends = "console.log('{}'); process.stdin.resume().on('end', () => process.exit(3));"
+    argv = [NODE, "-e", ends]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(argv, **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.readline()
+        session = InspectorSession(process.pid, 10_000, lambda _: set())
+        session.start()
+        wait_until(lambda: is_open(process.pid), "its inspector was not opened")
+        process.stdin.close()
+        assert process.wait(20) == 3
+        session.stop()
+        session.join(20)
+        assert not session.is_alive()
+        assert session.left_open is None

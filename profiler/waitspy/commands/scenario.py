@@ -54,9 +54,10 @@ def run_scenario(
     """Run scenario NAME with its own OPTIONS ('-- --help' lists them)."""
     if healthy and any(option.partition("=")[0] == "--park" for option in options):
         raise click.UsageError("--healthy is --park off: give only one of them", ctx)
-    argv = SCENARIOS[name].command(*(["--healthy"] if healthy else []), *options)
+    chosen = SCENARIOS[name]
+    argv = chosen.command(*(["--healthy"] if healthy else []), *options)
     if not profile:
         sys.stdout.flush()
         os.execv(argv[0], argv)  # noqa: S606
-    settings = Options(target=f"scenario {name}", output=output or "")
+    settings = Options(target=f"scenario {name}", output=output or "", inspect=chosen.inspect)
     ctx.exit(record_and_report(settings, name, None, argv, ()))

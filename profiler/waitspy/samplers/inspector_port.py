@@ -26,7 +26,7 @@ _USUAL_PORT = 9229
 _OPTION = re.compile(r"--inspect(?:-brk|-wait|-port)?(?:=(?:.*:)?(\d{1,5}))?\Z")
 _CAUGHT = re.compile(rb"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _ID = re.compile(r"[0-9a-fA-F-]{8,64}\Z")
-_OPENS_WITHIN_S, _LOOKS_EVERY_S = 3.0, 0.02
+_STARTS_WITHIN_S, _OPENS_WITHIN_S, _LOOKS_EVERY_S = 1.0, 3.0, 0.02
 _ANSWERS_WITHIN_S = 3.0
 _MOST_BYTES = 1 << 20
 
@@ -122,15 +122,18 @@ def _listens(pid: int, port: int) -> list[nettable.TcpRow]:
 
 def _opened(pid: int) -> nettable.TcpRow:
     """Asks it to open its inspector, and waits for the socket that it listens on then."""
-    caught = _CAUGHT.search(procfs.read(pid, "status"))
-    if caught is None or not int(caught[1], 16) >> (signal.SIGUSR1 - 1) & 1:
-        raise SamplerError(
-            "it does not catch SIGUSR1, by which an inspector is opened, so that would end it",
-            "its Node.js was built without an inspector, or told --disable-sigusr1: start it with "
-            "--inspect",
-        )
-    before = {row.inode for row in nettable.listening(pid)}
-    os.kill(pid, signal.SIGUSR1)
+    process = os.pidfd_open(pid)
+    try:
+        if not any(_catches_it(pid) for _ in _until(_STARTS_WITHIN_S)):
+            raise SamplerError(
+                "it does not catch SIGUSR1, by which an inspector is opened, so that would end it",
+                "its Node.js was built without an inspector, or told --disable-sigusr1: start it "
+                "with --inspect",
+            )
+        before = {row.inode for row in nettable.listening(pid)}
+        signal.pidfd_send_signal(process, signal.SIGUSR1)
+    finally:
+        os.close(process)
     for _ in _until(_OPENS_WITHIN_S):
         held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
         for row in nettable.listening(pid):
@@ -140,6 +143,12 @@ def _opened(pid: int) -> nettable.TcpRow:
         "it was asked for an inspector (SIGUSR1), and opened none",
         "either its main thread is held up, or the program takes the signal for something else",
     )
+
+
+def _catches_it(pid: int) -> bool:
+    """Whether the signal would not end it; one that is only starting cannot catch it yet."""
+    caught = _CAUGHT.search(procfs.read(pid, "status"))
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGUSR1 - 1) & 1)
 
 
 def _until(within_s: float) -> Iterator[None]:

@@ -9,6 +9,8 @@ Which OS thread a session is, the inspector does not say. Who is spoken to has t
 answer: of the threads that have a loop of Node's, the one that has run each time is it. So a thread
 is sampled only once it is known: samples make all of them run.
 
+A Node that ends waits until its inspector's connections have ended. It says so, and is let go.
+
 Everything that comes is hostile: its size is bounded and its types are checked.
 """
 
@@ -99,6 +101,7 @@ class InspectorSession(threading.Thread):
         self._candidates = candidates
         self._sessions: dict[str, _Session] = {}
         self._ids = 0
+        self._waited_for = False
         self._ended = threading.Event()
         self._connection: ClientConnection | None = None
 
@@ -120,11 +123,11 @@ class InspectorSession(threading.Thread):
             with _connected(inspector) as connection:
                 self._connection = connection
                 self._converse(inspector.inode)
-                if inspector.opened:
+                if inspector.opened and not self._waited_for:
                     self._close()
         except (OSError, WebSocketException, msgspec.MsgspecError, TimeoutError) as error:
             self.failed = _lost(error)
-        if inspector.opened:
+        if inspector.opened and not self._waited_for:
             self._tell_what_is_left(inspector)
 
     def _tell_what_is_left(self, inspector: Inspector) -> None:
@@ -141,15 +144,19 @@ class InspectorSession(threading.Thread):
     def _converse(self, listener: int) -> None:
         self._meet(MAIN)
         self._sessions[MAIN].tid = self.pid
-        self._send("NodeWorker.enable", {"waitForDebuggerOnStart": False}, MAIN)
+        self._send("NodeRuntime.notifyWhenWaitingForDisconnect", {"enabled": True})
+        self._send("NodeWorker.enable", {"waitForDebuggerOnStart": False})
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._busy())
-        while not self._ended.is_set():
+        while not self._is_over():
             self._match(listener)
-            self._listen(_EVERY_S, until=self._ended.is_set)
+            self._listen(_EVERY_S, until=self._is_over)
             for name in list(self._sessions):
-                self._turn_over(name, again=not self._ended.is_set())
+                self._turn_over(name, again=not self._is_over())
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._busy())
         self.unmatched |= {name for name, one in self._sessions.items() if one.tid is None}
+
+    def _is_over(self) -> bool:
+        return self._ended.is_set() or self._waited_for
 
     def _busy(self) -> bool:
         return any(one.waits_for for one in self._sessions.values())
@@ -195,6 +202,8 @@ class InspectorSession(threading.Thread):
     def _take(self, message: _Message) -> None:
         params = message.params
         match message.method:
+            case "NodeRuntime.waitingForDisconnect":
+                self._waited_for = True
             case "NodeWorker.attachedToWorker":
                 self._meet(params.session_id)
             case "NodeWorker.detachedFromWorker":
@@ -223,7 +232,7 @@ class InspectorSession(threading.Thread):
         threads = self._candidates(listener) if unknown else set()
         for name, session in unknown.items():
             for _ in range(_PROBES):
-                if session.tid is None and not self._ended.is_set():
+                if session.tid is None and not self._is_over():
                     self._probe(name, session, threads)
         self._eliminate(threads)
         for name, session in self._sessions.items():

@@ -5,13 +5,12 @@ Their data lies in a folder that is deleted at the end; nothing else on the mach
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pwd
 from pathlib import Path
 
 from waitspy_scenarios.serving.needs import find_command
-from waitspy_scenarios.serving.processes import ServerFailedError, free_port
+from waitspy_scenarios.serving.processes import ServerFailedError, finish, free_port
 from waitspy_scenarios.serving.stage import Stage
 
 REDIS = {"redis-server": "redis-server"}
@@ -46,7 +45,7 @@ async def start_postgres(stage: Stage) -> int:
     data = folder / "data"
     binary = Path(_command("postgres"))
     user = _without_root(folder)
-    await _finish(
+    await finish(
         "initdb",
         *(*user, str(binary.parent / "initdb"), "--pgdata", str(data), "--no-sync"),
         *("--auth=trust", f"--username={_POSTGRES_USER}", "--encoding=UTF8", "--locale=C"),
@@ -88,22 +87,3 @@ def _without_root(folder: Path) -> list[str]:
     ids = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     # A change of user forgets what is to happen when the parent dies.
     return ["setpriv", *ids, "--pdeathsig=TERM"]
-
-
-async def _finish(name: str, *argv: str) -> None:
-    """Runs a command to its end.
-
-    Raises:
-        ServerFailedError: its exit code is not 0; says what it said last.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd="/",  # that user may not look into ours
-    )
-    said, _ = await process.communicate()
-    if process.returncode != 0:
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
-        raise ServerFailedError(f"{name} ended with exit code {process.returncode}: {last}")

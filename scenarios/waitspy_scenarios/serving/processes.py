@@ -108,6 +108,25 @@ class Server:
             await asyncio.sleep(_LOOK_S)
 
 
+async def finish(name: str, *argv: str) -> None:
+    """Runs a command to its end.
+
+    Raises:
+        ServerFailedError: its exit code is not 0; says what it said last.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd="/",  # another user may not look into ours
+    )
+    said, _ = await process.communicate()
+    if process.returncode != 0:
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ServerFailedError(f"{name} ended with exit code {process.returncode}: {last}")
+
+
 def environment() -> dict[str, str]:
     """The environment in which children find this package, wherever the program was started."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
