@@ -285,6 +285,6 @@ def test_a_finding_of_the_gallery_says_what_is_true(
     kind = KINDS[str(expected.kind)]
     assert shown.startswith(f"1. {expected.verdict.upper()}  {kind.title}: {kind.meaning}")
     assert f"blame     {expected.function}, " in shown
-    assert str(expected.file) in solid(shown)
+    assert expected.file is None or expected.file in solid(shown)
     if expected.source is not None:
         assert solid(expected.source) in solid(shown)
