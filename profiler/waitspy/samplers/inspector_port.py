@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -84,13 +84,27 @@ def is_open(pid: int, inspector: Inspector) -> bool:
     return any(row.inode == inspector.inode for row in _listens(pid, inspector.port))
 
 
-def connect(inspector: Inspector) -> socket.socket:
-    """A connection to it.
+def connect(pid: int, inspector: Inspector) -> socket.socket:
+    """A connection to it, of which that process is seen to have the other end.
 
     Raises:
-        OSError: it does not listen any more.
+        OSError: it does not listen any more, or somebody else has accepted.
     """
-    return socket.create_connection((inspector.address, inspector.port), _ANSWERS_WITHIN_S)
+    ours = socket.create_connection((inspector.address, inspector.port), _ANSWERS_WITHIN_S)
+    port = ours.getsockname()[1]
+    with ExitStack() as unless_proven:
+        unless_proven.callback(ours.close)
+        if any(_accepted(pid, inspector.port, port) for _ in _until(_ANSWERS_WITHIN_S)):
+            unless_proven.pop_all()
+            return ours
+    raise ConnectionError("another process has accepted the connection")
+
+
+def _accepted(pid: int, port: int, by_port: int) -> bool:
+    """Whether it holds the end on ``port`` of a connection from ``by_port``."""
+    held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+    rows = nettable.read_tcp(pid, ports=[port])
+    return any(row.remote_port == by_port and row.inode in held for row in rows)
 
 
 def _enter_network(pid: int) -> None:

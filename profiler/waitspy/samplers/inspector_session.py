@@ -120,7 +120,7 @@ class InspectorSession(threading.Thread):
             self.failed = _lost(error)
             return
         try:
-            with _connected(inspector) as connection:
+            with _connected(self.pid, inspector) as connection:
                 self._connection = connection
                 self._converse(inspector.inode)
                 if inspector.opened and not self._waited_for:
@@ -218,9 +218,9 @@ class InspectorSession(threading.Thread):
 
     def _answered(self, name: str, message: _Message) -> None:
         session = self._sessions.get(name)
-        if session is None or message.id is None:
+        if session is None or message.id not in session.waits_for:
             return
-        session.waits_for.discard(message.id)
+        session.waits_for.remove(message.id)
         if message.result.profile is not None and session.tid is not None:
             self.profiles.append(Profiled(name, session.tid, message.result.profile))
 
@@ -281,10 +281,10 @@ class InspectorSession(threading.Thread):
             self._listen(_CLOSES_WITHIN_S, until=lambda: False)
 
 
-def _connected(inspector: Inspector) -> ClientConnection:
+def _connected(pid: int, inspector: Inspector) -> ClientConnection:
     return connect(
         f"ws://localhost/{inspector.target_id}",
-        sock=inspector_port.connect(inspector),
+        sock=inspector_port.connect(pid, inspector),
         compression=None,
         proxy=None,
         max_size=_LARGEST_MESSAGE,

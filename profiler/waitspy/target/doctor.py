@@ -85,6 +85,10 @@ def _target(target: str) -> Iterator[Check]:
     if python:
         serving = [worker for worker in python if worker.role == "worker"]
         yield from _stacks((serving or python)[0].pid)
+    for worker in attachable:
+        if worker.node is not None:
+            found = "only with record --inspect, which opens its inspector and so writes to it"
+            yield Check(f"pid {worker.pid} stacks", "ok", found)
 
 
 def _worker(worker: Worker) -> Check:
