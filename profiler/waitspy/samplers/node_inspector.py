@@ -42,7 +42,6 @@ class NodeInspectorSampler:
         self._rate_hz = 0.0
         self._ahead_ns = 0
         self._stopping_ns: int | None = None
-        self._told = False
         self._over = False
         self._samples = 0
         self._refused = 0
@@ -69,11 +68,10 @@ class NodeInspectorSampler:
                 return status
             self._begin(rate_hz)
             return status
+        ends = not self._session.is_alive() or self._too_late(now_ns)
         while self._session.profiles:
             status.finished += self._written(self._session.profiles.popleft())
-        if not self._session.is_alive() or self._too_late(now_ns):
-            while self._session.profiles:
-                status.finished += self._written(self._session.profiles.popleft())
+        if ends:
             self._over = True
             status.losses += self._losses(self._session)
         return status
@@ -136,9 +134,6 @@ class NodeInspectorSampler:
         return [row]
 
     def _losses(self, session: InspectorSession) -> list[Loss]:
-        if self._told:
-            return []
-        self._told = True
         found = []
         error: SamplerError | None = session.failed
         if error is not None:

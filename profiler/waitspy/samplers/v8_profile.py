@@ -22,7 +22,7 @@ NATIVE = "node:native"
 
 _NOBODY = frozenset({"(root)", "(idle)"})
 _MOST_NODES = 200_000
-_MOST_SAMPLES = 1_000_000
+_MOST_SAMPLES = 200_000
 _DEEPEST = 400
 _LONGEST_NAME, _LONGEST_FILE = 300, 1000
 _US = 1000
