@@ -144,6 +144,7 @@ def test_who_would_be_ended_by_the_signal_is_not_asked() -> None:
         ("--max-old-space-size=99 --inspect-brk=127.0.0.1:7778", 7778),
         ("--inspect-port=0", 0),
         ("--inspector=1", 9229),
+        ("--inspect-port=9300 --inspect-port=9302", 9302),
     ],
 )
 def test_the_port_that_it_was_told(

@@ -248,6 +248,9 @@ def test_node_is_a_worker_and_a_cluster_has_a_master() -> None:
         10: (MASTER, "node"),
         11: (WORKER, "node"),
     }
+    debugged = node(11, 10, "--inspect-port=9301", "/srv/app/server.js")
+    assert parts(node(10, 1, "server.js"), debugged)[10] == (MASTER, "node")
+    assert parts(node(10, 1, "server.js"), node(11, 10, "other.js"))[10] == (WORKER, "node")
 
 
 def test_node_and_python_are_never_one_program() -> None:

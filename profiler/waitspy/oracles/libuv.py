@@ -141,7 +141,7 @@ class LibuvOracle:
                 yield LoopFound(now_ns, address, _info(loop.facts, closed=True))
         known = {(loop.facts.tid, loop.facts.epfd) for loop in process.loops.values()}
         epfds = set(descriptors.epoll_fds(watched.pid)) - {epfd for _, epfd in known}
-        tids = watched.blocked.keys() - {tid for tid, _ in known} - {watched.pid}
+        tids = {watched.pid, *watched.blocked} - {tid for tid, _ in known}
         for found in process.reader.find(epfds, sorted(tids)) if epfds else ():
             process.loops[found.address] = _OfNode(found, now_ns)
             yield LoopFound(now_ns, found.address, _info(found, closed=False))

@@ -71,16 +71,16 @@ class NodeLoops:
         return time.monotonic_ns() // _MS + self._ahead_ms
 
     def find(self, epfds: Iterable[int], tids: Iterable[int]) -> tuple[NodeLoop, ...]:
-        """The loops on these descriptors, of those of these threads that stand still, and of the
-        main thread; none where two claim the same descriptor.
+        """The loops on these descriptors, of those of these threads that stand still; the main one
+        may run, too. None where two claim the same descriptor.
 
         Raises:
             OSError: no permission, or the process is gone.
         """
         wanted = frozenset(epfds)
-        found = list(self._of_main(wanted))
+        found: list[NodeLoop] = []
         for tid in tids:
-            found += self._of_thread(tid, wanted)
+            found += self._of_main(wanted) if tid == self._pid else self._of_thread(tid, wanted)
         claims = [loop.epfd for loop in found]
         return tuple(loop for loop in found if claims.count(loop.epfd) == 1)
 
@@ -157,10 +157,14 @@ class NodeLoops:
             raw = self._memory.read(address, size)
         except Unreadable:
             return
-        for word, fd in enumerate(memoryview(raw[: len(raw) & -8]).cast("I")[::2]):
-            at = 8 * word - _EPFD
-            if fd in epfds and at >= 0 and self._makes_sense(raw, at, epfds):
-                yield NodeLoop(address + at, fd, tid)
+        for fd in epfds:
+            told = struct.pack("<i", fd)
+            at = raw.find(told)
+            while at >= 0:
+                start = at - _EPFD
+                if start >= 0 and start % 8 == 0 and self._makes_sense(raw, start, (fd,)):
+                    yield NodeLoop(address + start, fd, tid)
+                at = raw.find(told, at + 1)
 
     def _makes_sense(self, raw: bytes, at: int, epfds: Iterable[int]) -> bool:
         if at + _SIZE > len(raw) or word_at(raw, at + _EPFD, "i") not in epfds:

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -29,6 +30,7 @@ _ID = re.compile(r"[0-9a-fA-F-]{8,64}\Z")
 _STARTS_WITHIN_S, _OPENS_WITHIN_S, _LOOKS_EVERY_S = 1.0, 3.0, 0.02
 _ANSWERS_WITHIN_S = 3.0
 _MOST_BYTES = 1 << 20
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,17 @@ def open_inspector(pid: int) -> Inspector:
         OSError: the process is gone, or may not be looked into.
     """
     _enter_network(pid)
-    port = _port(pid)
-    row = next(iter(_listens(pid, port)), None)
-    opened = row is None
-    if row is None:
-        if port and nettable.listening(pid, [port]):
-            raise SamplerError(
-                f"port {port}, on which Node.js opens its inspector, is another process's",
-                "end that one, or start the server with --inspect-port=0 for any free port",
-            )
-        row = _opened(pid)
+    with _one_at_a_time:  # several may want one port
+        port = _port(pid)
+        row = next(iter(_listens(pid, port)), None)
+        opened = row is None
+        if row is None:
+            if port and nettable.listening(pid, [port]):
+                raise SamplerError(
+                    f"port {port}, on which Node.js opens its inspector, is another process's",
+                    "end that one, or start the server with another --inspect-port",
+                )
+            row = _opened(pid)
     address = row.local if row.local not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
     try:
         target_id = _target_id(address, row.local_port)
@@ -119,12 +122,12 @@ def _enter_network(pid: int) -> None:
 
 def _port(pid: int) -> int:
     """Where it would open an inspector, as it was told when it was started; 0 is any free port."""
-    options = list(procfs.read_cmdline(pid)[1:])
     environment = procfs.text(procfs.read(pid, "environ")).split("\0")
     given = [one.partition("=")[2] for one in environment if one.startswith("NODE_OPTIONS=")]
-    options += [option for options in given for option in options.split()]
+    options = [option for options in given for option in options.split()]
+    options += procfs.read_cmdline(pid)[1:]  # which come after those, and count before them
     found = [int(match[1]) for one in options if (match := _OPTION.match(one)) and match[1]]
-    return found[0] if found else _USUAL_PORT
+    return found[-1] if found else _USUAL_PORT
 
 
 def _listens(pid: int, port: int) -> list[nettable.TcpRow]:

@@ -221,6 +221,8 @@ def same_program(member: Member, above: Member) -> bool:
         return False
     if _born(member):
         return True
+    if member.runtime == NODE and started(member.argv) == started(above.argv) is not None:
+        return True  # a cluster's workers get ports of their own for the inspector
     if member.image is not None and member.image == above.image:
         return True
     name = framework(member.argv)
