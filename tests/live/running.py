@@ -54,10 +54,9 @@ def target(argv: Sequence[object], **more: Any) -> Iterator[Target]:
     process = subprocess.Popen(
         [str(part) for part in argv],
         stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        **more,
+        **{"stdin": subprocess.DEVNULL, **more},
     )
     try:
         yield Target(process, json.loads(_first_line(process)))

@@ -122,17 +122,25 @@ def test_an_inspector_that_was_open_is_used_and_a_port_of_others_is_not() -> Non
         assert inspector_port.is_open(inspected.pid, found)
 
 
-def test_a_server_that_ends_is_let_go() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_server_that_ends_is_let_go(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that ends while its inspector is opened: who is connected then is told nothing."""
+    if late:
+        send = InspectorSession._send
+
+        def silent(session: InspectorSession, method: str, *more: Any) -> None:
+            send(session, method.replace("notifyWhen", "never"), *more)
+
+        monkeypatch.setattr(InspectorSession, "_send", silent)
     ends = "console.log('{}'); process.stdin.resume().on('end', () => process.exit(3));"
-    argv = [NODE, "-e", ends]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(argv, **pipes) as process:  # type: ignore[call-overload]
-        process.stdout.readline()
-        session = InspectorSession(process.pid, 10_000, lambda _: set())
+    with target([NODE, "-e", ends], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        session = InspectorSession(server.pid, 10_000, lambda _: set())
         session.start()
-        wait_until(lambda: is_open(process.pid), "its inspector was not opened")
-        process.stdin.close()
-        assert process.wait(20) == 3
+        wait_until(lambda: session._connection is not None, "its inspector was not opened")
+        assert server.process.stdin is not None
+        server.process.stdin.close()
+        server.process.stdin = None
+        assert server.process.wait(20) == 3
         session.stop()
         session.join(20)
         assert not session.is_alive()

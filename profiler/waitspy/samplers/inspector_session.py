@@ -9,7 +9,8 @@ Which OS thread a session is, the inspector does not say. Who is spoken to has t
 answer: of the threads that have a loop of Node's, the one that has run each time is it. So a thread
 is sampled only once it is known: samples make all of them run.
 
-A Node that ends waits until its inspector's connections have ended. It says so, and is let go.
+A Node that ends waits until its inspector's connections have ended. It says so to those who have
+asked for that in time, and listens no more, and is let go.
 
 Everything that comes is hostile: its size is bounded and its types are checked.
 """
@@ -122,7 +123,7 @@ class InspectorSession(threading.Thread):
         try:
             with _connected(self.pid, inspector) as connection:
                 self._connection = connection
-                self._converse(inspector.inode)
+                self._converse(inspector)
                 if inspector.opened and not self._waited_for:
                     self._close()
         except Exception as error:  # noqa: BLE001  (what a target sends may break anything)
@@ -141,14 +142,15 @@ class InspectorSession(threading.Thread):
 
     # --- the conversation
 
-    def _converse(self, listener: int) -> None:
+    def _converse(self, inspector: Inspector) -> None:
         self._meet(MAIN)
         self._sessions[MAIN].tid = self.pid
         self._send("NodeRuntime.notifyWhenWaitingForDisconnect", {"enabled": True})
         self._send("NodeWorker.enable", {"waitForDebuggerOnStart": False})
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._busy())
         while not self._is_over():
-            self._match(listener)
+            self._match(inspector.inode)
+            self._waited_for |= not inspector_port.is_open(self.pid, inspector)
             self._listen(_EVERY_S, until=self._is_over)
             for name in list(self._sessions):
                 self._turn_over(name, again=not self._is_over())
