@@ -82,7 +82,7 @@ fuzz: .venv/dev
 
 # System packages: only what is missing, and only where apt can install it.
 system:
-	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver npm=npm ip=iproute2 \
+	@tests/system-packages.sh chromium=chromium chromedriver=chromium-driver node=nodejs npm=npm ip=iproute2 \
 		redis-server=redis-server pg_createcluster=postgresql \
 		uwsgi_python3=uwsgi-plugin-python3
 

@@ -56,7 +56,7 @@ def test_a_tree_of_node_and_python() -> None:
         assert below.python == ".".join(map(str, sys.version_info[:3]))
 
 
-def recorded(how: str, folder: Path, seconds: float = 1.5) -> dict[str, Any]:
+def recorded(how: str, folder: Path, seconds: float = 1.0) -> dict[str, Any]:
     with target([NODE, SERVER, how]) as server:
         return record(server.pid, folder, seconds=seconds)
 
