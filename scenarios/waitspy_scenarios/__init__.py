@@ -189,5 +189,17 @@ SCENARIOS: Mapping[str, Scenario] = {
             takes_s=28,
             inspect=True,
         ),
+        Scenario(
+            "node-sync-fs",
+            "a file is read with readFileSync from a share that is slow, on Node's main thread",
+            "waitspy_scenarios.node_sync_fs",
+            inspect=True,
+        ),
+        Scenario(
+            "node-regex",
+            "a regular expression takes very long on some texts, on Node's main thread",
+            "waitspy_scenarios.node_regex",
+            inspect=True,
+        ),
     )
 }

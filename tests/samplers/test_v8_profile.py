@@ -27,7 +27,7 @@ NODES = [
     node(1, "(root)", children=[2, 3, 5]),
     node(2, "(idle)"),
     node(3, "serve", "file:///app/a%20b.mjs", 9, children=[4]),
-    node(4, "", "/app/c.js", 19, positionTicks=[{"line": 24, "ticks": 3}]),
+    node(4, "", "/app/c.js", 19),
     node(5, "(garbage collector)"),
 ]
 
@@ -45,7 +45,7 @@ def profile(**more: Any) -> CpuProfile:
 
 
 def test_each_stack_is_told_from_its_first_sample_on() -> None:
-    working = (Frame("serve", "/app/a b.mjs", 10), Frame("(anonymous)", "/app/c.js", 24))
+    working = (Frame("serve", "/app/a b.mjs", 10), Frame("(anonymous)", "/app/c.js", 20))
     assert list(v8_profile.read(profile())) == [
         (1_100_000, ()),
         (2_100_000, working),
@@ -59,11 +59,12 @@ def test_a_clock_that_is_ahead_is_set_back() -> None:
     assert first.at_ns == 500_000
 
 
-def test_of_several_lines_none_is_chosen() -> None:
-    ticks = [{"line": 24, "ticks": 3}, {"line": 25, "ticks": 1}]
-    nodes = [*NODES[:3], node(4, "f", "/app/c.js", 19, positionTicks=ticks), NODES[4]]
-    stack = list(v8_profile.read(profile(nodes=nodes)))[1].stack
-    assert stack[-1] == Frame("f", "/app/c.js", 20)
+def test_a_function_is_told_by_the_line_where_it_begins_whichever_of_its_lines_run() -> None:
+    """Else one wait would be several: V8 tells such lines of the innermost function only."""
+    for ticks in ([{"line": 24, "ticks": 3}], [{"line": 24, "ticks": 3}, {"line": 25, "ticks": 1}]):
+        nodes = [*NODES[:3], node(4, "f", "/app/c.js", 19, positionTicks=ticks), NODES[4]]
+        stack = list(v8_profile.read(profile(nodes=nodes)))[1].stack
+        assert stack[-1] == Frame("f", "/app/c.js", 20)
 
 
 @pytest.mark.parametrize(

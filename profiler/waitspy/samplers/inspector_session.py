@@ -1,7 +1,7 @@
 """The conversation with one Node's inspector, in a thread of its own: what comes are profiles.
 
 Each thread of JavaScript is a session: the main thread's is the connection itself, worker threads'
-go through it (the domain NodeWorker), those that start later, too. Every few seconds each session
+go through it (the domain NodeWorker), those that start later, too. Every second each session
 is told to stop and to start again, and answers with what its thread did meanwhile; one that is held
 up in native code answers when that is over, with all of it.
 
@@ -38,7 +38,7 @@ from waitspy.samplers.v8_profile import CpuProfile
 MAIN = ""
 """The session of the main thread."""
 
-_EVERY_S = 2.0
+_EVERY_S = 1.0
 _ANSWERS_WITHIN_S = 1.0
 _CLOSES_WITHIN_S = 3.0
 _STEP_S = 0.05

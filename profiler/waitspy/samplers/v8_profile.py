@@ -39,16 +39,10 @@ class _CallFrame(msgspec.Struct, rename="camel"):
     line_number: _LineNumber
 
 
-class _Tick(msgspec.Struct):
-    line: _LineNumber
-    ticks: _Number
-
-
 class _ProfileNode(msgspec.Struct, rename="camel"):
     id: _Number
     call_frame: _CallFrame
     children: list[_Number] = msgspec.field(default_factory=list)
-    position_ticks: list[_Tick] = msgspec.field(default_factory=list)
 
 
 class CpuProfile(msgspec.Struct, rename="camel"):
@@ -102,25 +96,24 @@ def read(profile: CpuProfile, ahead_ns: int = 0) -> Iterator[Shown]:
 def _stack(number: int, nodes: dict[int, _ProfileNode], above: dict[int, int]) -> list[Frame]:
     """The frames of a node, root first; the root itself is none."""
     found: list[Frame] = []
-    leaf = True
     at: int | None = number
     while at is not None and len(found) < _DEEPEST:
         node = nodes.get(at)
         if node is None:
             raise ValueError("a sample of no node")
         if node.call_frame.function_name not in _NOBODY or node.call_frame.url:
-            found.append(_frame(node, leaf=leaf))
-        leaf = False
+            found.append(_frame(node))
         at = above.get(at)
     found.reverse()
     return found
 
 
-def _frame(node: _ProfileNode, *, leaf: bool) -> Frame:
-    """Where the function stands; of the innermost one, the line that runs, if that is only one."""
+def _frame(node: _ProfileNode) -> Frame:
+    """A function by the line where it begins: which line of it runs is told of the innermost one
+    alone, and not each time, so that one wait would have several.
+    """
     told = node.call_frame
-    lines = {tick.line for tick in node.position_ticks if tick.line > 0} if leaf else set()
-    line = lines.pop() if len(lines) == 1 else told.line_number + 1
+    line = told.line_number + 1
     name = told.function_name[:_LONGEST_NAME] or "(anonymous)"
     return Frame(name, _file(told.url), line if told.url and line > 0 else None)
 
