@@ -29,8 +29,9 @@ AS_NOBODY = (
     sys.executable,
     "-c",
     # Only once everything is imported: this Python may lie in a folder of root's.
-    """import os
-from waitspy.cli import main
+    """import os, sys
+from waitspy.cli import load, main
+load(sys.argv[1:])
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 main(prog_name="waitspy")""",
 )

@@ -24,8 +24,9 @@ def waitspy(*, uid: int = 0, keep: tuple[str, ...] = ()) -> tuple[str, ...]:
     return (
         sys.executable,
         "-c",
-        f"""import ctypes, os, struct
-from waitspy.cli import main
+        f"""import ctypes, os, struct, sys
+from waitspy.cli import load, main
+load(sys.argv[1:])
 libc = ctypes.CDLL(None, use_errno=True)
 if {uid}:
     assert libc.prctl(8, 1, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
