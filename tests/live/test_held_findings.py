@@ -130,7 +130,9 @@ def test_a_peer_that_does_not_read_is_the_root(python: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("python", ENDS)
-@pytest.mark.parametrize("story", ["forked_lock", "forked_rlock"])
+@pytest.mark.parametrize(
+    "story", ["forked_lock", pytest.param("forked_rlock", marks=pytest.mark.slow)]
+)
 def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
     story: str, python: str, tmp_path: Path
 ) -> None:

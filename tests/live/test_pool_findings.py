@@ -127,7 +127,7 @@ MULTIPROCESSING = TARGETS / "multiprocessing_pool.py"
 
 
 @pytest.mark.parametrize("python", newest_always())
-@pytest.mark.parametrize("kind", ["processes", "threads"])
+@pytest.mark.parametrize("kind", [pytest.param("processes", marks=pytest.mark.slow), "threads"])
 def test_quick_work_behind_blocking_calls_in_a_pool_of_multiprocessing(
     kind: str, python: str, tmp_path: Path
 ) -> None:
@@ -143,7 +143,12 @@ def test_quick_work_behind_blocking_calls_in_a_pool_of_multiprocessing(
 
 @pytest.mark.parametrize(
     ("case", "kind"),
-    [("served", "processes"), ("batch", "processes"), ("batch", "threads"), ("idle", "threads")],
+    [
+        ("served", "processes"),
+        pytest.param("batch", "processes", marks=pytest.mark.slow),
+        ("batch", "threads"),
+        ("idle", "threads"),
+    ],
 )
 def test_a_pool_of_multiprocessing_that_starves_nobody_is_no_finding(
     case: str, kind: str, tmp_path: Path

@@ -18,7 +18,6 @@ _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest 
 
 _ALWAYS = {
     "gunicorn-slow-upstream": {"gthread-healthy"},
-    "gil-hog": {"harm"},
     "held-sessions": {"harm"},
 }
 """One of each way to starve, and some that are well; the others are slow: ``make scenarios``."""
