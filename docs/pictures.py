@@ -71,9 +71,10 @@ def _record(shop: Path) -> None:
     for _ in range(4):
         while "startup complete" not in gunicorn.stderr.readline():
             pass
-    load = subprocess.Popen([sys.executable, str(LOAD), str(PORT), "/checkout", "12"])
+    load = subprocess.Popen([sys.executable, str(LOAD), str(PORT), "/checkout", "12", "0.05"])
     waitspy = [sys.executable, "-m", "waitspy"]
     subprocess.run([*waitspy, "record", f":{PORT}", "-o", str(shop / "rec")], check=True)
+    assert load.poll() is None, "nobody has asked for anything"
     for process in (load, gunicorn):
         process.terminate()
         process.wait()
