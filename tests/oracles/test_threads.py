@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.examples.build import process
-from tests.live.running import wait_until
+from tests.live.running import futexes, wait_until
 from tests.live.started import started
 from waitspy.model.clock import NS
 from waitspy.oracles import Watched
@@ -89,6 +89,13 @@ while True:
 def test_who_cannot_have_run_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the process has used is what those used that were asked: nobody else has run."""
     with started([sys.executable, "-c", BESIDE]) as (child, _):
+        before: list[dict[int, int]] = [{}]
+
+        def stand_still() -> bool:
+            before.append(futexes(child.pid))
+            return before[-2] == before[-1] and len(set(before[-1].values())) == 8
+
+        wait_until(stand_still, "the threads beside it do not wait")
         oracle = ThreadsOracle()
         watched = Watched(process(child.pid), f"/proc/{child.pid}")
         assert oracle.attach(watched) == "ok"
