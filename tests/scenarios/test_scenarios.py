@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,7 +116,11 @@ def wrong_blame(expected: Expected) -> list[str]:
         return [f"no file {expected.file}"]
     text = expected.path.read_text()
     wrong = []
-    if expected.function not in set(qualified_names(parse(text))):
+    if expected.path.suffix == ".js":
+        names = set(re.findall(r"^(?:async )?function (\w+)\(", text, re.MULTILINE))
+    else:
+        names = set(qualified_names(parse(text)))
+    if expected.function not in names:
         wrong.append(f"no function {expected.function} in {expected.file}")
     if expected.source is not None and expected.source not in map(str.strip, text.splitlines()):
         wrong.append(f"no line {expected.source!r} in {expected.file}")
