@@ -7,7 +7,7 @@ import os
 import re
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -18,7 +18,7 @@ from waitspy.remote import debug_offsets, layouts, native_ids
 from waitspy.remote.layouts import Layout
 from waitspy.remote.memory import Memory, Torn, Unavailable, word_at
 from waitspy.target import interpreter
-from waitspy.target.interpreter import MappedFile, places
+from waitspy.target.interpreter import MappedFile
 
 _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine, include/uapi/linux/elf-em.h
 _MOST_INTERPRETERS = 64
@@ -218,18 +218,14 @@ class Runtime:
 
 
 def _section_of(pid: int, file: MappedFile, executable: str) -> bytes | None:
-    for place, certain in places(pid, file, executable):
-        try:
-            with open(place, "rb") as stream:
-                if not certain and os.fstat(stream.fileno()).st_ino != file.inode:
-                    continue
-                section = ELFFile(stream).get_section_by_name(_SECTION)
-                if section is None or section.header.sh_size > 4096:
-                    return None
-                return bytes(section.data())
-        except (OSError, ELFError, ValueError, KeyError, AttributeError, TypeError):
-            continue  # not there, or no ELF file: the next place will do
-    return None
+    def read(stream: BinaryIO) -> bytes | None:
+        section = ELFFile(stream).get_section_by_name(_SECTION)
+        if section is None or section.header.sh_size > 4096:
+            return None
+        return bytes(section.data())
+
+    no_elf = (ELFError, ValueError, KeyError, AttributeError, TypeError)
+    return interpreter.read_mapped(pid, file, executable, read, no_elf)
 
 
 def _check_machine(pid: int) -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -305,24 +305,51 @@ def _runtime(
 
 def _image(pid: int, file: MappedFile, executable: str) -> Image | None:
     """What the mapped file says, from the cache when it was read before."""
-    for path, certain in places(pid, file, executable):
+
+    def read(stream: BinaryIO) -> Image | None:
+        key = file_key(stream)
+        image = _images[key] if key in _images else read_image(stream)
+        if image is not None and image.version is None:
+            image = replace(image, version=_version_in_memory(pid, file, image))
+        _images[key] = image
+        return image
+
+    return read_mapped(pid, file, executable, read)
+
+
+def file_key(stream: BinaryIO) -> tuple[int, int, int]:
+    """Device, inode and modification time: what a file is known by that was read before."""
+    facts = os.fstat(stream.fileno())
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns
+
+
+_Read = TypeVar("_Read")
+
+
+def read_mapped(
+    pid: int,
+    file: MappedFile,
+    executable: str,
+    read: Callable[[BinaryIO], _Read],
+    refused: tuple[type[Exception], ...] = (),
+) -> _Read | None:
+    """What ``read`` makes of the mapped file, at the first of its places where it can be read.
+
+    None: it can be read at none. ``read`` may raise OSError, and what is ``refused``, of a place
+    that will not do.
+    """
+    will_not_do: tuple[type[Exception], ...] = (OSError, *refused)
+    for path, certain in _places(pid, file, executable):
         try:
             with open(path, "rb") as stream:
-                facts = os.fstat(stream.fileno())
-                if not certain and facts.st_ino != file.inode:
-                    continue
-                key = (facts.st_dev, facts.st_ino, facts.st_mtime_ns)
-                image = _images[key] if key in _images else read_image(stream)
-                if image is not None and image.version is None:
-                    image = replace(image, version=_version_in_memory(pid, file, image))
-                _images[key] = image
-                return image
-        except OSError:
+                if certain or os.fstat(stream.fileno()).st_ino == file.inode:
+                    return read(stream)
+        except will_not_do:
             continue
     return None
 
 
-def places(pid: int, file: MappedFile, executable: str) -> Iterator[tuple[str, bool]]:
+def _places(pid: int, file: MappedFile, executable: str) -> Iterator[tuple[str, bool]]:
     """Where the mapped file can be opened, and whether that place cannot lead to another one.
 
     An upgrade may have replaced the file at its path, so the inode must be right there. On

@@ -19,7 +19,14 @@ from elftools.elf.elffile import ELFFile
 
 from waitspy.kernel import procfs
 from waitspy.target import elf_symbols
-from waitspy.target.interpreter import DELETED, Interpreter, MappedFile, parse_maps, places
+from waitspy.target.interpreter import (
+    DELETED,
+    Interpreter,
+    MappedFile,
+    file_key,
+    parse_maps,
+    read_mapped,
+)
 
 NAME = "Node.js"
 
@@ -134,16 +141,11 @@ def _version_in(file: BinaryIO) -> str | None:
 
 def _image_of(pid: int, file: MappedFile, executable: str) -> NodeImage | None:
     """What the mapped file says, from the cache when it was read before."""
-    for path, certain in places(pid, file, executable):
-        try:
-            with open(path, "rb") as stream:
-                facts = os.fstat(stream.fileno())
-                if not certain and facts.st_ino != file.inode:
-                    continue
-                key = (facts.st_dev, facts.st_ino, facts.st_mtime_ns)
-                if key not in _images:
-                    _images[key] = read_image(stream)
-                return _images[key]
-        except OSError:
-            continue
-    return None
+
+    def read(stream: BinaryIO) -> NodeImage | None:
+        key = file_key(stream)
+        if key not in _images:
+            _images[key] = read_image(stream)
+        return _images[key]
+
+    return read_mapped(pid, file, executable, read)
