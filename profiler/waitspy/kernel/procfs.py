@@ -299,6 +299,12 @@ def monotonic_offset_ns(pid: int) -> int:
     return parse_timens_offsets(read(pid, "timens_offsets"))
 
 
+def sockets(pid: int) -> set[int]:
+    """The inodes of the sockets that it has open."""
+    found = map(parse_socket, fds(pid).values())
+    return {inode for inode in found if inode is not None}
+
+
 def fds(pid: int) -> dict[int, str]:
     """What each open descriptor points at; those closed meanwhile are left out."""
     with _vanishing(pid):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from waitspy.kernel import procfs
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable, word_at
-from waitspy.remote.runtime import clock_ahead_s
+from waitspy.remote.runtime import clock_ahead_ns
 from waitspy.target import node
 
 # uv_loop_t has its epoll descriptor at 64, the heap of timers (first one, number) at 520, the time
@@ -62,9 +62,9 @@ class NodeLoops:
             raise Unavailable("no Node.js is mapped")
         self._node = found
         self._memory = Memory(pid)
-        self._ahead_ms = round(clock_ahead_s(pid) * 1000)
-        self._age_s = procfs.age_s(procfs.read_stat(pid).start_ticks)
-        self._born_ms = self._now_ms() - int(self._age_s * 1000) - 1000
+        self._ahead_ms = round(clock_ahead_ns(pid) / _MS)
+        age_s = procfs.age_s(procfs.read_stat(pid).start_ticks)
+        self._born_ms = self._now_ms() - int(age_s * 1000) - 1000
         self._memory.read(self._node.data[0][0] if self._node.data else 0, 8)  # proves the right
 
     def _now_ms(self) -> int:

@@ -58,7 +58,7 @@ class Runtime:
         self.pid = pid
         self.memory = memory or Memory(pid)
         _check_machine(pid)
-        self.clock_ahead_s = clock_ahead_s(pid)
+        self.clock_ahead_s = clock_ahead_ns(pid) / NS
         found = interpreter.identify(pid)
         if found is None:
             raise Unavailable("no Python interpreter is mapped")
@@ -242,12 +242,12 @@ def _check_machine(pid: int) -> None:
         raise Unavailable("its machine type is not one whose structures are known")
 
 
-def clock_ahead_s(pid: int) -> float:
+def clock_ahead_ns(pid: int) -> int:
     """By how much its CLOCK_MONOTONIC is ahead of ours: it may live in another time namespace."""
     theirs, ours = procfs.namespace(pid, "time"), procfs.namespace(os.getpid(), "time")
     if theirs == ours or None in {theirs, ours}:
-        return 0.0
-    return (_offset_ns(pid) - _offset_ns(os.getpid())) / NS
+        return 0
+    return _offset_ns(pid) - _offset_ns(os.getpid())
 
 
 def _offset_ns(pid: int) -> int:

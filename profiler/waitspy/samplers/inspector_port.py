@@ -105,7 +105,7 @@ def connect(pid: int, inspector: Inspector) -> socket.socket:
 
 def _accepted(pid: int, port: int, by_port: int) -> bool:
     """Whether it holds the end on ``port`` of a connection from ``by_port``."""
-    held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+    held = procfs.sockets(pid)
     rows = nettable.read_tcp(pid, ports=[port])
     return any(row.remote_port == by_port and row.inode in held for row in rows)
 
@@ -132,7 +132,7 @@ def _port(pid: int) -> int:
 
 def _listens(pid: int, port: int) -> list[nettable.TcpRow]:
     """The sockets at which the process itself listens on that port; of port 0 none is known."""
-    held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+    held = procfs.sockets(pid)
     rows = nettable.listening(pid, [port]) if port else ()
     return [row for row in rows if row.inode in held]
 
@@ -152,7 +152,7 @@ def _opened(pid: int) -> nettable.TcpRow:
     finally:
         os.close(process)
     for _ in _until(_OPENS_WITHIN_S):
-        held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+        held = procfs.sockets(pid)
         for row in nettable.listening(pid):
             if row.inode in held - before and row.local in {"127.0.0.1", "::1"}:
                 return row

@@ -18,7 +18,7 @@ from waitspy.recording.folder import Writer
 from waitspy.recording.stacks import SUFFIX, Numbers, StacksRow, ThreadNamed, ThreadShows
 from waitspy.remote.libuv import NodeLoops
 from waitspy.remote.memory import Unavailable, Unreadable
-from waitspy.remote.runtime import clock_ahead_s
+from waitspy.remote.runtime import clock_ahead_ns
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan, v8_profile
 from waitspy.samplers.inspector_session import MAIN, InspectorSession, Profiled
 
@@ -79,7 +79,7 @@ class NodeInspectorSampler:
     def _begin(self, rate_hz: float) -> None:
         self._rate_hz = max(1.0, rate_hz)
         try:
-            self._ahead_ns = round(clock_ahead_s(self.pid) * NS)
+            self._ahead_ns = clock_ahead_ns(self.pid)
         except (Unavailable, OSError):
             self._ahead_ns = 0
         interval_us = round(_US / self._rate_hz)

@@ -70,11 +70,4 @@ def make_sampler(
     if name == PYSPY:
         return pyspy()
     own = DeltaSampler(pid, writer, first_segment=first_segment)
-    return own if name == DELTA else EitherSampler(own, pyspy, _age_s(pid))
-
-
-def _age_s(pid: int) -> float:
-    try:
-        return procfs.age_s(procfs.read_stat(pid).start_ticks)
-    except OSError:  # it is gone, and nothing will be read
-        return 0.0
+    return own if name == DELTA else EitherSampler(own, pyspy, procfs.age_s(worker.start_ticks))

@@ -130,7 +130,7 @@ def hint(otherwise: str) -> str:
     held_ports: dict[int, set[int]] = {}
     for pid in procfs.pids() - {os.getpid()}:
         try:
-            held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
+            held = procfs.sockets(pid)
             if held & inodes.keys() and runtimes.identify(pid) is not None:
                 held_ports[pid] = {inodes[inode] for inode in held if inode in inodes}
         except (ProcessLookupError, PermissionError):
