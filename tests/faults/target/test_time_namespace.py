@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.target.served import BLOCKED, blocks, lost, recorded, served, untouched, watched
 from tests.live.harms import blamed
-from tests.live.running import TARGETS, said, target
+from tests.live.running import TARGETS, said, starved_by_itself, target
 from waitspy.kernel import procfs
 
 DAYS_S = 10 * 86400
@@ -38,9 +38,10 @@ def test_timers_on_other_clocks_are_as_late_as_they_are(loop: str, tmp_path: Pat
     mode = "blocked", "0.3", "0.2", "0", *(["uvloop"] if loop == "uvloop" else [])
     with target([*BY, TARGETS / "timer_loop.py", *mode]) as server:
         told = recorded(tmp_path, server.pid, seconds=1.5)
-    (harm,) = blamed(told, tmp_path / "rec")
+    found = blamed(told, tmp_path / "rec")
+    (harm,) = (one for one in found if one in starved_by_itself(told))
     assert harm["blame"]["source"] == "time.sleep(HARM_S)", said(told)
     (timers,) = harm["victims"]  # there is nothing else that could be late
     assert timers["kind"] == "timer", said(told)
     on_average_s = timers["waited_s"] / timers["count"]
-    assert 0.15 < on_average_s < 0.5, said(told)
+    assert 0.15 < on_average_s <= harm["longest_s"], said(told)
