@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,3 +100,20 @@ def test_a_frame_without_its_line_keeps_its_home() -> None:
     plain = Frame("f", "/app/main.py", 3)
     assert placed(plain, HOMES.of("/app/main.py")) is plain
     assert plain.without_line() == Frame("f", "/app/main.py")
+
+
+def test_which_stacks_have_a_frame_and_which_have_it_on_top() -> None:
+    table = StackTable()
+    main, called = Frame("main", "/app/a.py", 1), Frame("called", "/app/a.py", 2)
+    below, above = table.number((main,)), table.number((main, called))
+    alone, other = table.number((called,)), table.number((called, main))
+
+    def is_called(frame: Frame) -> bool:
+        return frame.function == "called"
+
+    assert np.flatnonzero(table.having(is_called)).tolist() == [above, alone, other]
+    assert np.flatnonzero(table.topped(is_called)).tolist() == [above, alone]
+    assert not table.having(is_called)[[0, below]].any()
+    later = table.number((main, main, called))  # those that come afterwards are asked as well
+    assert table.having(is_called)[later]
+    assert table.topped(is_called)[later]

@@ -126,6 +126,14 @@ def test_any_text_is_written_as_one_line_of_utf_8(text: str) -> None:
     assert closed == CLOSED
 
 
+def test_a_mark_in_between_is_told_from_a_name_like_one() -> None:
+    like_one = ListenerFound(1, 66, "{[::1]}:80", 3)
+    data = written([like_one, START, CLOSED])
+    assert read(data)[0] == [like_one, CLOSED]
+    indented = b" " + data.replace(b"\n{", b"\n\t{")
+    assert read(indented)[0] == [like_one, CLOSED]
+
+
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_as_something(data: bytes) -> None:
     rows, lines = read(written([FOUND]) + data + b"\n" + written([CLOSED, END]))

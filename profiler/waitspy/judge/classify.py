@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,13 +16,15 @@ from waitspy.judge.spans import pieces, runs
 from waitspy.model import syscalls
 from waitspy.model.activities import Activities
 from waitspy.model.code_origin import Origin, base_name
-from waitspy.model.columns import Int64s, one_value
+from waitspy.model.columns import UNKNOWN, Int64s, int64s, one_of, one_value
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack, StackTable
 from waitspy.model.threads import NOT_LOOKED, KernelState, KernelStates, ThreadRecord
 from waitspy.model.waits import Wait, WaitKind, WaitTable
 
-_LETTERS = 32  # more than there are letters of states
+_LETTER_BITS = 21  # of any character
+_NO_CALL = -2
+_MEANING_BITS = 16  # there are some for each system call
 _WITH = re.compile(r"(?:async\s+)?with\s+(.+?)(?:\s+as\s+\w+)?:")
 
 
@@ -32,28 +34,37 @@ class Names:
     What is named once for a stack and what the kernel means by its state holds for all threads.
     """
 
-    __slots__ = ("_known", "_meanings", "waits")
+    __slots__ = ("_known", "_meanings", "_numbers", "waits")
 
     def __init__(self) -> None:
         self.waits = WaitTable()
-        self._meanings: dict[_Meaning, int] = {}
-        self._known: dict[tuple[int, int], int] = {}
+        self._meanings: list[_Meaning] = []
+        self._numbers: dict[_Meaning, int] = {}
+        self._known: dict[int, int] = {}
+
+    def meanings(self, told: Iterable[_Meaning]) -> Int64s:
+        """The numbers of those meanings."""
+        found = []
+        for one in told:
+            number = self._numbers.setdefault(one, len(self._meanings))
+            if number == len(self._meanings):
+                self._meanings.append(one)
+            found.append(number)
+        return int64s(found)
 
     def numbers(
-        self,
-        shown: Iterable[tuple[int, int]],
-        meanings: Sequence[_Meaning],
-        table: StackTable,
-        sources: SourceLines,
-    ) -> Iterator[int]:
-        """The numbers of the waits of stacks, each given with which of the meanings it has."""
-        which = [self._meanings.setdefault(one, len(self._meanings)) for one in meanings]
-        for stack, n in shown:
-            found = self._known.get((stack, which[n]))
-            if found is None:
-                found = self.waits.number(_name(table[stack], meanings[n], sources))
-                self._known[stack, which[n]] = found
-            yield found
+        self, stack: Int64s, meaning: Int64s, table: StackTable, sources: SourceLines
+    ) -> Int64s:
+        """The numbers of the waits of stacks that mean that, by number."""
+        shown, back = np.unique(stack << _MEANING_BITS | meaning, return_inverse=True)
+        keys = shown.tolist()
+        waits = [*map(self._known.get, keys)]
+        for n, wait in enumerate(waits):
+            if wait is None:
+                means = self._meanings[keys[n] & (1 << _MEANING_BITS) - 1]
+                named = _name(table[keys[n] >> _MEANING_BITS], means, sources)
+                waits[n] = self._known[keys[n]] = self.waits.number(named)
+        return int64s(waits)[back]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +106,9 @@ def activities(thread: ThreadRecord, context: Context) -> Activities:
     start_ns, end_ns, owner = pieces(shown.start_ns, shown.end_ns, states.at_ns)
     stack = shown.stack[owner]
     row = np.searchsorted(states.at_ns, start_ns, "right") - 1
-    meaning = np.where(row >= 0, np.append(meaning_of, 0)[row], 0)
-    key, back = np.unique(stack * len(meanings) + meaning, return_inverse=True)
-    pairs = (divmod(one, len(meanings)) for one in key.tolist())
-    named = [*context.names.numbers(pairs, meanings, shown.table, context.sources)]
-    wait = np.array(named, np.int64)[back]
+    known = context.names.meanings(meanings)
+    meaning = known[np.where(row >= 0, np.append(meaning_of, 0)[row], 0)]
+    wait = context.names.numbers(stack, meaning, shown.table, context.sources)
     at = runs(end_ns, start_ns, stack, wait)
     last = np.append(at[1:], len(start_ns)) - 1 if len(at) else at
     none = one_value(0, len(at))
@@ -109,10 +118,15 @@ def activities(thread: ThreadRecord, context: Context) -> Activities:
 
 def _meanings(states: KernelStates, context: Context) -> tuple[list[_Meaning], Int64s]:
     """What differs among those states, and which one each row is; the first is "not known"."""
-    calls, call = np.unique(states.syscall, return_inverse=True)
-    _, arg0 = np.unique(states.arg0, return_inverse=True)
-    _, letter = np.unique(states.state, return_inverse=True)
-    key = (arg0 * max(1, len(calls)) + call) * _LETTERS + letter
+    call = np.where(states.syscall == UNKNOWN, _NO_CALL, states.syscall)
+    first, end = context.runtime_span or (0, 0)
+    meant = one_of(states.arg0, context.epfds).astype(np.int64)
+    for holds in (
+        one_of(states.arg0, context.own_epfds),
+        (states.arg0 >= first) & (states.arg0 < end),
+    ):
+        meant = meant << 1 | holds
+    key = call << 3 + _LETTER_BITS | meant << _LETTER_BITS | states.state
     _, at, back = np.unique(key, return_index=True, return_inverse=True)
     return [_Meaning(), *(_meaning(states[n], context) for n in at.tolist())], back + 1
 

@@ -25,7 +25,7 @@ from waitspy.model import syscalls
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity, Answers
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
-from waitspy.model.columns import Int64s, Mask, int64s
+from waitspy.model.columns import Int64s, Mask, int64s, one_of
 from waitspy.model.judged import Unaccepted
 from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.listeners import port_of
@@ -169,9 +169,9 @@ def _held(worker: WorkerRecord, inode: int) -> Iterator[tuple[int, Span]]:
 def _calls_within(
     states: KernelStates, calls: Sequence[int], fd: int, start_ns: int, end_ns: int
 ) -> bool:
-    until_ns = np.append(states.at_ns[1:], FOREVER_NS)
-    here = np.isin(states.syscall, calls) & (states.arg0 == fd)
-    return bool(np.any(here & (until_ns > start_ns) & (until_ns <= end_ns)))
+    here = np.flatnonzero(one_of(states.syscall, calls) & (states.arg0 == fd))
+    until_ns = np.append(states.at_ns, FOREVER_NS)[here + 1]
+    return bool(np.any((until_ns > start_ns) & (until_ns <= end_ns)))
 
 
 def _running(worker: WorkerRecord, taken_ns: Int64s, unexplained: Mask) -> list[int]:

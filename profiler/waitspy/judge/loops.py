@@ -19,7 +19,7 @@ from waitspy.judge import loop_service
 from waitspy.judge.episode import Item, Look
 from waitspy.judge.spans import Span, grouped, inside, overlaps, union, without
 from waitspy.model import syscalls
-from waitspy.model.columns import UNKNOWN, Int64s, Mask
+from waitspy.model.columns import UNKNOWN, Int64s, Mask, one_of
 from waitspy.model.epolls import EpollEvents, UnreadSocket
 from waitspy.model.loops import LoopEvent
 from waitspy.model.processes import ThreadKey
@@ -114,8 +114,8 @@ def find(
 def _polls(states: KernelStates, arch: str, end_ns: int) -> Iterator[tuple[int, list[Span]]]:
     """When a thread waited in epoll_wait, by the descriptor on which it did."""
     waits = list(syscalls.epoll_waits(arch))
-    stopped = np.isin(states.state, _STOPPED)
-    rows = np.isin(states.syscall, waits) & (states.arg0 != UNKNOWN) & ~stopped
+    stopped = one_of(states.state, _STOPPED)
+    rows = one_of(states.syscall, waits) & (states.arg0 != UNKNOWN) & ~stopped
     until_ns = np.append(states.at_ns[1:], end_ns)
     for epfd in np.unique(states.arg0[rows]).tolist():
         mine = rows & (states.arg0 == epfd)

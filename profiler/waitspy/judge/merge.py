@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from waitspy.model.activities import ThreadActivity
+from waitspy.model.activities import Activities, ThreadActivity
 from waitspy.model.clock import NS
+from waitspy.model.columns import Int64s
 from waitspy.model.judged import Profile, RootTime, WeightedStack
 from waitspy.model.stacks import Stack
 from waitspy.model.wait_frames import merged_stack, stack_key
@@ -34,21 +35,10 @@ def merge(
     """
     chosen = sorted((one for one in threads if pid in {None, one.pid}), key=_thread_key)
     sums: dict[Stack, list[int]] = {}
-    shown: dict[tuple[int, int, int], list[int]] = {}  # by table, stack and wait
-    for thread in chosen:
-        done = thread.activities
-        stacks, waits, kind = done.kinds()
-        totals = np.zeros((len(stacks), 4), np.int64)
-        columns = [done.length_ns, done.starved_ns, done.victim_ns, done.root_ns]
-        np.add.at(totals, kind, np.stack(columns, 1))
-        for stack, wait, added in zip(
-            stacks.tolist(), waits.tolist(), totals.tolist(), strict=True
-        ):
-            key = id(done.stacks), stack, wait
-            total = shown.get(key)
-            if total is None:
-                whole = merged_stack(done.stacks[stack], done.waits[wait], lines=lines)
-                total = shown[key] = sums.setdefault(whole, [0, 0, 0, 0])
+    for done, totals in _totals(chosen):
+        for stack, wait, *added in totals:
+            whole = merged_stack(done.stacks[stack], done.waits[wait], lines=lines)
+            total = sums.setdefault(whole, [0, 0, 0, 0])
             for n, value in enumerate(added):
                 total[n] += value
     elsewhere = tuple(one for one in roots if pid in {None, one.pid})
@@ -61,6 +51,32 @@ def merge(
         if any(total)
     )
     return Profile(title, start_ns, end_ns, merged, tuple(chosen), roots=elsewhere)
+
+
+def _totals(threads: Sequence[ThreadActivity]) -> Iterator[tuple[Activities, list[list[int]]]]:
+    """Rows of a stack, a wait and their sums, for all threads whose tables are the same."""
+    alike: dict[int, list[Activities]] = {}
+    for thread in threads:
+        alike.setdefault(id(thread.activities.stacks), []).append(thread.activities)
+    for group in alike.values():
+        many_waits = max(1, len(group[0].waits))
+        keys, sums = [], []
+        for done in group:
+            stacks, waits, kind = done.kinds()
+            keys.append(stacks * many_waits + waits)
+            lengths = done.length_ns, done.starved_ns, done.victim_ns, done.root_ns
+            sums.append([_sums(column, kind, len(stacks)) for column in lengths])
+        key, back = np.unique(np.concatenate(keys), return_inverse=True)
+        columns = [np.concatenate(parts) for parts in zip(*sums, strict=True)]
+        totals = [_sums(column, back, len(key)) for column in columns]
+        rows = np.stack([key // many_waits, key % many_waits, *totals], 1)
+        yield group[0], rows.tolist()
+
+
+def _sums(column: Int64s, kind: Int64s, many: int) -> Int64s:
+    total = np.zeros(many, np.int64)
+    np.add.at(total, kind, column)
+    return total
 
 
 def _thread_key(thread: ThreadActivity) -> tuple[int, int, int, str]:

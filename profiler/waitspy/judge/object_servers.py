@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
 from waitspy.model.activities import Activities
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Frame
@@ -20,11 +18,15 @@ def told(worker: WorkerRecord, main: Activities | None) -> WorkerRecord:
     """
     if worker.worker.role != "worker" or main is None:
         return worker
-    if not keeps_objects(main.stacks.frames_in(np.unique(main.stack).tolist())):
+    if not main.stacks.having(_keeps)[main.stack].any():
         return worker
     return replace(worker, worker=replace(worker.worker, role="helper"))
 
 
 def keeps_objects(stack: Iterable[Frame]) -> bool:
     """Whether one of these frames serves the objects of a ``multiprocessing.Manager``."""
-    return any(frame.is_one_of(*_KEEPER) for frame in stack)
+    return any(map(_keeps, stack))
+
+
+def _keeps(frame: Frame) -> bool:
+    return frame.is_one_of(*_KEEPER)

@@ -88,7 +88,9 @@ def multiprocessing_idle(done: Iterable[Activities], sources: SourceLines) -> Id
     what it is given may be.
     """
     getting = {
-        stack[-1] for mine in done for stack in _stacks(mine) if stack and _is_worker(stack[-1])
+        mine.stacks[n][-1]
+        for mine in done
+        for n in np.unique(mine.stack[mine.stacks.topped(_is_worker)[mine.stack]]).tolist()
     }
     return _with_call(getting, _TASK_GETS, sources)
 
@@ -107,8 +109,11 @@ def _is_worker(frame: Frame) -> bool:
 
 def serves(mine: Activities) -> bool:
     """Whether a server gives the thread its requests, through an executor of its own."""
-    frames = mine.stacks.frames_in(np.unique(mine.stack).tolist())
-    return any(frame.rooted.endswith(_SERVERS) for frame in frames)
+    return bool(mine.stacks.having(_serves)[mine.stack].any())
+
+
+def _serves(frame: Frame) -> bool:
+    return frame.rooted.endswith(_SERVERS)
 
 
 def is_begun_by_server(stack: Stack) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from waitspy.model.activities import Activities, Activity
-from waitspy.model.columns import UNKNOWN
+from waitspy.model.columns import UNKNOWN, one_of
 from waitspy.model.threads import NOT_LOOKED, KernelStates
 
 _RUNNABLE, _GONE, _UNSEEN = ord("R"), ord("X"), ord(NOT_LOOKED)
@@ -43,7 +43,7 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     missing = len(at_ns) - len(states.at_ns[following])  # the very last row has none
     until_ns = np.append(states.at_ns[following], [end_ns] * missing)
     length_ns = np.minimum(until_ns, end_ns) - np.maximum(at_ns, start_ns)
-    length_ns = np.where(np.isin(state, (_GONE, _UNSEEN)), 0, np.maximum(0, length_ns))
+    length_ns = np.where(one_of(state, (_GONE, _UNSEEN)), 0, np.maximum(0, length_ns))
     in_call = states.syscall[rows] != UNKNOWN
     counted = ran_ns != UNKNOWN
     next_ran_ns = np.append(states.ran_ns[following], [UNKNOWN] * missing)
@@ -51,7 +51,7 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     both = counted & (next_ran_ns != UNKNOWN)
     gained_ns[both] = np.minimum(length_ns, next_ran_ns - ran_ns)[both]
     rest_ns = length_ns - gained_ns
-    stopped = np.isin(state, _STOPPED)
+    stopped = one_of(state, _STOPPED)
     runnable = ~stopped & ~in_call & (state == _RUNNABLE)
     queued_ns = states.queued_ns[rows]
     next_queued_ns = np.append(states.queued_ns[following], [UNKNOWN] * missing)

@@ -52,6 +52,14 @@ def thin(column: Int64s) -> Int64s:
     return one_value(int(column[0]), len(column)) if alike else column
 
 
+def one_of(column: Int64s, values: Iterable[int]) -> Mask:
+    """Which rows of a column have one of a few values."""
+    found = np.zeros(len(column), np.bool_)
+    for value in values:
+        found |= column == value
+    return found
+
+
 def known(value: int) -> int | None:
     """The value of a row: None where the column says that it is not known."""
     return None if value == UNKNOWN else value

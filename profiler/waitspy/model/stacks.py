@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated
 
 import msgspec
+import numpy as np
 
 from waitspy.model.code_origin import Home, Homes, Origin, base_name, home_by_path
+from waitspy.model.columns import Mask
 
 Line = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 """The number of a line, as CPython counts them: an int of C."""
@@ -75,7 +77,10 @@ class StackTable:
     calls it, in each stack.
     """
 
-    __slots__ = ("_frame_numbers", "_frames", "_homes", "_tops", "_whole", "above", "below")
+    __slots__ = (
+        "_frame_numbers", "_frames", "_having", "_homes", "_topped", "_tops", "_whole", "above",
+        "below",
+    )  # fmt: skip
 
     def __init__(self, homes: Homes | None = None) -> None:
         self._homes = homes
@@ -85,6 +90,8 @@ class StackTable:
         self.below = [0]
         self.above: dict[int, int] = {}
         self._whole: dict[int, Stack] = {0: ()}
+        self._having: dict[Callable[[Frame], bool], Mask] = {}
+        self._topped: dict[Callable[[Frame], bool], Mask] = {}
 
     def __len__(self) -> int:
         return len(self.below)
@@ -120,6 +127,25 @@ class StackTable:
                 frames.add(self._tops[at])
                 at = self.below[at]
         return map(self._frames.__getitem__, sorted(frames))
+
+    def having(self, holds: Callable[[Frame], bool]) -> Mask:
+        """Which stacks, by number, have a frame of which that holds; each frame is asked once."""
+        known = self._having.get(holds)
+        if known is None or len(known) < len(self):
+            frames = [*map(holds, self._frames)]
+            found = [False]
+            for below, top in zip(self.below[1:], self._tops[1:], strict=True):
+                found.append(frames[top] or found[below])
+            known = self._having[holds] = np.array(found, np.bool_)
+        return known
+
+    def topped(self, holds: Callable[[Frame], bool]) -> Mask:
+        """Which stacks, by number, have such a frame on top."""
+        known = self._topped.get(holds)
+        if known is None or len(known) < len(self):
+            frames = np.array([*map(holds, self._frames), False], np.bool_)
+            known = self._topped[holds] = frames[self._tops]
+        return known
 
     def frame(self, function: str, file: str, line: int | None) -> int:
         """The number of a frame."""

@@ -8,7 +8,16 @@ from typing import Self
 
 import numpy as np
 
-from waitspy.model.columns import UNKNOWN, Int64s, Rows, int64s, known, known_word, words
+from waitspy.model.columns import (
+    UNKNOWN,
+    Int64s,
+    Rows,
+    int64s,
+    known,
+    known_word,
+    one_of,
+    words,
+)
 from waitspy.model.gil import GilStates
 from waitspy.model.stacks import Stack, StackTable
 
@@ -17,7 +26,7 @@ FOREVER_NS = (1 << 63) - 1
 NOT_LOOKED = "?"
 """The letter of a state that nobody looked at."""
 
-_GONE, _NOT_STILL = ord("X"), np.frombuffer(b"RXTt?", np.uint8)
+_GONE, _NOT_STILL = ord("X"), tuple(b"RXTt?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ class KernelStates(Rows[KernelState]):
         What is not known to end lasts until ``FOREVER_NS``.
         """
         if self._still is None:
-            mask = (self.syscall != UNKNOWN) & ~np.isin(self.state, _NOT_STILL)
+            mask = (self.syscall != UNKNOWN) & ~one_of(self.state, _NOT_STILL)
             ends = np.append(self.at_ns[1:], FOREVER_NS) if len(self) else self.at_ns
             mask &= ends > self.at_ns
             self._still = self.at_ns[mask], ends[mask]

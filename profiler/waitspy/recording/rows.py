@@ -94,7 +94,7 @@ def read(data: bytes, reader: Reader, take: Callable[[list[Any]], object]) -> Li
         found.damaged += found.torn
         found.torn = torn
         found.ended = not torn and _is_end(lines[-1])
-        rows = [line for line in lines if type(line) is not dict]
+        rows = _without_marks(lines, part)
         if rows:
             found.last_ns = rows[-1].at_ns
             take(rows)
@@ -140,6 +140,19 @@ def _line(line: bytes, reader: Reader) -> Any:
     except (ValueError, RecursionError):
         value = read_json(line.decode("utf-8", "replace"))
         return msgspec.convert(value, reader.type, str_keys=True)
+
+
+def _without_marks(lines: list[Any], part: bytes) -> list[Any]:
+    """The rows among those lines, which a part held."""
+    first, end = 0, len(lines)
+    while first < end and type(lines[first]) is dict:
+        first += 1
+    while first < end and type(lines[end - 1]) is dict:
+        end -= 1
+    rows = lines[first:end]
+    if part.count(b"{") > len(lines) - len(rows):  # some in between, or in a name: to look is slow
+        return [row for row in rows if type(row) is not dict]
+    return rows
 
 
 def _is_end(line: Any) -> bool:

@@ -6,13 +6,13 @@ a frame on top of another stack, and zero is none.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from waitspy.model.columns import UNKNOWN, Int64s, thin
+from waitspy.model.columns import Int64s, Mask, int64s, thin
 from waitspy.model.gil import GilStates
 from waitspy.model.ranges import Few, Many, Ns, Tid
 from waitspy.model.stacks import Frame, Line, StackTable
@@ -69,6 +69,7 @@ class GilHeld(Row, frozen=True, tag="gil"):
 
 StacksRow = FrameTold | StackTold | ThreadNamed | ThreadShows | GilHeld
 READER = reader(StacksRow)
+_FREQUENT = frozenset({ThreadShows, GilHeld})
 
 
 class Numbers:
@@ -124,100 +125,120 @@ def segment(
         for (tid, name), shown in sorted(told.shown(end_ns).items())
     )
     damaged = lines.damaged + told.damaged + (lines.torn and not torn)
-    gil = _gil(told.held, end_ns)
-    return ReadSegment(Segment(start_ns, end_ns, period_ns, threads, torn, gil=gil), damaged)
+    found = Segment(start_ns, end_ns, period_ns, threads, torn, gil=told.gil(end_ns))
+    return ReadSegment(found, damaged)
 
 
 class _Told:
     """What the rows have told so far; ``damaged`` is how many of them make no sense.
 
-    ``last_ns`` is the latest time of any. Of the numbers in ``held``, each four are a row: time,
-    interpreter, who holds its GIL, and whether it collects garbage; of what a thread has shown,
-    each three: start, end and stack. There may be a million.
+    ``last_ns`` is the latest time of any. There may be a million, most of which say what a thread
+    shows: those are kept in columns, part by part.
     """
 
     def __init__(self, table: StackTable, start_ns: int) -> None:
         self.damaged = 0
         self.last_ns = start_ns
-        self.held = array("q")
         self._table = table
         self._frames: dict[int, int] = {}
         self._stacks = {0: 0}
-        self._names: dict[int, str] = {}
-        self._open: dict[int, tuple[int, int, str]] = {}
-        self._done: dict[tuple[int, str], array[int]] = {}
+        self._names: dict[int, list[tuple[int, str]]] = {}
+        self._shown: list[_Columns] = []
+        self._held: list[_Columns] = []
 
     def take(self, rows: Sequence[StacksRow]) -> None:
         """The next rows."""
-        latest_ns = max([row.at_ns for row in rows])
-        self.last_ns = max(self.last_ns, latest_ns)
+        self.last_ns = max(self.last_ns, *[row.at_ns for row in rows])
         for row in rows:
-            match row:
-                case ThreadShows():
-                    self._shows(row)
-                case GilHeld():
-                    holder = UNKNOWN if row.holder_tid is None else row.holder_tid
-                    self.held.extend((row.at_ns, row.interpreter, holder, row.collects))
-                case StackTold():
-                    below, frame = self._stacks.get(row.below), self._frames.get(row.frame)
-                    if below is None or frame is None:
-                        self.damaged += 1
-                        self._stacks.pop(row.number, None)
-                    else:
-                        self._stacks[row.number] = self._table.push(below, frame)
-                case FrameTold():
-                    frame = self._table.frame(row.function, row.file, row.line or None)
-                    self._frames[row.number] = frame
-                case ThreadNamed():
-                    self._names[row.tid] = row.name
+            if type(row) not in _FREQUENT:
+                self._told(row)
+        shows = [row for row in rows if type(row) is ThreadShows]
+        held = [row for row in rows if type(row) is GilHeld]
+        number_of = self._stacks.get
+        stack = np.array([number_of(row.stack, -1) for row in shows], np.int64)
+        self.damaged += int(np.count_nonzero(stack < 0))
+        self._shown.append(
+            [
+                np.array([row.at_ns for row in shows], np.int64),
+                np.array([row.tid for row in shows], np.int64),
+                stack,
+                np.array([row.known_ns or FOREVER_NS for row in shows], np.int64),
+            ]
+        )
+        self._held.append(
+            [
+                np.array([row.at_ns for row in held], np.int64),
+                np.array([row.interpreter for row in held], np.int64),
+                int64s([row.holder_tid for row in held]),
+                np.array([row.collects for row in held], np.int64),
+            ]
+        )
 
-    def _shows(self, row: ThreadShows) -> None:
-        at_ns, tid = row.at_ns, row.tid
-        stack = self._stacks.get(row.stack)
-        before = self._open.get(tid)
-        if stack is None or (before is not None and before[0] > at_ns):
-            self.damaged += 1
-            stack = 0
-        if before is not None:
-            known_ns = row.known_ns
-            self._close(tid, before, min(at_ns, known_ns) if known_ns else at_ns)
-        if stack:
-            self._open[tid] = at_ns, stack, self._names.get(tid, "")
-        elif before is not None:
-            del self._open[tid]
+    def _told(self, row: StacksRow) -> None:
+        match row:
+            case StackTold():
+                below, frame = self._stacks.get(row.below), self._frames.get(row.frame)
+                if below is None or frame is None:
+                    self.damaged += 1
+                    self._stacks.pop(row.number, None)
+                else:
+                    self._stacks[row.number] = self._table.push(below, frame)
+            case FrameTold():
+                frame = self._table.frame(row.function, row.file, row.line or None)
+                self._frames[row.number] = frame
+            case ThreadNamed():
+                self._names.setdefault(row.tid, []).append((row.at_ns, row.name))
 
-    def _close(self, tid: int, before: tuple[int, int, str], at_ns: int) -> None:
-        start_ns, stack, name = before
-        if at_ns > start_ns:
-            done = self._done.get((tid, name))
-            if done is None:
-                done = self._done[tid, name] = array("q")
-            done.extend((start_ns, at_ns, stack))
+    def shown(self, end_ns: int) -> dict[tuple[int, str], _Columns]:
+        """What each thread showed, by its id and name, until that time: start, end and stack."""
+        at_ns, tid, stack, known_ns = _joined(self._shown, 4)
+        order = np.argsort(tid, kind="stable")
+        at_ns, tid, stack, known_ns = at_ns[order], tid[order], stack[order], known_ns[order]
+        same = tid[1:] == tid[:-1]
+        back = np.append(False, same & (at_ns[1:] < at_ns[:-1]))
+        self.damaged += int(np.count_nonzero(back))
+        until_ns = np.full_like(at_ns, end_ns)
+        until_ns[:-1][same] = np.minimum(at_ns, known_ns)[1:][same]
+        kept = (stack > 0) & ~back & (until_ns > at_ns)
+        at_ns, tid, until_ns, stack = at_ns[kept], tid[kept], until_ns[kept], stack[kept]
+        tids, first = np.unique(tid, return_index=True)
+        found: dict[tuple[int, str], list[_Columns]] = {}
+        columns = at_ns, until_ns, stack
+        for one, *mine in zip(
+            tids.tolist(), *(np.split(column, first)[1:] for column in columns), strict=True
+        ):
+            for name, which in self._named(one, mine[0]):
+                found.setdefault((one, name), []).append([column[which] for column in mine])
+        return {thread: _joined(parts, 3) for thread, parts in found.items()}
 
-    def shown(self, end_ns: int) -> dict[tuple[int, str], array[int]]:
-        """What each thread showed, by its id and name, until that time."""
-        for tid, before in self._open.items():
-            self._close(tid, before, end_ns)
-        self._open.clear()
-        return self._done
+    def _named(self, tid: int, at_ns: Int64s) -> Iterator[tuple[str, Mask]]:
+        """What a thread was called, and at which of those times."""
+        told = sorted(self._names.get(tid, ()), key=itemgetter(0))
+        since = np.searchsorted(int64s([told_ns for told_ns, _ in told]), at_ns, "right")
+        for n in np.unique(since).tolist():
+            yield told[n - 1][1] if n else "", since == n
+
+    def gil(self, end_ns: int) -> GilStates:
+        """What was told of the time before the end, in order."""
+        columns = _joined(self._held, 4)
+        order = np.argsort(columns[0], kind="stable")
+        order = order[columns[0][order] < end_ns]
+        return GilStates(*(thin(column[order]) for column in columns))
 
 
-def _columns(numbers: array[int], many: int) -> list[Int64s]:
-    """The columns of rows of so many numbers."""
-    return [*np.frombuffer(numbers, np.int64).reshape(-1, many).T.copy()]
+_Columns = list[Int64s]
 
 
-def _gil(held: array[int], end_ns: int) -> GilStates:
-    """What was told of the time before the end, in order."""
-    columns = _columns(held, 4)
-    order = np.argsort(columns[0], kind="stable")
-    order = order[columns[0][order] < end_ns]
-    return GilStates(*(thin(column[order]) for column in columns))
+def _joined(parts: Sequence[_Columns], many: int) -> _Columns:
+    """The columns of all parts, of so many columns each."""
+    if not parts:
+        return [np.empty(0, np.int64) for _ in range(many)]
+    return [*map(np.concatenate, zip(*parts, strict=True))]
 
 
-def _intervals(shown: array[int], table: StackTable, start_ns: int, end_ns: int) -> Intervals:
+def _intervals(shown: _Columns, table: StackTable, start_ns: int, end_ns: int) -> Intervals:
     """What lies between two times, in order and without overlap, however damaged the rows are."""
-    at_ns, until_ns, stack = _columns(shown, 3)
+    at_ns, until_ns, stack = shown
     order = np.lexsort((stack, until_ns, at_ns))
     until_ns = np.minimum(until_ns[order], min(end_ns, FOREVER_NS))
     free_ns = np.maximum.accumulate(np.append(np.int64(start_ns), until_ns[:-1]))
