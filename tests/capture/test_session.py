@@ -7,6 +7,8 @@ import errno
 import gc
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -138,3 +140,14 @@ def test_no_look_pays_for_collecting_what_was_there_before(
     capture.run()
     assert min(frozen) > 10_000
     assert gc.get_freeze_count() == 0
+
+
+def test_its_memory_is_its_own_and_not_that_of_what_has_started_it() -> None:
+    """A child, whose parent is large, of what it has used itself."""
+    code = "from waitspy.capture.session import own_peak_rss_bytes as own; print(own())"
+    large = (
+        "import os, subprocess, sys; kept = os.urandom(1) * 400_000_000; "
+        f"print(subprocess.run([sys.executable, '-c', {code!r}], stdout=-1, text=True).stdout)"
+    )
+    told = subprocess.run([sys.executable, "-c", large], stdout=-1, text=True, check=True).stdout
+    assert 5_000_000 < int(told) < 200_000_000

@@ -90,6 +90,11 @@ def test_status_gives_users_namespaced_pids_and_capabilities() -> None:
     assert not status.has_capability(procfs.CAP_SYS_PTRACE + 1)
 
 
+def test_status_gives_the_peak_of_its_memory() -> None:
+    assert procfs.parse_status(STATUS).peak_rss_bytes is None
+    assert procfs.parse_status(STATUS + b"VmHWM:\t   12345 kB\n").peak_rss_bytes == 12345 * 1024
+
+
 def test_status_of_an_old_kernel_leaves_unknown_what_it_does_not_say() -> None:
     lines = [line for line in STATUS.splitlines() if not line.startswith((b"NSpid", b"Seccomp"))]
     status = procfs.parse_status(b"\n".join(lines))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import platform
-import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from waitspy.capture.signals import Signals
 from waitspy.capture.sources import Roots
 from waitspy.capture.ticks import Pace, Round
 from waitspy.errors import TargetError
+from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
@@ -374,14 +374,14 @@ class Capture:
             self._losses.append(Loss("some looks of the oracles", why, "record fewer workers"))
         own_ns = time.process_time_ns() - self._start_cpu_ns
         cpu_ns = own_ns + sum(one.sampler.cpu_ns() for one in self._everyone)
-        own_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        own_rss = own_peak_rss_bytes()
         self._writer.meta["end_ns"] = self._end_ns or now_ns
         self._writer.meta["cost"] = {
             "cpu_s": round(cpu_ns / NS, 4),
             "cpu_share": round(cpu_ns / max(1, now_ns - self._start_ns), 4),
             "observer_cpu_s": round(own_ns / NS, 4),
             "attaching_cpu_s": round(self._attaching_ns / NS, 4),
-            "peak_rss_mb": round((own_rss + self._peak_rss) / 1e6, 1),
+            "peak_rss_mb": own_rss and round((own_rss + self._peak_rss) / 1e6, 1),
         }
         self._fill_meta()
         self._writer.close()
@@ -430,3 +430,14 @@ class Capture:
             "min_stall_s": self._options.min_stall_s,
             "waitspy": __version__,
         }
+
+
+def own_peak_rss_bytes() -> int | None:
+    """The most memory that this process has had at once; None where the kernel does not say.
+
+    Not what ``getrusage`` tells: that is never less than what its parent had when it was started.
+    """
+    try:
+        return procfs.read_status(os.getpid()).peak_rss_bytes
+    except (OSError, ValueError):
+        return None

@@ -71,6 +71,7 @@ class Status:
     the supplementary ones, as this process's user namespace numbers them; ``pids`` are its
     numbers from the outermost pid namespace that /proc shows to the innermost; ``cap_eff`` is
     the mask of effective capabilities; ``seccomp`` 0 off, 1 strict, 2 filtered.
+    ``peak_rss_bytes`` is the most memory that it had at once, since it called exec last.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Status:
     threads: int | None
     seccomp: int | None
     tracer_pid: int | None
+    peak_rss_bytes: int | None = None
 
     def has_capability(self, bit: int) -> bool:
         """Whether that capability is effective (in the process's own user namespace)."""
@@ -151,9 +153,15 @@ def parse_status(raw: bytes) -> Status:
             threads=number(b"Threads"),
             seccomp=number(b"Seccomp"),
             tracer_pid=number(b"TracerPid"),
+            peak_rss_bytes=_bytes(rows.get(b"VmHWM")),
         )
     except KeyError as missing:
         raise ValueError(f"/proc/PID/status without {missing}") from missing
+
+
+def _bytes(told: bytes | None) -> int | None:
+    """What /proc/PID/status tells in kB."""
+    return None if told is None else int(told.split()[0]) * 1024
 
 
 def parse_cmdline(raw: bytes) -> tuple[str, ...]:
