@@ -36,6 +36,7 @@ from tests.examples.loop_examples import HOLDER, POOL, blocked
 from waitspy.judge.analysis import analyse, profile
 from waitspy.model.judged import Coverage
 from waitspy.model.listeners import ListenerEvent
+from waitspy.model.loops import LoopEvent, LoopEvents, LoopInfo
 from waitspy.model.pools import PoolEvent, PoolInfo
 from waitspy.model.recorded import Cost, Loss, Recording, WorkerRecord
 from waitspy.model.stacks import Stack
@@ -57,6 +58,25 @@ def test_a_blocked_loop_is_found_named_and_weighed() -> None:
     assert (finding.blame.function, finding.blame.source) == ("fetch", "time.sleep(backoff_s)")
     assert finding.wait == Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
     assert (finding.starved_s, finding.occurrences) == (0.5, 1)
+
+
+def test_a_loop_whose_thread_has_no_stack_is_judged_by_what_the_kernel_says_of_it() -> None:
+    """Other threads have stacks, but there was no time for the one that matters."""
+    known = blocked()
+    alone = replace(
+        known,
+        segments=tuple(
+            replace(s, threads=tuple(t for t in s.threads if t.tid != 100)) for s in known.segments
+        ),
+    )
+    assert alone.segments[0].threads
+    assert analyse(recording(alone)).report.findings == ()
+    told = LoopEvent(at(0), 77, facts=LoopInfo("asyncio", 5, 100, "running", closed=False))
+    proven = replace(alone, loops=LoopEvents.of([told]))
+    (finding,) = analyse(recording(proven)).report.findings
+    assert (finding.kind.name, finding.verdict) == ("blocked-loop", "starving")
+    assert (finding.blame, finding.starved_s) == (None, 0.5)
+    assert finding.wait == Wait(WaitKind.SLEEP, None, "clock_nanosleep")
 
 
 def test_the_same_block_in_all_workers_is_one_finding() -> None:

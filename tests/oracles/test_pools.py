@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import cast
@@ -24,15 +25,22 @@ class Scripted:
     """A reader of pools that finds one group, and in its queue what it is told to."""
 
     items: tuple[int, ...] = ()
+    many = unread = 0
 
     def executors(self) -> tuple[()]:
         return ()
 
     processes = limiters = executors
 
-    def groups(self, executors: Iterable[object]) -> tuple[GroupFacts, ...]:
+    def groups(self, executors: Iterable[object], until_ns: int) -> tuple[GroupFacts, ...]:
         assert executors == ()
-        return (GROUP,)
+        assert until_ns > time.thread_time_ns()
+        self.unread, self.many = self.many, 0
+        return () if self.unread else (GROUP,)
+
+    def go_on(self, until_ns: int) -> None:
+        assert until_ns > time.thread_time_ns()
+        self.unread -= 1
 
     def marks(self, pools: Iterable[object]) -> dict[int, QueueMark]:
         assert list(pools) == [GROUP]
@@ -105,3 +113,13 @@ def test_what_is_put_into_an_empty_queue_was_not_taken() -> None:
     looks = Looks()
     assert looks.at(10, stand=(11, 12)) == []
     assert looks.at(20, 1, stand=(11,)) == [(1, 0)]
+
+
+def test_threads_there_is_no_time_for_are_read_little_by_little_and_then_searched_again() -> None:
+    looks = Looks()
+    looks.reader.many = 2
+    assert looks.at(10, 1) == []
+    assert looks.at(20, 1) == []
+    assert looks.at(30, 1) == []
+    assert looks.reader.unread == 0
+    assert looks.at(40, 1) == [(1, 0)]

@@ -172,8 +172,11 @@ def _worker(
     own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
     if worker.worker.node is not None:
         own_loops = node_loops.own(own_loops, worker)
-        more = node_loops.without_stacks(worker, records, own_loops, recording.stacks, info.end_ns)
-        records = (*records, *more)
+    proven = (
+        loop.tid for loop in own_loops if worker.worker.node or loop_episodes.has_object(loop)
+    )
+    more = timeline.without_stacks(worker, records, proven, recording.stacks, info.end_ns)
+    records = (*records, *more)
     mine = _activities(worker, records, own_loops, recording, known)
     names = {record.tid: record.name for record in records}
     del records  # as large as what they have become

@@ -127,15 +127,16 @@ def _is_event_loop(loop: Loop, worker: WorkerRecord, base: Stack | None) -> bool
 
 def _is_proven(loop: Loop, base: Stack | None) -> bool:
     """Whether a loop object or the frames of a loop say that it is one."""
-    return _has_object(loop) or (base is not None and blame.shows_loop(base))
+    return has_object(loop) or (base is not None and blame.shows_loop(base))
 
 
 def _is_seen_proven(loop: Loop, mine: Activities) -> bool:
     """The same, by what its thread did; a loop object makes it needless to go through that."""
-    return _has_object(loop) or _is_proven(loop, blame.base_stack(mine))
+    return has_object(loop) or _is_proven(loop, blame.base_stack(mine))
 
 
-def _has_object(loop: Loop) -> bool:
+def has_object(loop: Loop) -> bool:
+    """Whether a loop object says that this epoll is its own."""
     return any(event.facts and event.facts.epfd == loop.epfd for event in loop.told)
 
 
@@ -438,6 +439,6 @@ def _make(
         looks=span.looks,
         evidence=(own, *evidence) if span.items else evidence,
         items=span.items,
-        asyncio=_has_object(loop) and not of_node,
+        asyncio=has_object(loop) and not of_node,
         node=of_node,
     )

@@ -7,19 +7,16 @@ epoll of Node that is ready says nothing; data in a socket of it, and a timer th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from waitspy.judge.episode import Starvation
 from waitspy.judge.loops import Loop, Pending
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
-from waitspy.model.columns import int64s
 from waitspy.model.kinds import BLOCKED_LOOP, GC_PAUSE, PARKED_LOOP, Kind
 from waitspy.model.oracle_names import LIBUV
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.stacks import StackTable
-from waitspy.model.threads import Intervals, ThreadRecord
 
 _KIND, _PARKED_IN = "libuv", "futex"
 _COLLECTOR = "(garbage collector)"
@@ -72,21 +69,3 @@ def collected(one: Starvation) -> Starvation:
     if not collecting_ns or collecting_ns < whole_ns * _HALF:
         return one
     return replace(one, kind=GC_PAUSE, verdict=GC_PAUSE.verdict)
-
-
-def without_stacks(
-    worker: WorkerRecord,
-    known: Sequence[ThreadRecord],
-    loops: Sequence[Loop],
-    table: StackTable,
-    end_ns: int,
-) -> Iterator[ThreadRecord]:
-    """The threads of these loops of which no stack is known: the kernel tells what they wait in."""
-    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
-    sampled = {record.tid for record in known}
-    for tid in sorted({loop.tid for loop in loops} - sampled):
-        states = worker.states.get(tid)
-        if states is not None and len(states):
-            first_ns = int(states.at_ns[0])
-            columns = (int64s([first_ns]), int64s([max(first_ns, stop_ns)]), int64s([0]))
-            yield ThreadRecord(worker.worker.pid, tid, "", Intervals(*columns, table), states)

@@ -7,7 +7,7 @@ span, at any sampling rate; and a stack left over from before such a span is no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,6 +145,23 @@ def _taken_over_ns(known: Sequence[Segment], stop_ns: int) -> list[int]:
             found[n] = min([next_ns, *of_thread.values()])
             next_ns = known[n].start_ns
     return found
+
+
+def without_stacks(
+    worker: WorkerRecord,
+    known: Sequence[ThreadRecord],
+    tids: Iterable[int],
+    table: StackTable,
+    end_ns: int,
+) -> Iterator[ThreadRecord]:
+    """Those of these threads of which no stack is known: the kernel tells what they wait in."""
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    for tid in sorted({*tids} - {record.tid for record in known}):
+        states = worker.states.get(tid)
+        if states is not None and len(states):
+            first_ns = int(states.at_ns[0])
+            columns = (int64s([first_ns]), int64s([max(first_ns, stop_ns)]), int64s([0]))
+            yield ThreadRecord(worker.worker.pid, tid, "", Intervals(*columns, table), states)
 
 
 # --- settling --------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ from waitspy.remote.values import (
 
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
+_AT_ONCE_NS = 10_000_000  # for threads that are new: of thousands the others come next
+_SHARE_AT_FIRST = 0.25  # of one core, until all threads have been read once
 _SHARE = 0.01  # of one core at the most, for looks, each queue, and rescans for new threads
 
 
@@ -113,9 +115,12 @@ class PoolsOracle:
         process.unseen |= watched.ran
         process.unread |= watched.ran
         try:
-            if process.unseen and now_ns >= _scan_due_ns(process, watched):
+            if process.reader.unread:
+                if now_ns >= process.next_scan_ns:
+                    _go_on(process, now_ns)
+            elif process.unseen and now_ns >= _scan_due_ns(process, watched):
                 yield from _rescan(process, watched, now_ns)
-                process.unseen = False
+                process.unseen = process.reader.unread
             if process.unread and process.queues and now_ns >= process.next_read_ns:
                 yield from _read_all(process, now_ns)
             for key, queue in process.queues.items():
@@ -166,7 +171,8 @@ def _scan_due_ns(process: _WatchedPools, watched: Watched) -> int:
 def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     pools = process.reader.executors()
-    found: dict[int, _Facts] = {group.queue: group for group in process.reader.groups(pools)}
+    groups = process.reader.groups(pools, began_ns + _AT_ONCE_NS)
+    found: dict[int, _Facts] = {group.queue: group for group in groups}
     found.update({pool.queue: pool for pool in pools})
     found.update({pool.pending: pool for pool in process.reader.processes()})
     found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
@@ -174,6 +180,8 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
     process.tids = frozenset(watched.tids)
     process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
     process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / watched.routine_share))
+    if process.reader.unread:
+        process.next_scan_ns = now_ns
     for key in process.queues.keys() - found.keys():
         del process.queues[key]
         yield PoolGone(now_ns, key)
@@ -187,6 +195,14 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
             process.unread = True
         else:
             queue.facts, queue.told = facts, told
+
+
+def _go_on(process: _WatchedPools, now_ns: int) -> None:
+    """Reads more of many new threads; once all are read, it is time for another search."""
+    began_ns = time.thread_time_ns()
+    process.reader.go_on(began_ns + _AT_ONCE_NS)
+    spent_ns = time.thread_time_ns() - began_ns
+    process.next_scan_ns = now_ns + int(spent_ns / _SHARE_AT_FIRST)
 
 
 def _limiters(reader: PoolReader) -> tuple[LimiterFacts, ...]:

@@ -82,12 +82,31 @@ class PoolReader:
             (interp.address, interp.number), MultiprocessingPools(interp, self._callables)
         )
 
-    def groups(self, executors: Iterable[PoolFacts]) -> tuple[GroupFacts, ...]:
-        """Every group of threads that take from one queue, and are not those of executors."""
-        of_executors = {tid for pool in executors for tid in pool.tids}
-        return again(lambda: self._all_groups(of_executors))
+    def groups(
+        self, executors: Iterable[PoolFacts], until_ns: int | None = None
+    ) -> tuple[GroupFacts, ...]:
+        """Every group of threads that take from one queue, and are not those of executors; see
+        ``unread``.
 
-    def _all_groups(self, of_executors: Container[int]) -> tuple[GroupFacts, ...]:
+        New threads are read until this thread has used so much CPU time, and some at least.
+        """
+        of_executors = {tid for pool in executors for tid in pool.tids}
+        return again(lambda: self._all_groups(of_executors, until_ns))
+
+    @property
+    def unread(self) -> bool:
+        """Whether there was no time for some threads."""
+        return any(groups.unread for groups in self._groups.values())
+
+    def go_on(self, until_ns: int) -> None:
+        """Reads some more of the threads for which ``groups`` had no time."""
+        for groups in self._groups.values():
+            if groups.unread:
+                groups.go_on(until_ns)
+
+    def _all_groups(
+        self, of_executors: Container[int], until_ns: int | None
+    ) -> tuple[GroupFacts, ...]:
         found: list[GroupFacts] = []
         alive: set[int | None] = set()
         before, self._groups = self._groups, {}
@@ -96,7 +115,7 @@ class PoolReader:
             threads = [thread for thread in every if thread.tid not in of_executors]
             alive |= {thread.tid for thread in threads}
             self._groups[key] = before.get(key) or ThreadGroups(interp, self._callables)
-            found += self._groups[key].read(threads, self.takers)
+            found += self._groups[key].read(threads, self.takers, until_ns)
         self.takers = {tid: queue for tid, queue in self.takers.items() if tid in alive}
         return tuple(found)
 

@@ -234,13 +234,9 @@ class Reader:
                     )
         return found
 
-    def thread_names(self) -> dict[int, str]:
-        """What ``threading`` calls each thread, by pthread id."""
-        found: dict[int, str] = {}
-        for interp in self._interps:
-            with contextlib.suppress(Unreadable):
-                found.update(thread_names(interp))
-        return found
+    def thread_names(self, first: int, many: int) -> tuple[dict[int, str], bool]:
+        """What ``threading`` calls so many threads, by pthread id, and whether there are more."""
+        return thread_names(self._interps, first, many)
 
     def gils(self) -> dict[int, Gil]:
         """Who holds the GIL of each interpreter, by its number; some share one."""

@@ -9,13 +9,14 @@ function calls ``get`` and never ``put``. Servers with a queue of another kind h
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from waitspy.model.pools import PoolKind
 from waitspy.remote.anchors import InterpreterState
-from waitspy.remote.callables import Callables, described
+from waitspy.remote.callables import Callables, Called, described
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.pool_jobs import is_of_pool
 from waitspy.remote.queues import Queues
@@ -76,6 +77,13 @@ class _Work(NamedTuple):
     role: PoolKind | None = None
 
 
+class _Function(NamedTuple):
+    """What a thread runs, and the names that its code uses."""
+
+    called: Called
+    names: frozenset[str]
+
+
 class ThreadGroups:
     """Finds the groups of one interpreter; what threads were started with is read once.
 
@@ -92,18 +100,42 @@ class ThreadGroups:
         self._queues = Queues(interp.objects)
         self._threads = ThreadObjects(interp)
         self._known: dict[tuple[int, int], _Work] = {}
+        self._unread: list[tuple[int, int]] = []
 
-    def read(self, threads: Iterable[Thread], takers: Mapping[int, int]) -> tuple[GroupFacts, ...]:
-        """The groups among these threads; ``takers`` were seen to wait for an item of a queue."""
+    def read(
+        self, threads: Iterable[Thread], takers: Mapping[int, int], until_ns: int | None = None
+    ) -> tuple[GroupFacts, ...]:
+        """The groups among these threads; ``takers`` were seen to wait for an item of a queue.
+
+        Of threads that are new, as many are read as this thread's CPU time until then allows, and
+        one at least; the others by ``go_on``.
+        """
         groups: dict[int, list[_Work]] = {}
         pending, of_reactor = self._reactor()
-        for thread, work in self._work(threads, takers):
+        for thread, work in self._work(threads, takers, until_ns):
             if work.queue and thread in of_reactor:
                 one = work._replace(queue=pending, kept_in=pending, role=PoolKind.TWISTED)
                 groups.setdefault(pending, []).append(one)
             elif work.queue:
                 groups.setdefault(work.queue, []).append(work)
         return tuple(map(self._facts, groups.values()))
+
+    @property
+    def unread(self) -> int:
+        """How many threads there was no time for."""
+        return len(self._unread)
+
+    def go_on(self, until_ns: int | None) -> None:
+        """Reads more of the threads that there was no time for, as ``read`` does; one at least."""
+        functions: dict[int, _Function] = {}
+        self._unread.reverse()
+        while self._unread:
+            one = self._unread.pop()
+            with contextlib.suppress(Unreadable):  # it is starting, or ending
+                self._known[one] = self._started(*one, functions)
+            if until_ns is not None and time.thread_time_ns() >= until_ns:
+                break
+        self._unread.reverse()
 
     def queued(self, group: GroupFacts) -> tuple[int, ...] | None:
         """The addresses of the items, the oldest first; None when that cannot be told."""
@@ -113,16 +145,17 @@ class ThreadGroups:
     # --- which there are ------------------------------------------------------------------
 
     def _work(
-        self, threads: Iterable[Thread], takers: Mapping[int, int]
+        self, threads: Iterable[Thread], takers: Mapping[int, int], until_ns: int | None
     ) -> list[tuple[int, _Work]]:
         """What each thread object says of its thread."""
-        before, self._known = self._known, {}
-        found: list[tuple[int, _Work]] = []
-        for one in self._threads.of(threads):
-            with contextlib.suppress(Unreadable):
-                work = self._known[one] = before.get(one) or self._started(*one)
-                found.append((one[0], self._seen(work, takers.get(work.tid, 0))))
-        return found
+        those = self._threads.of(threads)
+        before = self._known
+        self._known = {one: before[one] for one in those if one in before}
+        self._unread = [one for one in those if one not in before]
+        self.go_on(until_ns)
+        return [
+            (one[0], self._seen(work, takers.get(work.tid, 0))) for one, work in self._known.items()
+        ]
 
     def _reactor(self) -> tuple[int, frozenset[int]]:
         """Where the work is kept that Twisted's reactor has no thread for, and its threads."""
@@ -148,7 +181,8 @@ class ThreadGroups:
                 return work._replace(queue=queue, kept_in=kept_in, signal=queue)
         return work
 
-    def _started(self, thread: int, tid: int) -> _Work:
+    def _started(self, thread: int, tid: int, functions: dict[int, _Function]) -> _Work:
+        """What the thread was started with; ``functions`` are those of others, read just before."""
         held = self._objects.attributes(thread)
         if _OWN_LIMIT in held:
             return _Work(tid, "")
@@ -164,15 +198,18 @@ class ThreadGroups:
                 words += self._objects.attribute_values(owner)
         else:
             target = self._run_of(thread)
-        called = described(self._callables, target)
-        if is_of_pool(called.where):  # its queues are told of as the pool's
+        function = functions.get(target)
+        if function is None:
+            called = described(self._callables, target)
+            function = functions[target] = _Function(called, self._names(target))
+        if is_of_pool(function.called.where):  # its queues are told of as the pool's
             return _Work(tid, "")
-        work = _Work(tid, called.name)
+        work = _Work(tid, function.called.name)
         row = self._dispatcher(owner) if owner else None
         if row is not None:
             items, signal = row
             return work._replace(queue=items, kept_in=items, signal=signal, role=PoolKind.SERVER)
-        names = self._names(target)
+        names = function.names
         if names & _TAKES and not names & _GIVES:
             queues = self._queues_among([*words, *self._around(target, names)])
             if len(queues) == 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import ClassVar
 
 from waitspy.model.clock import NS
@@ -34,6 +35,8 @@ _LOOK_CPU_NS = 10_000_000  # of one look; whoever is left over comes first in th
 _AT_ONCE = 16  # threads that are read before the time is looked at
 _LIST_EVERY_NS = NS // 5  # for threads that are not known to Python, or not yet
 _NAMES_EVERY_NS = 5 * NS
+_NAME_EVERY_NS = 5_000_000  # of each thread: with thousands they are asked more rarely
+_NAMES_AT_ONCE = 64
 _UNNAMED_EVERY_NS = NS // 10
 _UNNAMED_TRIES = 5
 _FIRST_LOOKS = 10  # at most, in which all threads are read for the first time
@@ -45,6 +48,8 @@ _NOBODY: tuple[int | None, bool] = None, False  # holds the GIL, and no garbage 
 _MOST_NUMBERS = 50_000
 _MOST_BYTES = 16 << 20
 _REPORT = "please report this"
+_NO_TIME = "reading all of them once takes longer than the recording, within the budget"
+_MORE_TIME = "record for longer, or with a larger --budget"
 _NONE_READ = "use --sampler py-spy, and try 'waitspy doctor' on this process"
 
 
@@ -69,6 +74,7 @@ class DeltaSampler:
         self._stacks: dict[int, Stack] = {}
         self._shown: dict[int, int] = {}
         self._left: dict[int, int] = {}
+        self._read_once: set[int] = set()
         self._held: dict[int, tuple[int | None, bool]] = {}
         self._seen: WhoRan | None = None
         self._ran = True
@@ -101,6 +107,10 @@ class DeltaSampler:
             self._over = True
             if not self._samples and self._why_none is not None:
                 status.losses.append(Loss("stacks", self._why_none, _NONE_READ, self.pid))
+            unread = self._threads.states.keys() - self._read_once
+            if unread and self._samples:
+                what = f"stacks of {len(unread)} of {len(self._threads.states)} threads"
+                status.losses.append(Loss(what, _NO_TIME, _MORE_TIME, self.pid))
             if self._fault is not None:
                 status.losses.append(Loss("some stacks", self._fault, _REPORT, self.pid))
             status.finished += self._end()
@@ -273,7 +283,8 @@ class DeltaSampler:
         done = False
         try:
             due = self._due(seen, reader, at_ns)
-            rows += self._threads.name(reader, at_ns)
+            if not self._left:  # stacks first: they do not wait
+                rows += self._threads.name(reader, at_ns)
             rows += self._forget(at_ns, known_ns)
             self._left = self._read(reader, due, known_ns, began_ns + _LOOK_CPU_NS, rows)
             self._ran = False
@@ -300,8 +311,10 @@ class DeltaSampler:
         states = self._threads.states
         if not seen.tids:  # nobody tells who runs
             ran = set(states)
-        left = {tid: tries for tid, tries in self._left.items() if tid not in ran}
-        return {tid: n for tid, n in (left | dict.fromkeys(ran, 0)).items() if tid in states}
+        left = [one for one in self._left.items() if one[0] not in ran]
+        # by turns: where there is no time for all, neither those that run nor the others wait long
+        both = zip_longest(left, ((tid, 0) for tid in ran))
+        return {tid: n for pair in both for tid, n in filter(None, pair) if tid in states}
 
     def _forget(self, at_ns: int, known_ns: int | None) -> list[StacksRow]:
         """Threads that are gone show nothing any more."""
@@ -327,6 +340,7 @@ class DeltaSampler:
                     left[tid] = due[tid]
                     rows += self._show(tid, (), at_ns, known_ns)
                 break
+            self._read_once.update(some)
             for tid, (stack, whole) in self._stacks_of(reader, some).items():
                 if not whole:
                     self._row.errors = (self._row.errors or 0) + 1
@@ -366,11 +380,13 @@ class _Threads:
         self.states: dict[int, list[ThreadState]] = {}
         self.names: dict[int, str] = {}
         self._tids_by_state: dict[int, int] = {}
+        self._tids_by_ident: dict[int, int] = {}
         self._reader: Reader | None = None
         self._tids: object = None
         self._next_list_ns = 0
-        self._next_names_ns = 0
+        self._next_names_ns = self._next_unnamed_ns = 0
         self._unnamed = 0
+        self._asked = 0
 
     def update(self, reader: Reader, tids: object, ran: set[int], at_ns: int) -> None:
         """Lists them again where some came or went, or are not known yet.
@@ -382,9 +398,9 @@ class _Threads:
         others = tids is not self._tids or reader is not self._reader
         if others or (at_ns >= self._next_list_ns and not ran <= self.states.keys()):
             self.states = reader.python_threads()
-            self._tids_by_state = {
-                one.address: tid for tid, states in self.states.items() for one in states
-            }
+            every = [(one, tid) for tid, states in self.states.items() for one in states]
+            self._tids_by_state = {one.address: tid for one, tid in every}
+            self._tids_by_ident = {one.ident: tid for one, tid in every}
             self._tids, self._reader = tids, reader
             self._next_list_ns = at_ns + _LIST_EVERY_NS
             self.names = {tid: name for tid, name in self.names.items() if tid in self.states}
@@ -393,14 +409,19 @@ class _Threads:
     def name(self, reader: Reader, at_ns: int) -> Iterable[StacksRow]:
         """Rows for threads with new names; a new one gets its name a moment after it starts."""
         unnamed = self._unnamed < _UNNAMED_TRIES and not self.states.keys() <= self.names.keys()
-        if at_ns < self._next_names_ns - (_NAMES_EVERY_NS - _UNNAMED_EVERY_NS) * unnamed:
+        if at_ns < (self._next_unnamed_ns if unnamed else self._next_names_ns):
             return
-        self._next_names_ns = at_ns + _NAMES_EVERY_NS
-        self._unnamed += 1
-        names = reader.thread_names()
-        for tid, states in self.states.items():
-            name = next((names[one.ident] for one in states if one.ident in names), None)
-            if name is not None and self.names.get(tid) != name:
+        names, more = reader.thread_names(self._asked, _NAMES_AT_ONCE)
+        self._asked += _NAMES_AT_ONCE
+        if not more:
+            self._asked = 0
+            self._unnamed += 1
+            every_ns = max(_NAMES_EVERY_NS, len(self.states) * _NAME_EVERY_NS)
+            self._next_names_ns = at_ns + every_ns
+            self._next_unnamed_ns = at_ns + _UNNAMED_EVERY_NS
+        for ident, name in names.items():
+            tid = self._tids_by_ident.get(ident)
+            if tid is not None and self.names.get(tid) != name:
                 self.names[tid] = name
                 yield ThreadNamed(at_ns, tid, name)
 

@@ -1,7 +1,7 @@
 """A loop stalls in a process of 4,000 threads.
 
-What is told is true and on the right line, the report says that no stacks were sampled, and how much of the
-time nobody looked; nothing is called healthy that was not seen.
+What is told is true and on the right line, as much as there was time for; of which threads no stack was read,
+and how much of the time nobody looked, is said. Nothing is called healthy that was not seen.
 """
 
 from __future__ import annotations
@@ -28,5 +28,6 @@ def test_what_is_told_of_thousands_of_threads_is_true(tmp_path: Path) -> None:
     for episode in (episode for finding in found for episode in finding["episodes"]):
         inside = [s for s in log if s["start"] < episode["end_s"] and episode["start_s"] < s["end"]]
         assert len(inside) == 1, f"{episode} {said(report)}"
-    assert [loss for loss in report["losses"] if "s of stacks" in loss["what"]]
+    unread = [loss for loss in report["losses"] if loss["what"].startswith("stacks of ")]
+    assert unread or any(f["blame"] for f in found), said(report)
     assert report["cost"]["cpu_share"] < 0.6
