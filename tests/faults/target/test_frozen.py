@@ -6,14 +6,15 @@ That it was late is told as lack of CPU, with nobody to blame; it is never an al
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.faults.target.cgroups import FREEZER_V1, UNIFIED, Controller, grouped, own
 from tests.faults.target.served import HEALTHY, recorded, served, untouched, watched
 from tests.live.running import said, starving, stop_tree
 
@@ -36,45 +37,28 @@ finally:
 """
 
 
-class Freezer:
-    """One kind of cgroup freezer: what is mounted, its hierarchy in /proc/PID/cgroup, its switch."""
+class Freezer(NamedTuple):
+    """A cgroup's freezer: who controls it, its switch, and what that says."""
 
-    def __init__(self, type_: str, option: str, named: str, switch: str, on: str, off: str) -> None:
-        self.type_, self.option, self.named = type_, option, named
-        self.switch, self.on, self.off = switch, on, off
-
-    def here(self) -> Path:
-        """The folder of our own cgroup; skips the test where there is none."""
-        for line in Path("/proc/self/mounts").read_text().splitlines():
-            _, where, type_, options, *_ = line.split()
-            if type_ == self.type_ and self.option in options.split(","):
-                for row in Path("/proc/self/cgroup").read_text().splitlines():
-                    _, controllers, path = row.split(":", 2)
-                    if controllers == self.named:
-                        return Path(where + path)
-        pytest.skip(f"no {self.type_} with a freezer is mounted")
+    controller: Controller
+    switch: str
+    on: str
+    off: str
 
 
-V1 = Freezer("cgroup", "freezer", "freezer", "freezer.state", "FROZEN", "THAWED")
-V2 = Freezer("cgroup2", "rw", "", "cgroup.freeze", "1", "0")
+V1 = Freezer(FREEZER_V1, "freezer.state", "FROZEN", "THAWED")
+V2 = Freezer(UNIFIED, "cgroup.freeze", "1", "0")
 
 
 @contextlib.contextmanager
 def switch(freezer: Freezer, pid: int) -> Iterator[Path]:
     """Moves the process into a cgroup of its own below ours; the file that freezes that."""
-    ours = freezer.here()
-    group = ours / f"waitspy-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"may not make a cgroup: {error.strerror}")
-    try:
-        (group / "cgroup.procs").write_text(str(pid))
-        yield group / freezer.switch
-    finally:
-        (group / freezer.switch).write_text(freezer.off)
-        (ours / "cgroup.procs").write_text(str(pid))
-        group.rmdir()
+    ours, _ = own({freezer.controller: "cgroup.procs"})  # the root has no switch
+    with grouped(ours, pid) as group:
+        try:
+            yield group / freezer.switch
+        finally:
+            (group / freezer.switch).write_text(freezer.off)
 
 
 @contextlib.contextmanager
