@@ -85,7 +85,8 @@ def _load(path: str) -> Recording:
         # Rows are changes only: what was flushed last says until when nothing else happened. Some
         # streams may go on after it, up to where a buffer was full.
         known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
-        read = [_worker(meta, row, streams, known_ns) for row in meta.get("workers", ())]
+        rows = _each_once(meta.get("workers", ()), losses)
+        read = [_worker(meta, row, streams, known_ns) for row in rows]
         workers = tuple(settle(worker, gaps) for worker in _numbered(read))
         losses.extend(loss for worker in workers for loss in _nobodys(worker))
         end_ns = known_ns or _last_ns(workers, start_ns)
@@ -196,6 +197,19 @@ def _between(row: Mapping[str, Any], key: str, least: float, most: float) -> flo
 def _loss(row: Mapping[str, Any]) -> Loss:
     what, why, remedy = (_needed(row, key, str) for key in ("what", "why", "remedy"))
     return Loss(what, why, remedy, _maybe(row, "pid", int))
+
+
+def _each_once(rows: Iterable[Mapping[str, Any]], losses: list[Loss]) -> list[Mapping[str, Any]]:
+    """The processes, without those that are told again: what they starved would count again."""
+    found: dict[tuple[int, int], Mapping[str, Any]] = {}
+    again: dict[int, int] = {}
+    for row in rows:
+        pid = _needed(row, "pid", int)
+        if found.setdefault((pid, _needed(row, "attached_ns", int)), row) is not row:
+            again[pid] = again.get(pid, 0) + 1
+    for pid, many in again.items():
+        losses.append(Loss(f"{many} of the processes", "they are told already", KEPT, pid))
+    return [*found.values()]
 
 
 def _worker(

@@ -83,4 +83,6 @@ def test_names_in_it_do_not_climb_out(rec: Path, outside: Path) -> None:
         assert changed != text
         meta_file(rec).write_text(changed, "utf-8")
         one = read("flamegraph", str(rec), "-f", "collapsed", "--weight", "wall")
-        assert (one.code, one.out) == (0, b""), (name, one)
+        assert one.code == 0, (name, one)
+        # what the kernel said of the loop's thread is known, but no stack
+        assert all(line.startswith(b"[") for line in one.out.splitlines()), (name, one)

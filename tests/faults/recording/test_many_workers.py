@@ -1,7 +1,7 @@
 """A recording tells of 100,000 processes, or of one process thousands of times.
 
 Every report is made in time that grows with their number and not faster, and in 500 MB; processes
-that came and went are told together.
+that came and went are told together, and what is told again does not count again.
 """
 
 from __future__ import annotations
@@ -43,9 +43,13 @@ def test_one_process_told_again_and_again(rec: Path) -> None:
     def repeat(meta: dict[str, Any]) -> None:
         meta["workers"] *= 100
 
+    whole = json.loads(read("report", str(rec), "-f", "json").out)
     change_meta(rec, repeat)
     report = json.loads(read("report", str(rec), "-f", "json").out)
-    assert len(report["workers"]) == 100
+    assert len(report["workers"]) == 1
+    assert report["findings"] == whole["findings"]
+    (loss,) = report["losses"]
+    assert loss["what"] == "99 of the processes"
     is_well_formed(read("report", str(rec), "-f", "text"))
 
 
