@@ -93,7 +93,16 @@ def test_every_row_can_be_told() -> None:
         *({"frames": (frame,)} for frame in FRAMES),
         *(
             {"waits_for": frozenset({held})}
-            for held in ("exit", "abandoned-lock", "orphaned-lock", "lost-job", "loop")
+            for held in (
+                "exit",
+                "abandoned-lock",
+                "orphaned-lock",
+                "lost-job",
+                "loop",
+                "lost-result",
+                "lost-lock",
+                "lost-queue",
+            )
         ),
         {"over_await": True},
     ]

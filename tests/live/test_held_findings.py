@@ -83,6 +83,21 @@ def test_tasks_that_want_a_lock_blame_the_task_that_holds_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("python", ENDS)
+def test_tasks_that_nobody_is_left_to_wake_are_deadlocks(python: str, tmp_path: Path) -> None:
+    report = recorded(python, "nobody_left", tmp_path / "rec", seconds=3)
+    found = {finding["blame"]["function"]: finding for finding in starved_by_itself(report)}
+    assert {finding["kind"] for finding in found.values()} == {"deadlock"}, said(report)
+    waits = {
+        name: [link["waits_for"]["kind"] for link in finding["chain"]]
+        for name, finding in found.items()
+    }
+    assert waits == {
+        "takes_both": ["lock", "lock"], "asks_upstream": ["lost-result"], "puts": ["lost-queue"],
+    }  # fmt: skip
+    assert "who took from it has ended at" in found["puts"]["detail"]
+
+
+@pytest.mark.parametrize("python", ENDS)
 def test_a_lock_that_a_task_keeps_over_an_await_blames_what_it_awaits(
     python: str, tmp_path: Path
 ) -> None:
@@ -149,7 +164,7 @@ def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
     "story",
     [
         "leaders", "batch", "forked_patient", "parked", "brief_in_tasks", "handed_in_tasks",
-        "peer_reads",
+        "peer_reads", "somebody_left",
     ],
 )  # fmt: skip
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:

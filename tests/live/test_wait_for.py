@@ -116,6 +116,36 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()],
+)
+def test_what_nobody_but_those_who_wait_for_it_can_reach(python: Python) -> None:
+    with target([python.path, TARGETS / "lost_waits.py"], env=python.environment) as process:
+        truth = process.ready["truth"]
+        reader = Reader(process.pid)
+        (look,) = reader.tasks_looks(set(), NS)
+        waited = {task.task for task in look.tasks}
+        seen, again = (
+            reader.lost_by_tasks(look.loop, look.tasks, waited, cpu_ns) for cpu_ns in (NS, 0)
+        )
+        functions = {
+            task.task: [base_name(frame.function) for frame in reader.where(task)[0]]
+            for task in look.tasks
+        }
+    assert again == seen, "what is lost stays so"
+    kinds = {task: one.kind for one in seen for task in one.waiters}
+    told = {
+        name: kinds.get(task)
+        for task, names in functions.items()
+        for name in names[:1]
+        if name in truth
+    }
+    assert told == truth
+    assert kinds.keys() <= {task for task, names in functions.items() if names[0] in truth}
+    assert [at.function for one in seen for at in one.ended] == ["takes_some"]
+
+
 def held(reader: Reader) -> list[HeldByTasks]:
     """What tasks wait for at this time; all of them may have waited there before."""
     (look,) = reader.tasks_looks(set(), NS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Container, Iterable
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from tests.examples.build import frame, process, stack
 from waitspy.model.clock import NS
 from waitspy.model.places import TaskGroup
-from waitspy.model.stacks import Stack
+from waitspy.model.stacks import Frame, Stack
+from waitspy.model.task_waits import TaskHolder
 from waitspy.oracles import Watched
 from waitspy.oracles.places import PlacesOracle
 from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
@@ -39,6 +41,7 @@ class Scripted:
         self.said = list(said)
         self.known: list[Container[int]] = []
         self.named = 0
+        self.lost: tuple[HeldByTasks, ...] = ()
 
     def imports_asyncio(self) -> bool:
         if isinstance(self.said[0], Unavailable):
@@ -52,6 +55,12 @@ class Scripted:
         if isinstance(said, Exception):
             raise said
         return tuple(said)
+
+    def lost_by_tasks(
+        self, loop: int, tasks: object, waited: Collection[int], cpu_ns: int
+    ) -> tuple[HeldByTasks, ...]:
+        assert cpu_ns > 0
+        return tuple(one for one in self.lost if {*one.waiters} <= {*waited})
 
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         assert task.waiter_type == 99
@@ -254,3 +263,38 @@ def test_where_nobody_stands_in_line_it_is_told_how_it_looks() -> None:
 
 def test_a_look_without_time_proves_nothing_in_between() -> None:
     assert told(FIRST, None, held((1, 2))) == [[], [], [(10, 10)]]
+
+
+def test_who_waits_for_what_nobody_else_can_reach_is_told() -> None:
+    ended = Frame("consume", "/app/jobs.py", 9)
+    reader = Scripted(*([look(task(1), task(2))] for _ in range(3)))
+    reader.lost = (
+        HeldByTasks("lost-queue", 0x70, (2,), (), None, None, 0, ended=(ended,), serves=True),
+    )
+    watching = Watching(reader=reader)
+    rows = [row for at in (10, 20, 30) for row in watching.at(at) if isinstance(row, TasksHeld)]
+    (row,) = rows
+    (wait,) = row.waits
+    assert (row.at_ns, wait.kind, wait.subject, wait.count) == (20 * NS, "lost-queue", 0x70, 1)
+    assert (wait.since_ns, wait.stack, wait.serves) == (10 * NS, STACK, True)
+    assert wait.holders == (TaskHolder((ended,), ended, 1, None, None, how="ended"),)
+
+
+def test_a_lock_that_is_lost_is_told_once_and_holders_say_what_they_wait_for() -> None:
+    waits_for_other = replace(held((), 1 << 32), subject=0x20, waiters=(HOLDER,), holders=())
+    lost = replace(waits_for_other, kind="lost-lock")
+
+    class Both(Asked):
+        def held_by_tasks(
+            self, loop: int, tasks: object, waited: Collection[int], cpu_ns: int
+        ) -> tuple[HeldByTasks, ...] | None:
+            mine = super().held_by_tasks(loop, tasks, waited, cpu_ns)
+            return (*mine, waits_for_other) if mine else mine
+
+    reader = Both(held((1, 2)), held((1, 2)), held((1, 2)))
+    reader.lost = (replace(lost, stayed=None),)
+    watching = Watching(reader=reader)
+    rows = [row for at in (10, 20, 30) for row in watching.at(at) if isinstance(row, TasksHeld)]
+    kinds = [[wait.kind for wait in row.waits] for row in rows]
+    assert kinds[-1] == ["lock", "lost-lock"]
+    assert [holder.waits for holder in rows[-1].waits[0].holders] == [0x20]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.examples import report_examples as examples
 from waitspy.model.unsent import Unsent
+from waitspy.model.wait_for import Lost
 from waitspy.render import chain_words
 
 
@@ -89,3 +92,18 @@ def test_work_that_nobody_has() -> None:
         "thread 4711 (`MainThread`) waits for work that no process of its pool has or will take, "
         "as one has ended: so it can never go on"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("lost-result", "a result that nobody is left to hand in"),
+        ("lost-signal", "a signal that nobody is left to give"),
+        ("lost-lock", "a lock that nobody is left to give up"),
+        ("lost-queue", "a queue from which nobody is left to take"),
+    ],
+)
+def test_what_nobody_else_can_reach(kind: Lost, what: str) -> None:
+    link = replace(examples.held_lock().chain[0], waits_for=kind)
+    (line,) = chain_words.lines((link,), told)
+    assert f"waits for {what}, as nothing else refers to it: so it can never go on" in line.text

@@ -193,6 +193,15 @@ ROWS: tuple[Remedy, ...] = (
     _row("fork before threads are started, or start processes anew (multiprocessing's spawn or "
          "forkserver); or give the lock up around the fork (os.register_at_fork)", DEADLOCK,
          waits_for="abandoned-lock"),
+    _row("whoever was to hand in this result, or to give this signal, has dropped it without doing "
+         "so (an entry that another request has replaced, a job that an error has ended): do it on "
+         "every way out (finally, set_exception), and wait with a timeout", DEADLOCK,
+         waits_for="lost-result lost-signal"),
+    _row("whoever had this lock has ended without giving it up: take it with 'async with' or "
+         "'with', which gives it up on every way out", DEADLOCK, waits_for="lost-lock"),
+    _row("whoever took from this queue has ended: let its loop go on after an error, or watch it "
+         "and end those who put, too (a TaskGroup, or a callback of its task that tells); and put "
+         "with a timeout", DEADLOCK, waits_for="lost-queue"),
     _row("hold no lock of threads over an await: give it up before; use asyncio's own Lock where "
          "only tasks share it, and where threads do, too, take it inside of a function that runs "
          "in a thread as a whole (asyncio.to_thread)", DEADLOCK, HELD_LOCK, over_await=True),

@@ -3,23 +3,26 @@
 Nothing is due on their loop, which may be idle: the oracles of pending work see nothing. Looks are
 a few in a second at most, so that only longer waits are told. A semaphore or a pool is a limit on
 purpose: who waits for it in a batch of its own is served in time. So those count only where
-requests wait, as their tasks were begun by a server, or clients are owed an answer.
+requests wait, as their tasks were begun by a server, or clients are owed an answer. So does a wait
+for what nobody else can reach: programs wait in that way on purpose, too.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from waitspy.judge import blame, requests
+from waitspy.judge.asyncio_chains import LOST, TaskChain, Waits, all_slow, follow, stuck_in
 from waitspy.judge.episode import Starvation
-from waitspy.judge.spans import Span
-from waitspy.judge.task_stacks import is_slow, name_of, shared, task_item, wait_of
+from waitspy.judge.spans import Span, common
+from waitspy.judge.task_stacks import shared, task_item, wait_of
 from waitspy.judge.wait_for import spot_of
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
-from waitspy.model.judged import Lending, LentTo, Link
-from waitspy.model.kinds import EXHAUSTED_CONNECTIONS, HELD_LOCK, Verdict
+from waitspy.model.judged import Lending, LentTo
+from waitspy.model.kinds import DEADLOCK, EXHAUSTED_CONNECTIONS, HELD_LOCK, Verdict
 from waitspy.model.oracle_names import PLACES, REQUESTS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
@@ -31,44 +34,58 @@ _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something cam
 _HALF = 0.5  # of an episode, for which one holder kept it
 
 
+class _LookAt(NamedTuple):
+    """What was seen of one thing at a look, until when, and all that tasks waited for then."""
+
+    at_ns: int
+    until_ns: int
+    wait: TaskWait
+    waits: Waits
+
+
 def find(
     worker: WorkerRecord, sources: SourceLines, end_ns: int, min_stall_ns: int
 ) -> Iterator[Starvation]:
-    """The episodes of the tasks of a worker."""
+    """The episodes of the tasks of a worker; of each thing in a ring, or that waits for what is
+    lost, one tells of all.
+    """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     judged = {event.pool for event in worker.pools}
     for loop in sorted({event.loop for event in worker.task_waits}):
         looks = sorted(event.at_ns for event in worker.places if event.loop == loop)
         events = [event for event in worker.task_waits if event.loop == loop]
-        seen: dict[int, list[tuple[int, int, TaskWait]]] = {}
+        seen: dict[int, list[_LookAt]] = {}
         for n, event in enumerate(events):
             until_ns = events[n + 1].at_ns if n + 1 < len(events) else stop_ns
             before = bisect_left(looks, until_ns)
             last_ns = looks[before - 1] if before else event.at_ns
-            span = event.at_ns, max(event.at_ns, last_ns)
-            for one in event.waits:
-                if one.subject in judged:
-                    continue  # a limiter of threads is told as their pool
-                seen.setdefault(one.subject, []).append((*span, one))
-        for runs in seen.values():
-            for run in _runs(runs):
-                found = _episode(
-                    worker, loop_thread(worker, loop), run, sources, stop_ns, min_stall_ns
-                )
-                if found is not None:
-                    yield found
+            # a limiter of threads is told as their pool
+            waits = {one.subject: one for one in event.waits if one.subject not in judged}
+            for one in waits.values():
+                look = _LookAt(event.at_ns, max(event.at_ns, last_ns), one, waits)
+                seen.setdefault(one.subject, []).append(look)
+        ends: list[tuple[frozenset[int], Span]] = []
+        for run in (run for runs in seen.values() for run in _runs(runs)):
+            tid = loop_thread(worker, loop)
+            found = _episode(worker, tid, run, sources, stop_ns, min_stall_ns)
+            if found is None:
+                continue
+            starvation, end = found
+            span = starvation.start_ns, starvation.end_ns
+            if end and any(end == other and common([span], [past]) for other, past in ends):
+                continue
+            ends.append((end, span))
+            yield starvation
 
 
-def _runs(
-    seen: list[tuple[int, int, TaskWait]],
-) -> Iterator[list[tuple[int, int, TaskWait]]]:
+def _runs(seen: list[_LookAt]) -> Iterator[list[_LookAt]]:
     """What was seen of one thing, without a break in which nobody waited for it."""
-    run: list[tuple[int, int, TaskWait]] = []
-    for one in seen:
-        if run and one[2].since_ns > run[-1][1]:
+    run: list[_LookAt] = []
+    for look in seen:
+        if run and look.wait.since_ns > run[-1].until_ns:
             yield run
             run = []
-        run.append(one)
+        run.append(look)
     if run:
         yield run
 
@@ -76,53 +93,92 @@ def _runs(
 def _episode(
     worker: WorkerRecord,
     tid: int,
-    run: list[tuple[int, int, TaskWait]],
+    run: Sequence[_LookAt],
     sources: SourceLines,
     stop_ns: int,
     min_stall_ns: int,
-) -> Starvation | None:
-    last = run[-1][2]
-    span = min(one.since_ns for _, _, one in run), min(stop_ns, run[-1][1])
+) -> tuple[Starvation, frozenset[int]] | None:
+    """The episode, and at what its chain ends, if nobody can ever give that."""
+    last = run[-1].wait
+    span = min(look.wait.since_ns for look in run), min(stop_ns, run[-1].until_ns)
     if span[1] - span[0] < max(min_stall_ns, _LEAST_NS):
         return None
-    most = max((one for _, _, one in run), key=lambda one: one.count)
-    if last.kind == "connections":
-        if most.use is not None and not most.use.exhausted:
+    most = max(run, key=lambda look: look.wait.count)
+    key = worker.thread(tid)
+    if last.subject in stuck_in(run[-1].waits):
+        most = run[-1]
+    chain = follow(key, most.wait, most.waits, sources)
+    if chain.stuck:
+        if most.wait.kind in LOST and not _is_served(worker, most.wait, span):
             return None
-    elif not most.holders or not all(is_slow(holder.stack) for holder in most.holders):
+    elif not _is_held(worker, most.wait, most.waits, span):
         return None
-    if last.kind != "lock" and not _are_requests(worker, most.stack, span):
-        return None
-    if last.kind == "semaphore" and not any(holder.since_ns for holder in most.holders):
-        return None  # its places go from hand to hand
-    kind = EXHAUSTED_CONNECTIONS if last.kind == "connections" else HELD_LOCK
+    return _starvation(worker, key, run, most.wait, chain, span, sources), chain.end
+
+
+def _is_held(worker: WorkerRecord, most: TaskWait, waits: Waits, span: Span) -> bool:
+    """Whether it is kept by those who are in the middle of something, from those it is owed to."""
+    if most.kind == "connections":
+        if most.use is not None and not most.use.exhausted:
+            return False
+    elif not most.holders or not all_slow(most, waits):
+        return False
+    if most.kind != "lock" and not _are_requests(worker, most.stack, span):
+        return False
+    # else its places go from hand to hand
+    return most.kind != "semaphore" or any(holder.since_ns for holder in most.holders)
+
+
+def _starvation(
+    worker: WorkerRecord,
+    key: ThreadKey,
+    run: Sequence[_LookAt],
+    most: TaskWait,
+    chain: TaskChain,
+    span: Span,
+    sources: SourceLines,
+) -> Starvation:
+    kind = EXHAUSTED_CONNECTIONS if most.kind == "connections" else HELD_LOCK
     kept_ns = max(
-        (until_ns - h.since_ns for _, until_ns, one in run for h in one.holders if h.since_ns),
+        (look.until_ns - h.since_ns for look in run for h in look.wait.holders if h.since_ns),
         default=0,
     )
     goes_round = bool(most.holders) and kept_ns < (span[1] - span[0]) * _HALF
-    verdict: Verdict = "late" if goes_round and last.kind != "semaphore" else "starving"
+    verdict: Verdict = "late" if goes_round and most.kind != "semaphore" else "starving"
     shown = [(h.stack, h.count) for h in most.holders] or [(most.stack, most.count)]
-    key = worker.thread(tid)
+    if chain.stuck:
+        kind, verdict = DEADLOCK, DEADLOCK.verdict
+        shown = [(stack, 1) for stack in chain.guilty]
     return Starvation(
         kind=kind,
         verdict=verdict,
         pid=worker.worker.pid,
-        tid=tid,
+        tid=key.tid,
         process=worker.process,
         place="tasks",
         start_ns=span[0],
         end_ns=span[1],
         held_by={key: tuple(shared(shown, span))},
         base=None,
-        evidence=(PLACES, REQUESTS) if last.kind != "lock" else (PLACES,),
+        evidence=(PLACES,) if chain.stuck or most.kind == "lock" else (PLACES, REQUESTS),
         items=(task_item(most.stack, span, most.count),),
-        detail=_detail(most),
+        detail=_detail(most, run[-1].waits, chain),
         asyncio=True,
-        links=_links(key, most, sources),
+        links=chain.links,
         lending=_lending(most, sources),
         of_tasks=True,
     )
+
+
+def _is_served(worker: WorkerRecord, wait: TaskWait, span: Span) -> bool:
+    """Whether who waits for what is lost does so for a client: a framework has begun it, or it has
+    the client's connection, and that one is owed an answer. Others may wait for ever on purpose.
+    """
+    stack = wait.stack
+    if wait.serves and requests.is_owed(worker, span, _LEAST_NS):
+        return True
+    begun = bool(stack) and stack[0].origin is Origin.FRAMEWORK
+    return begun and any(frame.origin is Origin.USER for frame in stack)
 
 
 def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
@@ -132,7 +188,11 @@ def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
     return requests.is_owed(worker, span, _LEAST_NS)
 
 
-def _detail(wait: TaskWait) -> str | None:
+def _detail(wait: TaskWait, waits: Waits, chain: TaskChain) -> str | None:
+    if chain.stuck and wait.kind != "lock":
+        ended = [one for subject in chain.end for one in waits[subject].holders]
+        at = next((one.at for one in ended if one.how == "ended"), None)
+        return None if at is None else f"who took from it has ended at {at.file}:{at.line}"
     if wait.kind != "connections":
         taken = wait.holders[0].at if wait.holders else None
         return None if taken is None else f"a {wait.kind} taken at {taken.file}:{taken.line}"
@@ -153,23 +213,6 @@ def _lending(wait: TaskWait, sources: SourceLines) -> Lending | None:
         for h in wait.holders
     )
     return Lending(use.name, use.limit, use.lent, wait.count, to, "task")
-
-
-def _links(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> tuple[Link, ...]:
-    if not wait.holders:
-        return ()
-    holder = wait.holders[0]
-    waiter = Link(
-        key.pid, key.tid, "", spot_of(blame.blamed(wait.stack), sources), wait_of(wait.stack),
-        wait.since_ns / NS, waits_for=wait.kind, task=name_of(wait.stack), count=wait.count,
-    )  # fmt: skip
-    root = Link(
-        key.pid, key.tid, "", spot_of(blame.blamed(holder.stack), sources), wait_of(holder.stack),
-        None if holder.since_ns is None else holder.since_ns / NS, holder.how,
-        spot_of(holder.at, sources), task=name_of(holder.stack), count=holder.count,
-        unsent=holder.unsent,
-    )  # fmt: skip
-    return waiter, root
 
 
 def loop_thread(worker: WorkerRecord, loop: int) -> int:

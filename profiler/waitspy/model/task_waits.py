@@ -12,10 +12,10 @@ from waitspy.model.connection_pools import PoolUse
 from waitspy.model.ranges import Address, Many, Ns
 from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
-from waitspy.model.wait_for import How
+from waitspy.model.wait_for import How, Lost
 
-TaskHeld = Literal["lock", "semaphore", "connections"]
-"""A lock, a place of a semaphore, or a connection of a pool."""
+TaskHeld = Literal["lock", "semaphore", "connections", Lost]
+"""A lock, a place of a semaphore, a connection of a pool, or what nobody else can reach."""
 
 
 class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -24,6 +24,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     The one that is there the longest has been since ``since_ns``, None where it was seen once.
     ``future`` is the type of what they wait for, ``unsent`` is what they wait to get rid of.
+    ``waits`` is the thing (its address) that all of them wait for, if that is one of those told.
     """
 
     stack: tuple[Frame, ...]
@@ -33,12 +34,14 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     future: str | None
     unsent: Unsent | None = None
     how: How = "with"
+    waits: Address | None = None
 
 
 class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tasks that wait for one thing, and those that hold it.
 
-    ``stack`` are the awaits of the one that has waited the longest, since ``since_ns``.
+    ``stack`` are the awaits of the one that has waited the longest, since ``since_ns``. Of what
+    nobody else can reach, ``serves`` says that one of them has a client's connection.
     """
 
     kind: TaskHeld
@@ -48,6 +51,7 @@ class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     since_ns: Ns
     holders: tuple[TaskHolder, ...]
     use: PoolUse | None = None
+    serves: bool = False
 
     def placed(self, place: Callable[[Frame], Frame]) -> TaskWait:
         """The same with what ``place`` knows of whose the frames are."""

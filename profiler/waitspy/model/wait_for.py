@@ -13,20 +13,23 @@ from waitspy.model.ranges import Address, Many, Tid
 from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
 
+Lost = Literal["lost-result", "lost-signal", "lost-lock", "lost-queue"]
+"""A future, an event, a lock, or a full queue, to which nobody refers but those who wait for it."""
+
 Held = Literal[
     "lock", "abandoned-lock", "orphaned-lock", "lost-job", "condition", "event", "semaphore",
-    "barrier", "thread", "queue", "full-queue", "future", "connections", "task", "loop",
+    "barrier", "thread", "queue", "full-queue", "future", "connections", "task", "loop", Lost,
 ]  # fmt: skip
 """What is waited for: a lock, one that nobody is left to give up, as its process was forked or
 its holder's has ended, work that nobody has, a signal,
 a place, an end, what somebody has to hand in, or to take out of a full queue, a connection of a
-pool, the end of a task, or one's turn on an event loop.
+pool, the end of a task, or one's turn on an event loop; or what nobody else can reach.
 """
 
-How = Literal["owner", "with", "work-item", "join", "task", "loop", "frame", "reach"]
+How = Literal["owner", "with", "work-item", "join", "task", "loop", "frame", "reach", "ended"]
 """How it is known who holds it: it names its owner, a ``with`` block is entered, a thread does
 that work, it is that thread, or that task, it runs that loop, or it stands in a method of it. With
-``reach`` a variable of the thread leads there: that is a hint.
+``reach`` a variable of the thread leads there: that is a hint. Who has ``ended`` had it.
 """
 
 

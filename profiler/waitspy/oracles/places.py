@@ -9,10 +9,12 @@ nothing in between.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar
+
+from msgspec import structs
 
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import PLACES
@@ -27,6 +29,7 @@ from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
 from waitspy.recording.rows import RowType
+from waitspy.remote.lost_waits import may_be_lost
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.reader import Reader
 from waitspy.remote.task_waits import may_be_held
@@ -43,11 +46,15 @@ _ALL_SHARE = 0.05  # and for those at all workers together
 _APART_NS = 20_000_000  # so that looks at many workers do not add up to a gap for other oracles
 _CPU_NS = 15_000_000  # of one look: a longer one would keep the other oracles from theirs
 _HELD_CPU_NS = 20_000_000  # of reading who holds what they wait for
+_LOST_CPU_NS = 5_000_000  # of counting who refers to what they wait for
 _HELD_SHARE = 0.02  # of one core, for that in one worker, where tasks wait for what others hold
 _MOST_GROUPS = 32
 _MOST_WAITS = 16  # things that tasks wait for, those that most of them do
 _MOST_HOLDERS = 8  # places at which one thing is held
 _MOST_DRAINS = 16  # tasks of one place of whose connections the kernel is asked
+
+_HolderPlace = tuple[tuple[int, ...], Frame, How, int | None]
+"""Where tasks hold something, where they took it, how that is known, and what they wait for."""
 
 
 @dataclass(slots=True)
@@ -228,11 +235,11 @@ def _tell_held(
     waiting = [since_ns for task, since_ns in loop.waits.values() if task.place in may_be]
     loop.asks = any(since_ns >= now_ns for since_ns in waiting)
     held: tuple[TaskWait, ...] | None = ()
-    if waiting:
+    if waiting or any(may_be_lost(stack) for stack, _ in loop.names.values()):
         if now_ns < process.next_held_ns:
             return
         began_ns = time.thread_time_ns()
-        held = _held(process, address, loop, now_ns)
+        held = _held(process, address, loop, now_ns, may_be_held=bool(waiting))
         spent_ns = time.thread_time_ns() - began_ns
         process.next_held_ns = process.for_held.spend(spent_ns, now_ns)
         process.spent_held_ns += spent_ns
@@ -243,14 +250,19 @@ def _tell_held(
 
 
 def _held(
-    process: _WatchedTasks, address: int, loop: _LoopTasks, now_ns: int
+    process: _WatchedTasks, address: int, loop: _LoopTasks, now_ns: int, *, may_be_held: bool
 ) -> tuple[TaskWait, ...] | None:
     waited = {task for task, (_, since_ns) in loop.waits.items() if since_ns < now_ns}
     tasks = [task for task, _ in loop.waits.values()]
-    found = process.reader.held_by_tasks(address, tasks, waited, _HELD_CPU_NS)
+    found: tuple[HeldByTasks, ...] | None = ()
+    if may_be_held:
+        found = process.reader.held_by_tasks(address, tasks, waited, _HELD_CPU_NS)
     if found is None:
         return None
     loop.asks |= bool(found)
+    lost = process.reader.lost_by_tasks(address, tasks, waited, _LOST_CPU_NS)
+    subjects = {one.subject for one in lost}
+    found = (*(one for one in found if one.subject not in subjects), *lost)
     loop.stays = {(one.subject, task): at for one in found for task, at in _stays(loop, one)}
     loop.keeps = {
         (one.subject, task): at
@@ -261,7 +273,8 @@ def _held(
     loop.asked_ns = now_ns
     some = [one for one in found if any((one.subject, task) in loop.stays for task in one.waiters)]
     most = sorted(some, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
-    return tuple(_task_wait(process, loop, one, now_ns) for one in most)
+    waits = {task: one.subject for one in most for task in one.waiters}
+    return tuple(_task_wait(process, loop, one, waits, now_ns) for one in most)
 
 
 def _stays(loop: _LoopTasks, found: HeldByTasks) -> Iterator[tuple[int, int]]:
@@ -290,26 +303,36 @@ def _keeps(loop: _LoopTasks, found: HeldByTasks, now_ns: int) -> Iterator[tuple[
 
 
 def _task_wait(
-    process: _WatchedTasks, loop: _LoopTasks, found: HeldByTasks, now_ns: int
+    process: _WatchedTasks,
+    loop: _LoopTasks,
+    found: HeldByTasks,
+    waits: Mapping[int, int],
+    now_ns: int,
 ) -> TaskWait:
+    """What was found of one thing; ``waits`` has what each task waits for."""
     stays = {task: loop.stays.get((found.subject, task), now_ns) for task in found.waiters}
     oldest, since_ns = min(stays.items(), key=lambda one: one[1])
-    waits, _ = loop.waits[oldest]
+    first, _ = loop.waits[oldest]
     # most places have just been named for their groups
-    stack, _ = loop.names.get(waits.place) or process.reader.where(waits)
-    by_place: dict[tuple[tuple[int, ...], Frame, How], list[tuple[StandingTask, int]]] = {}
+    stack, _ = loop.names.get(first.place) or process.reader.where(first)
+    by_place: dict[_HolderPlace, list[tuple[StandingTask, int]]] = {}
     for holder, at, how in found.holders:
         task, keeps_ns = loop.waits[holder][0], loop.keeps.get((found.subject, holder), now_ns)
-        by_place.setdefault((task.place, at, how), []).append((task, keeps_ns))
+        by_place.setdefault((task.place, at, how, waits.get(holder)), []).append((task, keeps_ns))
     groups = sorted(by_place.items(), key=lambda item: -len(item[1]))[:_MOST_HOLDERS]
+    holders = (
+        structs.replace(_holder(process, at, how, some, now_ns), waits=subject)
+        for (_, at, how, subject), some in groups
+    )
     return TaskWait(
         found.kind,
         found.subject,
         len(found.waiters),
         stack,
         since_ns,
-        tuple(_holder(process, at, how, some, now_ns) for (_, at, how), some in groups),
+        (*holders, *(TaskHolder((at,), at, 1, None, None, how="ended") for at in found.ended)),
         found.use,
+        found.serves,
     )
 
 

@@ -50,6 +50,14 @@ class AwaitedTasks:
         """Whether there is a task at that address, and no other future."""
         return self._objects.type_of(address).is_a(self._task_type)
 
+    def callbacks(self, future: int) -> list[str]:
+        """The names of the functions that are called when a future is done."""
+        found = []
+        for function in self._calls(future):
+            with contextlib.suppress(Unreadable):
+                found.append(self._callables.describe(function).name)
+        return found
+
     def of(self, task: StandingTask) -> list[int]:
         """The tasks and other futures that a task waits for and that are not done: the one that it
         awaits, or those behind that.

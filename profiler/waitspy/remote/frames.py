@@ -188,18 +188,25 @@ class Frames(Codes):
 
     def coroutine_held(self, coroutine: int) -> list[int]:
         """What a suspended coroutine holds in locals and on its value stack: words."""
+        begin, end = self.held_between(coroutine)
+        raw = self.objects.memory.read(begin, end - begin) if end > begin else b""
+        return [word & ~3 for word in struct.unpack(f"<{len(raw) // 8}Q", raw)]
+
+    def held_between(self, coroutine: int) -> tuple[int, int]:
+        """From where to where the locals of a suspended coroutine are, and its value stack as far
+        as that is in use.
+        """
         lay, memory = self.objects.layout, self.objects.memory
         at = self._frame_of(coroutine)
         if not at.slot:
-            return []
+            return 0, 0
         frame = coroutine + lay.gen_frame
         if lay.pair < (3, 11):
             frame = memory.word(frame)
         count = (at.slot - frame - lay.frame_locals) // 8 + 1
         if not 0 < count <= _MOST_WORDS:
             raise Torn("a frame of unlikely size")
-        raw = memory.read(frame + lay.frame_locals, 8 * count)
-        return [word & ~3 for word in struct.unpack(f"<{count}Q", raw)]
+        return frame + lay.frame_locals, frame + lay.frame_locals + 8 * count
 
     def locals_of(self, frame: int, code: int) -> list[int]:
         """The locals of a thread's frame, cells among them: all that is there is in use."""

@@ -67,6 +67,14 @@ class Interpreters:
             found.append(self._asyncio[interp.number])
         return found
 
+    def part_of(self, task: int) -> AsyncioReaders | None:
+        """What reads asyncio in the interpreter of a task; None: there is no task."""
+        for part in self.parts():
+            with contextlib.suppress(Unreadable):
+                if part.awaited.is_task(task):
+                    return part
+        return None
+
     def part(self, number: int) -> AsyncioReaders | None:
         """The same of one interpreter, as far as ``parts`` has found it."""
         return self._asyncio.get(number)

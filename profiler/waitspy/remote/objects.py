@@ -304,29 +304,35 @@ class Objects(Types):
         """The values in an instance's ``__dict__``."""
         return [value for _, value in self._dict_of(address, self.type_of(address))]
 
+    def made_dict(self, address: int) -> int:
+        """The dict object of an instance; zero: it has none, or it has never been made."""
+        return self._places_of(address, self.type_of(address))[0]
+
     def _dict_of(self, address: int, kind: TypeFacts) -> list[tuple[int, int]]:
         """Keys and values of the instance's ``__dict__``, which may never have been made."""
-        lay = self.layout
-        if lay.pair < (3, 11) or not kind.flags & MANAGED_DICT:
-            if kind.dictoffset <= 0:
-                return []
-            made = self.memory.word(address + kind.dictoffset)
-            return self.dict_items(made, _MOST_ATTRIBUTES) if made else []
-        values = 0
-        if lay.pair == (3, 11):  # before the object: values, dict, GC header
-            values, made = struct.unpack("<QQ", self.memory.read(address - 32, 16))
-        elif lay.pair == (3, 12):  # one word for both, the lowest bit tells
-            made = self.memory.word(address - 24)
-            if made & 1:
-                values, made = made + 1, 0
-        else:  # the values follow the object, until somebody asks for the dict
-            made = self.memory.word(address - 24)
-            if not made and kind.flags & INLINE_VALUES:
-                valid = self.memory.read(address + kind.basicsize, 8)[3]
-                values = address + kind.basicsize if valid else 0
+        made, values = self._places_of(address, kind)
         if made:
             return self.dict_items(made, _MOST_ATTRIBUTES)
         if not values:
             return []
         entries = self._entries(kind.cached_keys, _MOST_ATTRIBUTES)
         return self._split(values, [key for key, _ in entries])
+
+    def _places_of(self, address: int, kind: TypeFacts) -> tuple[int, int]:
+        """Where an instance keeps its attributes: in a dict object, or as values without one."""
+        lay = self.layout
+        if lay.pair < (3, 11) or not kind.flags & MANAGED_DICT:
+            if kind.dictoffset <= 0:
+                return 0, 0
+            return self.memory.word(address + kind.dictoffset), 0
+        if lay.pair == (3, 11):  # before the object: values, dict, GC header
+            values, made = struct.unpack("<QQ", self.memory.read(address - 32, 16))
+            return made, values
+        made = self.memory.word(address - 24)
+        if lay.pair == (3, 12):  # one word for both, the lowest bit tells
+            return (0, made + 1) if made & 1 else (made, 0)
+        values = 0  # the values follow the object, until somebody asks for the dict
+        if not made and kind.flags & INLINE_VALUES:
+            valid = self.memory.read(address + kind.basicsize, 8)[3]
+            values = address + kind.basicsize if valid else 0
+        return made, values

@@ -27,6 +27,7 @@ from waitspy.remote.drains import Drains
 from waitspy.remote.frames import Frames
 from waitspy.remote.interpreters import TRIES, Interpreters, again
 from waitspy.remote.loops import LoopInMemory, Running, owner_in_frames
+from waitspy.remote.lost_waits import LostWaits
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable
 from waitspy.remote.moving_stacks import MovingStacks
 from waitspy.remote.objects import Objects
@@ -76,6 +77,7 @@ class Reader:
         self._blocks = WithBlocks(self._frames)
         self._drains = Drains(self._frames)
         self._task_waits: dict[int, TaskWaits] = {}
+        self._lost_waits: dict[int, LostWaits] = {}
         self._thread_waits = ThreadWaits(self._stacks, self._blocks)
         self._interps = Interpreters(self.runtime, self._frames)
         self.pools = PoolReader(self._interps, lambda: self._history)
@@ -348,6 +350,7 @@ class Reader:
                     loops.append((part, loop, tasks))
         alive = {loop.address for _, loop, _ in loops}
         self._task_waits = {at: look for at, look in self._task_waits.items() if at in alive}
+        self._lost_waits = {at: look for at, look in self._lost_waits.items() if at in alive}
         found: list[tuple[AsyncioReaders, TasksLook]] = []
         left_ns = began_ns + cpu_ns - time.thread_time_ns()
         for part, loop, tasks in loops:
@@ -369,6 +372,19 @@ class Reader:
         look = self._task_waits.setdefault(loop, TaskWaits(self._frames, self._blocks))
         return look.look(tasks, waited, cpu_ns)
 
+    def lost_by_tasks(
+        self, loop: int, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
+    ) -> tuple[HeldByTasks, ...]:
+        """What those of the tasks of a loop wait for that have ``waited`` for a while, if nobody
+        but these refers to it; as far as this thread's CPU time ``cpu_ns`` allows.
+        """
+        if loop not in self._lost_waits and tasks:
+            part = self._interps.part_of(tasks[0].task)
+            if part is not None:
+                self._lost_waits[loop] = LostWaits(part, self._blocks)
+        look = self._lost_waits.get(loop)
+        return () if look is None else look.look(tasks, waited, cpu_ns)
+
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         """The awaits of a task that waits, and the type of future that it waits for."""
         return stack_of(self._frames, task), future_of(self._objects, task)
@@ -378,11 +394,9 @@ class Reader:
         the type of future that the last one waits for.
         """
         way = [task]
-        for part in self._interps.parts():
-            with contextlib.suppress(Unreadable):
-                if part.awaited.is_task(task.task):
-                    way += part.ends_at(task)
-                    break
+        with contextlib.suppress(Unreadable):
+            part = self._interps.part_of(task.task)
+            way += [] if part is None else part.ends_at(task)
         stacks = (stack_of(self._frames, one) for one in way)
         return way[-1], tuple(chain.from_iterable(stacks)), future_of(self._objects, way[-1])
 

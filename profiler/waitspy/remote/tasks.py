@@ -15,7 +15,7 @@ from waitspy.remote.values import TaskFacts
 
 _MOST_TASKS = 100_000
 _TRIES = 4
-PENDING, _CANCELLED, _FINISHED = 0, 1, 2
+PENDING, _CANCELLED, FINISHED = 0, 1, 2
 """Modules/_asynciomodule.c, fut_state."""
 _BLOCK = 1 << 14
 """Bytes that are read at once around a node of a task list: neighbours come along."""
@@ -80,7 +80,7 @@ class Tasks:
         types = words[lay.ob_type // 8 :: step].tolist()
         right = {kind: self._derives(kind, self.anchors.task_type) for kind in set(types)}
         for kind, state, *row in zip(types, states, addresses, *columns, strict=True):
-            if not right[kind] or state > _FINISHED:
+            if not right[kind] or state > FINISHED:
                 found.torn += 1
             elif state == PENDING:
                 found.tasks.append(Task(*row))

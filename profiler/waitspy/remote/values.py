@@ -294,7 +294,9 @@ class HeldByTasks:
     connections.
 
     ``stayed`` are those of the waiters that are known to have waited on since the look before;
-    None: nobody can know that. ``left`` is how many have got it since then, at the most.
+    None: nobody can know that. ``left`` is how many have got it since then, at the most. ``ended``
+    are the lines at which tasks have ended that had it, and ``serves`` says that one of the waiters
+    has a client's connection: both of what nobody else can reach.
     """
 
     kind: TaskHeld
@@ -304,6 +306,8 @@ class HeldByTasks:
     use: PoolUse | None
     stayed: frozenset[int] | None
     left: int
+    ended: tuple[Frame, ...] = ()
+    serves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

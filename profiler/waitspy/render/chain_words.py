@@ -20,6 +20,10 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "orphaned-lock": "for a lock that nobody is left to give up: the process that held it has "
     "ended",
     "lost-job": "for work that no process of its pool has or will take, as one has ended",
+    "lost-result": "for a result that nobody is left to hand in, as nothing else refers to it",
+    "lost-signal": "for a signal that nobody is left to give, as nothing else refers to it",
+    "lost-lock": "for a lock that nobody is left to give up, as nothing else refers to it",
+    "lost-queue": "for a queue from which nobody is left to take, as nothing else refers to it",
     "semaphore": "for a semaphore whose places are held by {who}",
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",

@@ -6,6 +6,7 @@ Usage: held_up.py STORY.
 import asyncio
 import gc
 import inspect
+import itertools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import time
 
 HELD_S, FREE_S = 0.6, 0.4
 STORY = sys.argv[1]
+PENDING = {}
 
 
 def ready():
@@ -228,6 +230,72 @@ async def answer():
     return 42
 
 
+async def takes_both(one, other):
+    async with one:
+        await asyncio.sleep(0.1)
+        async with other:
+            pass
+
+
+async def asks_upstream(forgets):
+    PENDING[0] = reply = asyncio.get_event_loop().create_future()
+    if forgets:
+        del PENDING[0]
+    await reply
+
+
+async def consumes(queue, fails):
+    while True:
+        await queue.get()
+        await asyncio.sleep(600 if not fails else 0)
+        raise ValueError
+
+
+async def puts(queue):
+    while True:
+        await queue.put(0)
+
+
+async def fills(fails):
+    queue = asyncio.Queue(2)
+    consumer = asyncio.ensure_future(consumes(queue, fails))
+    await puts(queue)
+    await consumer
+
+
+async def serves(*answers):
+    """One client asks for each answer, and gets none."""
+
+    async def serve(reader, writer):
+        await reader.readline()
+        await answers[next(number)]
+
+    number = itertools.count()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    keep(server.serve_forever())
+    clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in answers]
+    for client in clients:
+        client.sendall(b"question\n")
+    ready()
+    await asyncio.sleep(600)
+    return clients
+
+
+async def nobody_left():
+    one, other = asyncio.Lock(), asyncio.Lock()
+    keep(takes_both(one, other))
+    keep(takes_both(other, one))
+    await serves(asks_upstream(True), fills(True))
+
+
+async def somebody_left():
+    """The same with a reply that may come, a consumer that is slow, and locks in one order."""
+    one, other = asyncio.Lock(), asyncio.Lock()
+    keep(takes_both(one, other))
+    keep(takes_both(one, other))
+    await serves(asks_upstream(False), fills(False))
+
+
 async def own_result():
     """A loop waits for what only it can do."""
     keep(beat())
@@ -345,6 +413,6 @@ def start(story):
 start({story.__name__: story for story in (
     lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
     await_and_threads, await_and_loop, own_result, across, brief_in_tasks,
-    peer_stalls, peer_reads, handed_in_tasks,
+    peer_stalls, peer_reads, handed_in_tasks, nobody_left, somebody_left,
     forked_lock, forked_rlock, forked_patient, parked,
 )}[STORY])  # fmt: skip

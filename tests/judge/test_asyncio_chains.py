@@ -1,0 +1,191 @@
+"""Chains among tasks: to their root, back to one of them, or to what nobody can give."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples.build import SOURCES, at, frame, ms, recording, stack
+from tests.judge import test_task_waits
+from tests.judge.test_task_waits import END_MS
+from waitspy.judge import analysis, task_waits
+from waitspy.judge.episode import Starvation
+from waitspy.model.judged import Finding
+from waitspy.model.kinds import DEADLOCK, HELD_LOCK
+from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+from waitspy.model.task_waits import TaskHeld, TaskHolder, TaskWait
+
+LEFT, RIGHT, LOST = 0x10, 0x20, 0x30
+BEGUN = "run_asgi@site/uvicorn/protocols/http/h11_impl.py:403 > "
+SLEEPS = "slow@/app/a.py:41 > sleep@lib/asyncio/tasks.py:649"
+IDLE = "slow@/app/a.py:42 > Queue.get@lib/asyncio/queues.py:158"
+REPLY = "ask@/app/client.py:30"
+
+
+def wants(who: str) -> Stack:
+    return stack(f"{who}@/app/a.py:7 > Lock.acquire@lib/asyncio/locks.py:114")
+
+
+def holder(
+    who: str, waits: int | None = None, *, does: str | None = None, count: int = 1
+) -> TaskHolder:
+    awaits = wants(who) if does is None else stack(does)
+    return TaskHolder(awaits, frame(f"{who}@/app/a.py:5"), count, at(100), "Future", waits=waits)
+
+
+def wait(
+    subject: int,
+    *holders: TaskHolder,
+    kind: TaskHeld = "lock",
+    who: str | Stack = "looks",
+    count: int = 1,
+    serves: bool = False,
+    since_ms: float = 500,
+) -> TaskWait:
+    awaits = wants(who) if isinstance(who, str) else who
+    return TaskWait(kind, subject, count, awaits, at(since_ms), holders, serves=serves)
+
+
+def record(*waits: TaskWait, owed_since_ms: float | None = None) -> WorkerRecord:
+    return test_task_waits.record((1_500, waits), owed_since_ms=owed_since_ms)
+
+
+def found(*waits: TaskWait, owed_since_ms: float | None = None) -> list[Starvation]:
+    told = record(*waits, owed_since_ms=owed_since_ms)
+    return list(task_waits.find(told, SOURCES, at(END_MS), 100_000_000))
+
+
+def judged(*waits: TaskWait) -> tuple[Finding, ...]:
+    return analysis.analyse(recording(record(*waits), end_ms=END_MS)).report.findings
+
+
+def names(one: Starvation) -> list[str | None]:
+    return [link.task for link in one.links]
+
+
+# --- on to the root ----------------------------------------------------------------------------
+
+
+def test_a_chain_goes_on_to_who_holds_what_the_holder_waits_for() -> None:
+    left, right = found(
+        wait(LEFT, holder("middle", RIGHT)),
+        wait(RIGHT, holder("slow", does=SLEEPS), who="middle", since_ms=700),
+    )
+    assert (left.kind, left.verdict, names(left)) == (
+        HELD_LOCK, "starving", ["looks", "middle", "slow"],
+    )  # fmt: skip
+    assert [link.waits_for for link in left.links] == ["lock", "lock", None]
+    assert [link.how for link in left.links] == [None, "with", "with"]
+    assert [link.taken and link.taken.function for link in left.links] == [None, "middle", "slow"]
+    assert (right.kind, names(right)) == (HELD_LOCK, ["middle", "slow"])
+
+
+def test_who_waits_behind_one_who_waits_behind_an_idle_one_is_the_next_in_a_row() -> None:
+    idle = wait(RIGHT, holder("slow", does=IDLE), who="middle")
+    assert found(wait(LEFT, holder("middle", RIGHT)), idle) == []
+
+
+def test_a_chain_ends_at_a_lock_that_nobody_is_known_to_hold() -> None:
+    (one,) = found(wait(LEFT, holder("middle", RIGHT)), wait(RIGHT, who="middle"))
+    assert (one.kind, names(one)) == (HELD_LOCK, ["looks", "middle"])
+
+
+# --- rings -------------------------------------------------------------------------------------
+
+
+def test_tasks_that_wait_for_each_other_are_a_deadlock_that_is_told_once() -> None:
+    (one,) = found(
+        wait(LEFT, holder("other", RIGHT), who="one"), wait(RIGHT, holder("one", LEFT), who="other")
+    )
+    assert (one.kind, one.verdict, ms(one.start_ns)) == (DEADLOCK, "starving", 500)
+    assert sorted(map(str, names(one))) == ["one", "other"]
+    assert [link.waits_for for link in one.links] == ["lock", "lock"]
+    assert [link.how for link in one.links] == ["with", "with"]
+    taken = {link.task: link.taken and link.taken.function for link in one.links}
+    assert taken == {"one": "one", "other": "other"}, "each has taken what the other one wants"
+
+
+def test_who_waits_for_a_ring_is_not_in_it() -> None:
+    (one,) = found(
+        wait(LOST, holder("one", LEFT), who="looks", count=9),
+        wait(LEFT, holder("other", RIGHT), who="one"),
+        wait(RIGHT, holder("one", LEFT), who="other"),
+    )
+    assert one.kind is DEADLOCK
+    assert names(one) == ["one", "other"] or names(one) == ["other", "one"]
+
+
+def test_a_task_that_wants_the_lock_that_it_has_is_a_deadlock() -> None:
+    (one,) = found(wait(LEFT, holder("again", LEFT), who="again"))
+    assert (one.kind, names(one)) == (DEADLOCK, ["again"])
+    (finding,) = judged(wait(LEFT, holder("again", LEFT), who="again"))
+    assert (finding.kind, finding.blame and finding.blame.function) == (DEADLOCK, "again")
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("lock", (holder("free", does=SLEEPS),)),
+        ("semaphore", ()),
+    ],
+    ids=["of two who may have it", "of which others may have places"],
+)
+def test_what_another_one_may_give_up_is_in_no_ring(
+    kind: TaskHeld, more: tuple[TaskHolder, ...]
+) -> None:
+    for one in found(
+        wait(LEFT, holder("other", RIGHT), *more, kind=kind, who="one"),
+        wait(RIGHT, holder("one", LEFT), who="other"),
+    ):
+        assert one.kind is HELD_LOCK
+
+
+# --- what nobody can give ----------------------------------------------------------------------
+
+ASKS = stack(BEGUN + REPLY)
+
+
+def test_a_request_that_waits_for_what_is_lost_is_a_deadlock() -> None:
+    (one,) = found(wait(LOST, kind="lost-result", who=ASKS))
+    assert (one.kind, names(one), one.detail) == (DEADLOCK, ["ask"], None)
+    assert [link.waits_for for link in one.links] == ["lost-result"]
+    (finding,) = judged(wait(LOST, kind="lost-result", who=ASKS))
+    assert finding.blame is not None
+    assert (finding.blame.function, finding.blame.line) == ("ask", 30)
+    assert finding.remedy.startswith("whoever was to hand in this result")
+
+
+@pytest.mark.parametrize(
+    "awaits",
+    [
+        REPLY,
+        "Event.wait@lib/asyncio/locks.py:213",
+        "run@site/aiokafka/client.py:5 > Event.wait@lib/asyncio/locks.py:213",
+        "serve@site/uvicorn/server.py:5 > Event.wait@lib/asyncio/locks.py:213",
+        "",
+    ],
+)
+def test_who_may_wait_for_ever_on_purpose_is_no_finding(awaits: str) -> None:
+    assert found(wait(LOST, kind="lost-signal", who=stack(awaits)), owed_since_ms=550) == []
+
+
+def test_one_that_serves_a_client_is_told_while_that_is_owed_an_answer() -> None:
+    serves = wait(LOST, kind="lost-result", who=stack(REPLY), serves=True)
+    assert found(serves) == []
+    assert [one.kind for one in found(serves, owed_since_ms=550)] == [DEADLOCK]
+
+
+def test_who_waits_for_the_lock_of_one_that_waits_for_what_is_lost_waits_for_it_too() -> None:
+    lost = wait(LOST, kind="lost-result", who=stack(REPLY))
+    (one,) = found(wait(LEFT, holder("ask", LOST, does=REPLY), count=3), lost)
+    assert (one.kind, names(one)) == (DEADLOCK, ["looks", "ask"])
+    assert [link.waits_for for link in one.links] == ["lock", "lost-result"]
+    assert one.waiting == 3
+
+
+def test_where_who_took_from_a_queue_has_ended_is_told() -> None:
+    died = frame("consume@/app/jobs.py:9")
+    ended = TaskHolder((died,), died, 1, None, None, how="ended")
+    (one,) = found(wait(LOST, ended, kind="lost-queue", who=ASKS))
+    assert one.detail == "who took from it has ended at /app/jobs.py:9"
+    assert (one.kind, names(one)) == (DEADLOCK, ["ask"])
