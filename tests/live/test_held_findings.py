@@ -64,11 +64,14 @@ def test_threads_that_want_a_lock_blame_who_holds_it(tmp_path: Path) -> None:
     assert 0.4 < finding["longest_s"] < 0.8
 
 
-def test_a_ring_of_locks_is_a_deadlock(tmp_path: Path) -> None:
-    report = recorded(sys.executable, "ring", tmp_path / "rec", seconds=2)
+@pytest.mark.parametrize(
+    ("story", "line"), [("ring", "first_then_other"), ("ring_of_mutexes", "__enter__")]
+)
+def test_a_ring_of_locks_is_a_deadlock(story: str, line: str, tmp_path: Path) -> None:
+    report = recorded(sys.executable, story, tmp_path / "rec", seconds=2)
     (finding,) = starved_by_itself(report)
     assert finding["kind"] == "deadlock", said(report)
-    assert lines(finding["chain"]) == ["first_then_other"] * 2
+    assert lines(finding["chain"]) == [line] * 2
     assert [link["waits_for"]["kind"] for link in finding["chain"]] == ["lock", "lock"]
     assert finding["share"] > 0.7
 

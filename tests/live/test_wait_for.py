@@ -146,6 +146,22 @@ def test_what_nobody_but_those_who_wait_for_it_can_reach(python: Python) -> None
     assert [at.function for one in seen for at in one.ended] == ["takes_some"]
 
 
+@pytest.mark.parametrize(
+    "python",
+    [
+        pytest.param(python, id=str(python), marks=marks(python.version))
+        for python in found()
+        if int(python.version.split(".")[1]) >= 11
+    ],
+)
+def test_what_nobody_but_threads_that_wait_for_it_can_reach(python: Python) -> None:
+    path = TARGETS / "lost_thread_waits.py"
+    with target([python.path, path], env=python.environment) as process:
+        truth = {int(tid): (kind, name) for tid, (kind, name) in process.ready["truth"].items()}
+        look = Reader(process.pid).wait_for(truth, futexes(process.pid), {}, NS)
+    assert {one.tid: (one.kind, truth[one.tid][1]) for one in look.waiting} == truth
+
+
 def held(reader: Reader) -> list[HeldByTasks]:
     """What tasks wait for at this time; all of them may have waited there before."""
     (look,) = reader.tasks_looks(set(), NS)

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from tests.examples.build import process
+from waitspy.kernel import procfs
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.connection_pools import PoolUse
@@ -363,3 +364,40 @@ def test_a_look_that_was_too_short_goes_on_at_once() -> None:
             when.append(ms)
     assert when[:2] == [50, 60]
     assert len(when) == 2
+
+
+@pytest.mark.parametrize(
+    ("alive", "value", "told"), [(True, 2, True), (False, 2, False), (True, None, False)]
+)
+def test_a_mutex_is_one_whose_owner_is_there_and_that_is_waited_for_as_one(
+    alive: bool, value: int | None, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procfs, "futex_value", lambda pid, tid: value)
+    owner = 8 if alive else 99
+    mutex = WaitEdge(7, "lock", 0x10, (Holder(owner, "mutex"),), whole=True)
+    looks = Looks(Scripted([mutex]))
+    looks.stand(0, 7, 8)
+    looks.watched.tids = {7, 8}
+    rows = [row for at in (1, 200) for row in looks.at(at)]
+    assert [row.waiting for row in rows] == ([(mutex,)] if told else [])
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(False, "lost-signal"), (True, "event")])
+def test_what_is_lost_is_so_without_a_timeout_only(
+    timeout: bool, kind: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procfs, "futex_timeout", lambda pid, tid: timeout)
+    looks = Looks(Scripted([edge(7, kind="lost-signal")]))
+    looks.stand(0, 7)
+    (row,) = [row for at in (1, 200) for row in looks.at(at)]
+    assert [one.kind for one in row.waiting] == [kind]
+    assert (7 in looks.watched.holders) == (not timeout), "its stack is read"
+
+
+def test_an_event_that_somebody_knows_is_asked_about_more_and_more_rarely() -> None:
+    reader = Scripted([edge(7, kind="event")])
+    looks = Looks(reader)
+    looks.stand(0, 7)
+    for at in range(0, 10_000, 10):
+        list(looks.at(at))
+    assert len(reader.asked) in {5, 6}

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
 
 from waitspy.judge import blame
 from waitspy.judge.task_stacks import is_slow, name_of, wait_of
-from waitspy.judge.wait_for import spot_of
+from waitspy.judge.wait_for import LOST, spot_of
 from waitspy.model.clock import NS
 from waitspy.model.judged import Link
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskHolder, TaskWait
-from waitspy.model.wait_for import Lost
-
-LOST = frozenset(get_args(Lost))
 
 Waits = Mapping[int, TaskWait]
 """What tasks wait for at one look, by its address."""

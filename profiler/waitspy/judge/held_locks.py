@@ -8,7 +8,7 @@ it are the next ones in a row. Nor does a semaphore that is a limit on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from waitspy.judge import blame, pool_threads, requests, task_stacks
@@ -16,7 +16,7 @@ from waitspy.judge.episode import UNNAMED, Item, Starvation
 from waitspy.judge.spans import Span, common, union
 from waitspy.judge.task_stacks import shared, task_item
 from waitspy.judge.thread_time import compose, cut
-from waitspy.judge.wait_for import FOR_NOBODY, Chain, Chains, Party, standstill
+from waitspy.judge.wait_for import FOR_NOBODY, LOST, Chain, Chains, Party, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.kinds import (
@@ -155,6 +155,9 @@ def _episode(
         return None
     if not chain.ring and _is_limit(worker, done, waiters, span):
         return None
+    kinds = {edge.kind for waiter in waiters for _, edge in waiter.seen}
+    if kinds <= LOST and not _is_missed(worker, done, waiters, kinds):
+        return None
     kind = DEADLOCK if chain.ring else HELD_LOCK
     looks = [
         {(one.pid, one.tid, one.task) for one in edge.holders}
@@ -285,6 +288,26 @@ def _is_limit(
     taken = {_place(holder.at) for edge in edges for holder in edge.holders}
     served = any(pool_threads.is_begun_by_server(activity.stack) for activity in did)
     return taken <= wanted and not served and not requests.is_owed(worker, span, _OWED_NS)
+
+
+def _is_missed(
+    worker: WorkerRecord,
+    done: Mapping[ThreadKey, Activities],
+    waiters: Sequence[_Waiter],
+    kinds: Container[str],
+) -> bool:
+    """Whether what is lost keeps a request, or a thread from what it does: programs park their main
+    thread on purpose, and others in an event.
+    """
+    stacks = [
+        activity.stack
+        for waiter in waiters
+        for activity in cut(done.get(worker.thread(waiter.tid), NO_ACTIVITIES), *waiter.span)
+    ]
+    if any(map(pool_threads.is_begun_by_server, stacks)):
+        return True
+    others = any(waiter.tid != worker.worker.pid for waiter in waiters)
+    return "lost-signal" not in kinds and others
 
 
 def _place(frame: Frame | None) -> tuple[str, int | None] | None:

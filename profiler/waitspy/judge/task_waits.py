@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from waitspy.judge import blame, requests
-from waitspy.judge.asyncio_chains import LOST, TaskChain, Waits, all_slow, follow, stuck_in
+from waitspy.judge.asyncio_chains import TaskChain, Waits, all_slow, follow, stuck_in
 from waitspy.judge.episode import Starvation
 from waitspy.judge.spans import Span, common
 from waitspy.judge.task_stacks import shared, task_item, wait_of
-from waitspy.judge.wait_for import spot_of
+from waitspy.judge.wait_for import LOST, spot_of
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Lending, LentTo

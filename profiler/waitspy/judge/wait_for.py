@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -30,10 +30,13 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame
 from waitspy.model.threads import FOREVER_NS, NO_STATES, KernelStates
-from waitspy.model.wait_for import Held, Holder, How, TaskEdge, WaitEdge, WaitForEvent
+from waitspy.model.wait_for import Held, Holder, How, Lost, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
-FOR_NOBODY: frozenset[Held] = frozenset({"abandoned-lock", "orphaned-lock", "lost-job"})
+LOST: frozenset[Held] = frozenset(get_args(Lost))
+"""What nobody else can reach."""
+
+FOR_NOBODY = LOST | {"abandoned-lock", "orphaned-lock", "lost-job"}
 """What nobody will give up, or do."""
 
 _ONE_HOLDER: frozenset[Held] = frozenset({"lock", "thread", "future", "task", "loop"})

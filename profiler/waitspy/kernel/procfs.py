@@ -263,10 +263,24 @@ def is_fork(pid: int) -> bool:
     return stat.image is not None and stat.image == parent.image
 
 
+_FUTEX_COMMAND = 0x7F  # include/uapi/linux/futex.h: without its flags
+_FUTEX_WAITS = frozenset({0, 9})  # FUTEX_WAIT, FUTEX_WAIT_BITSET
+
+
 def futex_timeout(pid: int, tid: int) -> bool:
     """Whether a thread that is blocked in a futex waits with a timeout: futex(2), argument 4."""
     parts = read(pid, f"task/{tid}/syscall").split()
     return len(parts) < 5 or int(parts[4], 16) != 0
+
+
+def futex_value(pid: int, tid: int) -> int | None:
+    """While what value is in its word a thread waits that is blocked in a futex; None where it does
+    something else there: futex(2), arguments 2 and 3.
+    """
+    parts = read(pid, f"task/{tid}/syscall").split()
+    if len(parts) < 4 or int(parts[2], 16) & _FUTEX_COMMAND not in _FUTEX_WAITS:
+        return None
+    return int(parts[3], 16) & 0xFFFFFFFF
 
 
 def read_status(pid: int) -> Status:

@@ -19,7 +19,7 @@ from waitspy.kernel import procfs
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
-from waitspy.model.wait_for import Holder, LentPool, TaskEdge, WaitEdge
+from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import NEVER_NS, Watched, pool_jobs
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.peers import Peers
@@ -27,6 +27,8 @@ from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.oracles.shared_locks import SharedLocks
 from waitspy.recording.rows import RowType
 from waitspy.recording.wait_for import WaitForRow
+from waitspy.remote import mutexes
+from waitspy.remote.lost_thread_waits import LOST_KINDS
 from waitspy.remote.memory import Unavailable
 from waitspy.remote.pool_jobs import PoolJob, PoolWork
 from waitspy.remote.process_locks import HeldBetween
@@ -44,6 +46,9 @@ _MOST_TOLD = 8  # of those who wait for one pool: whose stacks are read
 _LATER_NS = NS  # after the last of many looks
 _HELD = frozenset({"lock", "semaphore", "connections", "future"})
 """What may get a holder, or another one, as long as somebody waits for it."""
+_FOUND: dict[Held, Held] = {lost: kind for kind, lost in LOST_KINDS.items()}
+_MAY_BE_LOST = frozenset({"event", "full-queue"})
+"""What others may let go of, as long as somebody waits for it."""
 
 
 @dataclass(slots=True)
@@ -154,7 +159,8 @@ class WaitForOracle:
             found = process.reader.wait_for(tids, addresses, still_ns, _CPU_NS)
         at_ns = time.monotonic_ns()
         edges = () if found is None else self._with_processes(found, watched)
-        seen = {one.tid: _checked(one, watched) for one in edges if watched.stood(one.tid)}
+        stood = (_checked(one, watched) for one in edges if watched.stood(one.tid))
+        seen = {one.tid: one for one in stood if one is not None}
         pools = {} if found is None else {pool.subject: pool for pool in found.pools}
         for tid in tids:
             stands, one = process.stands[tid], seen.get(tid)
@@ -165,10 +171,13 @@ class WaitForOracle:
             ):
                 stands.next_ns = at_ns + stands.again_ns
                 stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
+            elif one is not None and one.kind in _MAY_BE_LOST:
+                stands.next_ns = at_ns + stands.again_ns
+                stands.again_ns *= 2
             else:
                 stands.next_ns = NEVER_NS
         for one in seen.values():
-            if one.holders or one.kind == "lost-job":
+            if one.holders or one.kind in {"lost-job", *_FOUND}:
                 self._note(one, watched)
         tasks = () if found is None else tuple(_with_unsent(process, found))
         for task in tasks:
@@ -267,23 +276,32 @@ def _with_unsent(process: _WatchedWaits, look: WaitLook) -> Iterator[TaskEdge]:
         yield structs.replace(task, unsent=unsent)
 
 
-def _checked(one: WaitEdge, watched: Watched) -> WaitEdge:
-    """The same; a lock is abandoned only where the kernel says that, too.
+def _checked(one: WaitEdge, watched: Watched) -> WaitEdge | None:
+    """The same; a lock is abandoned, and something lost, only where the kernel says that, too.
 
-    A fork has inherited it from a process in which another thread held it, has no thread but the
-    one that waits, and that without a timeout. Elsewhere something may give it up: a handler of
-    signals, in a program that parks its only thread so.
+    A fork has inherited the lock from a process in which another thread held it, and has no thread
+    but the one that waits. Elsewhere something may give it up: a handler of signals, in a program
+    that parks its only thread so. Neither has a timeout. What looks like a mutex is one if the
+    owner that it names is there, and it is waited for as one is; else nothing is known (None).
     """
-    if one.kind != "abandoned-lock":
+    kind = _FOUND.get(one.kind, "lock")
+    if any(holder.how == "mutex" for holder in one.holders):
+        return one if _is_mutex(one, watched) else None
+    if one.kind != "abandoned-lock" and one.kind not in _FOUND:
         return one
-    abandoned = False
+    sure = False
     with suppress(OSError, ValueError):  # it has ended
-        abandoned = (
-            len(watched.tids) == 1
-            and procfs.is_fork(watched.pid)
-            and not procfs.futex_timeout(watched.pid, one.tid)
-        )
-    return one if abandoned else structs.replace(one, kind="lock")
+        alone = len(watched.tids) == 1 and procfs.is_fork(watched.pid)
+        sure = (alone or kind != "lock") and not procfs.futex_timeout(watched.pid, one.tid)
+    return one if sure else structs.replace(one, kind=kind)
+
+
+def _is_mutex(one: WaitEdge, watched: Watched) -> bool:
+    with suppress(OSError, ValueError):  # it has ended
+        waits_for = procfs.futex_value(watched.pid, one.tid)
+        alive = all(holder.tid in watched.tids for holder in one.holders)
+        return alive and waits_for == mutexes.CONTENDED
+    return False
 
 
 def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], onset_ns: int) -> None:

@@ -44,6 +44,7 @@ _BY_OTHERS = "_release_waiter", "_run_until_complete_cb", "cython_function_or_me
 """What is called when tasks are done that are ended by others: those of ``wait_for`` up to 3.11
 (Lib/asyncio/tasks.py), and the one that a loop runs for (base_events.py; uvloop's is in Cython)."""
 
+_EXCEPTION = 32  # Modules/_asynciomodule.c, FutureObj_HEAD: after the loop of a future
 _STREAMS = frozenset({"StreamReader", "StreamWriter"})
 
 _MOST_TASKS = 512
@@ -177,10 +178,10 @@ class LostWaits:
     def _lost(self, wait: _Lost, group: Sequence[StandingTask]) -> HeldByTasks | None:
         if any(self._may_end(task) for task in group):
             return None
-        refers = References(self._frames, self._part.tasks.anchors.layout.task_loop)
+        refers = References(self._frames)
         for task in group:
             refers.add(task.waiter)
-            for coroutine, _, _ in task.steps:
+            for coroutine, _, _ in reversed(task.steps):
                 refers.add_suspended(coroutine)
         wanted = {wait.subject, *(task.waiter for task in group)}
         alone = refers.are_all_of(wanted)
@@ -207,19 +208,21 @@ class LostWaits:
 
     def _ended(self, subject: int, refers: References) -> Iterator[Frame]:
         """Where tasks have ended that had the subject, and are kept by those who wait."""
-        done = [one for one in refers.known()[:_MOST_KNOWN] if self._is_done(one)]
-        for frame, code, instruction in refers.add_ended(done):
+        errors = [error for one in refers.known()[:_MOST_KNOWN] if (error := self._error(one))]
+        for frame, code, instruction in refers.add_ended(errors):
             with contextlib.suppress(Unreadable):
                 if subject in self._frames.locals_of(frame, code):
                     yield self._frames.code(code, instruction)
 
-    def _is_done(self, address: int) -> bool:
+    def _error(self, address: int) -> int:
+        """The exception that has ended a task; zero: it is no task, or has ended well, or not."""
         with contextlib.suppress(Unreadable):
-            lay = self._part.tasks.anchors.layout
+            lay, memory = self._part.tasks.anchors.layout, self._objects.memory
             if self._part.awaited.is_task(address):
-                state = self._objects.memory.read(address + lay.task_state, 4)
-                return state == FINISHED.to_bytes(4, "little")
-        return False
+                state = memory.read(address + lay.task_state, 4)
+                if state == FINISHED.to_bytes(4, "little"):
+                    return memory.word(address + lay.task_loop + _EXCEPTION)
+        return 0
 
     def _serves(self, task: StandingTask) -> bool:
         """Whether its first coroutine has a stream, as one that serves a connection does."""

@@ -21,14 +21,13 @@ from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.type_facts import IS_DICT, IS_LIST, IS_TUPLE, TypeFacts
 
 _MOST_SLOTS = 1 << 12
-_MOST_OBJECTS = 512
+_MOST_OBJECTS = 256  # that are looked into
+_MOST_KNOWN = 4096
 _MOST_ITEMS = 256
-_MOST_COUNT = 1 << 20
 _DEEPEST = 64
 
 _FUTURE_ITER = "FutureIter"
 _ITER_FUTURE = 16  # Modules/_asynciomodule.c, futureiterobject: what it was made for
-_TASK_EXCEPTION = 32  # the same file, FutureObj_HEAD: after the loop of a future
 _TRACEBACK, _TRACEBACK_BEFORE = 40, 32  # Include/cpython/pyerrors.h, PyException_HEAD; to 3.10
 _TRACEBACK_NEXT, _TRACEBACK_FRAME = 16, 24  # Include/cpython/traceback.h
 _FRAME_INSIDE = 24  # Include/internal/pycore_frame.h, struct _frame from 3.11 on
@@ -36,6 +35,13 @@ _OWNED_BY_OBJECT = 2  # the same, enum _frameowner: nothing runs in it any more
 _ENDED = frozenset({1, 3, 4})  # Include/cpython/frameobject.h of 3.10: returned, raised, cleared
 
 _SETS = frozenset({"set", "frozenset"})
+_REFER = _SETS | {_FUTURE_ITER, "method", "cell", "deque"}
+"""Types in C whose instances are looked into, besides lists, tuples and dicts."""
+
+
+def _may_refer(kind: TypeFacts) -> bool:
+    known = kind.flags & (IS_LIST | IS_TUPLE | IS_DICT) or kind.heap
+    return bool(known) or kind.name.rpartition(".")[2] in _REFER
 
 
 class References:
@@ -46,12 +52,11 @@ class References:
         OSError: from every method.
     """
 
-    def __init__(self, frames: Frames, task_loop: int = 0) -> None:
+    def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self._objects = frames.objects
         self._memory = frames.objects.memory
         self._layout = frames.objects.layout
-        self._task_loop = task_loop
         self._counted: Counter[int] = Counter()
         self._expanded: set[int] = set()
         self._left = _MOST_OBJECTS
@@ -88,46 +93,47 @@ class References:
 
     def count(self, address: int) -> int:
         """How many refer to an object."""
-        raw = self._memory.read(address, 8)
+        return self._count_in(self._memory.read(address, 8))
+
+    def _count_in(self, raw: bytes) -> int:
         # from 3.12 on half a word, the highest bits of which say that it lives for ever
         return word_at(raw, 0, "I") if self._layout.pair >= (3, 12) else word_at(raw, 0)
 
     def are_all_of(self, addresses: Iterable[int]) -> bool:
         """Whether nothing else refers to these objects."""
         self._expand()
-        return all(map(self._is_private, addresses))
+        return all(self._is_private(one, self._objects.type_of(one)) for one in addresses)
 
     def known(self) -> list[int]:
         """The objects that are referred to."""
         return list(self._counted)
 
-    def _is_private(self, address: int) -> bool:
-        kind = self._objects.type_of(address)
-        count = self.count(address)
-        if not 0 < count < _MOST_COUNT or count != self._counted[address]:
+    def _is_private(self, address: int, kind: TypeFacts) -> bool:
+        if self.count(address) != self._counted[address]:
             return False
-        weakly = kind.weaklistoffset and self._memory.word(address + kind.weaklistoffset)
-        return not weakly
+        return not (kind.weaklistoffset and self._memory.word(address + kind.weaklistoffset))
 
     def _expand(self) -> None:
         """Adds what private objects refer to, until nothing new is known."""
-        while True:
-            again = [one for one in self._counted if one not in self._expanded]
-            before = len(self._expanded)
-            for one in again:
+        for _ in range(_DEEPEST):
+            left = [one for one in self._counted if one not in self._expanded][:_MOST_KNOWN]
+            heads = zip(left, self._memory.many(left, 8), strict=True)
+            new = [one for one, raw in heads if raw and self._count_in(raw) == self._counted[one]]
+            if not new:
+                break
+            for one, kind in zip(new, self._objects.types_of(new), strict=True):
+                self._expanded.add(one)
+                if kind is None or not _may_refer(kind):
+                    continue
                 if self._left <= 0:
                     return
+                self._left -= 1
                 with contextlib.suppress(Unreadable):
-                    if self._is_private(one):
-                        self._expanded.add(one)
-                        self._left -= 1
-                        self._counted.update(list(self._referents(one)))
-            if len(self._expanded) == before:
-                return
+                    if self._is_private(one, kind):
+                        self._counted.update(list(self._referents(one, kind)))
 
-    def _referents(self, address: int) -> Iterator[int]:
+    def _referents(self, address: int, kind: TypeFacts) -> Iterator[int]:
         """What an object refers to, as far as it is of a kind that is known."""
-        kind = self._objects.type_of(address)
         name = kind.name.rpartition(".")[2]
         if name == _FUTURE_ITER:
             yield self._memory.word(address + _ITER_FUTURE)
@@ -159,23 +165,22 @@ class References:
 
     # --- what has ended -------------------------------------------------------------------
 
-    def add_ended(self, futures: Iterable[int]) -> list[tuple[int, int, int]]:
-        """What the frames have in their variables that the exceptions of these tasks have ended;
-        each of these frames is returned with its code and the instruction at which it ended.
+    def add_ended(self, exceptions: Iterable[int]) -> list[tuple[int, int, int]]:
+        """What the frames have in their variables that these exceptions have ended; each of the
+        frames is returned with its code and the instruction at which it ended.
         """
         found: dict[int, tuple[int, int, int]] = {}
-        for future in futures:
+        for exception in exceptions:
             with contextlib.suppress(Unreadable):
-                for frame in self._ended_by(future):
+                for frame in self._ended_by(exception):
                     if frame not in found:
                         code, instruction = self._frames.stands(frame)
                         self.add_variables(frame, code)
                         found[frame] = frame, code, instruction
         return list(found.values())
 
-    def _ended_by(self, future: int) -> Iterator[int]:
-        exception = self._memory.word(future + self._task_loop + _TASK_EXCEPTION)
-        bases = self._objects.bases(exception) if exception else []
+    def _ended_by(self, exception: int) -> Iterator[int]:
+        bases = self._objects.bases(exception)
         at = _TRACEBACK if self._layout.pair >= (3, 11) else _TRACEBACK_BEFORE
         traceback = self._memory.word(exception + at) if "BaseException" in bases else 0
         for _ in range(_DEEPEST):

@@ -19,9 +19,11 @@ from msgspec import structs
 
 from waitspy.kernel.nettable import Ends
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
+from waitspy.remote import mutexes
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks
 from waitspy.remote.locks import Locks
+from waitspy.remote.lost_thread_waits import LOST_KINDS, LostThreadWaits
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.pool_jobs import RESULTS, PoolJob, PoolJobs, work_of
 from waitspy.remote.process_locks import ProcessLocks, SharedWait
@@ -104,6 +106,7 @@ class ThreadWaits:
                 self._in_blocks = {**self._in_blocks, **asks.blocks}
                 holding += look.tasks
                 drains.update(asks.drains())
+            look.find_lost(until_ns)
             found = {one.tid: one for one in look.waiting} | found
             jobs.update(look.jobs)
             shared.update(look.shared)
@@ -149,6 +152,7 @@ class WaitFor:
         self._process_locks = ProcessLocks(interp, stacks, blocks)
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
+        self._lost = LostThreadWaits(stacks)
         self._inside: dict[int, list[Entered]] = {}
         self._handles: dict[int, int | None] = {}
         self._whole = True
@@ -228,6 +232,21 @@ class WaitFor:
         self._found = {tid: _only(edge, sure, asks) for tid, edge in self._found.items()}
         return asks
 
+    def find_lost(self, until_ns: int) -> None:
+        """Tells what nobody else can reach from what somebody may give, as far as there is time."""
+        groups: dict[tuple[Held, int], list[int]] = {}
+        for edge in self._found.values():
+            if edge.kind in LOST_KINDS and not edge.holders and edge.tid not in self.jobs:
+                groups.setdefault((edge.kind, edge.subject), []).append(edge.tid)
+        for (kind, subject), tids in groups.items():
+            if time.thread_time_ns() >= until_ns:
+                break
+            with contextlib.suppress(Unreadable):
+                if self._lost.is_lost(subject, [self._threads[tid] for tid in tids]):
+                    for tid in tids:
+                        edge = self._found[tid]
+                        self._found[tid] = structs.replace(edge, kind=LOST_KINDS[kind])
+
     def _may_be_of_tasks(self, edge: WaitEdge) -> bool:
         """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
         names its owner only, nor has another process to tell. Any number may have a place of a
@@ -259,6 +278,10 @@ class WaitFor:
             kind, subject = self._between_processes(tid, frames, futex)
             if kind is None:
                 kind, subject = self._subjects.simple_queue(self._threads[tid], futex)
+            if kind is None:
+                has = mutexes.owner(self._objects.memory, futex)
+                if has is not None and has != tid:
+                    kind, subject, holders = "lock", futex, (Holder(has, "mutex"),)
         elif kind == "thread":
             holders = tuple(self._of_thread(subject))
         elif kind == "semaphore":

@@ -28,7 +28,9 @@ _KINDS: Mapping[str, Held] = {
 }
 """Classes of the standard library in whose methods threads wait, by name."""
 
-_FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py", POOL_FILE)
+FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py", POOL_FILE)
+"""Where these are."""
+
 _BEGIN = frozenset({"run", "worker"})
 """Functions in these files that do what a thread was started for, and wait for nothing."""
 
@@ -62,7 +64,7 @@ class WaitSubjects:
         """
         for frame in frames:
             code = self._frames.code(frame.code)
-            if not code.rooted.endswith(_FILES) or base_name(code.function) in _BEGIN:
+            if not code.rooted.endswith(FILES) or base_name(code.function) in _BEGIN:
                 break
             first = self._frames.first_variable(frame.address)
             yield base_name(code.function), first, self._kind(first)

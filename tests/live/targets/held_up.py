@@ -4,6 +4,7 @@ Usage: held_up.py STORY.
 """
 
 import asyncio
+import ctypes
 import gc
 import inspect
 import itertools
@@ -392,6 +393,27 @@ def forked_patient():
     forked(threading.Lock(), lambda lock: lock.acquire(timeout=600))
 
 
+class Mutex:
+    """One of C code: zeros are a new one."""
+
+    def __init__(self):
+        self.place = ctypes.create_string_buffer(40)
+
+    def __enter__(self):
+        ctypes.CDLL(None).pthread_mutex_lock(self.place)
+
+    def __exit__(self, *error):
+        ctypes.CDLL(None).pthread_mutex_unlock(self.place)
+
+
+def ring_of_mutexes():
+    one, other, both = Mutex(), Mutex(), threading.Barrier(2)
+    thread(first_then_other, one, other, both)
+    thread(first_then_other, other, one, both)
+    ready()
+    wait_for_end()
+
+
 def parked():
     """A program that parks its only thread in a lock, until a signal."""
     lock = threading.Lock()
@@ -414,5 +436,5 @@ start({story.__name__: story for story in (
     lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
     await_and_threads, await_and_loop, own_result, across, brief_in_tasks,
     peer_stalls, peer_reads, handed_in_tasks, nobody_left, somebody_left,
-    forked_lock, forked_rlock, forked_patient, parked,
+    forked_lock, forked_rlock, forked_patient, parked, ring_of_mutexes,
 )}[STORY])  # fmt: skip
