@@ -437,6 +437,43 @@ def test_a_lock_that_a_process_has_ended_with_is_a_deadlock() -> None:
     assert (one.kind, one.detail) == (DEADLOCK, None)
 
 
+def lost(tid: int, kind: Held, begun: str = "") -> list[Starvation]:
+    """What is told of a thread that waits for what nobody else can reach."""
+    record, done = recorded((1_000, (WaitEdge(tid, kind, OTHER, (), whole=True),)))
+    record = replace(record, states={**record.states, 100: record.states[12]})
+    mine = activities(activity(500, 1_500, stack(begun + "ask@/app/a.py:9"), WANTS))
+    done[record.thread(tid)] = mine
+    seen = held_locks.find(record, done, chains_of(record, done), (), at(END_MS), 100_000_000)
+    return list(seen)
+
+
+GTHREAD = "run@site/gunicorn/workers/gthread.py:9 > "
+
+
+@pytest.mark.parametrize(
+    ("tid", "kind", "begun", "told"),
+    [
+        (12, "lost-result", "", True),
+        (12, "lost-queue", "", True),
+        (12, "lost-signal", "", False),
+        (12, "lost-signal", GTHREAD, True),
+        (100, "lost-result", "", False),
+        (100, "lost-signal", GTHREAD, True),
+    ],
+)
+def test_what_nobody_else_can_reach_is_a_deadlock_where_that_is_not_on_purpose(
+    tid: int, kind: Held, begun: str, told: bool
+) -> None:
+    found = [(one.kind, one.verdict, one.tid) for one in lost(tid, kind, begun)]
+    assert found == ([(DEADLOCK, "starving", tid)] if told else [])
+
+
+def test_who_waits_for_the_lock_of_one_that_waits_for_ever_is_in_a_deadlock() -> None:
+    waits_for_ever = WaitEdge(13, "lost-signal", OTHER, (), whole=True)
+    (one,) = found((1_000, (waits(12, 13), waits_for_ever)))
+    assert (one.kind, one.place) == (DEADLOCK, "an event")
+
+
 def in_another_process(
     *looks: tuple[float, tuple[WaitEdge, ...]],
     still: tuple[tuple[float, str], ...] = (),

@@ -48,6 +48,14 @@ _OWED_NS = NS // 2
 _FOR_WORK = ("accept", "select", "poll")
 """Calls that wait for work to arrive, by the last part of their names."""
 
+_PLACES = {
+    "lost-job": "a pool of processes", "lost-result": "a result", "lost-signal": "an event",
+    "lost-queue": "a queue",
+}  # fmt: skip
+"""What starves, by what the root waits for; all else is a lock."""
+
+_LOST_JOB = "work that no process of its pool has or will take"
+
 MAY_BE_DEADLOCKS = frozenset({BLOCKED_LOOP, PARKED_LOOP, EXHAUSTED_POOL, ACCEPT_BACKLOG})
 
 
@@ -182,8 +190,8 @@ def _episode(
     of_tasks = any(stack is not None for stack in guilty.values())
     taken = chain.links[min(1, len(chain.links) - 1)].taken
     detail = None if taken is None else f"a lock taken at {taken.file}:{taken.line}"
-    lost, orphaned = (chain.root.waits_for == kind for kind in ("lost-job", "orphaned-lock"))
-    if orphaned:
+    root_waits_for = chain.root.waits_for
+    if root_waits_for == "orphaned-lock":
         detail = _of_ended(longest) or detail
     return Starvation(
         kind=kind,
@@ -191,14 +199,14 @@ def _episode(
         pid=worker.worker.pid,
         tid=longest.tid,
         process=worker.process,
-        place="a pool of processes" if lost else "a lock",
+        place=_PLACES.get(root_waits_for or "", "a lock"),
         start_ns=span[0],
         end_ns=span[1],
         held_by=_held_by(guilty, done, span),
         base=None,
         evidence=(WAIT_FOR, THREADS),
         items=tuple(items),
-        detail="work that no process of its pool has or will take" if lost else detail,
+        detail=_LOST_JOB if root_waits_for == "lost-job" else detail,
         asyncio=of_tasks,
         links=chain.links if of_tasks else (),
         of_tasks=of_tasks,
