@@ -281,6 +281,25 @@ def test_tasks_that_are_read_with_errors(share: float) -> None:
         msgspec.json.decode(written, type=tuple[tuple[WaitEdge, ...], tuple[TaskEdge, ...]])
 
 
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1])
+def test_references_that_are_read_with_errors(share: float) -> None:
+    for look in looks_with_errors("lost_thread_waits.py", share):
+        written = msgspec.json.encode(look.waiting)
+        msgspec.json.decode(written, type=tuple[WaitEdge, ...])
+    with target([sys.executable, TARGETS / "lost_waits.py"]) as process:
+        for seed in range(8):
+            memory = Wrong(process.pid, seed, 0.0)
+            reader = Reader(process.pid, memory)
+            (look_at,) = reader.tasks_looks(set(), NS)
+            waited = {task.task for task in look_at.tasks}
+            memory.share = share
+            began_s = time.monotonic()
+            with contextlib.suppress(Unreadable, Unavailable):
+                for one in reader.lost_by_tasks(look_at.loop, look_at.tasks, waited, NS):
+                    assert {*one.waiters} <= waited
+            assert time.monotonic() - began_s < 10
+
+
 def test_a_task_that_has_gone_on_meanwhile_waits_for_no_pool() -> None:
     with target([sys.executable, TARGETS / "holding_tasks.py"]) as process:
         reader = Reader(process.pid)

@@ -120,9 +120,11 @@ class LostWaits:
             place = task.place
             if place not in may_be:
                 may_be[place] = self._may_be(task)
-            if may_be[place] and len(self._seen) < _MOST_TASKS:
+            late = task not in before and time.thread_time_ns() >= until_ns
+            if may_be[place] and len(self._seen) < _MOST_TASKS and not late:
                 with contextlib.suppress(Unreadable):
                     wait = before[task].wait if task in before else self._wait(task)
+                    may_be[place] = wait is not None
                     if wait is not None:
                         self._seen[task] = before.get(task, _Counted(wait))
                         groups.setdefault(wait, []).append(task)
