@@ -10,8 +10,10 @@ how programs wait on purpose.
 from __future__ import annotations
 
 import contextlib
+import math
+import struct
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from waitspy.model.code_origin import base_name
@@ -37,8 +39,13 @@ _METHODS = frozenset({"wait", "acquire", "put", "join"})
 _OTHERS = "/asyncio/", "/anyio/_backends/_asyncio.py", "/anyio/_core/_synchronization.py"
 """Where futures are waited for that somebody else knows: timers, sockets, streams."""
 
-_TIMEOUTS = frozenset({"Timeout", "timeout", "CancelScope"})
-"""Classes of asyncio, async_timeout and AnyIO whose blocks may end a wait."""
+_TIMEOUTS = frozenset({"Timeout", "timeout"})
+"""Classes of asyncio and async_timeout whose blocks may end a wait."""
+
+_SCOPE = "CancelScope"
+_MOST_SCOPES = 32
+_NEVER = struct.pack("<d", math.inf)
+"""The deadline of AnyIO's scopes, which all of its tasks are in, where they have none."""
 
 _BY_OTHERS = "_release_waiter", "_run_until_complete_cb", "cython_function_or_method"
 """What is called when tasks are done that are ended by others: those of ``wait_for`` up to 3.11
@@ -242,11 +249,25 @@ class LostWaits:
                 return True
             if self._blocks.may_be_in(code, instruction):
                 entered = self._blocks.of_generator(coroutine)
-                if not _TIMEOUTS.isdisjoint(self._names(one.held for one in entered)):
+                if any(self._may_time_out(one.held) for one in entered):
                     return True
         return any(name.endswith(_BY_OTHERS) for name in self._part.awaited.callbacks(task.task))
 
-    def _names(self, addresses: Iterable[int]) -> Iterator[str]:
-        for address in addresses:
-            for name in self._objects.bases(address):
-                yield name.rpartition(".")[2]
+    def _may_time_out(self, block: int) -> bool:
+        names = {name.rpartition(".")[2] for name in self._objects.bases(block)}
+        if _SCOPE not in names:
+            return not _TIMEOUTS.isdisjoint(names)
+        for _ in range(_MOST_SCOPES):
+            found = self._objects.attributes(block, {"_deadline", "_parent_scope"})
+            if not self._is_never(found.get("_deadline", 0)):
+                return True
+            block = found.get("_parent_scope", 0)
+            if not block or _SCOPE not in self._objects.bases(block):
+                return False
+        return True
+
+    def _is_never(self, deadline: int) -> bool:
+        if not deadline or self._objects.type_of(deadline).name != "float":
+            return False
+        at = deadline + self._objects.layout.float_value
+        return self._objects.memory.read(at, 8) == _NEVER
