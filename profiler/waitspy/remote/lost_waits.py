@@ -110,6 +110,7 @@ class LostWaits:
         self._frames = part.tasks.frames
         self._objects = self._frames.objects
         self._seen: dict[StandingTask, _Counted] = {}
+        self._open: set[tuple[int, ...]] = set()
         self._turn = 0
 
     def look(
@@ -121,6 +122,7 @@ class LostWaits:
         until_ns = time.thread_time_ns() + cpu_ns
         before, self._seen = self._seen, {}
         self._turn += 1
+        self._open &= {task.place for task in before}
         may_be: dict[tuple[int, ...], bool] = {}
         groups: dict[_Lost, list[StandingTask]] = {}
         for task in tasks:
@@ -141,11 +143,16 @@ class LostWaits:
             if len(group) <= _MOST_GROUP and all(task.task in waited for task in group)
         ]
         found: list[HeldByTasks] = []
-        for seen, wait, group in sorted(asked, key=lambda one: one[0].turn):
-            if time.thread_time_ns() < until_ns or seen.lost is not None:
-                with contextlib.suppress(Unreadable):
-                    lost = self._counted(seen, wait, group).lost
-                    found += [] if lost is None else [lost]
+        while asked:  # those that stand at the same lines tell the same in general
+            asked.sort(key=lambda one: (one[2][0].place in self._open, one[0].turn))
+            seen, wait, group = asked.pop(0)
+            if time.thread_time_ns() >= until_ns:
+                asked = [one for one in asked if one[0].lost is not None]
+                if seen.lost is None:
+                    continue
+            with contextlib.suppress(Unreadable):
+                lost = self._counted(seen, wait, group).lost
+                found += [] if lost is None else [lost]
         return tuple(found)
 
     def _counted(self, seen: _Counted, wait: _Lost, group: Sequence[StandingTask]) -> _Counted:
@@ -155,6 +162,7 @@ class LostWaits:
         if count != seen.refer or again:
             seen = _Counted(wait, count, self._turn, self._lost(wait, group))
             self._seen.update(dict.fromkeys(group, seen))
+            (self._open.add if seen.lost is None else self._open.discard)(group[0].place)
         return seen
 
     # --- what it is -----------------------------------------------------------------------
@@ -185,8 +193,6 @@ class LostWaits:
     # --- who refers to it -----------------------------------------------------------------
 
     def _lost(self, wait: _Lost, group: Sequence[StandingTask]) -> HeldByTasks | None:
-        if any(self._may_end(task) for task in group):
-            return None
         refers = References(self._frames)
         for task in group:
             refers.add(task.waiter)
@@ -199,6 +205,8 @@ class LostWaits:
             ended = list(self._ended(wait.subject, refers))
             alone = refers.are_all_of(wanted)
         if not alone or refers.count(wait.subject) < _LEAST.get(wait.kind, 0):
+            return None
+        if any(self._may_end(task) for task in group):
             return None
         again = self._part.places.standing([task.task for task in group])
         if [again.get(task.task) for task in group] != list(group):
