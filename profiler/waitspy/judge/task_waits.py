@@ -37,7 +37,6 @@ _HALF = 0.5  # of an episode, for which one holder kept it
 class _LookAt(NamedTuple):
     """What was seen of one thing at a look, until when, and all that tasks waited for then."""
 
-    at_ns: int
     until_ns: int
     wait: TaskWait
     waits: Waits
@@ -62,7 +61,7 @@ def find(
             # a limiter of threads is told as their pool
             waits = {one.subject: one for one in event.waits if one.subject not in judged}
             for one in waits.values():
-                look = _LookAt(event.at_ns, max(event.at_ns, last_ns), one, waits)
+                look = _LookAt(max(event.at_ns, last_ns), one, waits)
                 seen.setdefault(one.subject, []).append(look)
         ends: list[tuple[frozenset[int], Span]] = []
         for run in (run for runs in seen.values() for run in _runs(runs)):
