@@ -10,7 +10,7 @@ for every pthread id.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from waitspy.kernel import procfs
 from waitspy.remote.memory import Memory, Unreadable
@@ -63,16 +63,23 @@ def inherited(pid: int, version: str | None) -> dict[int, int]:
     """
     if version is None or _by_pthread(version):
         return {}  # a fork keeps its pthread id
-    image = procfs.read_stat(pid).image
-    own = procfs.inner_tids(pid)
-    found: dict[int, int] = {}
-    for above, stat in procfs.stats(procfs.ancestors(pid)).items():
-        if image is None or stat.image != image:
+    forked_from = list(_forked_from(pid))
+    own = procfs.inner_tids(pid) if forked_from else {}
+    told = (procfs.read_status(above).pids[-1] for above in forked_from)
+    return {above: pid for above in told if above not in own}
+
+
+def _forked_from(pid: int) -> Iterator[int]:
+    """The processes above it that run the same program, as long as each is a fork of the next."""
+    stat = procfs.read_stat(pid)
+    seen = {pid}
+    while stat.image is not None and stat.ppid not in seen:
+        above = procfs.stats([stat.ppid]).get(stat.ppid)  # none where it cannot be seen
+        if above is None or above.image != stat.image:
             break
-        told = procfs.read_status(above).pids[-1]
-        if told not in own:
-            found[told] = pid
-    return found
+        yield stat.ppid
+        seen.add(stat.ppid)
+        stat = above
 
 
 def _by_pthread(version: str | None) -> bool:
