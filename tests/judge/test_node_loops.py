@@ -150,6 +150,7 @@ def test_a_nested_poll_of_spawn_sync_blocks_the_loop_around_it() -> None:
     nested = [opened(0, 33, 3)]
     found = finding(node(states((0, "epoll_wait 33")), [*nested, *waiting(REPLY)]))
     assert found.kind.name == "blocked-loop"
+    assert (found.wait.kind, found.wait.syscall) == ("unknown", "epoll_wait"), "no socket is known"
 
 
 def test_a_pools_own_wait_parks_and_the_programs_own_wait_blocks() -> None:

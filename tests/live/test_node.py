@@ -12,7 +12,9 @@ import pytest
 
 from tests.live.running import TARGETS, record, said, starving, target, wait_until
 from waitspy.errors import SamplerError
+from waitspy.judge import analysis
 from waitspy.kernel import nettable, procfs
+from waitspy.recording import loading
 from waitspy.samplers import inspector_port
 from waitspy.samplers.inspector_session import InspectorSession
 from waitspy.target import discover, doctor
@@ -108,6 +110,9 @@ def test_the_inspector_names_who_waits_and_is_closed_again(tmp_path: Path) -> No
         assert finding["stack"][-1]["function"] == "standStill"
         assert report["workers"][0]["samples"] > 20
         assert report["losses"] == []
+        seen = analysis.analyse(loading.load(str(tmp_path / "rec"))).report.watched
+        assert seen is not None
+        assert (seen.loops, seen.listeners) == (2, 1), "the inspector's own loop and port are none"
         assert not is_open(server.pid)
 
 
@@ -134,7 +139,7 @@ def test_a_server_that_ends_is_let_go(late: bool, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(InspectorSession, "_send", silent)
     ends = "console.log('{}'); process.stdin.resume().on('end', () => process.exit(3));"
     with target([NODE, "-e", ends], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        session = InspectorSession(server.pid, 10_000, lambda _: set())
+        session = InspectorSession(server.pid, 10_000, set)
         session.start()
         wait_until(lambda: session._connection is not None, "its inspector was not opened")
         assert server.process.stdin is not None

@@ -13,8 +13,9 @@ from waitspy.remote.libuv import NodeLoop, NodeLoops
 from waitspy.remote.memory import Memory, Torn, Unreadable
 from waitspy.target.node import MappedNode
 
-DATA, TIMERS, RUN_TIMERS = 0x5_0000, 0x9_0000, 0x7_1234
+DATA, TIMERS, RUN_TIMERS, HANDLES = 0x5_0000, 0x9_0000, 0x7_1234, 0xA_0020
 LOOP = NodeLoop(DATA + 256, 14, 1)
+ASYNC, CHECK, TCP = 1, 2, 12
 
 
 class Small(MadeUp):
@@ -35,8 +36,11 @@ def now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def uv_loop(*, epfd: int = 14, top: int = 0, count: int = 0, age_ms: int = 50) -> bytes:
+def uv_loop(
+    *, epfd: int = 14, top: int = 0, count: int = 0, age_ms: int = 50, handles: int = HANDLES
+) -> bytes:
     raw = bytearray(1024)
+    struct.pack_into("<Q", raw, 16, handles)
     struct.pack_into("<i", raw, 64, epfd)
     struct.pack_into("<QI", raw, 520, top, count)
     struct.pack_into("<Qii", raw, 544, now_ms() - age_ms, -1, -1)
@@ -57,6 +61,11 @@ def timer(
     return bytes(raw)
 
 
+def handle(kind: int, next_at: int, *, loop: int = LOOP.address) -> bytes:
+    """As it lies in memory from its beginning on; its place in the ring is 32 bytes further."""
+    return struct.pack("<QQIIQQQ", 0, loop, kind, 0, 0, next_at, 0)
+
+
 def loops(memory: Memory) -> NodeLoops:
     made = NodeLoops.__new__(NodeLoops)
     made._pid, made._memory = 1, memory
@@ -67,7 +76,8 @@ def loops(memory: Memory) -> NodeLoops:
 
 def with_loop(loop: bytes, more: Mapping[int, bytes] | None = None) -> NodeLoops:
     data = bytes(256) + loop
-    return loops(Small({DATA: data + bytes(4096 - len(data)), **(more or {})}))
+    ring = {HANDLES - 32: handle(CHECK, LOOP.address + 16)}
+    return loops(Small({DATA: data + bytes(4096 - len(data)), **ring, **(more or {})}))
 
 
 def test_the_main_loop_is_found_by_its_epoll_descriptor() -> None:
@@ -75,6 +85,23 @@ def test_the_main_loop_is_found_by_its_epoll_descriptor() -> None:
     assert found.find([14, 20], [1]) == (LOOP,)
     assert found.find([20], [1]) == ()
     assert found.is_there(LOOP)
+
+
+@pytest.mark.parametrize(
+    ("ring", "runs"),
+    [
+        ({0: handle(ASYNC, HANDLES + 1024), 1024: handle(CHECK, LOOP.address + 16)}, True),
+        ({0: handle(ASYNC, HANDLES + 1024), 1024: handle(TCP, LOOP.address + 16)}, False),
+        ({0: handle(ASYNC, HANDLES)}, False),
+        ({0: handle(CHECK, LOOP.address + 16, loop=0x666)}, False),
+        ({0: handle(ASYNC, 0x6_6666)}, False),
+    ],
+    ids=["a worker's", "the inspector's", "a ring without its loop", "of another loop", "torn"],
+)
+def test_whether_javascript_runs_on_a_loop(ring: dict[int, bytes], runs: bool) -> None:
+    made = with_loop(uv_loop(), {HANDLES - 32 + at: raw for at, raw in ring.items()})
+    (found,) = made.find([14], [1])
+    assert found.runs_javascript == runs
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,6 @@ from waitspy.kernel import procfs
 from waitspy.samplers import inspector_port
 from waitspy.samplers.inspector_session import MAIN, InspectorSession
 
-LISTENER = 99
-
 
 class Inspected:
     """A Node with worker threads, by session; each answer makes the session's thread run.
@@ -62,7 +60,7 @@ def matched(
     """Which thread each session is taken for, and which ones are sampled."""
     inspected = Inspected(threads, always)
     every = set(threads.values())
-    session = InspectorSession(1, 10_000, lambda inode: every if inode == LISTENER else set())
+    session = InspectorSession(1, 10_000, lambda: every)
     session._connection = inspected  # type: ignore[assignment]
     monkeypatch.setattr(
         session, "_ran", lambda tids: {tid: str(inspected.runs[tid]).encode() for tid in tids}
@@ -73,7 +71,7 @@ def matched(
         attached = {"method": "NodeWorker.attachedToWorker", "params": {"sessionId": name}}
         inspected.answers.append(msgspec.json.encode(attached))
     session._listen(1, until=lambda: not inspected.answers)
-    session._match(LISTENER)
+    session._match()
     found = {name: one.tid for name, one in session._sessions.items() if name != MAIN}
     return found, inspected.started
 
@@ -112,7 +110,7 @@ def test_two_that_run_all_the_time_are_not_guessed_nor_sampled(
     ],
 )
 def test_what_is_no_message_ends_the_conversation(raw: bytes) -> None:
-    session = InspectorSession(1, 10_000, lambda _: set())
+    session = InspectorSession(1, 10_000, set)
     inspected = Inspected({}, set())
     inspected.answers.append(raw)
     session._connection = inspected  # type: ignore[assignment]

@@ -202,6 +202,8 @@ def _match(stack: Stack, n: int) -> waits.FrameRow | None:
 
 
 def _by_source(stack: Stack, syscall: str | None, sources: SourceLines) -> Wait:
+    if not stack and syscall in syscalls.EPOLL_WAITS:
+        return Wait(WaitKind.UNKNOWN, syscall=syscall)  # of whose epoll, nobody can say
     line = source_line(stack[-1], sources) if stack else None
     found = calls(line) if line is not None else []
     for row in waits.CALLS:

@@ -143,6 +143,8 @@ class LibuvOracle:
         epfds = set(descriptors.epoll_fds(watched.pid)) - {epfd for _, epfd in known}
         tids = {watched.pid, *watched.blocked} - {tid for tid, _ in known}
         for found in process.reader.find(epfds, sorted(tids)) if epfds else ():
+            if not found.runs_javascript:
+                continue
             process.loops[found.address] = _OfNode(found, now_ns)
             yield LoopFound(now_ns, found.address, _info(found, closed=False))
         spent_ns = time.thread_time_ns() - began_ns

@@ -19,7 +19,7 @@ from waitspy.kernel.sockdiag import Listening, SockDiag
 from waitspy.model.clock import NS
 from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import BACKLOG
-from waitspy.oracles import Watched
+from waitspy.oracles import Watched, inspector_sockets
 from waitspy.recording.listeners import (
     ListenerAccepted,
     ListenerClosed,
@@ -49,11 +49,14 @@ class _Namespace:
 
 @dataclass(slots=True)
 class _WatchedListeners:
+    """``aside`` are sockets that no client of the server connects to."""
+
     namespace: _Namespace
     known: frozenset[int] = frozenset()
     fds: dict[int, int] = field(default_factory=dict)
     told: dict[int, int] = field(default_factory=dict)
     since_ns: dict[int, int] = field(default_factory=dict)
+    aside: frozenset[int] = frozenset()
     next_scan_ns: int = 0
     next_look_ns: int = 0
 
@@ -149,10 +152,13 @@ class BacklogOracle:
         began_ns = time.thread_time_ns()
         listening = process.namespace.listening
         held = {inode: fd for fd, inode in _sockets(watched.pid).items() if inode in listening}
+        process.known = process.namespace.known
+        if watched.worker.node is not None and held.keys() - process.fds.keys() - process.aside:
+            process.aside = inspector_sockets.find(watched.pid, watched.tids - {watched.pid})
+        held = {inode: fd for inode, fd in held.items() if inode not in process.aside}
         process.next_scan_ns = now_ns + int(
             (time.thread_time_ns() - began_ns) / watched.routine_share
         )
-        process.known = process.namespace.known
         for inode in process.fds.keys() - held.keys():
             process.told.pop(inode, None)
             process.since_ns.pop(inode, None)

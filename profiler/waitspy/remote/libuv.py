@@ -8,6 +8,9 @@ its last turn and its heap of timers make sense, and if nothing else claims that
 libuv's timers are not only JavaScript's: V8 has some of its own for housekeeping. Those that count
 call Node's ``RunTimers`` and keep the process alive: there is one such timer a thread, for all of
 ``setTimeout`` and ``setInterval``, and it is due when the first of them is.
+
+The inspector has a thread with a loop as well, on which no JavaScript runs. Those on which it does
+have a ``uv_check_t``, for ``setImmediate``, from the beginning on.
 """
 
 from __future__ import annotations
@@ -15,36 +18,41 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from waitspy.kernel import procfs
 from waitspy.remote.memory import Memory, Torn, Unavailable, Unreadable, word_at
 from waitspy.remote.runtime import clock_ahead_ns
 from waitspy.target import node
 
-# uv_loop_t has its epoll descriptor at 64, the heap of timers (first one, number) at 520, the time
-# of its last turn (ms) at 544, the pipe for signals at 552
-_EPFD, _HEAP, _TIME, _SIGNALS, _SIZE = 64, 520, 544, 552, 560
+# uv_loop_t has its ring of handles at 16, its epoll descriptor at 64, the heap of timers (first,
+# number) at 520, the time of its last turn (ms) at 544, the pipe for signals at 552
+_HANDLES, _EPFD, _HEAP, _TIME, _SIGNALS, _SIZE = 16, 64, 520, 544, 552, 560
+# uv_handle_t has its loop at 8, its type at 16, its place in that ring (next, previous) at 32
+_TYPE, _RING, _HANDLE_SIZE = 16, 32, 48
 # uv_timer_t has its loop at 8, flags at 88, what it calls at 96, its place in the heap (left,
 # right, parent) at 104, its due time (ms) at 128
 _LOOP, _FLAGS, _CALLS, _NODE, _DUE, _TIMER_SIZE = 8, 88, 96, 104, 128, 136
 _KEEPS_ALIVE = 8  # UV_HANDLE_REF (src/uv-common.h)
+_CHECK = 2  # uv_handle_type
 
 _MOST_STACK = 1 << 20
 _MOST_DATA = 4 << 20
 _MOST_DESCRIPTOR = 1 << 20
 _MOST_TIMERS = 1 << 24
 _MOST_LOOKED_AT = 200  # timers at one look
+_MOST_HANDLES = 100  # before the uv_check_t, which is among the first
 _MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLoop:
-    """A libuv loop of Node, and the thread that runs it."""
+    """A libuv loop, and the thread that runs it; without JavaScript it is an inspector's."""
 
     address: int
     epfd: int
     tid: int
+    runs_javascript: bool = True
 
 
 class NodeLoops:
@@ -82,7 +90,11 @@ class NodeLoops:
         for tid in tids:
             found += self._of_main(wanted) if tid == self._pid else self._of_thread(tid, wanted)
         claims = [loop.epfd for loop in found]
-        return tuple(loop for loop in found if claims.count(loop.epfd) == 1)
+        return tuple(
+            replace(loop, runs_javascript=self._runs_javascript(loop))
+            for loop in found
+            if claims.count(loop.epfd) == 1
+        )
 
     def is_there(self, loop: NodeLoop) -> bool:
         """Whether a loop is still what it was found to be."""
@@ -133,6 +145,23 @@ class NodeLoops:
         if self._memory.read(loop.address + _HEAP, _TIME - _HEAP) != head[_HEAP:_TIME]:
             raise Torn("its timers changed")
         return None if first is None else (first - self._ahead_ms) * _MS
+
+    def _runs_javascript(self, loop: NodeLoop) -> bool:
+        try:
+            ring = loop.address + _HANDLES
+            at = self._memory.word(ring)
+            for _ in range(_MOST_HANDLES):
+                if at == ring:
+                    break
+                handle = self._memory.read(at - _RING, _HANDLE_SIZE)
+                if word_at(handle, _LOOP) != loop.address:
+                    break
+                if word_at(handle, _TYPE, "I") == _CHECK:
+                    return True
+                at = word_at(handle, _RING)
+        except Unreadable:
+            pass  # it changes: the next look will do
+        return False
 
     def _of_main(self, epfds: frozenset[int]) -> Iterator[NodeLoop]:
         for address, size in self._node.data:

@@ -87,11 +87,10 @@ class InspectorSession(threading.Thread):
 
     ``profiles`` fills with what came, ``failed`` says why it could not be sampled, or no longer;
     ``left_open`` is what remains of it, ``unmatched`` are sessions whose thread was never known.
-    ``candidates`` names the threads that run JavaScript, as far as they are known, by the inode of
-    the socket at which the inspector listens, whose thread is none of them.
+    ``candidates`` names the threads that run JavaScript, as far as they are known.
     """
 
-    def __init__(self, pid: int, interval_us: int, candidates: Callable[[int], set[int]]) -> None:
+    def __init__(self, pid: int, interval_us: int, candidates: Callable[[], set[int]]) -> None:
         super().__init__(name=f"inspector of {pid}", daemon=True)
         self.pid = pid
         self.profiles: deque[Profiled] = deque()
@@ -149,7 +148,7 @@ class InspectorSession(threading.Thread):
         self._send("NodeWorker.enable", {"waitForDebuggerOnStart": False})
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._busy())
         while not self._is_over():
-            self._match(inspector.inode)
+            self._match()
             self._waited_for |= not inspector_port.is_open(self.pid, inspector)
             self._listen(_EVERY_S, until=self._is_over)
             for name in list(self._sessions):
@@ -228,10 +227,10 @@ class InspectorSession(threading.Thread):
 
     # --- which thread is which
 
-    def _match(self, listener: int) -> None:
+    def _match(self) -> None:
         """Speaks to those whose thread is not known yet, one after the other; starts who is."""
         unknown = {name: one for name, one in self._sessions.items() if one.tid is None}
-        threads = self._candidates(listener) if unknown else set()
+        threads = self._candidates() if unknown else set()
         for name, session in unknown.items():
             for _ in range(_PROBES):
                 if session.tid is None and not self._is_over():

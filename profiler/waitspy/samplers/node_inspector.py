@@ -10,8 +10,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from waitspy.errors import SamplerError
-from waitspy.kernel import descriptors, procfs
-from waitspy.kernel.unread_sockets import watched_for_input
+from waitspy.kernel import descriptors
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
 from waitspy.recording.folder import Writer
@@ -86,19 +85,13 @@ class NodeInspectorSampler:
         self._session = InspectorSession(self.pid, interval_us, self._of_javascript)
         self._session.start()
 
-    def _of_javascript(self, listener: int) -> set[int]:
-        """The threads that have a loop of Node's, but for the main one, and the inspector's own."""
+    def _of_javascript(self) -> set[int]:
+        """The threads that have a loop for JavaScript, but for the main one."""
         with suppress(Unavailable, Unreadable, OSError):
             epfds = descriptors.epoll_fds(self.pid)
             found = NodeLoops(self.pid).find(epfds, sorted(self._tids - {self.pid}))
-            serving = {loop.tid for loop in found if self._listens(loop.epfd, listener)}
-            return {loop.tid for loop in found} - {self.pid} - serving
+            return {loop.tid for loop in found if loop.runs_javascript} - {self.pid}
         return set()
-
-    def _listens(self, epfd: int, listener: int) -> bool:
-        """Whether that loop is the one that accepts the inspector's connections."""
-        fds = watched_for_input(procfs.read(self.pid, f"fdinfo/{epfd}"))
-        return any(procfs.parse_socket(procfs.link(self.pid, f"fd/{fd}")) == listener for fd in fds)
 
     def _too_late(self, now_ns: int) -> bool:
         return self._stopping_ns is not None and now_ns - self._stopping_ns > _ENDS_WITHIN_NS
