@@ -23,6 +23,7 @@ from waitspy.judge.analysis import analyse
 from waitspy.model.epolls import EpollEvent, UnreadSocket
 from waitspy.model.judged import Analysis, Finding
 from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
+from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.threads import KernelState
@@ -193,3 +194,38 @@ def test_a_busy_loop_that_mostly_collects_is_a_pause_of_the_collector() -> None:
     assert finding(node(runs, waiting(REPLY), shown=collecting)).kind.name == "gc-pause"
     own = stack("(garbage collector)@/app/worker.js:9")
     assert finding(node(runs, waiting(REPLY), shown=own)).kind.name == "busy-loop"
+
+
+POOL_TIDS, COND = (111, 112), 777
+POOL = (
+    PoolEvent(at(0), 0x99, info=PoolInfo("group", None, PoolKind.LIBUV, None, POOL_TIDS, (COND,))),
+    PoolEvent(at(0), 0x99, queue=(0, 0)),
+    PoolEvent(at(500), 0x99, queue=(2, 2)),
+    PoolEvent(at(600), 0x99, waits=PoolWaits((("a call of fs", None),) * 2, ())),
+    PoolEvent(at(3_000), 0x99, queue=(0, 4)),
+)
+
+
+def with_pool(*waits: str) -> WorkerRecord:
+    """A healthy loop, and two threads of libuv's pool: what they wait in from 0.4 s to 3 s."""
+    record = node(states((0, "epoll_wait 20")))
+    mine = {
+        tid: states((0, f"futex {COND}"), (400, wait), (3_000, f"futex {COND}"))
+        for tid, wait in zip(POOL_TIDS, waits, strict=True)
+    }
+    oracles = {**ORACLES, "pools": "ok"}
+    return replace(record, states={**record.states, **mine}, pools=POOL, oracles=oracles)
+
+
+def test_a_pool_of_libuv_whose_threads_all_stand_in_calls_is_exhausted() -> None:
+    found = finding(with_pool("read 30", "poll"))
+    assert (found.kind.name, found.verdict, found.blame) == ("exhausted-pool", "starving", None)
+    assert found.starved_s == pytest.approx(2.5)
+    assert found.detail == "libuv's thread pool: all 2 threads"
+    assert [(v.kind, v.name, v.count) for v in found.victims] == [("work-item", "a call of fs", 2)]
+    assert "UV_THREADPOOL_SIZE" in found.remedy
+
+
+@pytest.mark.parametrize("waits", [("read 30", f"futex {COND}"), (f"futex {COND}",) * 2])
+def test_a_pool_of_libuv_with_a_thread_to_spare_starves_nothing(waits: tuple[str, ...]) -> None:
+    assert not judged(with_pool(*waits)).report.findings

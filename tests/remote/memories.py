@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 
-from waitspy.remote.memory import Memory
+from waitspy.remote.memory import Memory, Unreadable
 
 
 class MadeUp(Memory):
@@ -59,6 +59,20 @@ class Noise(MadeUp):
             for _ in range(size // 8 + 1)
         ]
         return b"".join(word.to_bytes(8, "little") for word in words)[:size]
+
+
+class Small(MadeUp):
+    """Small reads see the same."""
+
+    def _read_small(self, address: int, size: int) -> bytes:
+        piece = self._piece(address, size)
+        if piece is None:
+            raise Unreadable(hex(address))
+        return piece
+
+
+class SmallNoise(Noise, Small):
+    """The same of noise."""
 
 
 class Wrong(Memory):

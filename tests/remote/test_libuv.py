@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.remote.memories import MadeUp, Noise
+from tests.remote.memories import Small, SmallNoise
 from waitspy.remote.libuv import NodeLoop, NodeLoops
 from waitspy.remote.memory import Memory, Torn, Unreadable
 from waitspy.target.node import MappedNode
@@ -16,20 +16,6 @@ from waitspy.target.node import MappedNode
 DATA, TIMERS, RUN_TIMERS, HANDLES = 0x5_0000, 0x9_0000, 0x7_1234, 0xA_0020
 LOOP = NodeLoop(DATA + 256, 14, 1)
 ASYNC, CHECK, TCP = 1, 2, 12
-
-
-class Small(MadeUp):
-    """Small reads see the same."""
-
-    def _read_small(self, address: int, size: int) -> bytes:
-        piece = self._piece(address, size)
-        if piece is None:
-            raise Unreadable(hex(address))
-        return piece
-
-
-class SmallNoise(Noise, Small):
-    """The same of noise."""
 
 
 def now_ms() -> int:

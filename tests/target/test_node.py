@@ -52,3 +52,43 @@ def test_where_its_data_and_its_timers_function_lie() -> None:
     assert image is not None
     assert image.run_timers == elf.base + 16
     assert [address for address, _ in image.writable] == [elf.base]
+
+
+POOL = {
+    b"wq": (0, 16),
+    b"slow_io_pending_wq": (16, 16),
+    b"run_slow_work_message": (32, 16),
+    b"slow_io_work_running": (48, 4),
+    b"threads": (56, 8),
+    b"nthreads": (64, 4),
+    b"cond": (72, 48),
+}
+
+
+def pool_of(symbols: dict[bytes, tuple[int, int]]) -> node.PoolPlaces | None:
+    elf = Elf(data=TEXT, symbols={START: (0, 8), **symbols}, table_type=2)
+    image = node.read_image(io.BytesIO(elf.build()))
+    assert image is not None
+    return image.pool
+
+
+def test_where_the_pool_of_threads_is() -> None:
+    base = Elf().base
+    found = pool_of({**POOL, b"uv__fs_work": (200, 99)})
+    assert found is not None
+    assert (found.queue, found.slow_queue, found.threads, found.signal) == (
+        *(base, base + 16, base + 56),
+        base + 72,
+    )
+    assert found.work == ((base + 200, "a call of fs"),)
+    moved = found.moved(0x1000)
+    assert (moved.queue, moved.many, moved.work[0][0]) == (
+        *(base + 0x1000, base + 0x1040),
+        base + 0x10C8,
+    )
+
+
+@pytest.mark.parametrize("name", POOL)
+def test_a_build_that_does_not_say_all_of_it_has_no_known_pool(name: bytes) -> None:
+    assert pool_of({one: place for one, place in POOL.items() if one != name}) is None
+    assert pool_of({**POOL, name: (80, 12)}) is None, "of another size"

@@ -172,9 +172,10 @@ def _worker(
     own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
     if worker.worker.node is not None:
         own_loops = node_loops.own(own_loops, worker)
-    proven = (
+    proven = {
         loop.tid for loop in own_loops if worker.worker.node or loop_episodes.has_object(loop)
-    )
+    }
+    proven |= node_loops.pool_threads(worker)
     more = timeline.without_stacks(worker, records, proven, recording.stacks, info.end_ns)
     records = (*records, *more)
     mine = _activities(worker, records, own_loops, recording, known)
@@ -297,6 +298,7 @@ def _activities(
         for event in worker.loops.facts
         if event.facts and event.facts.epfd is not None
     )
+    idle = node_loops.idle(worker)
     for thread in records:
         context = classify.Context(
             arch=recording.info.arch,
@@ -304,6 +306,7 @@ def _activities(
             epfds=frozenset(loop.epfd for loop in own_loops if loop.tid == thread.tid),
             own_epfds=own,
             runtime_span=worker.runtime_span,
+            idle=idle,
             names=names,
         )
         found[thread.tid] = classify.activities(thread, context)

@@ -73,7 +73,8 @@ class Context:
 
     ``epfds`` are the epoll descriptors of loops that this thread runs, ``own_epfds`` those of them
     that a loop object calls its own; ``runtime_span`` is where the interpreter's globals lie: the
-    GIL is there, while Python's own locks are on the heap. ``names`` are the recording's.
+    GIL is there, while Python's own locks are on the heap. ``idle`` are the futexes for which
+    threads of a pool wait while there is no work. ``names`` are the recording's.
     """
 
     arch: str
@@ -81,6 +82,7 @@ class Context:
     epfds: frozenset[int] = frozenset()
     runtime_span: tuple[int, int] | None = None
     own_epfds: frozenset[int] = frozenset()
+    idle: frozenset[int] = frozenset()
     names: Names = field(default_factory=Names)
 
 
@@ -97,6 +99,7 @@ class _Meaning:
     call: str | None = None
     polls: Literal["own", "epoll"] | None = None
     wants_gil: bool = False
+    idles: bool = False
 
 
 def activities(thread: ThreadRecord, context: Context) -> Activities:
@@ -144,7 +147,8 @@ def _meaning(state: KernelState | None, context: Context) -> _Meaning:
         polls = "own" if state.arg0 in context.own_epfds else "epoll"
     span, arg0 = context.runtime_span, state.arg0
     in_runtime = span is not None and arg0 is not None and span[0] <= arg0 < span[1]
-    return _Meaning(False, False, call, polls, call == "futex" and in_runtime)
+    futex = call == "futex"
+    return _Meaning(False, False, call, polls, futex and in_runtime, futex and arg0 in context.idle)
 
 
 def name_wait(stack: Stack, state: KernelState | None, context: Context) -> Wait:
@@ -162,6 +166,8 @@ def _name(stack: Stack, meaning: _Meaning, sources: SourceLines) -> Wait:
         return Wait(WaitKind.LOOP_POLL, syscall=meaning.call)
     if meaning.wants_gil:
         return Wait(WaitKind.GIL, syscall=meaning.call)
+    if meaning.idles:
+        return Wait(WaitKind.POOL_IDLE, syscall=meaning.call)
     row = _frame_row(stack)
     if row is not None:
         known = meaning.runs is not None

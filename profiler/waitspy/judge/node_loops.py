@@ -1,4 +1,5 @@
-"""What is special about Node's loops: which epolls are one, and what proves that they starve.
+"""What is special about Node: which epolls are loops, what proves that they starve, and which
+threads are known without a stack.
 
 Messages of other threads wake a loop by an eventfd. A pool's worker that waits in ``Atomics.wait``
 for its next job takes that from the message queue by itself, and leaves the eventfd as it is. So an
@@ -7,7 +8,7 @@ epoll of Node that is ready says nothing; data in a socket of it, and a timer th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from waitspy.judge.episode import Starvation
@@ -16,6 +17,7 @@ from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
 from waitspy.model.kinds import BLOCKED_LOOP, GC_PAUSE, PARKED_LOOP, Kind
 from waitspy.model.oracle_names import LIBUV
+from waitspy.model.pools import PoolInfo
 from waitspy.model.recorded import WorkerRecord
 
 _KIND, _PARKED_IN = "libuv", "futex"
@@ -69,3 +71,18 @@ def collected(one: Starvation) -> Starvation:
     if not collecting_ns or collecting_ns < whole_ns * _HALF:
         return one
     return replace(one, kind=GC_PAUSE, verdict=GC_PAUSE.verdict)
+
+
+def pool_threads(worker: WorkerRecord) -> frozenset[int]:
+    """The threads of libuv's pool, of which there never is a stack."""
+    return frozenset(tid for info in _pools(worker) for tid in info.tids)
+
+
+def idle(worker: WorkerRecord) -> frozenset[int]:
+    """The futexes for which the threads of libuv's pool wait while there is no work."""
+    return frozenset(address for info in _pools(worker) for address in info.signals)
+
+
+def _pools(worker: WorkerRecord) -> Iterator[PoolInfo]:
+    infos = (event.info for event in worker.pools if worker.worker.node is not None)
+    return (info for info in infos if info is not None)

@@ -224,6 +224,9 @@ ROWS: tuple[Remedy, ...] = (
          EXHAUSTED_POOL, waits="lock queue"),
     _row("its threads wait for results: a larger pool would only hold more of them; find what "
          "does not set the result, and wait with a timeout", EXHAUSTED_POOL, waits="future"),
+    _row("files, dns.lookup, crypto and zlib share these threads: keep what may hang (a share, a "
+         "pipe, a device, names) out of them, with net.Socket for pipes and dns.resolve for names, "
+         "or make the pool larger (UV_THREADPOOL_SIZE)", EXHAUSTED_POOL, pool=PoolKind.LIBUV),
     _row("make this endpoint 'async def' with an asynchronous client, so that it needs no thread; "
          "else raise anyio.to_thread.current_default_thread_limiter().total_tokens at startup, or "
          "add workers", EXHAUSTED_POOL, pool=PoolKind.ANYIO),

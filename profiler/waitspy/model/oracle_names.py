@@ -38,7 +38,6 @@ WATCHED: Mapping[str, str] = {
 
 _OF: Mapping[str, RuntimeName] = {
     ASYNCIO: "Python",
-    POOLS: "Python",
     PLACES: "Python",
     WAIT_FOR: "Python",
     CHILDREN: "Python",

@@ -20,6 +20,7 @@ class PoolKind(StrEnum):
     ANYIO = "AnyIO's worker threads"
     SERVER = "the server's request threads"  # gunicorn's gthread, gRPC's: known by what they run
     TWISTED = "Twisted's reactor threads"
+    LIBUV = "libuv's thread pool"  # where Node.js has files read and names looked up
     PROCESSES = "a pool of processes"
     GROUP = "threads that take from one queue"
 

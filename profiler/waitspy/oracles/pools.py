@@ -1,5 +1,5 @@
 """The ``pools`` oracle: work that waits for a thread or process of an executor, for one of the
-threads that take from one queue, or for a token of AnyIO's.
+threads that take from one queue, for a token of AnyIO's, or for a thread of libuv's in Node.js.
 
 At every tick in which the process ran, each queue is read: the addresses of its items tell how
 many came and how many were taken since the last look. Names are read only when the head of a
@@ -25,7 +25,8 @@ from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, own_frame, reader_of, task_name, task_place
 from waitspy.recording.pools import PoolFound, PoolGone, PoolQueue, PoolRow, PoolStuck
 from waitspy.recording.rows import RowType
-from waitspy.remote.memory import Unavailable
+from waitspy.remote.libuv_pool import NodePool
+from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.pool_reader import PoolReader
 from waitspy.remote.queues import QueueMark
 from waitspy.remote.values import (
@@ -76,7 +77,7 @@ class _WatchedPools:
     """
 
     watched: Watched
-    reader: PoolReader
+    reader: PoolReader | NodePool
     queues: dict[int, _Queue] = field(default_factory=dict)
     tids: frozenset[int] = frozenset()
     next_scan_ns: int = 0
@@ -100,11 +101,12 @@ class PoolsOracle:
         self._processes: dict[int, _WatchedPools] = {}
 
     def attach(self, watched: Watched) -> str:
-        """``"ok"``, or why this interpreter cannot be read."""
-        reader = reader_of(watched)
+        """``"ok"``, or why this process cannot be read."""
+        reader = _node_pool(watched.pid) if watched.worker.node is not None else reader_of(watched)
         if isinstance(reader, str):
             return reader
-        self._processes[watched.pid] = _WatchedPools(watched, reader.pools)
+        pools = reader if isinstance(reader, NodePool) else reader.pools
+        self._processes[watched.pid] = _WatchedPools(watched, pools)
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
@@ -115,12 +117,12 @@ class PoolsOracle:
         process.unseen |= watched.ran
         process.unread |= watched.ran
         try:
-            if process.reader.unread:
+            if not isinstance(process.reader, NodePool) and process.reader.unread:
                 if now_ns >= process.next_scan_ns:
-                    _go_on(process, now_ns)
+                    _go_on(process, process.reader, now_ns)
             elif process.unseen and now_ns >= _scan_due_ns(process, watched):
                 yield from _rescan(process, watched, now_ns)
-                process.unseen = process.reader.unread
+                process.unseen = _unread(process.reader)
             if process.unread and process.queues and now_ns >= process.next_read_ns:
                 yield from _read_all(process, now_ns)
             for key, queue in process.queues.items():
@@ -161,6 +163,20 @@ class PoolsOracle:
         return min(until_ns, *map(self._look_due_ns, full), NEVER_NS)
 
 
+def _node_pool(pid: int) -> NodePool | str:
+    """The reader of a Node.js, or why it cannot be read."""
+    try:
+        return NodePool(pid)
+    except Unavailable as error:
+        return error.why
+    except ProcessLookupError:
+        return "the process is gone"
+    except Unreadable:
+        return "its memory is not laid out as known"
+    except OSError as error:
+        return f"process_vm_readv: {error.strerror}"
+
+
 def _scan_due_ns(process: _WatchedPools, watched: Watched) -> int:
     """When to search for pools: one makes threads when work comes, a reason to do so at once."""
     if watched.tids != process.tids:
@@ -170,17 +186,12 @@ def _scan_due_ns(process: _WatchedPools, watched: Watched) -> int:
 
 def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
-    pools = process.reader.executors()
-    groups = process.reader.groups(pools, began_ns + _AT_ONCE_NS)
-    found: dict[int, _Facts] = {group.queue: group for group in groups}
-    found.update({pool.queue: pool for pool in pools})
-    found.update({pool.pending: pool for pool in process.reader.processes()})
-    found.update({limiter.address: limiter for limiter in _limiters(process.reader)})
+    found = _found(process.reader, began_ns + _AT_ONCE_NS)
     spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
     process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
     process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / watched.routine_share))
-    if process.reader.unread:
+    if _unread(process.reader):
         process.next_scan_ns = now_ns
     for key in process.queues.keys() - found.keys():
         del process.queues[key]
@@ -197,12 +208,29 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
             queue.facts, queue.told = facts, told
 
 
-def _go_on(process: _WatchedPools, now_ns: int) -> None:
+def _unread(reader: PoolReader | NodePool) -> bool:
+    return not isinstance(reader, NodePool) and reader.unread
+
+
+def _go_on(process: _WatchedPools, reader: PoolReader, now_ns: int) -> None:
     """Reads more of many new threads; once all are read, it is time for another search."""
     began_ns = time.thread_time_ns()
-    process.reader.go_on(began_ns + _AT_ONCE_NS)
+    reader.go_on(began_ns + _AT_ONCE_NS)
     spent_ns = time.thread_time_ns() - began_ns
     process.next_scan_ns = now_ns + int(spent_ns / _SHARE_AT_FIRST)
+
+
+def _found(reader: PoolReader | NodePool, until_ns: int) -> dict[int, _Facts]:
+    """What there is, by what identifies it."""
+    if isinstance(reader, NodePool):
+        return {group.queue: group for group in reader.groups()}
+    pools = reader.executors()
+    groups = reader.groups(pools, until_ns)
+    found: dict[int, _Facts] = {group.queue: group for group in groups}
+    found.update({pool.queue: pool for pool in pools})
+    found.update({pool.pending: pool for pool in reader.processes()})
+    found.update({limiter.address: limiter for limiter in _limiters(reader)})
+    return found
 
 
 def _limiters(reader: PoolReader) -> tuple[LimiterFacts, ...]:
@@ -226,7 +254,8 @@ def _read_all(process: _WatchedPools, now_ns: int) -> Iterator[PoolRow]:
     """What has changed in the queues since they were read; the others cost next to nothing."""
     began_ns = time.thread_time_ns()
     facts = [queue.facts for queue in process.queues.values()]
-    marks = process.reader.marks(one for one in facts if isinstance(one, PoolFacts | GroupFacts))
+    own = [one for one in facts if isinstance(one, PoolFacts | GroupFacts)]
+    marks = {} if isinstance(process.reader, NodePool) else process.reader.marks(own)
     for key, queue in process.queues.items():
         mark = marks.get(key)
         if mark is None or mark != queue.mark:
@@ -239,7 +268,9 @@ def _read_all(process: _WatchedPools, now_ns: int) -> Iterator[PoolRow]:
     process.next_read_ns = process.for_reads.spend(time.thread_time_ns() - began_ns, now_ns)
 
 
-def _items(reader: PoolReader, queue: _Queue) -> tuple[int, ...] | None:
+def _items(reader: PoolReader | NodePool, queue: _Queue) -> tuple[int, ...] | None:
+    if isinstance(reader, NodePool):
+        return reader.queued()
     if isinstance(queue.facts, LimiterFacts):
         return reader.waiting(queue.facts)
     return reader.queued(queue.facts)
@@ -304,13 +335,16 @@ def _taken(before: Sequence[int], now: Sequence[int], *, any_order: bool) -> int
     return first if tuple(before[first:]) == tuple(now[:kept]) else len(before)
 
 
-def _look(reader: PoolReader, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
+def _look(reader: PoolReader | NodePool, key: int, queue: _Queue, now_ns: int) -> Iterator[PoolRow]:
     began_ns = time.thread_time_ns()
     queue.looked = True
     waits: PoolWaits | None = None
-    found = _find(reader, key, queue.facts)
-    if found is not None and found.head == queue.items[0]:
-        waits = _waits(reader, found)
+    if isinstance(reader, NodePool):
+        waits = PoolWaits(tuple(map(_named, reader.first(queue.items))), ())
+    else:
+        found = _find(reader, key, queue.facts)
+        if found is not None and found.head == queue.items[0]:
+            waits = _waits(reader, found)
     spent_ns = time.thread_time_ns() - began_ns
     queue.next_look_ns = max(now_ns + _LOOK_NS, queue.for_looks.spend(spent_ns, now_ns))
     if waits is not None:

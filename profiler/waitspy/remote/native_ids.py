@@ -10,7 +10,7 @@ for every pthread id.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from waitspy.kernel import procfs
 from waitspy.remote.memory import Memory, Unreadable
@@ -93,11 +93,21 @@ def _read(pid: int, runtime: int, tids: Collection[int]) -> dict[int, int]:
         found = _pthread_ids(memory, runtime)
     except Unreadable:  # a list that changes while it is read: the next look will do
         return {}
+    return of_pthreads(memory, found, tids)
+
+
+def of_pthreads(memory: Memory, pthreads: Sequence[int], tids: Collection[int]) -> dict[int, int]:
+    """The process's own OS thread ids of these pthread ids, all of which are among ``tids``; empty
+    when they cannot be told for sure.
+
+    Raises:
+        OSError: no permission, or the process is gone.
+    """
     for place in _TID_PLACES:
-        raw = memory.many([pthread + place for pthread in found], 4)
+        raw = memory.many([pthread + place for pthread in pthreads], 4)
         told = [struct.unpack("<I", piece)[0] if piece else 0 for piece in raw]
-        if found and set(told) <= set(tids) and len(set(told)) == len(told):
-            return dict(zip(found, told, strict=True))
+        if pthreads and set(told) <= set(tids) and len(set(told)) == len(told):
+            return dict(zip(pthreads, told, strict=True))
     return {}
 
 

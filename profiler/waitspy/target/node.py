@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -34,6 +35,21 @@ _START, _RUN_TIMERS = b"_ZN4node5StartEiPPc", b"_ZN4node11Environment9RunTimersE
 """``node::Start(int, char**)``, which embedders call: every build exports it. And what libuv calls
 when a timer of JavaScript is due: exported because all of ``node::Environment`` is."""
 
+_POOL = {
+    b"wq": 16, b"slow_io_pending_wq": 16, b"run_slow_work_message": 16, b"slow_io_work_running": 4,
+    b"threads": 8, b"nthreads": 4, b"cond": 48,
+}  # fmt: skip
+"""The variables of libuv's src/threadpool.c that tell of its pool, and their sizes. They are local
+to that file: only builds with a table of symbols, as those of nodejs.org, say where they are."""
+
+_WORK = {
+    b"uv__fs_work": "a call of fs",
+    b"uv__getaddrinfo_work": "dns.lookup",
+    b"uv__getnameinfo_work": "dns.lookupService",
+    b"uv__queue_work": "crypto, zlib or an addon",
+}
+"""What the pool is given to do."""
+
 _LIBNODE = re.compile(r"libnode\.so[\d.]*$")
 _VERSION = re.compile(rb"node\.js/v(\d{1,3}\.\d{1,3}\.\d{1,3})\0")
 _PIECE, _OVERLAP = 4 << 20, 32
@@ -42,29 +58,62 @@ _MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
+class PoolPlaces:
+    """Where libuv's pool of threads is: its ``queue``, that of slow work (names are looked up) with
+    the ``message`` that stands for it in the first one, how many threads do such work (``slow``),
+    its ``threads`` and how many these are (``many``), and the condition that they wait for
+    (``signal``). ``work`` are the functions that it is given, and what these are in Node.
+    """
+
+    queue: int
+    slow_queue: int
+    message: int
+    slow: int
+    threads: int
+    many: int
+    signal: int
+    work: tuple[tuple[int, str], ...]
+
+    def moved(self, by: int) -> PoolPlaces:
+        """The same of a file that is mapped so much further up."""
+        return PoolPlaces(
+            by + self.queue,
+            by + self.slow_queue,
+            by + self.message,
+            by + self.slow,
+            by + self.threads,
+            by + self.many,
+            by + self.signal,
+            tuple((by + address, name) for address, name in self.work),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class NodeImage:
     """What the ELF file of a Node says; addresses are those that it is linked for.
 
     ``base`` is the lowest, ``writable`` are (address, size) of its data, ``run_timers`` is what its
-    timers call.
+    timers call; ``pool`` is not known of each build.
     """
 
     version: str
     base: int
     writable: tuple[tuple[int, int], ...]
     run_timers: int | None
+    pool: PoolPlaces | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MappedNode:
     """The Node in a process; ``data`` are (address, size) of its static data, ``run_timers`` is
-    where the function lies that libuv calls for a timer of JavaScript.
+    where the function lies that libuv calls for a timer of JavaScript, ``pool`` where its pool is.
     """
 
     path: str
     version: str
     data: tuple[tuple[int, int], ...]
     run_timers: int | None
+    pool: PoolPlaces | None = None
 
 
 _images: dict[tuple[int, int, int], NodeImage | None] = {}
@@ -101,6 +150,7 @@ def locate(pid: int) -> MappedNode | None:
                 image.version,
                 tuple((moved + address, size) for address, size in image.writable),
                 None if timers is None else moved + timers,
+                None if image.pool is None else image.pool.moved(moved),
             )
     return None
 
@@ -110,7 +160,8 @@ def read_image(file: BinaryIO) -> NodeImage | None:
     try:
         elf = ELFFile(file)
         size = file.seek(0, os.SEEK_END)
-        symbols = elf_symbols.defined(elf, file, size, (_START, _RUN_TIMERS))
+        wanted = (_START, _RUN_TIMERS, *_POOL, *_WORK)
+        symbols = elf_symbols.every(elf, file, size, wanted)
         version = _version_in(file) if _START in symbols else None
         if version is None:
             return None
@@ -119,10 +170,26 @@ def read_image(file: BinaryIO) -> NodeImage | None:
             version=version,
             base=min((load.p_vaddr for load in loads), default=0) & -0x1000,
             writable=tuple((load.p_vaddr, load.p_memsz) for load in loads if load.p_flags & 2),
-            run_timers=symbols[_RUN_TIMERS][0] if _RUN_TIMERS in symbols else None,
+            run_timers=symbols[_RUN_TIMERS][0][0] if _RUN_TIMERS in symbols else None,
+            pool=_pool(symbols),
         )
     except (ELFError, ValueError, KeyError, AttributeError, TypeError, OverflowError, struct.error):
         return None  # a damaged or made-up header: whatever this file is, it shows no Node
+
+
+def _pool(symbols: Mapping[bytes, Sequence[tuple[int, int]]]) -> PoolPlaces | None:
+    """The places of the pool, if each is one only, and as large as it has to be."""
+    places = []
+    for name, size in _POOL.items():
+        fitting = [address for address, long in symbols.get(name, ()) if long == size]
+        if len(fitting) != 1:
+            return None
+        places += fitting
+    work = tuple(
+        (address, what) for name, what in _WORK.items() for address, _ in symbols.get(name, ())
+    )
+    queue, slow_queue, message, slow, threads, many, signal = places
+    return PoolPlaces(queue, slow_queue, message, slow, threads, many, signal, work)
 
 
 def _version_in(file: BinaryIO) -> str | None:

@@ -397,7 +397,7 @@ def test_an_oracle_of_which_nothing_is_told_is_not_ok() -> None:
 
 def test_what_only_a_python_has_is_not_missed_in_node() -> None:
     told = {"threads": "ok", "epoll": "ok", "backlog": "ok", "requests": "ok"}
-    told["libuv"] = "ok"
+    told["libuv"] = told["pools"] = "ok"
     record = worker(4711, oracles=told)
     of_node = replace(record, worker=replace(record.worker, python=None, node="20.20.2"))
     both = replace(report_examples.healthy(), workers=(worker(4712), of_node))
