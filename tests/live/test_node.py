@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.live.running import TARGETS, record, said, starving, target, wait_unt
 from waitspy.errors import SamplerError
 from waitspy.judge import analysis
 from waitspy.kernel import nettable, procfs
+from waitspy.model import syscalls
 from waitspy.recording import loading
 from waitspy.samplers import inspector_port
 from waitspy.samplers.inspector_session import InspectorSession
@@ -125,6 +128,45 @@ def test_an_inspector_that_was_open_is_used_and_a_port_of_others_is_not() -> Non
                 inspector_port.open_inspector(server.pid)
             assert not inspector_port._listens(server.pid, 9229)
         assert inspector_port.is_open(inspected.pid, found)
+
+
+def test_a_read_of_the_main_thread_is_not_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its inspector opens when that is over, is waited for, and closed again."""
+    asked = threading.Event()
+    ask = inspector_port._ask
+
+    def told(pid: int) -> set[int]:
+        before = ask(pid)
+        asked.set()
+        return before
+
+    monkeypatch.setattr(inspector_port, "_ask", told)
+    monkeypatch.setattr(inspector_port, "_OPENS_WITHIN_S", 0.1)
+    os.mkfifo(tmp_path / "fifo")
+    reads = (
+        "const fs = require('fs'); const pipe = fs.openSync(process.argv[1], 'r+');"
+        "fs.stat('/', () => { console.log('{}'); console.log(fs.readSync(pipe, Buffer.alloc(1)));"
+        " setInterval(() => {}, 1000) })"
+    )
+    with target([NODE, "-e", reads, tmp_path / "fifo"], stderr=subprocess.DEVNULL) as server:
+        wait_until(lambda: call_of(server.pid) == "read", "it does not read")
+        session = InspectorSession(server.pid, 10_000, set)
+        session.start()
+        assert asked.wait(20)
+        (tmp_path / "fifo").write_bytes(b"x")
+        assert server.process.stdout is not None
+        assert server.process.stdout.readline() == "1\n"
+        wait_until(lambda: session._connection is not None, "its inspector was not opened")
+        session.stop()
+        session.join(20)
+        assert (session.failed, session.left_open, is_open(server.pid)) == (None, None, False)
+
+
+def call_of(pid: int) -> str | None:
+    number = procfs.read(pid, f"task/{pid}/syscall").split()[0]
+    return syscalls.name(int(number), os.uname().machine) if number.isdigit() else None
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.live.running import wait_until
 from waitspy.errors import SamplerError
 from waitspy.kernel import procfs
+from waitspy.model import syscalls
 from waitspy.samplers import inspector_port
 from waitspy.samplers.inspector_session import MAIN, InspectorSession
 
@@ -126,11 +128,47 @@ def test_who_would_be_ended_by_the_signal_is_not_asked() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         with pytest.raises(SamplerError, match="SIGUSR1"):
-            inspector_port._opened(process.pid)
+            inspector_port.open_inspector(process.pid)
         assert process.poll() is None
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+STANDS = """
+import os, signal, threading
+signal.signal(signal.SIGUSR1, lambda *_: print("asked", flush=True))
+if {beside}:
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Thread(target=lock.acquire, daemon=True).start()
+print("ready", flush=True)
+os.read(0, 1)
+"""
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_call_that_the_signal_would_break_off_is_left_alone(
+    beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes to a thread beside the one that reads, or to nobody."""
+    monkeypatch.setattr(inspector_port, "_OPENS_WITHIN_S", 0.3)
+    argv = [sys.executable, "-c", STANDS.format(beside=beside)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_until(lambda: in_read(process.pid), "it does not read")
+        before = procfs.read(process.pid, f"task/{process.pid}/schedstat")
+        with pytest.raises(SamplerError, match="opened none" if beside else "would break off"):
+            inspector_port.open_inspector(process.pid)
+        assert procfs.read(process.pid, f"task/{process.pid}/schedstat") == before
+        out, _ = process.communicate(b"x", timeout=20)
+        assert (b"asked" in out) == beside
+
+
+def in_read(pid: int) -> bool:
+    call = procfs.read(pid, f"task/{pid}/syscall").split()[0]
+    return call.isdigit() and syscalls.name(int(call), os.uname().machine) == "read"
 
 
 @pytest.mark.parametrize(

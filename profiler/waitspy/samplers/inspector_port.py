@@ -1,8 +1,12 @@
 """Node's inspector: is it open, may it be opened, and is what answers there the target itself?
 
 An inspector that is closed is opened by SIGUSR1, which Node takes as that wish. The signal ends a
-process that does not catch it, so it is sent only to one that does. Whoever listens on the port
-must be the target: its own descriptors say so, in its own network namespace.
+process that does not catch it, so it is sent only to one that does. It also breaks off the system
+call that its thread is in: a ``readSync`` would throw EINTR. So it goes to a thread that waits for
+nothing but another thread, or for its own loop's events; these wait on.
+
+Whoever listens on the port must be the target: its own descriptors say so, in its own network
+namespace.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -22,9 +26,13 @@ import msgspec
 
 from waitspy.errors import SamplerError
 from waitspy.kernel import calls, nettable, procfs
+from waitspy.model import syscalls
 
 _USUAL_PORT = 9229
 _OPTION = re.compile(r"--inspect(?:-brk|-wait|-port)?(?:=(?:.*:)?(\d{1,5}))?\Z")
+_BLOCKED = re.compile(rb"^SigBlk:\s*([0-9a-f]+)$", re.MULTILINE)
+_WAIT_ON = frozenset({"futex"}) | syscalls.EPOLL_WAITS
+_OF_THREAD = os.O_EXCL  # PIDFD_THREAD; Linux 6.9
 _CAUGHT = re.compile(rb"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
 _ID = re.compile(r"[0-9a-fA-F-]{8,64}\Z")
 _STARTS_WITHIN_S, _OPENS_WITHIN_S, _LOOKS_EVERY_S = 1.0, 3.0, 0.02
@@ -51,8 +59,11 @@ class _Listed(msgspec.Struct):
     type: str
 
 
-def open_inspector(pid: int) -> Inspector:
+def open_inspector(pid: int, is_over: Callable[[], bool] = lambda: True) -> Inspector:
     """The inspector of that process, opened if it was not; this thread is in its network then.
+
+    A main thread that is held up in native code opens it when that is over: it is waited for until
+    it ``is_over``, and for some seconds at least.
 
     Raises:
         SamplerError: there is none, it may not be opened, or somebody else has its port.
@@ -62,14 +73,24 @@ def open_inspector(pid: int) -> Inspector:
     with _one_at_a_time:  # several may want one port
         port = _port(pid)
         row = next(iter(_listens(pid, port)), None)
-        opened = row is None
+        opened, before = row is None, set[int]()
         if row is None:
             if port and nettable.listening(pid, [port]):
                 raise SamplerError(
                     f"port {port}, on which Node.js opens its inspector, is another process's",
                     "end that one, or start the server with another --inspect-port",
                 )
-            row = _opened(pid)
+            before = _ask(pid)
+            row = next((new for _ in _until(_OPENS_WITHIN_S) if (new := _new(pid, before))), None)
+    while row is None:
+        if is_over():
+            raise SamplerError(
+                "it was asked for an inspector (SIGUSR1), and has opened none yet",
+                "its main thread is held up, and opens it when that is over, to stay open; or the "
+                "program takes the signal for something else",
+            )
+        time.sleep(_LOOKS_EVERY_S)
+        row = _new(pid, before)
     address = row.local if row.local not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
     try:
         target_id = _target_id(address, row.local_port)
@@ -137,29 +158,55 @@ def _listens(pid: int, port: int) -> list[nettable.TcpRow]:
     return [row for row in rows if row.inode in held]
 
 
-def _opened(pid: int) -> nettable.TcpRow:
-    """Asks it to open its inspector, and waits for the socket that it listens on then."""
-    process = os.pidfd_open(pid)
-    try:
-        if not any(_catches_it(pid) for _ in _until(_STARTS_WITHIN_S)):
-            raise SamplerError(
-                "it does not catch SIGUSR1, by which an inspector is opened, so that would end it",
-                "its Node.js was built without an inspector, or told --disable-sigusr1: start it "
-                "with --inspect",
-            )
-        before = {row.inode for row in nettable.listening(pid)}
-        signal.pidfd_send_signal(process, signal.SIGUSR1)
-    finally:
-        os.close(process)
-    for _ in _until(_OPENS_WITHIN_S):
-        held = procfs.sockets(pid)
-        for row in nettable.listening(pid):
-            if row.inode in held - before and row.local in {"127.0.0.1", "::1"}:
-                return row
-    raise SamplerError(
-        "it was asked for an inspector (SIGUSR1), and opened none",
-        "either its main thread is held up, or the program takes the signal for something else",
-    )
+def _ask(pid: int) -> set[int]:
+    """Asks it to open its inspector; the inodes of the sockets that listened before."""
+    if not any(_catches_it(pid) for _ in _until(_STARTS_WITHIN_S)):
+        raise SamplerError(
+            "it does not catch SIGUSR1, by which an inspector is opened, so that would end it",
+            "its Node.js was built without an inspector, or told --disable-sigusr1: start it "
+            "with --inspect",
+        )
+    before = {row.inode for row in nettable.listening(pid)}
+    if not any(_asked(pid) for _ in _until(_OPENS_WITHIN_S)):
+        raise SamplerError(
+            "the signal by which an inspector is opened would break off a call of its main thread",
+            "record again, or start the server with --inspect",
+        )
+    return before
+
+
+def _new(pid: int, before: set[int]) -> nettable.TcpRow | None:
+    """The socket of its own at which it listens on loopback since then."""
+    held = procfs.sockets(pid) - before
+    rows = (row for row in nettable.listening(pid) if row.inode in held)
+    return next((row for row in rows if row.local in {"127.0.0.1", "::1"}), None)
+
+
+def _asked(pid: int) -> bool:
+    """Sends the signal to a thread that it does no harm; whether there was one."""
+    for tid in sorted(procfs.threads(pid), key=lambda tid: tid == pid):  # the main one if need be
+        with suppress(OSError):
+            if not _takes_it(pid, tid):
+                continue
+            thread = os.pidfd_open(pid if tid == pid else tid, 0 if tid == pid else _OF_THREAD)
+            try:
+                if _takes_it(pid, tid):  # still the one that it was
+                    signal.pidfd_send_signal(thread, signal.SIGUSR1)
+                    return True
+            finally:
+                os.close(thread)
+    return False
+
+
+def _takes_it(pid: int, tid: int) -> bool:
+    """Whether the signal would reach that thread, and not break off what it is in."""
+    blocked = _BLOCKED.search(procfs.read(pid, f"task/{tid}/status"))
+    if blocked is None or int(blocked[1], 16) >> (signal.SIGUSR1 - 1) & 1:
+        return False
+    call = procfs.read(pid, f"task/{tid}/syscall").split()[0]
+    if not call.isdigit():
+        return tid == pid and call == b"running"
+    return syscalls.name(int(call), os.uname().machine) in _WAIT_ON
 
 
 def _catches_it(pid: int) -> bool:

@@ -39,6 +39,7 @@ MAIN = ""
 """The session of the main thread."""
 
 _EVERY_S = 1.0
+_TRIES_EVERY_S = 0.2
 _ANSWERS_WITHIN_S = 1.0
 _CLOSES_WITHIN_S = 3.0
 _STEP_S = 0.05
@@ -112,7 +113,7 @@ class InspectorSession(threading.Thread):
     def run(self) -> None:
         """The whole conversation."""
         try:
-            inspector = inspector_port.open_inspector(self.pid)
+            inspector = inspector_port.open_inspector(self.pid, self._ended.is_set)
         except SamplerError as error:
             self.failed = error
             return
@@ -148,9 +149,11 @@ class InspectorSession(threading.Thread):
         self._send("NodeWorker.enable", {"waitForDebuggerOnStart": False})
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._busy())
         while not self._is_over():
-            self._match()
             self._waited_for |= not inspector_port.is_open(self.pid, inspector)
-            self._listen(_EVERY_S, until=self._is_over)
+            turns_s = time.monotonic() + _EVERY_S
+            while not self._is_over() and time.monotonic() < turns_s:
+                self._match()
+                self._listen(_TRIES_EVERY_S, until=self._is_over)
             for name in list(self._sessions):
                 self._turn_over(name, again=not self._is_over())
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._busy())
@@ -228,12 +231,15 @@ class InspectorSession(threading.Thread):
     # --- which thread is which
 
     def _match(self) -> None:
-        """Speaks to those whose thread is not known yet, one after the other; starts who is."""
+        """Speaks to those whose thread is not known yet, one after the other; starts who is.
+
+        One that has not answered is held up: it is left until it has.
+        """
         unknown = {name: one for name, one in self._sessions.items() if one.tid is None}
         threads = self._candidates() if unknown else set()
         for name, session in unknown.items():
             for _ in range(_PROBES):
-                if session.tid is None and not self._is_over():
+                if session.tid is None and not session.waits_for and not self._is_over():
                     self._probe(name, session, threads)
         self._eliminate(threads)
         for name, session in self._sessions.items():
@@ -245,9 +251,9 @@ class InspectorSession(threading.Thread):
         others = threads - {one.tid for one in self._sessions.values()}
         before = self._ran(others)
         self._send("Profiler.enable", None, name)
-        self._listen(_ANSWERS_WITHIN_S, until=lambda: not session.waits_for)
+        self._listen(_TRIES_EVERY_S, until=lambda: not session.waits_for)
         if session.waits_for:
-            return  # it is held up, and has not run for that
+            return
         after = self._ran(others)
         ran = {tid for tid in others if before.get(tid) != after.get(tid) is not None}
         session.possible = ran if session.possible is None else session.possible & ran

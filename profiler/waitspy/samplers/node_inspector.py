@@ -38,6 +38,8 @@ class NodeInspectorSampler:
         self._first_segment = first_segment
         self._session: InspectorSession | None = None
         self._tids: frozenset[int] = frozenset()
+        self._loops: NodeLoops | None = None
+        self._javascript: set[int] = set()
         self._rate_hz = 0.0
         self._ahead_ns = 0
         self._stopping_ns: int | None = None
@@ -86,12 +88,15 @@ class NodeInspectorSampler:
         self._session.start()
 
     def _of_javascript(self) -> set[int]:
-        """The threads that have a loop for JavaScript, but for the main one."""
+        """The threads that were seen to have a loop for JavaScript, but for the main one; one that
+        runs cannot be looked at.
+        """
         with suppress(Unavailable, Unreadable, OSError):
+            self._loops = self._loops or NodeLoops(self.pid)
             epfds = descriptors.epoll_fds(self.pid)
-            found = NodeLoops(self.pid).find(epfds, sorted(self._tids - {self.pid}))
-            return {loop.tid for loop in found if loop.runs_javascript} - {self.pid}
-        return set()
+            found = self._loops.find(epfds, sorted(self._tids - {self.pid} - self._javascript))
+            self._javascript |= {loop.tid for loop in found if loop.runs_javascript}
+        return self._javascript & self._tids
 
     def _too_late(self, now_ns: int) -> bool:
         return self._stopping_ns is not None and now_ns - self._stopping_ns > _ENDS_WITHIN_NS
