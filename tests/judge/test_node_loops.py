@@ -26,7 +26,7 @@ from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, Loop
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.threads import KernelState
+from waitspy.model.threads import KernelState, KernelStates
 
 MAIN, OF_POOL, LIBUV_POOL = 100, 101, 102
 END = 4_000
@@ -194,6 +194,66 @@ def test_a_busy_loop_that_mostly_collects_is_a_pause_of_the_collector() -> None:
     assert finding(node(runs, waiting(REPLY), shown=collecting)).kind.name == "gc-pause"
     own = stack("(garbage collector)@/app/worker.js:9")
     assert finding(node(runs, waiting(REPLY), shown=own)).kind.name == "busy-loop"
+
+
+def test_a_collection_is_told_also_where_those_that_help_with_it_take_the_cpu() -> None:
+    def of(helper: KernelStates) -> WorkerRecord:
+        shown = stack("(garbage collector)@node:native:1")
+        record = node(denied(), waiting(REPLY), shown=shown)
+        return replace(record, states={**record.states, LIBUV_POOL: helper})
+
+    ran = KernelStates.of(
+        [KernelState(at(0), "R", ran_ns=0), KernelState(at(END), "R", ran_ns=at(END))]
+    )
+    assert finding(of(ran)).kind.name == "gc-pause"
+    assert finding(of(states((0, "futex 777")))).kind.name == "no-cpu"
+
+
+def denied() -> KernelStates:
+    """Runnable all the time, and on the CPU for a hundredth of it."""
+    return KernelStates.of(
+        KernelState(at(t), "R", ran_ns=t * 10_000, queued_ns=t * 990_000)
+        for t in range(0, END + 1, 10)
+    )
+
+
+def test_what_v8_does_itself_is_nobodys_fault() -> None:
+    shown = stack("(program)@node:native:1")
+    found = finding(node(states((0, "run"), (END, "run")), waiting(REPLY), shown=shown))
+    assert found.kind.name == "busy-loop"
+    assert found.blame is not None
+    assert (found.blame.function, found.blame.file) == ("native code", None)
+
+
+@pytest.mark.parametrize(("from_ms", "blamed"), [(2_500, "flush"), (3_900, "native code")])
+def test_functions_are_blamed_for_what_v8_does_in_between(from_ms: int, blamed: str) -> None:
+    native = stack("(program)@node:native:1")
+    record = replace(
+        node(states((0, "run"), (END, "run")), waiting(REPLY)),
+        segments=worker(
+            MAIN, shown={OF_POOL: [(0, from_ms, native), (from_ms, END, OWN)]}
+        ).segments,
+    )
+    found = finding(record)
+    assert found.blame is not None
+    assert found.blame.function == blamed
+    assert found.stack == (OWN if blamed == "flush" else native)
+
+
+@pytest.mark.parametrize(
+    ("read_by", "kind"), [(2, "overloaded-loop"), (0, "busy-loop")], ids=["served", "stands"]
+)
+def test_a_turn_in_which_many_are_served_is_no_single_callback(read_by: int, kind: str) -> None:
+    looks = [
+        unread(at_ms, 20, *(sock(inode, read=read_by * (at_ms + inode)) for inode in range(7, 17)))
+        for at_ms in range(550, END, 100)
+    ]
+    turns = [LoopEvent(at(t), 0x20, service=(0, 2 * n)) for n, t in enumerate(range(0, END, 300))]
+    record = node(states((0, "run"), (END, "run")), [ready(500, 20), *looks], turns, shown=OWN)
+    found = finding(record)
+    assert found.kind.name == kind
+    assert found.blame is not None
+    assert found.blame.function == "flush"
 
 
 POOL_TIDS, COND = (111, 112), 777

@@ -16,7 +16,8 @@ from waitspy.model.code_origin import Origin, base_name
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait, WaitKind
 
-C_CALLBACK = "a C callback"
+C_CALLBACK, NATIVE_CODE = "a C callback", "native code"
+"""Who is blamed where no code of a file is there; the second of a Node.js."""
 
 _RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too), trio
 _REACTOR = ("mainLoop", "twisted/internet/base.py")  # polls one frame above, as those do
@@ -31,6 +32,7 @@ _MACHINERY = {
     "multiprocessing/pool.py": {"worker", "mapstar", "starmapstar"},
     "anyio/_backends/_asyncio.py": {"run"},
     "asgiref/sync.py": {"thread_handler"},
+    "/node:native": {"(program)", "(garbage collector)"},
 }
 _RUN_MODULE = "asyncio/runners.py"
 _RUNS_LOOP = (".run_until_complete", ".run_forever")
@@ -286,6 +288,8 @@ def _is_comprehension(frame: Frame) -> bool:
 
 
 def _is_machinery(frame: Frame) -> bool:
-    """Library frames between the loop and a callback, or between a thread and its function."""
+    """Library frames between the loop and a callback, or between a thread and its function, and
+    what V8 does itself.
+    """
     name = base_name(frame.function)
     return any(frame.rooted.endswith(file) and name in names for file, names in _MACHINERY.items())

@@ -28,6 +28,7 @@ from waitspy.model.waits import Wait, WaitKind
 
 _Key = tuple[Kind, Verdict, str | None, Frame | None]
 _LEAST_SHARE = 0.02
+_NAMED = 0.1  # of the time, for which functions are known that are blamed for all of it
 _OF_WAITERS = frozenset({HELD_LOCK, EXHAUSTED_CONNECTIONS})
 _CHAINS_OF = 100  # episodes of a finding, the longest ones, whose chains are followed
 
@@ -91,6 +92,11 @@ def _weigh(starvation: Starvation) -> _Blamed:
             stacks[activity.stack] += length
         if activity.wait.kind is not WaitKind.ON_CPU or computes:
             waits[activity.wait] += length
+    if starvation.node and frames.total() - frames[None] >= frames.total() * _NAMED:
+        # within one turn: V8 shows no function while it collects garbage, or runs native code
+        frames.pop(None, None)
+        for stack in [one for one in stacks if blame.blamed(one) is None]:
+            del stacks[stack]
     return _Blamed(starvation, frames, stacks, waits)
 
 
@@ -109,7 +115,8 @@ def _finding(
     stack = stacks.most_common(1)[0][0] if stacks else ()
     wait = waits.most_common(1)[0][0] if waits else Wait(WaitKind.UNKNOWN)
     longest = max((one.episode for one in group), key=lambda one: one.end_ns - one.start_ns)
-    blames = _blames(frames, sources, longest.lending)
+    unnamed = blame.NATIVE_CODE if first.node else blame.C_CALLBACK
+    blames = _blames(frames, sources, longest.lending, unnamed)
     lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
@@ -194,7 +201,7 @@ def _library(episode: Starvation, stack: Stack) -> str | None:
 
 
 def _blames(
-    frames: Counter[Frame | None], sources: SourceLines, lending: Lending | None
+    frames: Counter[Frame | None], sources: SourceLines, lending: Lending | None, unnamed: str
 ) -> tuple[Blame, ...]:
     to = () if lending is None else lending.to
     sure, hints = (
@@ -208,7 +215,7 @@ def _blames(
         if found and share < _LEAST_SHARE:
             break  # the edges of episodes: within the error of sampling
         if frame is None:
-            found.append(Blame(blame.C_CALLBACK, None, None, share))
+            found.append(Blame(unnamed, None, None, share))
             continue
         line = source_line(frame, sources)
         source = None if line is None else line.strip()

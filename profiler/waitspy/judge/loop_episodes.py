@@ -161,6 +161,11 @@ def _judge(
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     states = worker.states.get(span.loop.tid, NO_STATES)
+    if worker.worker.node is not None:
+        done = cut(activities.get(span.loop.tid, NO_ACTIVITIES), span.start_ns, span.end_ns)
+        if node_loops.is_collection(span, done, worker.states):
+            yield _make(GC_PAUSE, span, done, base)
+            return
     decides = _decides(span, states, min_stall_ns)
     if decides == "kept":
         yield _make(NO_CPU, span, (), base)
@@ -223,7 +228,8 @@ def _judge_busy(
     decides = _decides(gap, states, min_stall_ns)
     if decides == "ran":
         guilty = cut(activities.get(span.loop.tid, NO_ACTIVITIES), span.start_ns, span.end_ns)
-        yield _make(BUSY_LOOP, span, guilty, base)
+        of_many = worker.worker.node is not None and node_loops.serves_all_along(span)
+        yield _make(OVERLOADED_LOOP if of_many else BUSY_LOOP, span, guilty, base)
     elif decides == "kept":
         yield _make(NO_CPU, gap, (), base)
     elif decides == "blocked":
@@ -275,10 +281,8 @@ def _judge_blocked(
 
 def _collected(one: Starvation, loop: Loop, worker: WorkerRecord) -> Starvation:
     """The same, told as a collection of garbage where that took most of it."""
-    if one.kind not in {BUSY_LOOP, GIL_BOUND}:
+    if one.kind not in {BUSY_LOOP, GIL_BOUND} or one.node:
         return one
-    if one.node:
-        return node_loops.collected(one)
     mine = loop_service.addresses(loop.told, loop.epfd)
     events = (event for event in worker.loops.others.values() if event.loop in mine)
     interpreter = loop_service.interpreter(loop.told, loop.epfd, one.end_ns)

@@ -8,21 +8,23 @@ epoll of Node that is ready says nothing; data in a socket of it, and a timer th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
-from waitspy.judge.episode import Starvation
-from waitspy.judge.loops import Loop, Pending
+from waitspy.judge.loops import Loop, Pending, was_served
+from waitspy.judge.thread_time import compose
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
-from waitspy.model.kinds import BLOCKED_LOOP, GC_PAUSE, PARKED_LOOP, Kind
+from waitspy.model.kinds import BLOCKED_LOOP, PARKED_LOOP, Kind
 from waitspy.model.oracle_names import LIBUV
 from waitspy.model.pools import PoolInfo
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
+from waitspy.model.threads import KernelStates
 
 _KIND, _PARKED_IN = "libuv", "futex"
 _COLLECTOR = "(garbage collector)"
 _HALF = 0.5
+_FEW_LOOKS = 3
 
 
 def own(found: Sequence[Loop], worker: WorkerRecord) -> tuple[Loop, ...]:
@@ -59,18 +61,33 @@ def kind_of(activity: Activity) -> Kind:
     return PARKED_LOOP if parked else BLOCKED_LOOP
 
 
-def collected(one: Starvation) -> Starvation:
-    """The same, told as a collection of garbage where the profile says that it mostly was one."""
-    whole_ns = collecting_ns = 0
-    for activity in one.guilty:
-        length_ns = activity.end_ns - activity.start_ns
-        whole_ns += length_ns
-        leaf = activity.stack[-1] if activity.stack else None
-        if leaf is not None and leaf.origin is Origin.STDLIB and leaf.function == _COLLECTOR:
-            collecting_ns += length_ns
-    if not collecting_ns or collecting_ns < whole_ns * _HALF:
-        return one
-    return replace(one, kind=GC_PAUSE, verdict=GC_PAUSE.verdict)
+def is_collection(
+    span: Pending, done: Sequence[Activity], states: Mapping[int, KernelStates]
+) -> bool:
+    """Whether garbage was collected for most of a span, by what its loop's thread did in it.
+
+    Threads of V8 help with that. They may be the ones that keep it from the CPU.
+    """
+    length_ns = sum(a.end_ns - a.start_ns for a in done if _collects(a.stack))
+    if length_ns < (span.end_ns - span.start_ns) * _HALF:
+        return False
+    spent = {tid: compose(own, span.start_ns, span.end_ns) for tid, own in states.items()}
+    kept_ns = spent[span.loop.tid].kept_ns if span.loop.tid in spent else 0
+    helped_ns = sum(one.ran_ns for tid, one in spent.items() if tid != span.loop.tid)
+    return kept_ns < (span.end_ns - span.start_ns) * _HALF or helped_ns >= kept_ns * _HALF
+
+
+def _collects(stack: Stack) -> bool:
+    leaf = stack[-1] if stack else None
+    return leaf is not None and leaf.origin is Origin.STDLIB and leaf.function == _COLLECTOR
+
+
+def serves_all_along(span: Pending) -> bool:
+    """Whether every look at the sockets behind a loop shows that some were read since the one
+    before: then it is in no single callback, although it has not turned.
+    """
+    looks = [look for look in span.looks if look.sockets]
+    return len(looks) > _FEW_LOOKS and len(was_served(looks)) == len(looks) - 1
 
 
 def pool_threads(worker: WorkerRecord) -> frozenset[int]:
