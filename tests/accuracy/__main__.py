@@ -1,6 +1,6 @@
 """How often waitspy is right, measured on targets that log their own stalls.
 
-Runs every case on every CPython that is found and prints, per kind of finding and in all: how many
+Runs every case on every CPython, or Node.js, that is found and prints, per kind of finding and in all: how many
 findings are right (precision), how many stalls are found (recall), whether the right line is
 blamed, and how far the starved seconds and the bounds of the episodes are off.
 """
@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.accuracy import runner, table
+from tests.accuracy import nodes, runner, table
 from tests.accuracy.cases import CASES, Case
 from tests.accuracy.runner import Outcome, Setting
 from tests.accuracy.scoring import Score
@@ -46,7 +46,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.accuracy", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", help="a case, or a pattern")
-    parser.add_argument("--python", action="append", metavar="VERSION", help="like 3.12")
+    parser.add_argument(
+        "--python", action="append", metavar="VERSION", help="like 3.12; no Node.js"
+    )
+    parser.add_argument("--node", action="append", metavar="PATH", help="a node besides PATH's")
     parser.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio")
     parser.add_argument("--load", action="store_true", help="while all cores are busy")
     parser.add_argument("--sampler", choices=SAMPLERS, default=AUTO, help="what reads stacks")
@@ -69,13 +72,17 @@ def _run(options: argparse.Namespace) -> Iterator[Outcome]:
     ]
     loops = ("asyncio", "uvloop") if options.everything else _one(options.uvloop)
     loads = (False, True) if options.everything else (options.load,)
+    of_python = [case for case in cases if not case.on_node]
+    of_node = [case for case in cases if case.on_node]
     for load in loads:
         with runner.busy_machine() if load else contextlib.nullcontext():
             for python in pythons:
                 for loop in loops:
                     yield from _run_all(
-                        cases, Setting(python, loop, load, options.sampler), options
+                        of_python, Setting(python, loop, load, options.sampler), options
                     )
+            for node in () if options.python else nodes.found(options.node or ()):
+                yield from _run_all(of_node, Setting(node, nodes.LOOP, load), options)
 
 
 def _run_all(

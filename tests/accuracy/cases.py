@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Case:
     ``asyncio`` says that it runs on the loop that is asked for, so that it can run on uvloop too;
     ``client`` is how many connections ask, with what pause (seconds), and options of client.py.
     ``services`` are those that it needs, as services.py calls them. ``alone`` says that it needs the CPU, so that nothing else should run beside it; ``quick`` that
-    it belongs to the few that always run.
+    it belongs to the few that always run. ``inspect`` opens the inspector of a Node.js.
     """
 
     name: str
@@ -26,6 +27,12 @@ class Case:
     alone: bool = False
     quick: bool = False
     services: tuple[str, ...] = ()
+    inspect: bool = False
+
+    @property
+    def on_node(self) -> bool:
+        """Whether its target runs on Node.js."""
+        return self.script.endswith(".js")
 
 
 _BLOCKING = (
@@ -241,6 +248,72 @@ def _connections() -> list[Case]:
     ]
 
 
+_NODE_S = 5.0
+_PLAIN, _INSPECTED = (False,), (True,)
+_BOTH = (*_PLAIN, *_INSPECTED)
+
+
+def _node() -> list[Case]:
+    """What starves loops of Node.js, told by the kernel alone, and by the inspector's stacks, too."""
+    cases: list[Case] = []
+
+    def add(
+        name: str,
+        script: str,
+        arguments: str,
+        harmful: bool,
+        inspect: tuple[bool, ...] = _BOTH,
+        **more: Any,
+    ) -> None:
+        cases.extend(
+            Case(
+                f"node-{name}{', inspected' * inspected}",
+                f"node_{script}.js",
+                tuple(arguments.split()),
+                harmful,
+                seconds=_NODE_S,
+                inspect=inspected,
+                **more,
+            )
+            for inspected in inspect
+        )
+
+    for call, where, inspect in (
+        ("read-pipe", "on-loop io", _BOTH), ("read-pipe", "on-loop timers", _BOTH),
+        ("read-file", "on-loop io,timers", _INSPECTED), ("exec-sync", "on-loop io", _BOTH),
+        ("spawn-sync", "on-loop timers", _BOTH), ("atomics-wait", "on-loop io", _BOTH),
+        ("json-parse", "on-loop io", _BOTH), ("regex", "on-loop timers", _BOTH),
+        ("pbkdf2", "on-loop io", _BOTH), ("microtasks", "on-loop io", _INSPECTED),
+        ("gc", "on-loop io", _INSPECTED), ("read-pipe", "unseen", _BOTH),
+        ("json-parse", "unseen", _BOTH),
+    ):  # fmt: skip
+        harmful = where != "unseen"
+        name = f"{call}, {where.split()[-1].replace(',', ' and ')}"
+        alone = call in {"json-parse", "regex", "pbkdf2", "microtasks", "gc"}
+        add(name, "blocking", f"{call} {where}", harmful, inspect, alone=alone)
+    add("accept", "blocking", "exec-sync on-loop io", True, client=(4, 0.01, "anew"))
+    for story, harmful in (
+        ("parked", True), ("parked timers", True), ("idle", False), ("busy", True),
+        ("computing", False), ("healthy", False),
+    ):  # fmt: skip
+        alone = story in {"busy", "computing", "healthy"}
+        add(f"thread {story}", "threads", story, harmful, alone=alone)
+    for story, harmful, more in (
+        ("idle", False, {"client": (2, 0.5)}),
+        ("upstream", False, {"services": ("UPSTREAM_PORT",)}),
+        ("short", False, {"client": (4, 0), "alone": True}),
+        ("crowded", True, {"client": (30, 0), "alone": True}),
+        ("slow-reader", False, {}),
+        ("stopped", True, {"alone": True}),
+    ):  # fmt: skip
+        add(f"server {story}", "servers", story, harmful, **more)
+    for story, harmful in (("cluster", True), ("cluster-healthy", False)):
+        add(f"server {story}", "servers", story, harmful, _PLAIN, client=(4, 0.005))
+    for story, harmful in (("full", True), ("roomy", False), ("idle", False)):
+        add(f"pool {story}", "pool", story, harmful, _PLAIN)
+    return cases
+
+
 CASES: tuple[Case, ...] = (
     *_blocking(),
     Case("resolve", "resolving.py", ("resolve", "on-loop", "timers"), harmful=True, quick=True),
@@ -330,4 +403,5 @@ CASES: tuple[Case, ...] = (
     *_collections(),
     *_pools(),
     *_connections(),
+    *_node(),
 )

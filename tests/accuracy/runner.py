@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.accuracy import scoring, services, truths
 from tests.accuracy.cases import Case
+from tests.accuracy.nodes import Node
 from tests.accuracy.scoring import Scores
 from tests.live.running import stop_tree, target, waitspy
 from tests.remote.interpreters import Python
@@ -35,14 +36,14 @@ TARGETS = Path(__file__).parent / "targets"
 class Setting:
     """On what a case runs: ``load`` says that all cores are busy."""
 
-    python: Python
+    runtime: Python | Node
     loop: str = "asyncio"
     load: bool = False
     sampler: str = AUTO
 
     def __str__(self) -> str:
         sampler = "" if self.sampler == AUTO else f", {self.sampler}"
-        return f"{self.python}, {self.loop}{sampler}"
+        return f"{self.runtime}, {self.loop}{sampler}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,11 @@ def _run(case: Case, setting: Setting, keep: Path | None) -> tuple[Outcome, floa
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         log = folder / "truth.jsonl"
-        argv = [setting.python.path, TARGETS / case.script, *case.arguments]
+        options, said = _of_inspector(case)
+        argv = [setting.runtime.path, *options, TARGETS / case.script, *case.arguments]
         environment = {
-            **setting.python.environment,
+            **setting.runtime.environment,
+            **said,
             "TRUTH_LOG": str(log),
             "TRUTH_LOOP": setting.loop,
             "TRUTH_SEED": str(zlib.crc32(case.name.encode())),
@@ -94,12 +97,19 @@ def _run(case: Case, setting: Setting, keep: Path | None) -> tuple[Outcome, floa
             return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {error}",)), 0.0
         if "port" in one.ready:
             stack.enter_context(client(one.ready["port"], *case.client))
-        sampler = ("--sampler", setting.sampler)
-        done = waitspy("record", one.pid, "-d", case.seconds, "-o", folder / "recording", *sampler)
+        more = ["--sampler", setting.sampler, *(["--inspect"] * case.inspect)]
+        done = waitspy("record", one.pid, "-d", case.seconds, "-o", folder / "recording", *more)
         if done.returncode:
             return Outcome(case, setting, {}, wrong=(f"{DID_NOT_RUN}: {done.stderr}",)), 0.0
         _wait_for_the_truth(log, time.monotonic_ns())
         return _judged(case, setting, folder)
+
+
+def _of_inspector(case: Case) -> tuple[list[str], dict[str, str]]:
+    """What a Node.js that is to be inspected is started with: several of them run at a time, so that
+    each needs a port of its own.
+    """
+    return (["--inspect-port=0"], {"TRUTH_INSPECTED": "1"}) if case.inspect else ([], {})
 
 
 def _wait_for_the_truth(log: Path, recorded_ns: int) -> None:
@@ -139,7 +149,9 @@ def _why_not(case: Case, setting: Setting) -> str | None:
     if uvloop and not case.asyncio:
         return "not a case of uvloop"
     needs = (*case.needs, "uvloop") if uvloop else case.needs
-    missing = [name for name in needs if not setting.python.has(name)]
+    if case.on_node and not setting.runtime.path:
+        return "no node here"
+    missing = [name for name in needs if not setting.runtime.has(name)]
     return f"{', '.join(missing)} not installed" if missing else services.missing(case.services)
 
 
