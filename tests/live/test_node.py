@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -162,6 +163,38 @@ def test_a_read_of_the_main_thread_is_not_broken_off(
         session.stop()
         session.join(20)
         assert (session.failed, session.left_open, is_open(server.pid)) == (None, None, False)
+
+
+def test_one_that_computes_from_before_on_is_blamed_and_its_inspector_closed(
+    tmp_path: Path,
+) -> None:
+    computes = (
+        "function compute() { for (;;) JSON.parse('[1, 2, 3]') }"
+        "require('net').createServer().listen(0, '127.0.0.1', function () {"
+        " console.log(JSON.stringify(this.address())); setImmediate(compute) })"
+    )
+    with target([NODE, "-e", computes], stderr=subprocess.DEVNULL) as server:
+        address = ("127.0.0.1", server.ready["port"])
+        with socket.create_connection(address) as client:
+            client.sendall(b"question")
+            report = record(server.pid, tmp_path / "rec", "--inspect", seconds=2)
+        found = [f for f in starving(report) if f["kind"] in {"busy-loop", "no-cpu"}]
+        blames = {f["blame"]["function"] for f in found if f["blame"]}
+        assert blames == {"compute"}, said(report)
+        assert report["losses"] == []
+        assert not is_open(server.pid)
+
+
+def test_one_that_is_killed_while_it_is_inspected_keeps_what_it_gave(tmp_path: Path) -> None:
+    with target([NODE, SERVER, "park"], stderr=subprocess.DEVNULL) as server:
+        timer = threading.Timer(2, server.process.kill)
+        timer.start()
+        report = record(server.pid, tmp_path / "rec", "--inspect", seconds=30)
+        timer.join()
+    assert report["recording"]["duration_s"] < 25
+    assert [f["kind"] for f in starving(report)] == ["blocked-loop"], said(report)
+    (worker,) = report["workers"]
+    assert worker["samples"] > 20
 
 
 def call_of(pid: int) -> str | None:

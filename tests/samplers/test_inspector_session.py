@@ -15,7 +15,7 @@ from waitspy.errors import SamplerError
 from waitspy.kernel import procfs
 from waitspy.model import syscalls
 from waitspy.samplers import inspector_port
-from waitspy.samplers.inspector_session import MAIN, InspectorSession
+from waitspy.samplers.inspector_session import MAIN, InspectorSession, _Session
 
 
 class Inspected:
@@ -118,6 +118,33 @@ def test_what_is_no_message_ends_the_conversation(raw: bytes) -> None:
     session._connection = inspected  # type: ignore[assignment]
     with pytest.raises(msgspec.MsgspecError):
         session._listen(1, until=lambda: False)
+
+
+@pytest.mark.parametrize("session", ["", "7"])
+def test_a_name_with_half_of_a_character_is_a_name(session: str) -> None:
+    called = {"functionName": "a<HALF>b", "url": "file:///a", "lineNumber": 1}
+    profile = {
+        "nodes": [{"id": 1, "callFrame": called}],
+        "startTime": 1,
+        "endTime": 9,
+        "samples": [1],
+        "timeDeltas": [1],
+    }
+    answer = msgspec.json.encode({"id": 5, "result": {"profile": profile}}).decode()
+    raw = answer.replace("<HALF>", r"\ud800")
+    if session:
+        told = {"sessionId": session, "message": raw}
+        method = {"method": "NodeWorker.receivedMessageFromWorker", "params": told}
+        raw = msgspec.json.encode(method).decode()
+    one = InspectorSession(1, 10_000, set)
+    one._sessions[session] = _Session(tid=9, waits_for={5})
+    inspected = Inspected({}, set())
+    inspected.answers.append(raw.encode())
+    one._connection = inspected  # type: ignore[assignment]
+    one._listen(1, until=lambda: not inspected.answers)
+    (taken,) = one.profiles
+    assert taken.tid == 9
+    assert taken.profile.nodes[0].call_frame.function_name == "a\ufffdb"
 
 
 def test_who_would_be_ended_by_the_signal_is_not_asked() -> None:

@@ -100,3 +100,23 @@ def test_a_ring_of_nodes_ends() -> None:
 def test_other_types_are_refused(more: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         profile(**more)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "function", "file"),
+    [
+        ("n" * 100_000, "/" + "d/" * 50_000 + "a.js", "n" * 300, ("/" + "d/" * 500)[:1000]),
+        ("a\nb\x1b[31m", "file:///x%0Ay%1B%5B2J.js", "a\nb\x1b[31m", "/x\ny\x1b[2J.js"),
+        ("<script>", "file:///%3Cscript%3E.mjs", "<script>", "/<script>.mjs"),
+        ("f", "data:text/javascript,1", "f", "data:text/javascript,1"),
+        ("f", "file:///%zz%ff", "f", "/%zz\ufffd"),
+    ],
+    ids=["long", "escapes", "markup", "no file", "no text"],
+)
+def test_hostile_names_are_bounded_and_stay_what_they_are(
+    name: str, url: str, function: str, file: str
+) -> None:
+    nodes = [node(1, "(root)", children=[2]), node(2, name, url, 3)]
+    told = profile(nodes=nodes, samples=[2], timeDeltas=[1])
+    ((_, (frame,)),) = v8_profile.read(told)
+    assert (frame.function, frame.file, frame.line) == (function, file, 4)

@@ -17,6 +17,7 @@ Everything that comes is hostile: its size is bounded and its types are checked.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -46,6 +47,7 @@ _STEP_S = 0.05
 _LARGEST_MESSAGE = 32 << 20
 _MOST_SESSIONS = 256
 _PROBES = 6
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _CLOSE = "require('inspector').close()"
 
 
@@ -201,7 +203,7 @@ class InspectorSession(threading.Thread):
                 raw = self._connection.recv(timeout=_STEP_S)
             except TimeoutError:
                 continue
-            self._take(msgspec.json.decode(raw, type=_Message))
+            self._take(_decoded(raw))
 
     def _take(self, message: _Message) -> None:
         params = message.params
@@ -215,8 +217,7 @@ class InspectorSession(threading.Thread):
                 if gone is not None and gone.tid is None:
                     self.unmatched.add(params.session_id)
             case "NodeWorker.receivedMessageFromWorker":
-                inner = msgspec.json.decode(params.message.encode(), type=_Message)
-                self._answered(params.session_id, inner)
+                self._answered(params.session_id, _decoded(params.message))
             case "":
                 self._answered(MAIN, message)
 
@@ -299,6 +300,17 @@ def _connected(pid: int, inspector: Inspector) -> ClientConnection:
         close_timeout=_ANSWERS_WITHIN_S,
         ping_interval=None,
     )
+
+
+def _decoded(raw: str | bytes) -> _Message:
+    """What a message says. A name in JavaScript may have half of a character, which no JSON may."""
+    data = raw.encode() if isinstance(raw, str) else raw
+    try:
+        return msgspec.json.decode(data, type=_Message)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.json.decode(_HALVES.sub(rb"\\ufffd", data), type=_Message)
 
 
 def _lost(error: Exception) -> SamplerError:

@@ -13,7 +13,8 @@ waitspy says ``parked-loop``: unread data waits on the loops of worker threads t
 with ``--inspect``, who parks them: ``atomicsWaitLoop`` of piscina.
 
 The fix: await in a task all that it has started; or let idle workers wait in their loop
-(``atomics: 'disabled'``), which ``--healthy`` does.
+(``atomics: 'disabled'``, before 5.0 ``useAtomics: false``), which ``--healthy`` does. It is as
+old as the pool: ``--piscina 3.2.0`` tries a version of 2022.
 
 Run it with ``python -m waitspy_scenarios.piscina_buffer``; it needs node and npm, which gets
 piscina into a folder that is deleted at the end. To profile it opens the server's inspector.
@@ -28,6 +29,14 @@ from waitspy_scenarios import Expected
 TRUTH: Mapping[str, Expected] = {
     "harm": Expected(
         ("--seconds", "6"),
+        kind="parked-loop",
+        function="atomicsWaitLoop",
+        wait="lock",
+        victims=frozenset({"io"}),
+        share=(0.5, 2.5),
+    ),
+    "harm-older": Expected(
+        ("--seconds", "6", "--piscina", "3.2.0"),
         kind="parked-loop",
         function="atomicsWaitLoop",
         wait="lock",

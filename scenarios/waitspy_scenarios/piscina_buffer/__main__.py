@@ -13,7 +13,7 @@ from waitspy_scenarios.serving.processes import finish, free_port
 from waitspy_scenarios.serving.stage import Stage, make_parser, run
 
 NEEDS = Needs(commands={"node": "nodejs", "npm": "npm"})
-_PISCINA = "piscina@^5.1"
+_NEWEST = "^5.1"
 
 
 async def play(stage: Stage) -> None:
@@ -22,7 +22,8 @@ async def play(stage: Stage) -> None:
     for name in ("server.js", "worker.js"):
         shutil.copy(Path(__file__).with_name(name), folder)
     npm, node = (find_command(name) or name for name in ("npm", "node"))
-    install = (npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), _PISCINA)
+    piscina = f"piscina@{stage.options.piscina}"
+    install = (npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), piscina)
     await finish("npm", *install)
     atomics, port = "disabled" if stage.options.healthy else "sync", free_port()
     server = str(folder / "server.js")
@@ -31,4 +32,8 @@ async def play(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(play, make_parser(scenario.__doc__), NEEDS))
+    parser = make_parser(scenario.__doc__)
+    parser.add_argument(
+        "--piscina", default=_NEWEST, metavar="VERSION", help="as npm calls it, such as 3.2.0"
+    )
+    sys.exit(run(play, parser, NEEDS))

@@ -23,6 +23,7 @@ store.listen(0, '127.0.0.1', async () => {
     maxThreads: 2,
     idleTimeout: 3600000,
     atomics,
+    useAtomics: atomics !== 'disabled', // before 5.0
   });
   const server = http.createServer(async (request, response) => {
     response.end(`${await pool.run({ at: Date.now() })} under way\n`);
