@@ -32,6 +32,8 @@ _MACHINERY = {
     "multiprocessing/pool.py": {"worker", "mapstar", "starmapstar"},
     "anyio/_backends/_asyncio.py": {"run"},
     "asgiref/sync.py": {"thread_handler"},
+    "/node:internal/timers": {"processImmediate", "processTimers", "listOnTimeout"},
+    "/node:internal/process/task_queues": {"processTicksAndRejections", "runNextTicks"},
     "/node:native": {"(program)", "(garbage collector)"},
 }
 _RUN_MODULE = "asyncio/runners.py"

@@ -18,6 +18,7 @@ Everything that comes is hostile: its size is bounded and its types are checked.
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections import deque
@@ -49,6 +50,10 @@ _MOST_SESSIONS = 256
 _PROBES = 6
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _CLOSE = "require('inspector').close()"
+_KEEP = "profile('waitspy')"
+"""Begins a profile of that thread as ``console.profile`` does, which lasts until the end. To begin
+the first one of a thread, V8 walks through its whole heap, which takes a millisecond or two for
+each MB; but none to begin another one beside it, each second."""
 
 
 class _Params(msgspec.Struct, rename="camel"):
@@ -194,6 +199,10 @@ class InspectorSession(threading.Thread):
             message = {"id": 0, "method": "NodeWorker.sendMessageToWorker", "params": inner}
         self._connection.send(msgspec.json.encode(message).decode())
 
+    def _evaluate(self, expression: str, name: str = MAIN) -> None:
+        told = {"expression": expression, "includeCommandLineAPI": True, "silent": True}
+        self._send("Runtime.evaluate", told, name)
+
     def _listen(self, within_s: float, until: Callable[[], bool]) -> None:
         """Takes what comes, for so long, or until that is so."""
         assert self._connection is not None
@@ -243,10 +252,16 @@ class InspectorSession(threading.Thread):
                 if session.tid is None and not session.waits_for and not self._is_over():
                     self._probe(name, session, threads)
         self._eliminate(threads)
-        for name, session in self._sessions.items():
-            if session.tid is not None and not session.started:
-                session.started = True
-                self._send("Profiler.start", None, name)
+        for name, session in list(self._sessions.items()):
+            if session.tid is not None and not session.started and not self._is_over():
+                self._start(name, session)
+
+    def _start(self, name: str, session: _Session) -> None:
+        """Starts to sample a thread; the next one only then, as that takes CPU time."""
+        session.started = True
+        self._evaluate(_KEEP, name)
+        self._send("Profiler.start", None, name)
+        self._listen(_ANSWERS_WITHIN_S, until=lambda: not session.waits_for)
 
     def _probe(self, name: str, session: _Session, threads: set[int]) -> None:
         others = threads - {one.tid for one in self._sessions.values()}
@@ -283,8 +298,12 @@ class InspectorSession(threading.Thread):
 
     def _close(self) -> None:
         """Closes the inspector that was opened; its connections end with it."""
+        assert self._connection is not None
         self._send("NodeWorker.disable")
-        self._send("Runtime.evaluate", {"expression": _CLOSE, "includeCommandLineAPI": True})
+        self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._sessions[MAIN].waits_for)
+        # its main thread stands until its good-bye is sent, which waits for this to be acknowledged
+        self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self._evaluate(_CLOSE)
         with suppress(WebSocketException, OSError, TimeoutError, msgspec.MsgspecError):
             self._listen(_CLOSES_WITHIN_S, until=lambda: False)
 
