@@ -1,5 +1,5 @@
-"""What waitspy costs: idle servers, a look at many tasks, a server at its limit, judging; and what
-other profilers cost beside it.
+"""What waitspy costs: idle servers, a look at many tasks, a server at its limit, pauses of Node.js,
+judging; and what other profilers cost beside it.
 
 ``make bench``. Shares are of one core, without what attaching takes once.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.benchmarks import judging, peers, saturated
+from tests.benchmarks import judging, node_pauses, peers, saturated
 from tests.live.running import record, target
 from tests.pythons import found
 from waitspy.model.clock import NS
@@ -38,6 +38,8 @@ def main() -> None:
     peers.main()
     print()
     saturated.main()
+    print()
+    node_pauses.main()
     print()
     judging.main()
 
