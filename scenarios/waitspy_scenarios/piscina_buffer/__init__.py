@@ -13,8 +13,8 @@ waitspy says ``parked-loop``: unread data waits on the loops of worker threads t
 with ``--inspect``, who parks them: ``atomicsWaitLoop`` of piscina.
 
 The fix: await in a task all that it has started; or let idle workers wait in their loop
-(``atomics: 'disabled'``, before 5.0 ``useAtomics: false``), which ``--healthy`` does. It is as
-old as the pool: ``--piscina 3.2.0`` tries a version of 2022.
+(``atomics: 'disabled'``, before 5.0 ``useAtomics: false``), which ``--healthy`` does. Older
+versions do the same: ``--piscina 3.2.0`` tries one.
 
 Run it with ``python -m waitspy_scenarios.piscina_buffer``; it needs node and npm, which gets
 piscina into a folder that is deleted at the end. To profile it opens the server's inspector.
