@@ -29,11 +29,13 @@ class Inspected:
         self.runs = dict.fromkeys({*threads.values(), *always}, 0)
         self.answers: list[bytes] = []
         self.started: list[str] = []
+        self.asked: list[str] = []
 
     def send(self, raw: str) -> None:
         message: dict[str, Any] = msgspec.json.decode(raw)
         for tid in self.always:
             self.runs[tid] += 1
+        self.asked.append(message["method"])
         if message["method"] != "NodeWorker.sendMessageToWorker":
             self.answers.append(msgspec.json.encode({"id": message["id"], "result": {}}))
             return
@@ -73,7 +75,10 @@ def matched(
         attached = {"method": "NodeWorker.attachedToWorker", "params": {"sessionId": name}}
         inspected.answers.append(msgspec.json.encode(attached))
     session._listen(1, until=lambda: not inspected.answers)
+    inspected.asked.clear()
     session._match()
+    first = inspected.asked[:2]
+    assert first == ["Runtime.evaluate", "Profiler.start"], "the main thread's, before others"
     found = {name: one.tid for name, one in session._sessions.items() if name != MAIN}
     return found, inspected.started
 
@@ -98,6 +103,15 @@ def test_two_that_run_all_the_time_are_not_guessed_nor_sampled(
 ) -> None:
     found, started = matched(monkeypatch, {"1": 20, "2": 10}, {10, 20})
     assert (found, started) == ({"1": None, "2": None}, [])
+
+
+def test_nobody_is_asked_as_long_as_no_thread_is_known() -> None:
+    inspected = Inspected({"1": 20}, set())
+    session = InspectorSession(1, 10_000, set)
+    session._connection = inspected  # type: ignore[assignment]
+    session._sessions["1"] = _Session()
+    session._match()
+    assert inspected.asked == []
 
 
 @pytest.mark.parametrize(

@@ -241,23 +241,28 @@ class InspectorSession(threading.Thread):
     # --- which thread is which
 
     def _match(self) -> None:
-        """Speaks to those whose thread is not known yet, one after the other; starts who is.
+        """Speaks to those whose thread is not known yet, one after the other; starts who is known.
 
         One that has not answered is held up: it is left until it has.
         """
+        self._start_known()
         unknown = {name: one for name, one in self._sessions.items() if one.tid is None}
         threads = self._candidates() if unknown else set()
         for name, session in unknown.items():
             for _ in range(_PROBES):
                 if session.tid is None and not session.waits_for and not self._is_over():
                     self._probe(name, session, threads)
+            self._start_known()
         self._eliminate(threads)
+        self._start_known()
+
+    def _start_known(self) -> None:
+        """Starts to sample those whose thread is known, one after the other: it takes CPU time."""
         for name, session in list(self._sessions.items()):
             if session.tid is not None and not session.started and not self._is_over():
                 self._start(name, session)
 
     def _start(self, name: str, session: _Session) -> None:
-        """Starts to sample a thread; the next one only then, as that takes CPU time."""
         session.started = True
         self._evaluate(_KEEP, name)
         self._send("Profiler.start", None, name)
@@ -265,6 +270,8 @@ class InspectorSession(threading.Thread):
 
     def _probe(self, name: str, session: _Session, threads: set[int]) -> None:
         others = threads - {one.tid for one in self._sessions.values()}
+        if not others:
+            return
         before = self._ran(others)
         self._send("Profiler.enable", None, name)
         self._listen(_TRIES_EVERY_S, until=lambda: not session.waits_for)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from waitspy.errors import SamplerError
-from waitspy.kernel import descriptors
+from waitspy.kernel import descriptors, procfs
 from waitspy.model.clock import NS
 from waitspy.model.recorded import Loss
 from waitspy.recording.folder import Writer
@@ -37,7 +37,6 @@ class NodeInspectorSampler:
         self._writer = writer
         self._first_segment = first_segment
         self._session: InspectorSession | None = None
-        self._tids: frozenset[int] = frozenset()
         self._loops: NodeLoops | None = None
         self._javascript: set[int] = set()
         self._rate_hz = 0.0
@@ -54,8 +53,7 @@ class NodeInspectorSampler:
 
     def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
         """See ``Sampler.look``: the inspector samples by itself."""
-        del now_ns, at_once
-        self._tids = frozenset(seen.tids)
+        del seen, now_ns, at_once
         return False
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
@@ -94,9 +92,11 @@ class NodeInspectorSampler:
         with suppress(Unavailable, Unreadable, OSError):
             self._loops = self._loops or NodeLoops(self.pid)
             epfds = descriptors.epoll_fds(self.pid)
-            found = self._loops.find(epfds, sorted(self._tids - {self.pid} - self._javascript))
+            tids = set(procfs.threads(self.pid))
+            self._javascript &= tids
+            found = self._loops.find(epfds, sorted(tids - {self.pid} - self._javascript))
             self._javascript |= {loop.tid for loop in found if loop.runs_javascript}
-        return self._javascript & self._tids
+        return set(self._javascript)
 
     def _too_late(self, now_ns: int) -> bool:
         return self._stopping_ns is not None and now_ns - self._stopping_ns > _ENDS_WITHIN_NS
