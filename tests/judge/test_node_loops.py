@@ -9,6 +9,7 @@ import pytest
 
 from tests.examples.build import (
     at,
+    collected,
     opened,
     process,
     ready,
@@ -223,6 +224,14 @@ def test_what_v8_does_itself_is_nobodys_fault() -> None:
     assert found.kind.name == "busy-loop"
     assert found.blame is not None
     assert (found.blame.function, found.blame.file) == ("native code", None)
+
+
+def test_what_a_thread_waits_in_is_known_before_its_first_stack() -> None:
+    waits = states((0, ATOMICS), (900, "epoll_wait 20"))
+    later = worker(MAIN, shown={OF_POOL: [(1_000, END, OWN)]}).segments
+    looks = [ready(100, 20), unread(200, 20, REPLY), collected(900, 20)]
+    found = finding(replace(node(waits, looks), segments=later))
+    assert (found.kind.name, found.wait.syscall, found.blame) == ("parked-loop", "futex", None)
 
 
 @pytest.mark.parametrize(("from_ms", "blamed"), [(2_500, "flush"), (3_900, "native code")])

@@ -172,6 +172,7 @@ def _worker(
     own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
     if worker.worker.node is not None:
         own_loops = node_loops.own(own_loops, worker)
+        records = tuple(map(node_loops.from_the_start, records))
     proven = {
         loop.tid for loop in own_loops if worker.worker.node or loop_episodes.has_object(loop)
     }

@@ -9,17 +9,21 @@ epoll of Node that is ready says nothing; data in a socket of it, and a timer th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from waitspy.judge.loops import Loop, Pending, was_served
 from waitspy.judge.thread_time import compose
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
+from waitspy.model.columns import int64s
 from waitspy.model.kinds import BLOCKED_LOOP, PARKED_LOOP, Kind
 from waitspy.model.oracle_names import LIBUV
 from waitspy.model.pools import PoolInfo
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.threads import KernelStates
+from waitspy.model.threads import Intervals, KernelStates, ThreadRecord
 
 _KIND, _PARKED_IN = "libuv", "futex"
 _COLLECTOR = "(garbage collector)"
@@ -93,6 +97,21 @@ def serves_all_along(span: Pending) -> bool:
 def pool_threads(worker: WorkerRecord) -> frozenset[int]:
     """The threads of libuv's pool, of which there never is a stack."""
     return frozenset(tid for info in _pools(worker) for tid in info.tids)
+
+
+def from_the_start(record: ThreadRecord) -> ThreadRecord:
+    """The same with the time before its first stack: the inspector is opened only then, and the
+    kernel tells what the thread waits in.
+    """
+    shown, states = record.intervals, record.states
+    if not len(shown) or not len(states) or states.at_ns[0] >= shown.start_ns[0]:
+        return record
+    columns = (
+        np.append(states.at_ns[:1], shown.start_ns),
+        np.append(shown.start_ns[:1], shown.end_ns),
+        np.append(int64s([0]), shown.stack),
+    )
+    return replace(record, intervals=Intervals(*columns, shown.table))
 
 
 def idle(worker: WorkerRecord) -> frozenset[int]:
