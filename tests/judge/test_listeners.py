@@ -144,6 +144,17 @@ def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
     assert ms(one.start_ns) == 100
 
 
+def test_a_thread_accepts_nothing_before_it_is_there() -> None:
+    """As the first one of a program that is called by exec, seen under the pid of the one before."""
+    blocked = states((0, f"accept {FD}"), (50, "clock_nanosleep 1"), (1_000, f"accept {FD}"))
+    later = states((950, f"accept {FD}"), (1_050, "clock_nanosleep 1"))
+    made = worker(
+        100, kernel={100: states((0, "futex 7")), 101: blocked, 102: later}, listeners=WAITING
+    )
+    (one,) = found(made)
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
+
+
 def test_a_listener_that_a_loop_watches_is_judged_with_the_loop() -> None:
     seen = [unread(200, 5, sock(INODE, kind="listener"))]
     record = process(100, WAITING, BLOCKED, epolls=seen)

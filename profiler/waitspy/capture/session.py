@@ -257,7 +257,8 @@ class Capture:
     def _attach_some(self) -> None:
         """Attaches those that wait for it, for a moment: the others are watched meanwhile."""
         before_ns = time.process_time_ns()
-        until_ns = time.monotonic_ns() + _ATTACHING_NS
+        # where looks are rare, half of the time between two of them: else many take very long
+        until_ns = time.monotonic_ns() + max(_ATTACHING_NS, self._pace.tick_ns // 2)
         begun: list[Attachment] = []
         while self._coming and (not begun or time.monotonic_ns() < until_ns):
             key = next(iter(self._coming))

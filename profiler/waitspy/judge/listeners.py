@@ -344,12 +344,13 @@ def _still(
 
     A thread that waits for connections may have been woken already, and not got the CPU yet.
     """
-    gone_ns = end_ns if worker.gone_ns is None else worker.gone_ns
+    states = worker.states[tid]
+    born_ns = max(worker.attached_ns, int(states.at_ns[0]))
+    ends = [gone for gone in (worker.gone_ns, states.gone_ns) if gone is not None]
+    gone_ns = min(end_ns, *ends) if ends else end_ns
     idle = mine.of_kind(may_accept, known)
-    found = outside(
-        *still_spans(worker.states[tid], gone_ns), mine.start_ns[idle], mine.end_ns[idle]
-    )
-    return [(0, worker.attached_ns), *found, (gone_ns, end_ns)]
+    found = outside(*still_spans(states, gone_ns), mine.start_ns[idle], mine.end_ns[idle])
+    return [(0, born_ns), *found, (gone_ns, end_ns)]
 
 
 def may_accept(stack: Stack, wait: Wait) -> bool:

@@ -22,6 +22,7 @@ from waitspy.render.reports import page_data
 from waitspy.render.reports.markdown import MarkdownRenderer
 
 US = 1000
+SLEEPS = Wait(WaitKind.SLEEP)
 
 
 def packed(analysis: Analysis, **more: int) -> Unpacked:
@@ -78,7 +79,7 @@ def test_threads_are_known_by_what_they_do() -> None:
 def test_a_recording_of_days_has_a_coarser_unit() -> None:
     days = 3 * 86_400 * NS
     end_ns = build.START_NS + days
-    activity = Activity(build.START_NS, end_ns, build.MAIN, Wait(WaitKind.SLEEP), days, days * 9)
+    activity = Activity(build.START_NS, end_ns, build.MAIN, SLEEPS, days, days * 9)
     analysis = Analysis(
         replace(
             page_examples.server().report,
@@ -92,6 +93,17 @@ def test_a_recording_of_days_has_a_coarser_unit() -> None:
     ((_, starved_s, victim_s),) = unpacked.sums().values()
     assert starved_s == pytest.approx(days / NS, rel=1e-6)
     assert victim_s == pytest.approx(9 * days / NS, rel=1e-6)
+
+
+def test_what_lasts_longer_than_a_damaged_recording_is_cut() -> None:
+    days = 3 * 86_400 * NS
+    activity = Activity(build.START_NS, build.START_NS + days, build.MAIN, SLEEPS, days, days)
+    info = replace(build.info(), end_ns=build.START_NS)
+    report = replace(page_examples.server().report, recording=info, findings=())
+    analysis = Analysis(report, (ThreadActivity(1, 1, "main", build.activities(activity)),))
+    unpacked = packed(analysis)
+    ((_, starved_s, _),) = unpacked.sums().values()
+    assert starved_s == pytest.approx((2**31 - 1) * unpacked.header["unit_ns"] / NS)
 
 
 def test_findings_point_to_their_episodes_in_the_timeline() -> None:

@@ -129,7 +129,8 @@ class _Packing:
                 reached = end
                 if activity.starved_ns:
                     harm_at.append(row - last_harm)
-                    harm_starved.append(round(activity.starved_ns / self._unit_ns))
+                    starved = round(activity.starved_ns / self._unit_ns)
+                    harm_starved.append(min(_LARGEST, starved))  # more in a damaged recording
                     harm_victims.append(activity.victim_ns / self._unit_ns)
                     last_harm = row
                 row += 1
