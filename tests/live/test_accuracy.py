@@ -25,8 +25,16 @@ def test_what_starves_is_found_and_nothing_else(case: Case, tmp_path: Path) -> N
 
 
 def test_every_target_belongs_to_a_case() -> None:
-    helpers = {"truth.py", "loop_under_test.py", "together.py", "client.py"}
-    scripts = {path.name for path in runner.TARGETS.glob("*.py")} - helpers
+    helpers = {
+        "truth.py",
+        "loop_under_test.py",
+        "together.py",
+        "client.py",
+        "truth.js",
+        "node_victims.js",
+    }
+    every = (*runner.TARGETS.glob("*.py"), *runner.TARGETS.glob("*.js"))
+    scripts = {path.name for path in every} - helpers
     assert scripts == {case.script for case in CASES}
 
 
