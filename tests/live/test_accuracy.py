@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.accuracy import runner, table
 from tests.accuracy.cases import CASES, Case
@@ -13,8 +15,18 @@ from tests.remote.interpreters import HERE
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
+LEFT_OUT = {"resolve", "two loops", "5,000 tasks, timers only"}
+"""Of the quick cases: ``make slow`` tries them, as ``make accuracy`` does."""
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.quick], ids=lambda c: c.name)
+
+def quick() -> Iterator[ParameterSet]:
+    for case in CASES:
+        if case.quick:
+            marks = [pytest.mark.slow] if case.name in LEFT_OUT else []
+            yield pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", quick())
 def test_what_starves_is_found_and_nothing_else(case: Case, tmp_path: Path) -> None:
     outcome = runner.run(case, Setting(HERE), keep=tmp_path)
     assert outcome.skipped is None

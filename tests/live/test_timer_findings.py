@@ -92,7 +92,7 @@ def test_timers_that_are_served_are_silent(tmp_path: Path) -> None:
     [
         ("blocked", "blocked-loop"),
         pytest.param("naps", "blocked-loop", marks=pytest.mark.slow),
-        ("busy", "busy-loop"),
+        pytest.param("busy", "busy-loop", marks=pytest.mark.slow),
     ],
 )
 def test_timers_are_starved_whatever_their_thread_does(
