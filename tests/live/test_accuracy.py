@@ -26,7 +26,7 @@ def quick() -> Iterator[ParameterSet]:
             yield pytest.param(case, id=case.name, marks=marks)
 
 
-@pytest.mark.parametrize("case", quick())
+@pytest.mark.parametrize("case", list(quick()))
 def test_what_starves_is_found_and_nothing_else(case: Case, tmp_path: Path) -> None:
     outcome = runner.run(case, Setting(HERE), keep=tmp_path)
     assert outcome.skipped is None
