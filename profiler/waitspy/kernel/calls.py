@@ -90,6 +90,31 @@ class SmallReads:
         return self._bytes[: _checked(got)].tobytes()
 
 
+class SameReads:
+    """Reads of the same places of a process again and again, as ``process_vm_readv`` does: what the
+    call needs is made once. For use by one thread; raises OverflowError for more than ``IOV_MAX``.
+    """
+
+    def __init__(self, pid: int, places: Sequence[tuple[int, int]]) -> None:
+        if len(places) > IOV_MAX:
+            raise OverflowError(f"{len(places)} places")
+        self._pid, self._count = pid, len(places)
+        self.size = sum(size for _, size in places)
+        self._buffer = (ctypes.c_char * self.size)()
+        self._bytes = memoryview(self._buffer).cast("B")
+        self._local = array("Q", [ctypes.addressof(self._buffer), self.size])
+        self._remote = array("Q", [word for place in places for word in place])
+        self._at = self._local.buffer_info()[0], self._remote.buffer_info()[0]
+
+    def read(self) -> bytes:
+        """``size`` bytes, of one place after the other; fewer where not all of it is mapped."""
+        local, remote = self._at
+        got = _readv(self._pid, local, 1, remote, self._count, 0)
+        if got < 0 and ctypes.get_errno() == errno.EFAULT:
+            return b""
+        return self._bytes[: _checked(got)].tobytes()
+
+
 def pidfd_getfd(pidfd: int, fd: int) -> int:
     """A duplicate of that process's descriptor, closed on exec; Linux 5.6."""
     return _checked(int(_libc.syscall(_PIDFD_GETFD, pidfd, fd, 0)))

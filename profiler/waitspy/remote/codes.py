@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Frame, placed
@@ -44,6 +45,13 @@ class _Code:
     at: dict[int, Frame] = field(default_factory=dict)
 
 
+class Proof(NamedTuple):
+    """Where to read, and what has to be there, one place after the other."""
+
+    places: list[tuple[int, int]]
+    told: bytes
+
+
 class Codes:
     """Reads code objects of one process.
 
@@ -55,15 +63,15 @@ class Codes:
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
         self._codes: dict[int, _Code] = {}
-        self._homes = Homes()
+        self.homes = Homes()
 
     def know(self, homes: Homes) -> None:
         """Frames that are read from now on know whose they are."""
-        self._homes = homes
+        self.homes = homes
         self._codes.clear()
 
     def _placed(self, function: str, file: str, line: int | None) -> Frame:
-        return placed(Frame(function, file, line), self._homes.of(file))
+        return placed(Frame(function, file, line), self.homes.of(file))
 
     def code(self, address: int, instruction: int | None = None) -> Frame:
         """The function of a code object, at the line of that instruction or at its first one.
@@ -93,6 +101,27 @@ class Codes:
             except Unreadable:
                 found.append(None)
         return found
+
+    def proof(self, addresses: Iterable[int]) -> Proof:
+        """What shows later that the code at these addresses is still what it is; Torn where some
+        of it is not known.
+        """
+        places: list[tuple[int, int]] = []
+        told: list[bytes] = []
+        for address in addresses:
+            known = self._codes.get(address)
+            if known is None or None in known.told:
+                raise Torn("code that is not known")
+            places += [(address + _COUNTED, len(known.head)), *known.pieces]
+            told += [known.head, *filter(None, known.told)]
+        return Proof(places, b"".join(told))
+
+    def known(self, address: int, instruction: int) -> Frame:
+        """The frame of code that was just proven; Torn if it has no such instruction."""
+        known = self._codes.get(address)
+        if known is None:
+            raise Torn("code that is not known any more")
+        return self._at(address, known, instruction)
 
     def _same(self, addresses: Iterable[int]) -> dict[int, _Code | None]:
         """What lies at these addresses now; None where it is no code."""

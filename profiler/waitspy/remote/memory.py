@@ -143,6 +143,19 @@ class Memory:
                 at += size
         return found
 
+    def same(self, places: Sequence[tuple[int, int]]) -> SamePlaces:
+        """Places that are read again and again, and all at once.
+
+        Raises:
+            Unreadable: they are too many, or no places of a process.
+        """
+        if not all(_LOWEST <= at < _BEYOND and 0 < size <= _LARGEST for at, size in places):
+            raise Unreadable(f"{len(places)} places")
+        try:
+            return SamePlaces(calls.SameReads(self._pid, places))
+        except OverflowError as error:
+            raise Unreadable(str(error)) from None
+
     def _into(
         self, addresses: Sequence[int], sizes: Sequence[int], buffer: bytearray, at: int
     ) -> int:
@@ -152,6 +165,28 @@ class Memory:
             if error.errno in _FINAL:
                 raise
             return 0
+
+
+class SamePlaces:
+    """Places of a process that are read again and again; ``size`` is that of all of them."""
+
+    def __init__(self, reads: calls.SameReads) -> None:
+        self._reads = reads
+        self.size = reads.size
+
+    def read(self) -> bytes | None:
+        """The bytes of one place after the other; None where not all of it is mapped.
+
+        Raises:
+            OSError: as of ``Memory``.
+        """
+        try:
+            raw = self._reads.read()
+        except OSError as error:
+            if error.errno in _FINAL:
+                raise
+            return None
+        return raw if len(raw) == self.size else None
 
 
 def _address(kept: tuple[int, bytes]) -> int:

@@ -6,6 +6,8 @@ more than once, in a single call; believed is what every copy shows. From 3.11 o
 in one piece of memory, the data stack. Others, and all up to 3.10, are copied from where they were
 when they were last followed.
 
+What is found twice is settled: from then on it is only looked whether it is still so.
+
 Frames are believed from the outermost one on: as far as all copies have them, linked in the same
 way and standing at the same instruction, and the innermost of them is alive for certain. Only of
 the innermost one may the instruction differ, as each copy of it is one word, and true by itself.
@@ -13,27 +15,28 @@ the innermost one may the instruction differ, as each copy of it is one word, an
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 from waitspy.model.stacks import Frame, Stack
+from waitspy.remote.frame_shapes import FrameShape, RawFrame
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable
-from waitspy.remote.thread_stacks import OWNED_BY_C, ThreadFrame, ThreadState
+from waitspy.remote.settled_stacks import Settled
+from waitspy.remote.thread_stacks import ThreadFrame, ThreadState
 
-_COPIES = 4  # of frames that lie in one piece, read within some nanoseconds
-_COPIES_APART = 10  # up to 3.10, where each frame is read for itself
 _ROUNDS = 3  # of copying: frames that were not where they were are followed, and copied again
 _AT_ONCE = 16  # threads that are copied in one call
 _MOST_PLANS = 10_000
 _DEEPEST = 1024  # frames; of deeper stacks the innermost ones
 _LARGEST_PART = 1 << 16
 _GROWS = 2048  # bytes of the data stack that are copied beyond its end, as it may grow meanwhile
-_EXECUTING = 0  # FRAME_EXECUTING of 3.10
+_MOST_SETTLED = 128  # stacks of all threads of a process
+_MOST_SINGLES = 64  # of a settled one, that do not lie in one piece
+_MOST_CHAINS = 8  # of one thread that are remembered
 
 
 class MovingStack(NamedTuple):
@@ -54,6 +57,10 @@ _NONE = MovingStack((), whole=True)
 class _Plan:
     """What is copied of a thread: its C frame (3.11, 3.12), its part of the data stack, and the
     frames outside of it.
+
+    ``chain`` is where the frames were when they were last followed, innermost first, ``seen`` the
+    same as they were last copied whole. ``settled`` are those stacks that were found twice, by
+    where the innermost frame is, ``last`` the one that was right last, ``met`` what was found once.
     """
 
     thread: ThreadState
@@ -62,26 +69,10 @@ class _Plan:
     size: int = 0
     singles: tuple[int, ...] = ()
     chain: tuple[int, ...] = ()
-    """Where the frames were when they were last followed, innermost first."""
-
-
-class _Head(NamedTuple):
-    """What a thread state says: where its frame (or C frame) is, and its data stack."""
-
-    frame: int
-    ident: int
-    chunk: int = 0
-    top: int = 0
-    limit: int = 0
-
-
-class _Raw(NamedTuple):
-    """A frame as it was copied."""
-
-    back: int
-    code: int
-    instruction: int
-    owner: int
+    seen: Mapping[int, RawFrame] | None = None
+    settled: dict[int, Settled] = field(default_factory=dict)
+    last: Settled | None = None
+    met: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class _Copy:
@@ -90,7 +81,7 @@ class _Copy:
     __slots__ = ("_plan", "_shape", "frame", "head", "part", "singles")
 
     def __init__(
-        self, shape: _Shape, plan: _Plan, head: bytes, rest: Sequence[bytes | None]
+        self, shape: FrameShape, plan: _Plan, head: bytes, rest: Sequence[bytes | None]
     ) -> None:
         self._shape, self._plan = shape, plan
         self.head = shape.head(head)
@@ -103,7 +94,7 @@ class _Copy:
         self.part = pieces.pop(0) if plan.size else None
         self.singles = dict(zip(plan.singles, pieces, strict=True))
 
-    def at(self, address: int) -> _Raw | None:
+    def at(self, address: int) -> RawFrame | None:
         """The frame at that address, if it was copied."""
         raw, offset = self._found(address)
         return None if raw is None else self._shape.frame(raw, offset)
@@ -126,65 +117,12 @@ class _Copy:
             return self.part, offset
         return self.singles.get(address), 0
 
-    def alive(self, address: int, raw: _Raw) -> bool:
+    def alive(self, address: int, raw: RawFrame) -> bool:
         """Whether a frame is on the stack of its thread for certain."""
         if self._shape.has_chunks:
             plan, head = self._plan, self.head
             return plan.begin == head.chunk and plan.begin < address < head.top
         return raw.owner == self._shape.executing
-
-
-class _Shape:
-    """How heads and frames of one version are read."""
-
-    def __init__(self, frames: Frames) -> None:
-        lay = frames.objects.layout
-        self.has_chunks = lay.pair >= (3, 11)
-        self.copies = _COPIES if self.has_chunks else _COPIES_APART
-        self.by_cframe = lay.pair in {(3, 11), (3, 12)}
-        self.cframe_frame = lay.cframe_frame
-        self.pointers = lay.pair >= (3, 11)
-        self.has_c_frames = lay.pair >= (3, 12)
-        # what is called the owner says up to 3.10 whether it executes
-        self.executing = _EXECUTING if lay.pair == (3, 10) else 1
-        owner = lay.frame_owner or lay.frame_state or lay.frame_executing
-        word = "Q" if self.pointers else "i"
-        fields = (
-            (lay.frame_back, "Q"), (lay.frame_code, "Q"), (lay.frame_instruction, word),
-            (owner, "b"),
-        )  # fmt: skip
-        self._frame, self._order = _packed(fields)
-        self.size = self._frame.size
-        head = [lay.thread_frame, lay.thread_ident]
-        if self.has_chunks:
-            head += [lay.thread_chunk, lay.thread_chunk_top, lay.thread_chunk_top + 8]
-        self._head, self._head_order = _packed([(at, "Q") for at in head])
-        self.head_size = self._head.size
-
-    def head(self, raw: bytes) -> _Head:
-        words = self._head.unpack(raw)
-        return _Head(*(words[n] for n in self._head_order))
-
-    def frame(self, raw: bytes, offset: int) -> _Raw:
-        words = self._frame.unpack_from(raw, offset)
-        back, code, instruction, owner = self._order
-        return _Raw(words[back], words[code] & ~3, max(0, words[instruction]), words[owner])
-
-
-def _packed(fields: Sequence[tuple[int, str]]) -> tuple[struct.Struct, tuple[int, ...]]:
-    """What unpacks numbers at these offsets, and where each of them is among the unpacked ones.
-
-    Raises:
-        Torn: they overlap: the target lies about where they are.
-    """
-    text, at = "<", 0
-    for offset, kind in sorted(fields):
-        if offset < at:
-            raise Torn("fields that overlap")
-        text += f"{offset - at}x{kind}"
-        at = offset + struct.calcsize(f"<{kind}")
-    order = sorted(fields)
-    return struct.Struct(text), tuple(order.index(field) for field in fields)
 
 
 class MovingStacks:
@@ -199,40 +137,98 @@ class MovingStacks:
         self._code = frames
         self._memory = frames.objects.memory
         self._plans: dict[int, _Plan] = {}
+        self._settled_count = 0
 
     @cached_property
-    def _shape(self) -> _Shape:
-        return _Shape(self._code)
+    def _shape(self) -> FrameShape:
+        return FrameShape(self._code.objects.layout)
 
     def look(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:
         """The stack of each of these threads now, and whether it is whole."""
-        found: list[tuple[Stack, bool]] = []
-        for begin in range(0, len(threads), _AT_ONCE):
-            some = threads[begin : begin + _AT_ONCE]
-            seen = self.frames(some)
+        plans = [self._plan(one) for one in threads]
+        found = {n: stack for n, plan in enumerate(plans) if (stack := self._settled(plan))}
+        others = [n for n in range(len(plans)) if n not in found]
+        whole = dict.fromkeys(found, True)
+        for begin in range(0, len(others), _AT_ONCE):
+            some = others[begin : begin + _AT_ONCE]
+            for n, (stack, is_whole) in zip(
+                some, self._followed([plans[n] for n in some]), strict=True
+            ):
+                found[n], whole[n] = stack, is_whole
+        return [(found[n], whole[n]) for n in range(len(plans))]
+
+    def _settled(self, plan: _Plan) -> Stack | None:
+        """The stack of a thread if it is one that it had before."""
+        last = plan.last
+        if last is None:
+            return None
+        if last.homes is not self._code.homes:
+            self._unsettle(plan)
+            return None
+        stack = last.look()
+        if stack is None:
+            other = plan.settled.get(last.innermost)
+            if other is not None and other is not last:
+                stack = other.look()
+                plan.last = other
+        return stack
+
+    def _unsettle(self, plan: _Plan) -> None:
+        self._settled_count -= len(plan.settled)
+        plan.settled.clear()
+        plan.last = None
+
+    def _followed(self, plans: Sequence[_Plan]) -> list[tuple[Stack, bool]]:
+        seen = self._look(plans)
+        named = self._named(seen)
+        if any(None in frames for frames in named):  # by now that code is known
+            seen = self._look(plans)
             named = self._named(seen)
-            if any(None in frames for frames in named):  # by now that code is known
-                seen = self.frames(some)
-                named = self._named(seen)
-            for stack, frames in zip(seen, named, strict=True):
-                known = tuple(_first_known(frames))
-                found.append((known, stack.whole and len(known) == len(frames)))
+        found = []
+        for plan, one, frames in zip(plans, seen, named, strict=True):
+            stack = tuple(_first_known(frames))
+            whole = one.whole and len(stack) == len(frames)
+            if stack and whole:
+                self._settle(plan, stack)
+            found.append((stack, whole))
         return found
+
+    def _settle(self, plan: _Plan, stack: Stack) -> None:
+        """Remembers a stack that was found before."""
+        chain, seen = plan.chain, plan.seen
+        if seen is None or len(chain) >= _DEEPEST or len(plan.singles) > _MOST_SINGLES:
+            return
+        if len(plan.met) >= _MOST_CHAINS:
+            plan.met.clear()
+        if plan.met.get(chain[0]) != chain:
+            plan.met[chain[0]] = chain
+            return
+        if len(plan.settled) >= _MOST_CHAINS:
+            self._unsettle(plan)
+        elif self._settled_count >= _MOST_SETTLED:
+            for one in self._plans.values():
+                self._unsettle(one)
+        part, memory = (plan.begin, plan.size), self._memory
+        with suppress(Unreadable):
+            made = Settled(
+                memory, self._code, self._shape, plan.thread, plan.cframe, part, seen, stack
+            )
+            self._settled_count += chain[0] not in plan.settled
+            plan.settled[chain[0]] = plan.last = made
 
     def _named(self, seen: Sequence[MovingStack]) -> list[list[Frame | None]]:
         places = [(frame.code, frame.instruction) for one in seen for frame in one.frames]
         named = iter(self._code.codes(places, known_only=True))
         return [[next(named) for _ in one.frames] for one in seen]
 
-    def frames(self, threads: Sequence[ThreadState]) -> list[MovingStack]:
-        """The frames of some threads that are believed."""
-        return self._look([self._plan(one) for one in threads])
-
     def _plan(self, thread: ThreadState) -> _Plan:
         plan = self._plans.get(thread.address)
         if plan is None and len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
+            self._settled_count = 0
         if plan is None or plan.thread != thread:
+            if plan is not None:
+                self._unsettle(plan)
             plan = self._plans[thread.address] = _Plan(thread)
         return plan
 
@@ -280,6 +276,7 @@ class MovingStacks:
 
     def _stack(self, plan: _Plan, copies: Sequence[_Copy], *, last: bool) -> MovingStack | None:
         """What the copies agree on; None: it is to be copied again, as the plan has changed."""
+        plan.seen = None
         if not copies or any(one.head.ident != plan.thread.ident for one in copies):
             return _TORN
         newest = copies[-1]
@@ -287,7 +284,7 @@ class MovingStacks:
             return _NONE
         chain = self._chain(newest)
         if chain is not None:
-            plan.chain = tuple(chain)
+            plan.chain, plan.seen = tuple(chain), chain
             return self._agreed(plan.chain, chain, copies)
         if last:
             known = {address: newest.at(address) for address in plan.chain}
@@ -296,12 +293,12 @@ class MovingStacks:
             self._follow(plan)
         return None
 
-    def _chain(self, copy: _Copy) -> dict[int, _Raw] | None:
+    def _chain(self, copy: _Copy) -> dict[int, RawFrame] | None:
         """The frames of a copy by address, innermost first; None where one was not copied."""
         address = copy.frame
         if address is None:
             return None
-        found: dict[int, _Raw] = {}
+        found: dict[int, RawFrame] = {}
         while address and len(found) < _DEEPEST:
             raw = copy.at(address)
             if raw is None or address in found:
@@ -344,14 +341,14 @@ class MovingStacks:
         plan.singles = tuple(address for address in plan.chain if address not in within)
 
     def _agreed(
-        self, chain: Sequence[int], known: Mapping[int, _Raw | None], copies: Sequence[_Copy]
+        self, chain: Sequence[int], known: Mapping[int, RawFrame | None], copies: Sequence[_Copy]
     ) -> MovingStack:
         """The frames of a chain that all copies have in the same way, from the outermost one on.
 
         ``known`` has them as the newest copy has.
         """
         newest, others = copies[-1], copies[:-1]
-        kept: list[tuple[int, _Raw]] = []
+        kept: list[tuple[int, RawFrame]] = []
         below = 0 if len(chain) < _DEEPEST else None  # of what lies below nothing is known
         for address in reversed(chain):
             raw = known[address]
@@ -374,12 +371,12 @@ class MovingStacks:
                 kept.pop()
         return MovingStack(tuple(self._python(kept)), whole)
 
-    def _python(self, kept: Sequence[tuple[int, _Raw]]) -> list[ThreadFrame]:
+    def _python(self, kept: Sequence[tuple[int, RawFrame]]) -> list[ThreadFrame]:
         """Those of the frames that are Python's own."""
         return [
             ThreadFrame(address, raw.code, raw.instruction)
             for address, raw in kept
-            if not self._shape.has_c_frames or raw.owner < OWNED_BY_C
+            if not self._shape.is_of_c(raw)
         ]
 
 

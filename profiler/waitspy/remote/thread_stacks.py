@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from waitspy.model.stacks import Frame, Stack
+from waitspy.remote.frame_shapes import OWNED_BY_C
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable, word_at
 
@@ -19,10 +20,6 @@ _DEEPEST = 2048
 """Frames that are read; of deeper stacks the innermost ones."""
 
 _LARGEST_CHUNK = 1 << 20
-
-OWNED_BY_C = 3
-"""From 3.12 on, frames with this owner or a higher one are entries from C code, without code of
-their own (enum _frameowner of pycore_frame.h and pycore_interpframe_structs.h)."""
 
 
 class ThreadFrame(NamedTuple):
