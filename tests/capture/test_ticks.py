@@ -67,6 +67,16 @@ def test_what_was_before_the_first_look_does_not_count() -> None:
     assert looked(one, 50_040) == []
 
 
+def test_it_is_crowded_while_even_the_rarest_looks_cost_too_much() -> None:
+    one = pace()
+    crowded, cpu_ns = [], 0
+    for n, share in enumerate((0.9, 0.5, 0.4, 0.3, 0.2, 0.05, 0.3), 1):
+        cpu_ns += int(share * NS)
+        one.account(n * NS, cpu_ns)
+        crowded.append(one.crowded)
+    assert crowded == [False, False, False, True, True, False, False]
+
+
 def test_a_moment_is_too_short_to_judge_by() -> None:
     one = pace()
     one.account(NS // 100, NS // 100)

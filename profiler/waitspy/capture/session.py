@@ -42,6 +42,7 @@ _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one sc
 _ATTACHING_NS = 15_000_000  # at once, and at least one; with 64 workers all take a second
 _STEP_NS = 50_000_000
 _STEPPED = 16  # samplers at one step, each in its turn: of 64 each one five times a second
+_CROWDED = 0.5  # of the samplers' share, where oracles alone take more than theirs
 _FLUSH_NS = NS
 _STOP_WITHIN_NS = 20 * NS
 
@@ -305,7 +306,8 @@ class Capture:
         return len(self._attached) + len(self._coming)
 
     def _share(self) -> float:
-        return self._options.budget.share(self._sharing())
+        share = self._options.budget.share(self._sharing())
+        return share * _CROWDED if self._pace.crowded else share
 
     def _spend(self, now_ns: int) -> None:
         """Counts what the samplers have used lately; those that use too much pause."""
@@ -314,6 +316,8 @@ class Capture:
         spent_ns = self._spent.note(now_ns, cpu_ns, window_ns)
         self._purse.count(now_ns, spent_ns, share * max(1, self._sharing()))
         for one in self._attached.values():
+            if one.sampler.immediate:
+                continue  # it has nothing to pause, and its looks are the observer's
             if self._purse.has_to_pause(one.sampling_ns(now_ns, window_ns), share):
                 one.sampler.pause(now_ns)
                 one.adjust(self._options.rate_hz, share)

@@ -20,12 +20,14 @@ class Pace:
     """The tick of one capture: ``tick_ns`` is in force, ``slowest_ns`` the slowest that was.
 
     Looks come more rarely while they cost more than their share of a core, and as often as asked
-    for when they do not any more. ``gaps`` are the spans between two looks that say nothing of
+    for when they do not any more. ``crowded`` is whether they do even at the slowest tick: then
+    others have to save. ``gaps`` are the spans between two looks that say nothing of
     what was between: more than the tick in force, and late.
     """
 
     def __init__(self, asked_ns: int, min_stall_ns: int) -> None:
         self.asked_ns = self.tick_ns = self.slowest_ns = asked_ns
+        self.crowded = False
         self.gaps: list[tuple[int, int]] = []
         bound_ns = min(_SLOWEST_TICK_NS, min_stall_ns // _TICKS_A_STALL)
         self._slowest_allowed_ns = max(asked_ns, bound_ns)
@@ -65,8 +67,10 @@ class Pace:
         self._counted, self._apart_ns = (now_ns, cpu_ns), 0
         share = spent_ns / (now_ns - before_ns)
         if share > _SHARE:
+            self.crowded = self.tick_ns == self._slowest_allowed_ns
             self.tick_ns = min(self._slowest_allowed_ns, self.tick_ns * 2)
         elif share < _FASTER_BELOW:
+            self.crowded = False
             self.tick_ns = max(self.asked_ns, self.tick_ns // 2)
         self.slowest_ns = max(self.slowest_ns, self.tick_ns)
 
