@@ -70,9 +70,10 @@ class _Profiler:
 
 
 class _Run(NamedTuple):
-    cpu: float
+    cpu: float | None
     rate_hz: float | None
     speed: float | None
+    pause_s: float | None
 
 
 def _profilers(version: str, python: str) -> Iterator[_Profiler]:
@@ -113,7 +114,9 @@ def main() -> None:
     """One line for each target and profiler."""
     # who runs in the background ignores interrupts, and so would all that it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    print(f"{'target':>20} {'Python':>8} {'profiler':>18} {'CPU':>7} {'rate':>9} {'speed':>6}")
+    print(
+        f"{'target':>20} {'Python':>8} {'profiler':>18} {'CPU':>7} {'rate':>9} {'speed':>6} {'pause':>8}"
+    )
     here = f"{sys.version_info[0]}.{sys.version_info[1]}."
     for version, python in pythons.found().items():
         if not version.startswith((here, "3.15.")):
@@ -133,24 +136,35 @@ def main() -> None:
 
 def _tell(name: str, version: str, runs: dict[str, list[_Run]]) -> None:
     for profiler, done in runs.items():
-        cpu = statistics.median(run.cpu for run in done)
-        rates = [run.rate_hz for run in done if run.rate_hz is not None]
-        speeds = [run.speed for run in done if run.speed is not None]
-        rate = f"{statistics.median(rates):.0f} Hz" if rates else "?"
-        speed = f"{statistics.median(speeds):.2f}" if speeds else "-"
-        line = f"{name:>20} {version:>8} {profiler:>18} {cpu:7.1%} {rate:>9} {speed:>6}"
+        if not done:
+            continue
+        columns = (
+            _median("{:.1%}", [run.cpu for run in done]),
+            _median("{:.0f} Hz", [run.rate_hz for run in done]),
+            _median("{:.2f}", [run.speed for run in done]),
+            _median("{:.1f} ms", [run.pause_s and run.pause_s * 1000 for run in done]),
+        )
+        cpu, rate, speed, pause = columns
+        line = f"{name:>20} {version:>8} {profiler:>18} {cpu:>7} {rate:>9} {speed:>6} {pause:>8}"
         print(line, flush=True)
+
+
+def _median(text: str, values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return text.format(statistics.median(known)) if known else "-"
 
 
 def _in_turns(
     process: Target, profilers: Sequence[_Profiler], threads: int, *, works: bool
 ) -> dict[str, list[_Run]]:
-    runs: dict[str, list[_Run]] = {profiler.name: [] for profiler in profilers}
+    runs: dict[str, list[_Run]] = {name: [] for name in ("-", *(one.name for one in profilers))}
     steps = _Steps(process) if works else None
     for _ in range(_ROUNDS):
         begun_s = time.monotonic()
         time.sleep(_SECONDS)
         alone = steps.a_second_since(begun_s) if steps else None
+        if steps:
+            runs["-"].append(_Run(None, None, 1.0, steps.pause_s_since(begun_s)))
         for profiler in profilers:
             runs[profiler.name].append(_run(profiler, process.pid, threads, steps, alone))
     return runs
@@ -171,6 +185,7 @@ def _run(
             time.sleep(_SECONDS)
             cpu = (_cpu_s(started.pid) - before_s) / (time.monotonic() - begun_s)
             speed = steps.a_second_since(begun_s) / alone if steps and alone else None
+            pause_s = steps.pause_s_since(begun_s) if steps else None
             started.send_signal(signal.SIGINT)
             try:
                 said, _ = started.communicate(timeout=_ENDS_S)
@@ -178,7 +193,7 @@ def _run(
                 started.kill()
         lasted_s = time.monotonic() - began_s
         rate_hz = profiler.rate_hz(_Taken(said.decode(errors="replace"), out, threads, lasted_s))
-    return _Run(cpu, rate_hz, speed)
+    return _Run(cpu, rate_hz, speed, pause_s)
 
 
 def _cpu_s(pid: int) -> float:
@@ -195,7 +210,7 @@ class _Steps:
     """How far the thread that works has come, as it says."""
 
     def __init__(self, process: Target) -> None:
-        self._said: list[tuple[float, int]] = []
+        self._said: list[tuple[float, int, float]] = []
         self._lines = process.process.stdout
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -206,8 +221,15 @@ class _Steps:
 
     def a_second_since(self, begin_s: float) -> float:
         """Steps a second since that moment."""
-        said = [one for one in self._said if begin_s <= one[0]]
+        said = self._since(begin_s)
         return (said[-1][1] - said[0][1]) / (said[-1][0] - said[0][0])
+
+    def pause_s_since(self, begin_s: float) -> float:
+        """The longest round in a quarter of a second since then, in the median of these."""
+        return statistics.median(longest_s for _, _, longest_s in self._since(begin_s)[1:])
+
+    def _since(self, begin_s: float) -> list[tuple[float, int, float]]:
+        return [one for one in self._said if begin_s <= one[0]]
 
 
 if __name__ == "__main__":

@@ -362,11 +362,15 @@ class DeltaSampler:
     def _show(
         self, tid: int, stack: Stack, at_ns: int, known_ns: int | None
     ) -> Iterable[StacksRow]:
+        if stack and self._stacks.get(tid) is stack:
+            return
         number, new = self._numbers.number(stack, at_ns)
+        if stack:
+            self._stacks[tid] = stack  # a stack that is there again is often the same object
         if number == self._shown.get(tid, 0):
             return
         if stack:
-            self._stacks[tid], self._shown[tid] = stack, number
+            self._shown[tid] = number
         else:
             del self._stacks[tid], self._shown[tid]
         yield from new
