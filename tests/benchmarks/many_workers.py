@@ -40,7 +40,8 @@ def _line(seconds: float, beat_s: float) -> None:
         what = "record", server.pid, "-d", seconds, "-o", "rec"
         with session(Path(folder), *what) as process:
             _, err = process.communicate()
-        assert (process.returncode, err) == (0, "")
+        if (process.returncode, err) != (0, ""):
+            sys.exit(f"waitspy ended with {process.returncode}: {err}")
         log = server.read_log()
         written = meta(Path(folder) / "rec")
         began_s = time.monotonic()
