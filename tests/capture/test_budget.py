@@ -32,6 +32,16 @@ def test_all_workers_together_stay_inside_the_total(
     assert budget.share(workers) <= per_worker
 
 
+def test_a_process_that_stands_still_for_hours_costs_next_to_nothing_but_something() -> None:
+    """Its samples are counted, though nobody has to take them."""
+    believed_s = 0.0004
+    for _ in range(3600):
+        believed_s = refine(believed_s, cpu_s=0.0, samples=100)
+        assert rate_hz(100, believed_s, 0.10) == 100
+    refined_s = refine(believed_s, cpu_s=0.4, samples=100)
+    assert refined_s == pytest.approx(0.004, rel=0.1)
+
+
 def test_a_cheap_process_is_sampled_as_fast_as_asked() -> None:
     assert rate_hz(100, 0.0004, 0.10) == 100
     assert rate_hz(100, 0.006, 0.10) == pytest.approx(10)

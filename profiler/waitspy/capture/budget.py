@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from waitspy.model.clock import NS
 
+_LEAST_SAMPLE_S = 1e-6
+"""Samples of a process that stands still are counted, though nobody takes them."""
+
 _LEAST_THREAD_SAMPLE_S = 0.00003
 _SMEARED_S = 0.1
 """A sample that takes longer shows threads as they were at moments too far apart to be true."""
@@ -49,12 +52,12 @@ def is_worth_sampling(threads: int, measured_s: float | None) -> bool:
 
 def rate_hz(asked_hz: float, cost_s: float, share: float) -> float:
     """The fastest rate that leaves room in the share; at least 1 Hz, at most what was asked for."""
-    return max(1.0, min(asked_hz, share * _SAMPLING / cost_s))
+    return max(1.0, min(asked_hz, share * _SAMPLING / max(cost_s, _LEAST_SAMPLE_S)))
 
 
 def refine(believed_s: float, cpu_s: float, samples: float) -> float:
     """The cost of a sample, corrected by a measurement: the more, the more samples that has."""
-    return (believed_s * _BELIEF + cpu_s) / (_BELIEF + samples)
+    return max(_LEAST_SAMPLE_S, (believed_s * _BELIEF + cpu_s) / (_BELIEF + samples))
 
 
 class Recently:
