@@ -29,6 +29,7 @@ from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
 from waitspy.remote.thread_stacks import ThreadState
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
+from waitspy.samplers.in_process import InProcess
 
 _FIRST_COST_S = 50e-6  # of a sample, before one was measured: most threads stand still
 _LOOK_CPU_NS = 10_000_000  # of one look; whoever is left over comes first in the next one
@@ -53,7 +54,7 @@ _MORE_TIME = "record for longer, or with a larger --budget"
 _NONE_READ = "use --sampler py-spy, and try 'waitspy doctor' on this process"
 
 
-class DeltaSampler:
+class DeltaSampler(InProcess):
     """Samples one worker; see ``Sampler`` for the contract.
 
     ``first_segment`` is the number of the first segment. Unlike others it uses the time of the
@@ -168,9 +169,6 @@ class DeltaSampler:
         if rows and self._row is not None:
             self._bytes += self._writer.append_stacks(self._row.file, rows)
 
-    def pause(self, now_ns: int) -> None:
-        """See ``Sampler.pause``: it has started nothing that could be ended."""
-
     def stop(self, now_ns: int) -> None:  # noqa: ARG002  (the same)
         """See ``Sampler.stop``."""
         self._stopping = True
@@ -187,18 +185,10 @@ class DeltaSampler:
         """See ``Sampler.done``."""
         return self._over
 
-    def cpu_ns(self) -> int:
-        """See ``Sampler.cpu_ns``: nothing, as what it uses is the caller's."""
-        return 0
-
     def sampling(self) -> Sampling:
         """See ``Sampler.sampling``."""
         self._hold()
         return Sampling(self._spent_ns, self._samples)
-
-    def rss_bytes(self) -> int:
-        """See ``Sampler.rss_bytes``: nothing, as for ``cpu_ns``."""
-        return 0
 
     # --- looks ----------------------------------------------------------------------------
 
@@ -247,11 +237,6 @@ class DeltaSampler:
         self._samples += samples
         if self._row is not None:
             self._row.samples = (self._row.samples or 0) + samples * len(self._stacks)
-
-    def dump(self, now_ns: int) -> bool:
-        """See ``Sampler.dump``: there is nothing that its looks do not tell."""
-        del now_ns
-        return False
 
     def _see_gils(self, reader: Reader | str | None) -> None:
         """Tells who holds the GIL now, and who collects garbage, where that has changed.

@@ -19,6 +19,7 @@ from waitspy.remote.libuv import NodeLoops
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.runtime import clock_ahead_ns
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan, v8_profile
+from waitspy.samplers.in_process import InProcess
 from waitspy.samplers.inspector_session import MAIN, InspectorSession, Profiled
 
 _COST_S = 50e-6  # of a sample, to us: reading what came
@@ -26,7 +27,7 @@ _ENDS_WITHIN_NS = 10 * NS
 _US = 1_000_000
 
 
-class NodeInspectorSampler:
+class NodeInspectorSampler(InProcess):
     """Samples all threads of JavaScript of one process; see ``Sampler`` for the contract."""
 
     immediate: ClassVar[bool] = True
@@ -153,14 +154,6 @@ class NodeInspectorSampler:
             found.append(Loss(what, "they contradict themselves", "please report this", self.pid))
         return found
 
-    def dump(self, now_ns: int) -> bool:
-        """See ``Sampler.dump``: there is nothing that the profiles do not tell."""
-        del now_ns
-        return False
-
-    def pause(self, now_ns: int) -> None:
-        """See ``Sampler.pause``: it has started nothing that could be ended."""
-
     def stop(self, now_ns: int) -> None:
         """See ``Sampler.stop``."""
         self._stopping_ns = now_ns
@@ -178,14 +171,6 @@ class NodeInspectorSampler:
         """See ``Sampler.done``."""
         return self._over
 
-    def cpu_ns(self) -> int:
-        """See ``Sampler.cpu_ns``: nothing, as what it uses is the caller's."""
-        return 0
-
     def sampling(self) -> Sampling:
         """See ``Sampler.sampling``."""
         return Sampling(0, self._samples)
-
-    def rss_bytes(self) -> int:
-        """See ``Sampler.rss_bytes``: nothing, as for ``cpu_ns``."""
-        return 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
+from waitspy.samplers.in_process import InProcess
 
 _COST_S = 1e-6  # of a sample that is not taken: any rate is within the budget
 
 
-class NoSampler:
+class NoSampler(InProcess):
     """Takes no samples and starts nothing; see ``Sampler`` for the contract."""
 
     immediate: ClassVar[bool] = True
@@ -32,14 +33,6 @@ class NoSampler:
         del now_ns, rate_hz
         return SamplerStatus()
 
-    def dump(self, now_ns: int) -> bool:
-        """See ``Sampler.dump``."""
-        del now_ns
-        return False
-
-    def pause(self, now_ns: int) -> None:
-        """See ``Sampler.pause``."""
-
     def stop(self, now_ns: int) -> None:
         """See ``Sampler.stop``."""
 
@@ -51,14 +44,6 @@ class NoSampler:
         """See ``Sampler.done``."""
         return True
 
-    def cpu_ns(self) -> int:
-        """See ``Sampler.cpu_ns``."""
-        return 0
-
     def sampling(self) -> Sampling:
         """See ``Sampler.sampling``."""
         return Sampling()
-
-    def rss_bytes(self) -> int:
-        """See ``Sampler.rss_bytes``."""
-        return 0
