@@ -43,7 +43,7 @@ _SOON_NS = NS // 50  # who has stood almost as long as others is looked at with 
 _CPU_NS = 10_000_000  # of one look: a longer one would keep the other oracles from theirs
 _MOST = 64  # threads of one look
 _MOST_TOLD = 8  # of those who wait for one pool: whose stacks are read
-_LATER_NS = NS  # after the last of many looks
+_LATER_NS = NS  # after the last of many looks, and after the first at one who may only idle
 _HELD = frozenset({"lock", "semaphore", "connections", "future"})
 """What may get a holder, or another one, as long as somebody waits for it."""
 _FOUND: dict[Held, Held] = {lost: kind for kind, lost in LOST_KINDS.items()}
@@ -172,8 +172,9 @@ class WaitForOracle:
                 stands.next_ns = at_ns + stands.again_ns
                 stands.again_ns = min(2 * stands.again_ns, _LATER_NS)
             elif one is not None and one.kind in _MAY_BE_LOST:
+                stands.again_ns = max(_LATER_NS, stands.again_ns)
                 stands.next_ns = at_ns + stands.again_ns
-                stands.again_ns *= 2
+                stands.again_ns *= 2  # threads that idle wait like this, for hours
             else:
                 stands.next_ns = NEVER_NS
         for one in seen.values():
