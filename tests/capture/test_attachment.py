@@ -149,7 +149,7 @@ def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
     writer.close()
     assert one.row["native_ids"] == [[1, 1, 4711]]
     (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
-    assert json.loads(line) == [2, {"4711": [["main", "/app/a.py", 1]]}, 4711, 7]
+    assert json.loads(line) == [2, {"4711": [["main", "/app/a.py", 1, None]]}, 4711, 7]
 
 
 def test_the_main_thread_of_a_fork_may_go_by_the_pid_of_what_it_is_a_fork_of(
@@ -166,7 +166,7 @@ def test_the_main_thread_of_a_fork_may_go_by_the_pid_of_what_it_is_a_fork_of(
     writer.close()
     assert one.row["native_ids"] == [[0, 1, pid]]
     (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
-    assert json.loads(line) == [2, {str(pid): [["main", "/app/a.py", 1]]}, pid, 7]
+    assert json.loads(line) == [2, {str(pid): [["main", "/app/a.py", 1, None]]}, pid, 7]
 
 
 def test_a_master_is_known_once_it_has_workers_and_stays_one(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_the_inspector_names_who_waits_and_is_closed_again(tmp_path: Path) -> No
         assert finding["kind"] == "blocked-loop", said(report)  # its own code waits
         assert finding["blame"]["function"] == "standStill"
         assert finding["blame"]["file"] == str(SERVER)
+        source = SERVER.read_text().splitlines()[finding["blame"]["line"] - 1]
+        assert "Atomics.wait(" in source
         assert finding["stack"][-1]["function"] == "standStill"
         assert report["workers"][0]["samples"] > 20
         assert report["losses"] == []

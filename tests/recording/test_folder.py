@@ -108,7 +108,7 @@ def test_hostile_text_is_written_as_one_line_of_utf_8(folder: Path) -> None:
     rows = (folder / "oracles/threads/7.jsonl").read_bytes().decode("utf-8").split("\n")
     assert [json.loads(row)[:3] for row in rows[1:3]] == [[1, 7, told], [2, 7, "S"]]
     (dump, nothing) = (folder / "stacks/7.dumps.jsonl").read_bytes().decode("utf-8").split("\n")
-    assert json.loads(dump) == [1, {"7": [[told, told, 1]]}, None, None]
+    assert json.loads(dump) == [1, {"7": [[told, told, 1, None]]}, None, None]
     assert nothing == ""
     assert (folder / "meta.json").read_bytes().isascii()
 

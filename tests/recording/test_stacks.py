@@ -24,8 +24,9 @@ from waitspy.recording.stacks import (
 )
 
 FEW, MANY, TIDS = st.integers(0, 2**31), st.integers(1, 2**31), st.integers(0, 2**31)
+LINES = st.none() | st.integers(0, 2**31 - 1)
 ROWS = st.one_of(
-    st.builds(FrameTold, TIMES, MANY, TEXTS, TEXTS, st.none() | st.integers(0, 2**31 - 1)),
+    st.builds(FrameTold, TIMES, MANY, TEXTS, TEXTS, LINES, LINES),
     st.builds(StackTold, TIMES, MANY, FEW, MANY),
     st.builds(ThreadNamed, TIMES, TIDS, TEXTS),
     st.builds(ThreadShows, TIMES, TIDS, FEW, st.none() | TIMES),
@@ -68,6 +69,13 @@ def test_frames_and_stacks_are_told_once() -> None:
     assert numbers.number(MAIN, 200) == (1, [])
     assert numbers.number((), 200) == (0, [])
     assert len(numbers) == 4
+
+
+def test_where_a_function_begins_is_told_with_the_line_that_it_is_in() -> None:
+    stack = (Frame("serve", "/app/a.js", 12, 7),)
+    number, new = Numbers().number(stack, 100)
+    found = read([*new, ThreadNamed(100, 5, "main"), ThreadShows(110, 5, number)]).segment
+    assert shown(found) == [(110, 400, stack)]
 
 
 def test_a_thread_shows_a_stack_until_it_shows_another() -> None:

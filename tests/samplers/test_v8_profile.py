@@ -59,12 +59,47 @@ def test_a_clock_that_is_ahead_is_set_back() -> None:
     assert first.at_ns == 500_000
 
 
-def test_a_function_is_told_by_the_line_where_it_begins_whichever_of_its_lines_run() -> None:
-    """Else one wait would be several: V8 tells such lines of the innermost function only."""
-    for ticks in ([{"line": 24, "ticks": 3}], [{"line": 24, "ticks": 3}, {"line": 25, "ticks": 1}]):
-        nodes = [*NODES[:3], node(4, "f", "/app/c.js", 19, positionTicks=ticks), NODES[4]]
-        stack = list(v8_profile.read(profile(nodes=nodes)))[1].stack
-        assert stack[-1] == Frame("f", "/app/c.js", 20)
+def in_lines(*ticks: tuple[int, int]) -> list[dict[str, int]]:
+    return [{"line": line, "ticks": many} for line, many in ticks]
+
+
+@pytest.mark.parametrize(
+    ("ticks", "lines"),
+    [
+        ([(24, 2)], (24, 20)),
+        ([], (20, None)),
+        ([(24, 1), (25, 1)], (20, None)),
+        ([(24, 1)], (20, None)),
+        ([(24, 3)], (20, None)),
+        ([(20, 2)], (20, None)),
+        ([(7, 2)], (20, None)),
+    ],
+    ids=["one", "none", "two", "not each", "too many", "where it begins", "before it begins"],
+)
+def test_a_line_is_told_where_each_sample_of_the_innermost_function_was_in_it(
+    ticks: list[tuple[int, int]], lines: tuple[int, int | None]
+) -> None:
+    last = node(4, "f", "/app/c.js", 19, positionTicks=in_lines(*ticks))
+    stack = list(v8_profile.read(profile(nodes=[*NODES[:3], last, NODES[4]])))[1].stack
+    assert stack == (Frame("serve", "/app/a b.mjs", 10), Frame("f", "/app/c.js", *lines))
+
+
+@pytest.mark.parametrize("many", [2, 3])
+def test_the_first_sample_may_have_no_line(many: int) -> None:
+    nodes = [*NODES[:3], node(4, "f", "/app/c.js", 19, positionTicks=in_lines((24, many)))]
+    (shown,) = v8_profile.read(profile(nodes=nodes, samples=[4] * 3, timeDeltas=[1] * 3))
+    assert shown.stack[-1] == Frame("f", "/app/c.js", 24, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"), [("hashSync", (12, 10)), ("(garbage collector)", (10, None))]
+)
+def test_native_code_tells_the_line_that_called_it_and_v8s_own_work_none(
+    name: str, lines: tuple[int, int | None]
+) -> None:
+    nodes = [*NODES[:3], node(4, name, positionTicks=in_lines((12, 2))), NODES[4]]
+    stack = list(v8_profile.read(profile(nodes=nodes)))[1].stack
+    assert stack == (Frame("serve", "/app/a b.mjs", *lines), Frame(name, NATIVE))
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,9 @@ def _worker(
     own_loops = loops.find(worker, info.end_ns, info.arch, running, shared)
     if worker.worker.node is not None:
         own_loops = node_loops.own(own_loops, worker)
-        records = tuple(map(node_loops.from_the_start, records))
+        records = tuple(
+            node_loops.with_lines_of_waits(node_loops.from_the_start(one)) for one in records
+        )
     proven = {
         loop.tid for loop in own_loops if worker.worker.node or loop_episodes.has_object(loop)
     }

@@ -53,7 +53,7 @@ def judge(
     groups: dict[_Key, list[_Blamed]] = {}
     for starvation in starvations:
         blamed = _weigh(starvation)
-        top = blamed.frames.most_common(1)[0][0] if blamed.frames else None
+        top = _most_blamed_function(blamed.frames)
         key = (starvation.kind, starvation.verdict, starvation.detail, top)
         groups.setdefault(key, []).append(blamed)
     _join_unblamed(groups)
@@ -61,6 +61,14 @@ def judge(
     return tuple(
         sorted(found, key=lambda f: (-f.victim_s, -f.starved_s, -f.longest_s, f.kind.name, f.pids))
     )
+
+
+def _most_blamed_function(frames: Counter[Frame | None]) -> Frame | None:
+    """The frame with the most time; of JavaScript the function, as its line may be known or not."""
+    functions: Counter[Frame | None] = Counter()
+    for frame, length in frames.items():
+        functions[None if frame is None else frame.from_the_beginning()] += length
+    return functions.most_common(1)[0][0] if functions else None
 
 
 def _join_unblamed(groups: dict[_Key, list[_Blamed]]) -> None:
@@ -78,6 +86,7 @@ def _join_unblamed(groups: dict[_Key, list[_Blamed]]) -> None:
 
 def _weigh(starvation: Starvation) -> _Blamed:
     frames: Counter[Frame | None] = Counter()
+    between: Counter[Frame | None] = Counter()
     stacks: Counter[Stack] = Counter()
     waits: Counter[Wait] = Counter()
     # what is served all along may be late because of what its threads compute
@@ -88,16 +97,29 @@ def _weigh(starvation: Starvation) -> _Blamed:
             continue
         if activity.stack:  # else the kernel alone tells of it
             frame = blame.blamed(blame.guilty_frames(activity, starvation.base))
-            frames[blame.stand_in(frame, starvation.stand_in)] += length
+            ran = activity.wait.kind is WaitKind.ON_CPU and not computes
+            weights = between if ran else frames
+            weights[blame.stand_in(frame, starvation.stand_in)] += length
             stacks[activity.stack] += length
         if activity.wait.kind is not WaitKind.ON_CPU or computes:
             waits[activity.wait] += length
+    _add_between(frames, between)
     if starvation.node and frames.total() - frames[None] >= frames.total() * _NAMED:
         # within one turn: V8 shows no function while it collects garbage, or runs native code
         frames.pop(None, None)
         for stack in [one for one in stacks if blame.blamed(one) is None]:
             del stacks[stack]
     return _Blamed(starvation, frames, stacks, waits)
+
+
+def _add_between(frames: Counter[Frame | None], between: Counter[Frame | None]) -> None:
+    """Adds the moments for which somebody who waits was woken: of JavaScript they have no lines of
+    their own, and go with the one in which it waits, if that is one only.
+    """
+    lined = [frame for frame in frames if frame is not None and frame.begins is not None]
+    for frame, length in between.items():
+        own = [one for one in lined if one.from_the_beginning() == frame]
+        frames[own[0] if len(own) == 1 else frame] += length
 
 
 def _finding(

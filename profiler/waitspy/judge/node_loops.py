@@ -14,7 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from waitspy.judge.loops import Loop, Pending, was_served
+from waitspy.judge.spans import pieces
 from waitspy.judge.thread_time import compose
+from waitspy.judge.timeline import still_spans
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import int64s
@@ -23,8 +25,9 @@ from waitspy.model.oracle_names import LIBUV
 from waitspy.model.pools import PoolInfo
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.threads import Intervals, KernelStates, ThreadRecord
+from waitspy.model.threads import FOREVER_NS, Intervals, KernelStates, ThreadRecord
 
+_NATIVE = "node:native"
 _KIND, _PARKED_IN = "libuv", "futex"
 _COLLECTOR = "(garbage collector)"
 _HALF = 0.5
@@ -112,6 +115,27 @@ def from_the_start(record: ThreadRecord) -> ThreadRecord:
         np.append(int64s([0]), shown.stack),
     )
     return replace(record, intervals=Intervals(*columns, shown.table))
+
+
+def with_lines_of_waits(record: ThreadRecord) -> ThreadRecord:
+    """The same with lines only where the thread waits in a system call, or is in native code.
+
+    There V8 knows whose line it is. As JavaScript runs, it tells lines of functions that it has
+    compiled into another one as if they were that one's, whichever files they are in.
+    """
+    shown, table = record.intervals, record.intervals.table
+    start_ns, end_ns, owner = pieces(shown.start_ns, shown.end_ns, record.states.at_ns)
+    stack = shown.stack[owner]
+    starts, ends = still_spans(record.states, FOREVER_NS)
+    span = np.searchsorted(starts, start_ns, "right") - 1
+    waits = (span >= 0) & (start_ns < np.append(ends, 0)[span])
+    for number in np.unique(stack[~waits]).tolist():
+        whole = table[number]
+        if not whole or whole[-1].file == _NATIVE:
+            continue
+        by_function = table.number(frame.from_the_beginning() for frame in whole)
+        stack[~waits & (stack == number)] = by_function
+    return replace(record, intervals=Intervals(start_ns, end_ns, stack, table))
 
 
 def idle(worker: WorkerRecord) -> frozenset[int]:

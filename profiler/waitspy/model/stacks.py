@@ -16,11 +16,16 @@ Line = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One Python frame; ``file`` is the path inside the target, ``line`` None when not known."""
+    """One frame; ``file`` is the path inside the target, ``line`` None when not known.
+
+    Of JavaScript, ``line`` is where the function begins, unless it is known where in it the frame
+    stands: then ``begins`` says where it begins.
+    """
 
     function: str
     file: str
     line: Line | None = None
+    begins: Line | None = None
 
     @property
     def home(self) -> Home:
@@ -45,6 +50,10 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The frame of the whole function."""
         return Frame(self.function, self.file)
 
+    def from_the_beginning(self) -> Frame:
+        """The frame by where its function begins; of Python, as it is."""
+        return self if self.begins is None else Frame(self.function, self.file, self.begins)
+
 
 class PlacedFrame(Frame, frozen=True, array_like=True, gc=False, kw_only=True):
     """A frame whose file's path does not tell whose code it is; ``place`` does."""
@@ -59,6 +68,10 @@ class PlacedFrame(Frame, frozen=True, array_like=True, gc=False, kw_only=True):
     def without_line(self) -> Frame:
         """The frame of the whole function."""
         return PlacedFrame(self.function, self.file, place=self.place)
+
+    def from_the_beginning(self) -> Frame:
+        """The frame by where its function begins; of Python, as it is."""
+        return self if self.begins is None else placed(super().from_the_beginning(), self.place)
 
 
 Stack = tuple[Frame, ...]
@@ -85,7 +98,7 @@ class StackTable:
     def __init__(self, homes: Homes | None = None) -> None:
         self._homes = homes
         self._frames: list[Frame] = []
-        self._frame_numbers: dict[tuple[str, str, int | None], int] = {}
+        self._frame_numbers: dict[tuple[str, str, int | None, int | None], int] = {}
         self._tops = [-1]
         self.below = [0]
         self.above: dict[int, int] = {}
@@ -147,14 +160,17 @@ class StackTable:
             known = self._topped[holds] = frames[self._tops]
         return known
 
-    def frame(self, function: str, file: str, line: int | None) -> int:
+    def frame(self, function: str, file: str, line: int | None, begins: int | None = None) -> int:
         """The number of a frame."""
-        key = function, file, line
+        key = function, file, line, begins
         number = self._frame_numbers.get(key)
         if number is None:
             number = self._frame_numbers[key] = len(self._frames)
             self._frames.append(self.placed(Frame(*key)))
         return number
+
+    def _frame(self, frame: Frame) -> int:
+        return self.frame(frame.function, frame.file, frame.line, frame.begins)
 
     def placed(self, frame: Frame) -> Frame:
         """The same frame, with what is known of whose its file is."""
@@ -176,7 +192,7 @@ class StackTable:
         """The number of a whole stack."""
         at = 0
         for frame in stack:
-            at = self.push(at, self.frame(frame.function, frame.file, frame.line))
+            at = self.push(at, self._frame(frame))
         return at
 
     def rewritten(self, change: Callable[[Frame], Frame]) -> tuple[StackTable, list[int]]:
@@ -184,7 +200,7 @@ class StackTable:
         done = StackTable()
         frames = []
         for frame in map(change, self._frames):
-            frames.append(done.frame(frame.function, frame.file, frame.line))
+            frames.append(done._frame(frame))
             done._frames[frames[-1]] = frame  # it may know whose it is
         numbers = [0]
         for below, top in zip(self.below[1:], self._tops[1:], strict=True):
@@ -196,7 +212,7 @@ def placed(frame: Frame, home: Home) -> Frame:
     """The frame with that home; the plain one where its path says the same."""
     if home == home_by_path(frame.file):
         return frame
-    return PlacedFrame(frame.function, frame.file, frame.line, place=home)
+    return PlacedFrame(frame.function, frame.file, frame.line, frame.begins, place=home)
 
 
 def _with_makers(frames: Sequence[Frame]) -> Iterator[Frame]:

@@ -23,12 +23,13 @@ SUFFIX = ".stacks.jsonl"
 
 
 class FrameTold(Row, frozen=True, tag="frame"):
-    """That number means this frame."""
+    """That number means this frame; see ``Frame`` for its lines."""
 
     number: Many
     function: str
     file: str
     line: Line | None = None
+    begins: Line | None = None
 
 
 class StackTold(Row, frozen=True, tag="stack"):
@@ -89,7 +90,8 @@ class Numbers:
             n = self._frames.get(frame)
             if n is None:
                 n = self._frames[frame] = len(self._frames) + 1
-                new.append(FrameTold(at_ns, n, frame.function, frame.file, frame.line))
+                told = frame.function, frame.file, frame.line, frame.begins
+                new.append(FrameTold(at_ns, n, *told))
             above = self._above.get((number, n))
             if above is None:
                 above = self._above[number, n] = len(self._above) + 1
@@ -184,7 +186,7 @@ class _Told:
                 else:
                     self._stacks[row.number] = self._table.push(below, frame)
             case FrameTold():
-                frame = self._table.frame(row.function, row.file, row.line or None)
+                frame = self._table.frame(row.function, row.file, row.line or None, row.begins)
                 self._frames[row.number] = frame
             case ThreadNamed():
                 self._names.setdefault(row.tid, []).append((row.at_ns, row.name))
