@@ -309,7 +309,9 @@ def _node() -> list[Case]:
         add(f"server {story}", "servers", story, harmful, **more)
     for story, harmful in (("cluster", True), ("cluster-healthy", False)):
         add(f"server {story}", "servers", story, harmful, _PLAIN, client=(4, 0.005))
-    for story, harmful in (("full", True), ("roomy", False), ("idle", False)):
+    for story, harmful in (
+        ("full", True), ("roomy", False), ("idle", False), ("lookups", True), ("lookup", False),
+    ):  # fmt: skip
         add(f"pool {story}", "pool", story, harmful, _PLAIN)
     return cases
 

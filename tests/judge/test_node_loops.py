@@ -332,6 +332,32 @@ def test_a_pool_of_libuv_whose_threads_all_stand_in_calls_is_exhausted() -> None
     assert "UV_THREADPOOL_SIZE" in found.remedy
 
 
+def of_lookups(record: WorkerRecord) -> WorkerRecord:
+    """The same where one of these threads may look up names at a time, for which others wait."""
+    info = PoolInfo("group", None, PoolKind.LOOKUPS, 1, POOL_TIDS, (COND,))
+    waits = PoolEvent(at(600), 0x99, waits=PoolWaits((("dns.lookup", None),) * 2, ()))
+    return replace(record, pools=(PoolEvent(at(0), 0x99, info=info), *POOL[1:3], waits, POOL[4]))
+
+
+@pytest.mark.parametrize("other", ["read 30", f"futex {COND}"], ids=["reads", "idles"])
+def test_lookups_of_libuv_that_wait_for_others_are_exhausted_whatever_else_its_threads_do(
+    other: str,
+) -> None:
+    found = finding(of_lookups(with_pool("poll", other)))
+    assert (found.kind.name, found.verdict, found.blame) == ("exhausted-pool", "starving", None)
+    assert found.starved_s == pytest.approx(2.5)
+    assert found.detail == "lookups of names in libuv's thread pool: no more than 1 at a time"
+    assert [(v.name, v.count) for v in found.victims] == [("dns.lookup", 2)]
+    assert "dns.resolve" in found.remedy
+
+
+def test_lookups_are_not_judged_where_it_is_not_known_who_does_them() -> None:
+    assert not judged(of_lookups(with_pool(f"futex {COND}", f"futex {COND}"))).report.findings
+    seen = judged(of_lookups(with_pool("poll", "read 30"))).report.watched
+    assert seen is not None
+    assert seen.pools == 0, "they are a part of libuv's pool"
+
+
 @pytest.mark.parametrize("waits", [("read 30", f"futex {COND}"), (f"futex {COND}",) * 2])
 def test_a_pool_of_libuv_with_a_thread_to_spare_starves_nothing(waits: tuple[str, ...]) -> None:
     assert not judged(with_pool(*waits)).report.findings

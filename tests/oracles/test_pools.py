@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -27,6 +28,9 @@ class Scripted:
     items: tuple[int, ...] = ()
     many = unread = 0
 
+    def __init__(self, one: GroupFacts) -> None:
+        self.one = one
+
     def executors(self) -> tuple[()]:
         return ()
 
@@ -36,18 +40,18 @@ class Scripted:
         assert executors == ()
         assert until_ns > time.thread_time_ns()
         self.unread, self.many = self.many, 0
-        return () if self.unread else (GROUP,)
+        return () if self.unread else (self.one,)
 
     def go_on(self, until_ns: int) -> None:
         assert until_ns > time.thread_time_ns()
         self.unread -= 1
 
     def marks(self, pools: Iterable[object]) -> dict[int, QueueMark]:
-        assert list(pools) == [GROUP]
+        assert list(pools) == [self.one]
         return {}
 
     def queued(self, pool: object) -> tuple[int, ...]:
-        assert pool == GROUP
+        assert pool == self.one
         return self.items
 
     def group(self, group: GroupFacts) -> GroupFacts:
@@ -57,8 +61,8 @@ class Scripted:
 class Looks:
     """The oracle at one process, whose threads stand since they did so last."""
 
-    def __init__(self) -> None:
-        self.reader = Scripted()
+    def __init__(self, one: GroupFacts = GROUP) -> None:
+        self.reader = Scripted(one)
         self.watched = Watched(process(), "/proc/100", tids={11, 12})
         self.watched.reader = cast("Reader", SimpleNamespace(pools=self.reader))
         self.oracle = PoolsOracle(1 << 62)
@@ -113,6 +117,25 @@ def test_what_is_put_into_an_empty_queue_was_not_taken() -> None:
     looks = Looks()
     assert looks.at(10, stand=(11, 12)) == []
     assert looks.at(20, 1, stand=(11,)) == [(1, 0)]
+
+
+def test_where_few_may_work_at_a_time_what_looks_the_same_is_the_same_while_these_stand() -> None:
+    looks = Looks(replace(GROUP, limit=1))
+    assert looks.at(10, 1, 2, stand=(11,), run=(12,)) == [(2, 0)]
+    assert looks.at(20, 1, 2, run=(12,)) == []
+    assert looks.at(30, 1, 2, stand=(12,)) == [], "the other one has stood since before"
+    assert looks.at(40, 1, 2, stand=(11,)) == [], "and so has this one"
+    assert looks.at(50, 1, 2, stand=(11, 12)) == [(2, 1)]
+    assert looks.at(60, 2, run=(11,)) == [(1, 2)], "what is seen to be taken is taken once"
+
+
+def test_who_waits_for_work_does_none() -> None:
+    looks = Looks(replace(GROUP, limit=1))
+    looks.watched.blocked[12] = FUTEX, GROUP.signals[0]
+    looks.watched.blocked_since_ns[12] = MS
+    assert looks.at(10, 1, stand=(11,)) == [(1, 0)]
+    assert looks.at(20, 1) == []
+    assert looks.at(30, 1, run=(11,)) == [(1, 1)]
 
 
 def test_threads_there_is_no_time_for_are_read_little_by_little_and_then_searched_again() -> None:

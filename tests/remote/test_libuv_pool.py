@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.remote.memories import MadeUp, Small, SmallNoise
 from waitspy.kernel import procfs
 from waitspy.model.pools import PoolKind
 from waitspy.remote.libuv_pool import NodePool
+from waitspy.remote.values import GroupFacts
 from waitspy.target.node import PoolPlaces
 
 DATA, WORK, PTHREADS, LOOP, FS, DNS = 0x5_0000, 0x9_0000, 0xA_0000, 0xB_0000, 0xC_0010, 0xC_0020
@@ -24,13 +26,15 @@ PLACES = PoolPlaces(
     signal=DATA + 72,
     work=((FS, "a call of fs"), (DNS, "dns.lookup")),
 )
+POOL = GroupFacts(0, DATA, DATA, (), None, PoolKind.LIBUV, (), any_order=True)
+LOOKUPS = replace(POOL, queue=DATA + 16, kept_in=DATA + 16, role=PoolKind.LOOKUPS, limit=2)
 MESSAGE = -1
 """What stands in the queue for slow work."""
 
 
 def pool(memory: MadeUp) -> NodePool:
     made = NodePool.__new__(NodePool)
-    made._pid, made._places, made._memory, made._facts = os.getpid(), PLACES, memory, None
+    made._pid, made._places, made._memory, made._facts = os.getpid(), PLACES, memory, ()
     return made
 
 
@@ -64,15 +68,22 @@ def holding(
 
 
 def test_what_waits_in_its_queue() -> None:
-    assert pool(holding([])).queued() == ()
-    assert pool(holding([0, 1, 2])).queued() == (item(0), item(1), item(2))
+    assert pool(holding([])).queued(POOL) == ()
+    assert pool(holding([0, 1, 2])).queued(POOL) == (item(0), item(1), item(2))
 
 
 def test_slow_work_waits_for_a_thread_unless_half_of_them_do_such_work() -> None:
-    assert pool(holding([MESSAGE, 0], [1, 2])).queued() == (item(1), item(2), item(0))
-    assert pool(holding([0], [1], slow_running=2)).queued() == (item(0),)
-    assert pool(holding([MESSAGE, 0], [1], slow_running=2)).queued() == (item(0),)
-    assert pool(holding([MESSAGE], [1], slow_running=2, many=5)).queued() == (item(1),)
+    assert pool(holding([MESSAGE, 0], [1, 2])).queued(POOL) == (item(1), item(2), item(0))
+    assert pool(holding([0], [1], slow_running=2)).queued(POOL) == (item(0),)
+    assert pool(holding([MESSAGE, 0], [1], slow_running=2)).queued(POOL) == (item(0),)
+    assert pool(holding([MESSAGE], [1], slow_running=2, many=5)).queued(POOL) == (item(1),)
+
+
+def test_lookups_wait_for_each_other_once_half_of_the_threads_do_such_work() -> None:
+    full = holding([MESSAGE, 0], [1, 2], slow_running=2)
+    assert pool(full).queued(LOOKUPS) == (item(1), item(2))
+    assert pool(holding([MESSAGE, 0], [1, 2], slow_running=1)).queued(LOOKUPS) == ()
+    assert pool(holding([0], slow_running=2)).queued(LOOKUPS) == ()
 
 
 def test_a_queue_that_contradicts_itself_is_one_that_is_served() -> None:
@@ -83,7 +94,8 @@ def test_a_queue_that_contradicts_itself_is_one_that_is_served() -> None:
         raw = bytearray(torn.parts[base])
         raw[at - base : at - base + 8] = bytes(8)
         torn.parts[base] = bytes(raw)
-        assert pool(torn).queued() == ()
+        assert pool(torn).queued(POOL) == ()
+    assert pool(Small({DATA: bytes(256)})).queued(replace(LOOKUPS, limit=0)) == ()
 
 
 def test_a_ring_that_does_not_end_is_given_up() -> None:
@@ -91,7 +103,7 @@ def test_a_ring_that_does_not_end_is_given_up() -> None:
     raw = bytearray(memory.parts[WORK])
     struct.pack_into("<Q", raw, item(1) + 24 - WORK, item(0) + 24)
     memory.parts[WORK] = bytes(raw)
-    assert pool(memory).queued() == ()
+    assert pool(memory).queued(POOL) == ()
 
 
 def test_what_the_first_items_are() -> None:
@@ -117,8 +129,10 @@ def with_threads(tids: list[int], place: int) -> NodePool:
 def test_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = {2: 1002, 3: 1003, 4: 1004}
     monkeypatch.setattr(procfs, "inner_tids", lambda _: inner)
-    (found,) = with_threads([3, 4], 720).groups()
+    found, lookups = with_threads([3, 4], 720).groups()
     assert (found.tids, found.role, found.queue) == ((1003, 1004), PoolKind.LIBUV, DATA)
+    assert (found.limit, lookups.limit) == (None, 1)
+    assert (lookups.tids, lookups.role, lookups.queue) == (found.tids, PoolKind.LOOKUPS, DATA + 16)
     assert PLACES.signal + 40 in found.signals
     assert with_threads([3, 9], 720).groups() == (), "one that is no thread of this process"
     assert with_threads([3, 3], 720).groups() == (), "one of them twice"
@@ -130,4 +144,5 @@ def test_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_noise_is_no_pool(seed: int) -> None:
     made = pool(SmallNoise(seed))
     assert made.groups() == ()
-    made.first(made.queued())
+    made.first(made.queued(POOL))
+    made.first(made.queued(LOOKUPS))

@@ -50,6 +50,7 @@ from waitspy.model.judged import (
     WhatWaits,
 )
 from waitspy.model.oracle_names import ASYNCIO, EPOLL
+from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import Loss, Recording, SourceLines, WorkerRecord
 from waitspy.model.threads import ThreadRecord
@@ -212,7 +213,12 @@ def _waiting(
 
 def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Coverage:
     """What there was to starve; pools and listeners count once, whoever shares them."""
-    pools_seen = {(w.thread(0), e.pool) for w in workers for e in w.pools if e.info is not None}
+    pools_seen = {
+        (w.thread(0), e.pool)
+        for w in workers
+        for e in w.pools
+        if e.info is not None and e.info.pool_kind is not PoolKind.LOOKUPS  # a part of libuv's pool
+    }
     listeners_seen = {e.inode for w in workers for e in w.listeners if e.name is not None}
     unseen = {
         (worker.thread(0), event.loop)

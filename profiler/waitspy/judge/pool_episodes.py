@@ -106,6 +106,10 @@ def _judge(
         pool = replace(pool, tids=pool.team(gap))
         if len(pool.tids) < (pool.info.size or 0) or not pool.members.done.keys() >= set(pool.tids):
             return None  # a process that has begun meanwhile, or is not recorded, may be idle
+    if pool.kind is PoolKind.LOOKUPS:
+        pool = replace(pool, tids=_at_work(pool, gap))
+        if len(pool.tids) < (pool.info.size or 0):
+            return None  # fewer than those that do such work: not all of them are known
     guilty = {
         pool.members.keys[tid]: busy
         for tid in pool.tids
@@ -190,15 +194,21 @@ def _kind(
 
 def _idle_ns(pool: Pool, span: Span) -> int:
     """For how long the one of its threads that had the least to do waited for work."""
-    idle = [
-        sum(
-            a.end_ns - a.start_ns
-            for a in cut(pool.members.did(tid), *span)
-            if pool_threads.is_idle(a, pool.idle)
-        )
-        for tid in pool.tids
-    ]
-    return max(idle, default=0)
+    return max((_idle_of_ns(pool, tid, span) for tid in pool.tids), default=0)
+
+
+def _idle_of_ns(pool: Pool, tid: int, span: Span) -> int:
+    return sum(
+        a.end_ns - a.start_ns
+        for a in cut(pool.members.did(tid), *span)
+        if pool_threads.is_idle(a, pool.idle)
+    )
+
+
+def _at_work(pool: Pool, gap: Span) -> tuple[int, ...]:
+    """Those of its threads that had work for most of a gap; some of it may be of another kind."""
+    most_ns = (gap[1] - gap[0]) * _HALF
+    return tuple(tid for tid in pool.tids if _idle_of_ns(pool, tid, gap) <= most_ns)
 
 
 def _in_call_ns(activity: Activity) -> int:
@@ -319,6 +329,8 @@ def _may_run(names: AbstractSet[str], guilty: Mapping[ThreadKey, Sequence[Activi
 def _detail(pool: Pool, threads: int, *, stuck: bool) -> str:
     if pool.info.kind == "limiter" and pool.info.size is not None:
         threads = pool.info.size  # its threads are found by their stacks: some may have shown none
+    if pool.kind is PoolKind.LOOKUPS:
+        return f"{pool.title}: no more than {pool.info.size} at a time"
     one, more = ("process", "processes") if pool.info.kind == "processes" else ("thread", "threads")
     many = f"all {threads} {more}" if threads > 1 else f"its only {one}"
     if stuck:

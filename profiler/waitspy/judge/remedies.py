@@ -227,6 +227,10 @@ ROWS: tuple[Remedy, ...] = (
     _row("files, dns.lookup, crypto and zlib share these threads: keep what may hang (a share, a "
          "pipe, a device, names) out of them, with net.Socket for pipes and dns.resolve for names, "
          "or make the pool larger (UV_THREADPOOL_SIZE)", EXHAUSTED_POOL, pool=PoolKind.LIBUV),
+    _row("half of libuv's threads at the most look up names: find what makes that slow (a name "
+         "server that is not there, search domains), keep answers and connections, use dns.resolve "
+         "(which needs no thread), or make the pool larger (UV_THREADPOOL_SIZE)",
+         EXHAUSTED_POOL, pool=PoolKind.LOOKUPS),
     _row("make this endpoint 'async def' with an asynchronous client, so that it needs no thread; "
          "else raise anyio.to_thread.current_default_thread_limiter().total_tokens at startup, or "
          "add workers", EXHAUSTED_POOL, pool=PoolKind.ANYIO),

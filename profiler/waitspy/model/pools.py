@@ -21,6 +21,7 @@ class PoolKind(StrEnum):
     SERVER = "the server's request threads"  # gunicorn's gthread, gRPC's: known by what they run
     TWISTED = "Twisted's reactor threads"
     LIBUV = "libuv's thread pool"  # where Node.js has files read and names looked up
+    LOOKUPS = "lookups of names in libuv's thread pool"  # half of its threads at the most do them
     PROCESSES = "a pool of processes"
     GROUP = "threads that take from one queue"
 
@@ -41,9 +42,9 @@ class PoolInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     that take from one queue; or AnyIO's limiter (its threads are not known).
 
     ``name`` is an executor's own, or the function that a group runs. A group's threads wait for one
-    of ``signals`` when there is nothing to do. ``size`` is how many threads it may have, None when
-    unlimited or not known. ``tids`` are these, or its processes. ``role`` is the value of its
-    ``PoolKind`` where it is a special one.
+    of ``signals`` when there is nothing to do. ``size`` is how many threads it may have, of a group
+    how many may work at a time, None when unlimited or not known. ``tids`` are these, or its
+    processes. ``role`` is the value of its ``PoolKind`` where it is a special one.
     """
 
     kind: PoolClass

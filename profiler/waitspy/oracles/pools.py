@@ -246,7 +246,7 @@ def _told(facts: _Facts) -> PoolInfo:
     if isinstance(facts, ProcessPoolFacts):
         return PoolInfo("processes", None, None, facts.size, facts.pids)
     if isinstance(facts, GroupFacts):
-        return PoolInfo("group", facts.name, facts.role, None, facts.tids, facts.signals)
+        return PoolInfo("group", facts.name, facts.role, facts.limit, facts.tids, facts.signals)
     return PoolInfo("executor", facts.prefix, facts.role, facts.max_workers, facts.tids)
 
 
@@ -270,7 +270,8 @@ def _read_all(process: _WatchedPools, now_ns: int) -> Iterator[PoolRow]:
 
 def _items(reader: PoolReader | NodePool, queue: _Queue) -> tuple[int, ...] | None:
     if isinstance(reader, NodePool):
-        return reader.queued()
+        assert isinstance(queue.facts, GroupFacts)
+        return reader.queued(queue.facts)
     if isinstance(queue.facts, LimiterFacts):
         return reader.waiting(queue.facts)
     return reader.queued(queue.facts)
@@ -283,6 +284,8 @@ def _hidden(queue: _Queue, watched: Watched, seen: int) -> bool:
     facts = queue.facts
     if not isinstance(facts, GroupFacts) or not facts.any_order:
         return False
+    if facts.limit is not None:
+        return seen == 0 and not _still_full(queue, facts, watched)
     before, since_ns = queue.stood_ns, watched.blocked_since_ns
     queue.stood_ns = before | {
         tid: since_ns[tid] for tid in facts.tids if tid in watched.blocked and tid in since_ns
@@ -291,6 +294,19 @@ def _hidden(queue: _Queue, watched: Watched, seen: int) -> bool:
     spare = min(queue.spare + seen, len(facts.tids))
     queue.spare = max(0, spare - runs)
     return runs > spare
+
+
+def _still_full(queue: _Queue, facts: GroupFacts, watched: Watched) -> bool:
+    """Whether as many of its threads as may work at a time have stood in one call since before."""
+    before, since_ns = queue.stood_ns, watched.blocked_since_ns
+    at_work = {
+        tid
+        for tid in facts.tids
+        if tid in watched.blocked and watched.blocked[tid][1] not in facts.signals
+    }
+    queue.stood_ns = {tid: since_ns[tid] for tid in at_work if tid in since_ns}
+    stood = sum(before.get(tid) == at_ns for tid, at_ns in queue.stood_ns.items())
+    return stood >= (facts.limit or 0)
 
 
 def _note(

@@ -5,13 +5,15 @@ UV_THREADPOOL_SIZE says otherwise, made when the first work comes. Its queue is 
 static data, in which each ``uv__work`` has a place. Names are looked up by half of the threads at
 the most: such work has a queue of its own, for which a message stands in the first one.
 
-To the oracle it is a group of threads that take from one queue.
+To the oracle these are two groups of the same threads, each of which takes from one queue: work
+that waits for a thread, and lookups that wait for the end of others, as no more of them may go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from waitspy.kernel import procfs
 from waitspy.model.pools import PoolKind
@@ -28,6 +30,11 @@ _MOST_THREADS = 1024  # MAX_THREADPOOL_SIZE
 _MOST_ITEMS = 10_000
 _NAMED = 8
 _TRIES = 3
+
+
+def _limit(threads: int) -> int:
+    """How many of so many threads look up names at a time (slow_work_thread_threshold)."""
+    return (threads + 1) // 2
 
 
 class NodePool:
@@ -48,23 +55,23 @@ class NodePool:
         self._places = found.pool
         self._memory = Memory(pid)
         self._memory.read(self._places.queue, 16)  # proves the right
-        self._facts: GroupFacts | None = None
+        self._facts: tuple[GroupFacts, ...] = ()
 
     def groups(self) -> tuple[GroupFacts, ...]:
-        """The pool, once it has threads and these are known."""
-        if self._facts is None:  # they stay until the process ends
+        """The pool and its lookups, once it has threads and these are known."""
+        if not self._facts:  # they stay until the process ends
             with suppress(Unreadable):
                 self._facts = self._read()
-        return () if self._facts is None else (self._facts,)
+        return self._facts
 
-    def queued(self) -> tuple[int, ...]:
-        """The addresses of what waits for a thread; in no order, as slow work is put last.
+    def queued(self, group: GroupFacts) -> tuple[int, ...]:
+        """The addresses of what waits for its threads; in no order, as slow work is put last.
 
         A queue that changes at every try is one that is served: nothing of it has waited.
         """
         for _ in range(_TRIES):
             with suppress(Unreadable):
-                return tuple(self._items())
+                return tuple(self._items() if group.limit is None else self._lookups(group.limit))
         return ()
 
     def first(self, items: Sequence[int]) -> tuple[Callback, ...]:
@@ -74,18 +81,18 @@ class NodePool:
         names = [called.get(word_at(one, 0), "") if one else "" for one in raw]
         return tuple(map(Callback, names)) if all(names) else ()
 
-    def _read(self) -> GroupFacts | None:
+    def _read(self) -> tuple[GroupFacts, ...]:
         places = self._places
-        many = word_at(self._memory.read(places.many, 4), 0, "I")
+        many = self._number(places.many)
         if not 0 < many <= _MOST_THREADS:
-            return None
+            return ()
         raw = self._memory.read(self._memory.word(places.threads), 8 * many)
         pthreads = [word_at(raw, 8 * n) for n in range(many)]
         inner = procfs.inner_tids(self._pid)
         tids = native_ids.of_pthreads(self._memory, pthreads, inner)
         if not tids:
-            return None
-        return GroupFacts(
+            return ()
+        pool = GroupFacts(
             interpreter=0,
             queue=places.queue,
             kept_in=places.queue,
@@ -95,17 +102,33 @@ class NodePool:
             tids=tuple(sorted(inner[tid] for tid in tids.values())),
             any_order=True,
         )
+        lookups = replace(
+            pool,
+            queue=places.slow_queue,
+            kept_in=places.slow_queue,
+            role=PoolKind.LOOKUPS,
+            limit=_limit(many),
+        )
+        return pool, lookups
 
     def _items(self) -> Iterator[int]:
         places = self._places
-        running, many = (
-            word_at(self._memory.read(at, 4), 0, "I") for at in (places.slow, places.many)
-        )
+        running, limit = self._number(places.slow), _limit(self._number(places.many))
         for item in self._ring(places.queue):
             if item is not None:
                 yield item
-            elif running < (many + 1) // 2:  # else it is not for a thread that it waits
-                yield from (one for one in self._ring(places.slow_queue) if one is not None)
+            elif running < limit:  # else it is not for a thread that they wait
+                yield from self._slow_items()
+
+    def _lookups(self, limit: int) -> Iterator[int]:
+        if self._number(self._places.slow) >= limit:
+            yield from self._slow_items()
+
+    def _slow_items(self) -> Iterator[int]:
+        return (one for one in self._ring(self._places.slow_queue) if one is not None)
+
+    def _number(self, address: int) -> int:
+        return word_at(self._memory.read(address, 4), 0, "I")
 
     def _ring(self, head: int) -> Iterator[int | None]:
         """The addresses of the work in a queue; None for the message.

@@ -242,6 +242,7 @@ class GroupFacts:
     wait for one of ``signals``. ``name`` is the function that they run, ``role`` whose threads they
     are; None: the program's own. With ``any_order`` it is not known which item came first, nor
     which of those that have names is the next one.
+    With a ``limit``, no more of its threads than that take from it at a time: items wait for that.
     Only a look at the queue tells more: ``head`` is the address of the first item; of the first
     ones, ``first`` says what they would do, ``promises`` are the futures, events and conditions in
     them, and ``of_clients`` says that there are sockets in them.
@@ -259,6 +260,7 @@ class GroupFacts:
     promises: tuple[int, ...] = ()
     of_clients: bool = False
     any_order: bool = False
+    limit: int | None = None
 
 
 class StandingTask(NamedTuple):

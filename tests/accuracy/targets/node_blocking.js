@@ -47,7 +47,7 @@ function runProgram(seconds) {
 }
 
 function waitForMemory(seconds) {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, seconds * 1000); // waits here
 }
 
 function parseText(seconds) {

@@ -14,7 +14,7 @@ const [story, names = 'io'] = process.argv.slice(2);
 const LIBRARY = path.join(path.dirname(process.env.TRUTH_LOG), 'node_modules', 'parking');
 const PARKS = `'use strict';
 function waitForJob(jobs) {
-  Atomics.wait(jobs, 0, 0);
+  Atomics.wait(jobs, 0, 0); // waits here
 }
 async function serve(jobs, run, begins, ends) {
   for (;;) {

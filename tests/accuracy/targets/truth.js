@@ -1,7 +1,7 @@
 // What all targets on Node.js share: truth.py's rows, in JavaScript.
 //
-// A profile of V8 tells where a function begins, so that line may be blamed. Without an inspector
-// nobody can be, and nobody is logged.
+// A profile of V8 tells where a function begins, and sometimes where in it a thread waits: these lines
+// may be blamed. Without an inspector nobody can be, and nobody is logged.
 'use strict';
 const fs = require('fs');
 
@@ -35,12 +35,20 @@ function cpu(tid) {
   return told.split(' ').slice(0, 2).map(Number);
 }
 
-// The lines where functions of these names begin, in all that was required here.
+// The lines where functions of these names begin, and those in them that say that they wait, in all
+// that was required here.
 function linesOf(names) {
   if (!known.has(names)) {
     const begins = new RegExp(`function (?:${names})\\(`);
-    known.set(names, Object.keys(require.cache).flatMap((file) =>
-      fs.readFileSync(file, 'utf8').split('\n').flatMap((line, n) => (begins.test(line) ? [n + 1] : []))));
+    const lines = [];
+    for (const file of Object.keys(require.cache)) {
+      let inside = false;
+      for (const [n, line] of fs.readFileSync(file, 'utf8').split('\n').entries()) {
+        inside = begins.test(line) || (inside && line !== '}');
+        if (begins.test(line) || (inside && line.endsWith('// waits here'))) lines.push(n + 1);
+      }
+    }
+    known.set(names, lines);
   }
   return known.get(names);
 }
