@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +99,13 @@ def test_a_worker_in_its_loop_starves_nothing(tmp_path: Path) -> None:
     assert all(state == "ok" for state in report["workers"][0]["oracles"].values())
 
 
-def is_open(pid: int) -> bool:
+def listens(pid: int, ports: Collection[int] | None = None) -> bool:
     held = {procfs.parse_socket(link) for link in procfs.fds(pid).values()}
-    return any(row.inode in held for row in nettable.listening(pid, [9229]))
+    return any(row.inode in held for row in nettable.listening(pid, ports))
+
+
+def is_open(pid: int) -> bool:
+    return listens(pid, [9229])
 
 
 @pytest.mark.alone
@@ -200,6 +206,46 @@ def test_one_that_is_killed_while_it_is_inspected_keeps_what_it_gave(tmp_path: P
     assert [f["kind"] for f in starving(report)] == ["blocked-loop"], said(report)
     (worker,) = report["workers"]
     assert worker["samples"] > 20
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_each_of_many_worker_threads_is_told_by_its_own_function(tmp_path: Path) -> None:
+    many = 32
+    argv = [NODE, TARGETS / "node_many.js", many]
+    with target(argv, stderr=subprocess.DEVNULL) as server:
+        report = record(server.pid, tmp_path / "rec", "--inspect", seconds=4)
+        assert not is_open(server.pid)
+    found = {f["blame"]["function"]: f["threads"] for f in starving(report) if f["blame"]}
+    assert found == {f"park{n}": [tid] for n, tid in enumerate(server.ready["tids"])}, said(report)
+    assert not [loss for loss in report["losses"] if "stacks" in loss["what"]]
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_server_that_is_started_again_while_it_is_inspected_is_followed(tmp_path: Path) -> None:
+    argv = [NODE, "--inspect-port=0", TARGETS / "node_restarts.js"]
+    more = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with target(argv, **more) as server:
+        first = server.ready["pid"]
+
+        def start_again_once_it_gave_something() -> None:
+            stacks = tmp_path / "rec" / "stacks"
+            wait_until(lambda: list(stacks.glob(f"{first}-*.jsonl")), "it gave no stacks")
+            assert server.process.stdin is not None
+            server.process.stdin.write("again\n")
+            server.process.stdin.flush()
+
+        starter = threading.Thread(target=start_again_once_it_gave_something)
+        starter.start()
+        report = record(server.pid, tmp_path / "rec", "--inspect", seconds=6)
+        starter.join()
+        assert server.process.stdout is not None
+        second = json.loads(server.process.stdout.readline())["pid"]
+        assert not any(map(listens, (server.pid, second))), "inspectors were left open"
+    blamed = {(f["blame"]["function"], pid) for f in starving(report) for pid in f["pids"]}
+    assert blamed == {("standStill", first), ("standStill", second)}, said(report)
+    assert report["losses"] == []
 
 
 def call_of(pid: int) -> str | None:

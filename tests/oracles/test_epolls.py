@@ -7,13 +7,15 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.examples.build import process
+from waitspy.kernel import nettable
 from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.epolls import EpollOracle
-from waitspy.recording.epolls import EpollReady
+from waitspy.recording.epolls import EpollReady, EpollUnread
 
 pytestmark = pytest.mark.ptrace
 
@@ -69,6 +71,39 @@ def test_a_wait_is_looked_into_at_its_onset_and_once_is_its_beginning(
             onsets.append(now_ms)
     assert onsets == [25]
     oracle.detach(watched)
+
+
+def test_what_lies_unread_behind_several_epolls_is_looked_up_at_once(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network's tables are long where there are many connections."""
+    reads = []
+    read_tcp = nettable.read_tcp
+
+    def counted(pid: int, **filters: Any) -> tuple[nettable.TcpRow, ...]:
+        reads.append(filters)
+        return read_tcp(pid, **filters)
+
+    monkeypatch.setattr(nettable, "read_tcp", counted)
+    oracle = EpollOracle(ONSET_NS)
+    oracle.attach(watched)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        waits: dict[int, str] = {}
+        for _ in range(3):
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            served = stack.enter_context(listener.accept()[0])
+            epoll = stack.enter_context(contextlib.closing(select.epoll()))
+            epoll.register(served, select.EPOLLIN)
+            client.send(b"x")
+            assert epoll.poll(10)
+            waits[epoll.fileno()] = "{}:{}".format(*client.getsockname())
+        list(oracle.tick(watched, 0))
+        rows = list(oracle.tick(watched, ONSET_NS))
+        oracle.detach(watched)
+    told = {row.epfd: [s.peer for s in row.sockets] for row in rows if isinstance(row, EpollUnread)}
+    assert {epfd: told[epfd] for epfd in waits} == {epfd: [name] for epfd, name in waits.items()}
+    assert sum("inodes" in filters for filters in reads) == 1
 
 
 def test_it_rests_where_nothing_waits_and_what_comes_to_wait_is_seen_without_it(

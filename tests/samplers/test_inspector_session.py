@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -30,6 +31,12 @@ class Inspected:
         self.answers: list[bytes] = []
         self.started: list[str] = []
         self.asked: list[str] = []
+        self.acknowledged = 0
+        self.socket = self
+
+    def setsockopt(self, *option: int) -> None:
+        assert option == (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self.acknowledged += 1
 
     def send(self, raw: str) -> None:
         message: dict[str, Any] = msgspec.json.decode(raw)
@@ -103,6 +110,15 @@ def test_two_that_run_all_the_time_are_not_guessed_nor_sampled(
 ) -> None:
     found, started = matched(monkeypatch, {"1": 20, "2": 10}, {10, 20})
     assert (found, started) == ({"1": None, "2": None}, [])
+
+
+def test_each_message_is_acknowledged_at_once_as_the_next_one_may_wait_for_that() -> None:
+    inspected = Inspected({"7": 17}, set())
+    session = InspectorSession(1, 10_000, set)
+    session._connection = inspected  # type: ignore[assignment]
+    session._meet("7")
+    session._listen(1.0, until=lambda: not session._busy())
+    assert inspected.acknowledged == len(inspected.asked) > 0
 
 
 def test_nobody_is_asked_as_long_as_no_thread_is_known() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
 from waitspy.kernel import nettable, procfs
-from waitspy.kernel.nettable import TcpState
+from waitspy.kernel.nettable import TcpRow, TcpState
 from waitspy.kernel.sockdiag import SockDiag
 from waitspy.model.epolls import UnreadSocket
 
@@ -38,24 +39,39 @@ class Sockets:
         if self._diag is not None:
             self._diag.close()
 
-    def unread(self, epfd: int) -> tuple[UnreadSocket, ...] | None:
-        """Sockets that the epoll watches and that hold something; None when it cannot be read."""
+    def unread(self, epfds: Iterable[int]) -> dict[int, tuple[UnreadSocket, ...]]:
+        """Sockets that each of these epolls watches and that hold something, by descriptor; without
+        those that cannot be read. The tables of the network, which may be long, are read once.
+        """
+        watched: dict[int, dict[int, int]] = {}
+        for epfd in epfds:
+            with suppress(OSError):
+                watched[epfd] = self._watched(epfd)
+        inodes = {inode for mine in watched.values() for inode in mine}
         try:
-            with open(f"/proc/{self._pid}/fdinfo/{epfd}", "rb") as f:
-                watched = watched_for_input(f.read())
-            inodes: dict[int, int] = {}
-            for fd in watched:
-                inode = procfs.parse_socket(os.readlink(f"/proc/{self._pid}/fd/{fd}"))
-                if inode is not None:
-                    inodes[inode] = fd
-            rows = nettable.read_tcp(self._pid, inodes=inodes.keys()) if inodes else ()
+            rows = nettable.read_tcp(self._pid, inodes=inodes) if inodes else ()
             ports = self._listening() if rows else frozenset()
         except OSError:
-            return None
+            return {}
+        return {epfd: self._unread(rows, mine, ports) for epfd, mine in watched.items()}
+
+    def _watched(self, epfd: int) -> dict[int, int]:
+        """The sockets from which an epoll waits for input: inode and descriptor."""
+        with open(f"/proc/{self._pid}/fdinfo/{epfd}", "rb") as f:
+            fds = watched_for_input(f.read())
+        links = ((fd, os.readlink(f"/proc/{self._pid}/fd/{fd}")) for fd in fds)
+        inodes = ((procfs.parse_socket(link), fd) for fd, link in links)
+        return {inode: fd for inode, fd in inodes if inode is not None}
+
+    def _unread(
+        self, rows: Sequence[TcpRow], inodes: Mapping[int, int], ports: frozenset[int]
+    ) -> tuple[UnreadSocket, ...]:
         found: list[UnreadSocket] = []
         for row in rows:
             if len(found) == _MOST:
                 break
+            if row.inode not in inodes:
+                continue
             ended = row.state in _ENDED
             if row.rx_queue == 0 and not ended:
                 continue

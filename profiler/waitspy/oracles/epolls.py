@@ -12,7 +12,7 @@ import errno
 import os
 import select
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -84,6 +84,7 @@ class EpollOracle:
         if unknown or (process.unseen and now_ns >= process.next_scan_ns):
             yield from self._rescan(watched, process, now_ns, unknown)
             process.unseen = False
+        due: dict[int, _Epoll] = {}
         ready = {fd for fd, _ in process.poller.poll(0)} if process.epolls else set()
         for epfd, epoll in process.epolls.items():
             is_ready = epoll.duplicate in ready
@@ -102,7 +103,9 @@ class EpollOracle:
             if now_ns >= epoll.next_look_ns:
                 watched.onset = watched.onset or not epoll.onset_told
                 epoll.onset_told = True
-                yield from self._look(process, epfd, epoll, now_ns)
+                due[epfd] = epoll
+        if due:
+            yield from self._look(process, due, now_ns)
         watched.rests_until_ns = process.next_scan_ns if process.unseen else NEVER_NS
 
     def detach(self, watched: Watched) -> None:
@@ -154,15 +157,16 @@ class EpollOracle:
         return self._shares
 
     def _look(
-        self, process: _WatchedEpolls, epfd: int, epoll: _Epoll, now_ns: int
+        self, process: _WatchedEpolls, due: Mapping[int, _Epoll], now_ns: int
     ) -> Iterator[EpollRow]:
         assert process.sockets is not None
         began_ns = time.thread_time_ns()
-        found = process.sockets.unread(epfd)
+        found = process.sockets.unread(due)
         spent_ns = time.thread_time_ns() - began_ns
-        epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
-        if found is not None:
-            yield EpollUnread(now_ns, epfd, found)
+        for epoll in due.values():
+            epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
+        for epfd, sockets in found.items():
+            yield EpollUnread(now_ns, epfd, sockets)
 
 
 def _prove(pid: int, fds: Iterable[int]) -> None:

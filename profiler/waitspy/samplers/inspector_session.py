@@ -212,7 +212,15 @@ class InspectorSession(threading.Thread):
                 raw = self._connection.recv(timeout=_STEP_S)
             except TimeoutError:
                 continue
+            self._acknowledge()
             self._take(_decoded(raw))
+
+    def _acknowledge(self) -> None:
+        """Has the kernel acknowledge at once: a worker thread is answered for in two parts, the
+        second of which waits for that, which took 40 ms each time.
+        """
+        assert self._connection is not None
+        self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _take(self, message: _Message) -> None:
         params = message.params
@@ -305,11 +313,10 @@ class InspectorSession(threading.Thread):
 
     def _close(self) -> None:
         """Closes the inspector that was opened; its connections end with it."""
-        assert self._connection is not None
         self._send("NodeWorker.disable")
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not self._sessions[MAIN].waits_for)
         # its main thread stands until its good-bye is sent, which waits for this to be acknowledged
-        self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self._acknowledge()
         self._evaluate(_CLOSE)
         with suppress(WebSocketException, OSError, TimeoutError, msgspec.MsgspecError):
             self._listen(_CLOSES_WITHIN_S, until=lambda: False)
