@@ -16,7 +16,6 @@ import numpy as np
 from waitspy.judge.loops import Loop, Pending, was_served
 from waitspy.judge.spans import pieces
 from waitspy.judge.thread_time import compose
-from waitspy.judge.timeline import still_spans
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import int64s
@@ -24,8 +23,8 @@ from waitspy.model.kinds import BLOCKED_LOOP, PARKED_LOOP, Kind
 from waitspy.model.oracle_names import LIBUV
 from waitspy.model.pools import PoolInfo
 from waitspy.model.recorded import WorkerRecord
-from waitspy.model.stacks import Stack
-from waitspy.model.threads import FOREVER_NS, Intervals, KernelStates, ThreadRecord
+from waitspy.model.stacks import Stack, StackTable
+from waitspy.model.threads import Intervals, KernelStates, ThreadRecord
 
 _NATIVE = "node:native"
 _KIND, _PARKED_IN = "libuv", "futex"
@@ -126,16 +125,20 @@ def with_lines_of_waits(record: ThreadRecord) -> ThreadRecord:
     shown, table = record.intervals, record.intervals.table
     start_ns, end_ns, owner = pieces(shown.start_ns, shown.end_ns, record.states.at_ns)
     stack = shown.stack[owner]
-    starts, ends = still_spans(record.states, FOREVER_NS)
+    starts, ends = record.states.still
     span = np.searchsorted(starts, start_ns, "right") - 1
     waits = (span >= 0) & (start_ns < np.append(ends, 0)[span])
-    for number in np.unique(stack[~waits]).tolist():
-        whole = table[number]
-        if not whole or whole[-1].file == _NATIVE:
-            continue
-        by_function = table.number(frame.from_the_beginning() for frame in whole)
-        stack[~waits & (stack == number)] = by_function
+    numbers, back = np.unique(stack[~waits], return_inverse=True)
+    stack[~waits] = int64s(_by_functions(table, number) for number in numbers.tolist())[back]
     return replace(record, intervals=Intervals(start_ns, end_ns, stack, table))
+
+
+def _by_functions(table: StackTable, number: int) -> int:
+    """The number of the same stack by where its functions begin, unless it is in native code."""
+    whole = table[number]
+    if not whole or whole[-1].file == _NATIVE:
+        return number
+    return table.number(frame.from_the_beginning() for frame in whole)
 
 
 def idle(worker: WorkerRecord) -> frozenset[int]:
