@@ -268,14 +268,17 @@ def test_a_turn_in_which_many_are_served_is_no_single_callback(read_by: int, kin
 IN_LINE = Frame("flush", "/app/worker.js", 12, 9)
 
 
-def spots(found: Finding) -> list[tuple[str, int | None, float]]:
-    return [(one.function, one.line, round(one.share, 2)) for one in found.blames]
+IN_FUNCTION = (*OWN[:-1], Frame("flush", "/app/worker.js", 9, 9))
+
+
+def spots(found: Finding) -> list[tuple[str, int | None, bool, float]]:
+    return [(one.function, one.line, one.begins, round(one.share, 2)) for one in found.blames]
 
 
 def test_who_waits_is_told_with_its_line_also_where_it_was_woken_in_between() -> None:
     woken = states((0, ATOMICS), (2_000, "run"), (2_400, ATOMICS))
     found = finding(node(woken, waiting(REPLY), shown=(*OWN[:-1], IN_LINE)))
-    assert spots(found) == [("flush", 12, 1.0)]
+    assert spots(found) == [("flush", 12, False, 1.0)]
     assert found.stack[-1].line == 12
 
 
@@ -283,23 +286,24 @@ def test_who_computes_is_told_by_its_function_alone() -> None:
     """V8 may have compiled another function into it, and tells that one's lines."""
     runs = states((0, "run"), (END, "run"))
     found = finding(node(runs, waiting(REPLY), shown=(*OWN[:-1], IN_LINE)))
-    assert (found.kind.name, spots(found)) == ("busy-loop", [("flush", 9, 1.0)])
+    assert (found.kind.name, spots(found)) == ("busy-loop", [("flush", 9, True, 1.0)])
 
 
 def test_who_calls_native_code_that_computes_is_told_with_its_line() -> None:
     shown = (*OWN[:-1], IN_LINE, *stack("hashSync@node:native:1"))
     found = finding(node(states((0, "run"), (END, "run")), waiting(REPLY), shown=shown))
-    assert (found.kind.name, spots(found)) == ("busy-loop", [("flush", 12, 1.0)])
+    assert (found.kind.name, spots(found)) == ("busy-loop", [("flush", 12, False, 1.0)])
 
 
 def test_waits_of_one_function_are_one_finding_whether_the_line_is_known_or_not() -> None:
-    shown = [(0, 1_500, (*OWN[:-1], IN_LINE)), (2_000, END, OWN)]
+    shown = [(0, 1_500, (*OWN[:-1], IN_LINE)), (2_000, END, IN_FUNCTION)]
     waits = states((0, ATOMICS), (1_500, "epoll_wait 20"), (2_000, ATOMICS))
     looks = [ready(500, 20), unread(550, 20, REPLY), collected(1_500, 20)]
     looks += [ready(2_100, 20), unread(2_150, 20, REPLY)]
     record = replace(node(waits, looks), segments=worker(MAIN, shown={OF_POOL: shown}).segments)
     found = finding(record)
-    assert (found.occurrences, spots(found)) == (2, [("flush", 9, 0.66), ("flush", 12, 0.34)])
+    assert found.occurrences == 2
+    assert spots(found) == [("flush", 9, True, 0.66), ("flush", 12, False, 0.34)]
 
 
 POOL_TIDS, COND = (111, 112), 777

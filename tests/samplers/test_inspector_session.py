@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import msgspec
@@ -175,6 +176,25 @@ def test_a_name_with_half_of_a_character_is_a_name(session: str) -> None:
     (taken,) = one.profiles
     assert taken.tid == 9
     assert taken.profile.nodes[0].call_frame.function_name == "a\ufffdb"
+
+
+def test_a_server_that_begins_to_listen_meanwhile_is_no_inspector() -> None:
+    """Whether it is told where its inspector will be, or may choose a port."""
+    before = procfs.sockets(os.getpid())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        others = server.getsockname()[1]
+
+        def close_the_first_one() -> None:
+            server.accept()[0].close()
+
+        closes = threading.Thread(target=close_the_first_one)
+        closes.start()
+        assert inspector_port._new(os.getpid(), before, 0) is None
+        closes.join()
+        assert inspector_port._new(os.getpid(), before, 9) is None
+        row = inspector_port._new(os.getpid(), before, others)
+        assert row is not None
+        assert row.local_port == others
 
 
 def test_who_would_be_ended_by_the_signal_is_not_asked() -> None:

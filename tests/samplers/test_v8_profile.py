@@ -45,7 +45,7 @@ def profile(**more: Any) -> CpuProfile:
 
 
 def test_each_stack_is_told_from_its_first_sample_on() -> None:
-    working = (Frame("serve", "/app/a b.mjs", 10), Frame("(anonymous)", "/app/c.js", 20))
+    working = (Frame("serve", "/app/a b.mjs", 10, 10), Frame("(anonymous)", "/app/c.js", 20, 20))
     assert list(v8_profile.read(profile())) == [
         (1_100_000, ()),
         (2_100_000, working),
@@ -67,21 +67,21 @@ def in_lines(*ticks: tuple[int, int]) -> list[dict[str, int]]:
     ("ticks", "lines"),
     [
         ([(24, 2)], (24, 20)),
-        ([], (20, None)),
-        ([(24, 1), (25, 1)], (20, None)),
-        ([(24, 1)], (20, None)),
-        ([(24, 3)], (20, None)),
-        ([(20, 2)], (20, None)),
-        ([(7, 2)], (20, None)),
+        ([], (20, 20)),
+        ([(24, 1), (25, 1)], (20, 20)),
+        ([(24, 1)], (20, 20)),
+        ([(24, 3)], (20, 20)),
+        ([(20, 2)], (20, 20)),
+        ([(7, 2)], (20, 20)),
     ],
     ids=["one", "none", "two", "not each", "too many", "where it begins", "before it begins"],
 )
 def test_a_line_is_told_where_each_sample_of_the_innermost_function_was_in_it(
-    ticks: list[tuple[int, int]], lines: tuple[int, int | None]
+    ticks: list[tuple[int, int]], lines: tuple[int, int]
 ) -> None:
     last = node(4, "f", "/app/c.js", 19, positionTicks=in_lines(*ticks))
     stack = list(v8_profile.read(profile(nodes=[*NODES[:3], last, NODES[4]])))[1].stack
-    assert stack == (Frame("serve", "/app/a b.mjs", 10), Frame("f", "/app/c.js", *lines))
+    assert stack == (Frame("serve", "/app/a b.mjs", 10, 10), Frame("f", "/app/c.js", *lines))
 
 
 @pytest.mark.parametrize("many", [2, 3])
@@ -92,10 +92,10 @@ def test_the_first_sample_may_have_no_line(many: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "lines"), [("hashSync", (12, 10)), ("(garbage collector)", (10, None))]
+    ("name", "lines"), [("hashSync", (12, 10)), ("(garbage collector)", (10, 10))]
 )
 def test_native_code_tells_the_line_that_called_it_and_v8s_own_work_none(
-    name: str, lines: tuple[int, int | None]
+    name: str, lines: tuple[int, int]
 ) -> None:
     nodes = [*NODES[:3], node(4, name, positionTicks=in_lines((12, 2))), NODES[4]]
     stack = list(v8_profile.read(profile(nodes=nodes)))[1].stack

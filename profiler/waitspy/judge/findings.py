@@ -116,7 +116,7 @@ def _add_between(frames: Counter[Frame | None], between: Counter[Frame | None]) 
     """Adds the moments for which somebody who waits was woken: of JavaScript they have no lines of
     their own, and go with the one in which it waits, if that is one only.
     """
-    lined = [frame for frame in frames if frame is not None and frame.begins is not None]
+    lined = [frame for frame in frames if frame is not None and not frame.at_beginning]
     for frame, length in between.items():
         own = [one for one in lined if one.from_the_beginning() == frame]
         frames[own[0] if len(own) == 1 else frame] += length
@@ -242,7 +242,8 @@ def _blames(
         line = source_line(frame, sources)
         source = None if line is None else line.strip()
         one = Blame(frame.function, frame.file or None, frame.line, share, source)
-        found.append(replace(one, hint=_place(one) in hints - sure))
+        hint = _place(one) in hints - sure
+        found.append(replace(one, hint=hint, begins=frame.at_beginning))
     return tuple(found)
 
 

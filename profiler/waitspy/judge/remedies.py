@@ -130,12 +130,11 @@ ROWS: tuple[Remedy, ...] = (
          "container); the program is not to blame", NO_CPU),
     _row("its thread waits for another thread (Atomics.wait), as workers of a pool do between two "
          "jobs: let tasks end only when all that they have started has ended, or let idle workers "
-         "wait in their loop (piscina: atomics: 'disabled'; before 5.0 useAtomics: false); record "
-         "with --inspect to see who waits", PARKED_LOOP, library=NODE_UNSEEN),
-    _row("one callback computes: record with --inspect to see which", BUSY_LOOP,
-         library=NODE_UNSEEN),
-    _row("a synchronous call holds the loop (fs.*Sync, child_process.*Sync): record with --inspect "
-         "to see which", BLOCKED_LOOP, library=NODE_UNSEEN),
+         "wait in their loop (piscina: atomics: 'disabled'; before 5.0 useAtomics: false); stacks "
+         "(--inspect) tell who waits", PARKED_LOOP, library=NODE_UNSEEN),
+    _row("one callback computes: stacks (--inspect) tell which", BUSY_LOOP, library=NODE_UNSEEN),
+    _row("a synchronous call holds the loop (fs.*Sync, child_process.*Sync): stacks (--inspect) "
+         "tell which", BLOCKED_LOOP, library=NODE_UNSEEN),
     _row("piscina's idle workers wait in Atomics.wait, where their loop does not turn: await in a "
          "task all that it has started, or let them wait in their loop (atomics: 'disabled'; "
          "before 5.0 useAtomics: false)", PARKED_LOOP, library=NODE, code=r"\bpiscina\b"),

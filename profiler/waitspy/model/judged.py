@@ -86,7 +86,8 @@ class Blame:
     """The frame that holds the victims up; ``share`` of the finding's starved time was under it.
 
     ``file`` and ``line`` are None when a C function is blamed, ``source`` when it was not read.
-    ``hint`` says that it only seems to hold what the victims want.
+    ``hint`` says that it only seems to hold what the victims want, ``begins`` that the line is
+    where the function begins, as it is not known where in it that is.
     """
 
     function: str
@@ -95,6 +96,7 @@ class Blame:
     share: float
     source: str | None = None
     hint: bool = False
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

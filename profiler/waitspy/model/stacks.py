@@ -18,8 +18,8 @@ Line = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One frame; ``file`` is the path inside the target, ``line`` None when not known.
 
-    Of JavaScript, ``line`` is where the function begins, unless it is known where in it the frame
-    stands: then ``begins`` says where it begins.
+    Of JavaScript, ``begins`` is where the function begins, and ``line`` the same unless it is known
+    where in it the frame stands.
     """
 
     function: str
@@ -50,9 +50,16 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The frame of the whole function."""
         return Frame(self.function, self.file)
 
+    @property
+    def at_beginning(self) -> bool:
+        """Whether its line is the function's, as it is not known where in it the frame stands."""
+        return self.begins is not None and self.begins == self.line
+
     def from_the_beginning(self) -> Frame:
         """The frame by where its function begins; of Python, as it is."""
-        return self if self.begins is None else Frame(self.function, self.file, self.begins)
+        if self.begins is None or self.at_beginning:
+            return self
+        return Frame(self.function, self.file, self.begins, self.begins)
 
 
 class PlacedFrame(Frame, frozen=True, array_like=True, gc=False, kw_only=True):

@@ -147,6 +147,7 @@ def unsent_words(unsent: Unsent, code: Code) -> str:
 def blame_words(blame: Blame, code: Code, *, with_share: bool) -> str:
     """As in "fetch_quote, /srv/app/quotes.py:41", with its share where several are blamed."""
     where = "" if blame.file is None else f", {code(place(blame.file, blame.line))}"
+    where += ", where it begins" if blame.begins else ""
     part = f" ({share(blame.share)} of the time)" if with_share else ""
     hint = ", as it seems" if blame.hint else ""
     return f"{code(blame.function)}{where}{part}{hint}"

@@ -38,6 +38,8 @@ _ID = re.compile(r"[0-9a-fA-F-]{8,64}\Z")
 _STARTS_WITHIN_S, _OPENS_WITHIN_S, _LOOKS_EVERY_S = 1.0, 3.0, 0.02
 _ANSWERS_WITHIN_S = 3.0
 _MOST_BYTES = 1 << 20
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+_NO_ANSWER = (OSError, ValueError, msgspec.MsgspecError, http.client.HTTPException)
 _one_at_a_time = threading.Lock()
 
 
@@ -81,7 +83,9 @@ def open_inspector(pid: int, is_over: Callable[[], bool] = lambda: True) -> Insp
                     "end that one, or start the server with another --inspect-port",
                 )
             before = _ask(pid)
-            row = next((new for _ in _until(_OPENS_WITHIN_S) if (new := _new(pid, before))), None)
+            row = next(
+                (new for _ in _until(_OPENS_WITHIN_S) if (new := _new(pid, before, port))), None
+            )
     while row is None:
         if is_over():
             raise SamplerError(
@@ -90,12 +94,11 @@ def open_inspector(pid: int, is_over: Callable[[], bool] = lambda: True) -> Insp
                 "program takes the signal for something else",
             )
         time.sleep(_LOOKS_EVERY_S)
-        row = _new(pid, before)
-    address = row.local if row.local not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
+        row = _new(pid, before, port)
     try:
-        target_id = _target_id(address, row.local_port)
-        return Inspector(address, row.local_port, row.inode, target_id, opened)
-    except (OSError, ValueError, msgspec.MsgspecError, http.client.HTTPException) as error:
+        target_id = _target_id(row)
+        return Inspector(_address(row), row.local_port, row.inode, target_id, opened)
+    except _NO_ANSWER as error:
         raise SamplerError(
             f"what listens on port {row.local_port} does not answer as Node's inspector does "
             f"({type(error).__name__})",
@@ -175,11 +178,24 @@ def _ask(pid: int) -> set[int]:
     return before
 
 
-def _new(pid: int, before: set[int]) -> nettable.TcpRow | None:
-    """The socket of its own at which it listens on loopback since then."""
+def _new(pid: int, before: set[int], port: int) -> nettable.TcpRow | None:
+    """The socket of its own at which it listens since then, on that port; if it may be any, one on
+    loopback that answers as an inspector does, as the program itself may listen on others.
+    """
     held = procfs.sockets(pid) - before
-    rows = (row for row in nettable.listening(pid) if row.inode in held)
-    return next((row for row in rows if row.local in {"127.0.0.1", "::1"}), None)
+    ports = [port] if port else None
+    rows = (row for row in nettable.listening(pid, ports) if row.inode in held)
+    if port:
+        return next(rows, None)
+    return next((row for row in rows if row.local in _LOOPBACK and _answers(row)), None)
+
+
+def _answers(row: nettable.TcpRow) -> bool:
+    try:
+        _target_id(row)
+    except _NO_ANSWER:
+        return False
+    return True
 
 
 def _asked(pid: int) -> bool:
@@ -222,9 +238,20 @@ def _until(within_s: float) -> Iterator[None]:
         time.sleep(_LOOKS_EVERY_S)
 
 
-def _target_id(address: str, port: int) -> str:
-    """The id of the process among what its inspector offers."""
-    connection = http.client.HTTPConnection(address, port, timeout=_ANSWERS_WITHIN_S)
+def _address(row: nettable.TcpRow) -> str:
+    """Where what listens there may be connected to."""
+    return row.local if row.local not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
+
+
+def _target_id(row: nettable.TcpRow) -> str:
+    """The id of the process among what its inspector offers.
+
+    Raises:
+        OSError, ValueError, msgspec.MsgspecError, http.client.HTTPException: it is no inspector.
+    """
+    connection = http.client.HTTPConnection(
+        _address(row), row.local_port, timeout=_ANSWERS_WITHIN_S
+    )
     try:
         connection.request("GET", "/json/list", headers={"Host": "localhost"})
         raw = connection.getresponse().read(_MOST_BYTES)

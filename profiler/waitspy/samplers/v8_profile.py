@@ -149,9 +149,7 @@ def _frame(node: _ProfileNode, line: int | None) -> Frame:
     name = told.function_name[:_LONGEST_NAME] or "(anonymous)"
     if not told.url or begins <= 0:
         return Frame(name, _file(told.url))
-    if line is None or line <= begins:
-        return Frame(name, _file(told.url), begins)
-    return Frame(name, _file(told.url), line, begins)
+    return Frame(name, _file(told.url), max(line or begins, begins), begins)
 
 
 def _file(url: str) -> str:

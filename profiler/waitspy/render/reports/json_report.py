@@ -196,6 +196,7 @@ def _blame(blame: Blame) -> dict[str, Any]:
             "source": blame.source,
             "share": blame.share,
             "hint": blame.hint or None,
+            "begins": blame.begins or None,
         }
     )
 
