@@ -43,6 +43,13 @@ def test_ready_io_counts_one_until_somebody_has_counted() -> None:
     assert series(record, LOOP) == {"unread": [(100, 1), (150, 2), (250, 3), (400, 0)]}
 
 
+def test_a_wake_up_that_a_worker_of_node_leaves_there_counts_until_somebody_has_looked() -> None:
+    record = worker(epolls=[ready(100, 5), unread(150, 5), unread(250, 5, sock(1), sock(2))])
+    assert series(record, LOOP) == {"unread": [(100, 1), (250, 2), (1_000, 0)]}
+    of_node = replace(record, worker=replace(record.worker, python=None, node="20.20.2"))
+    assert series(of_node, LOOP) == {"unread": [(100, 1), (150, 0), (250, 2), (1_000, 0)]}
+
+
 def test_what_is_ready_to_the_end_waits_to_the_end() -> None:
     assert series(worker(epolls=[ready(100, 5)]), LOOP) == {"unread": [(100, 1), (1_000, 0)]}
 

@@ -64,12 +64,16 @@ def of_listeners(workers: Sequence[WorkerRecord]) -> Iterator[PendingSeries]:
 
 
 def _unread(worker: WorkerRecord, epfd: int, end_ns: int) -> Points:
-    """Ready sockets; at least one where nobody has counted them."""
+    """Ready sockets; at least one where nobody has counted them.
+
+    Of Node.js none where a look has shown none: an epoll's readiness says nothing there.
+    """
+    least = 1 if worker.worker.node is None else 0
     events = worker.epolls.behind(epfd)
     counts = loops.is_ready(events).astype(np.int64)
     for n, event in events.others.items():
-        if counts[n]:
-            counts[n] = max(1, len(event.unread or ()))
+        if counts[n] and event.unread is not None:
+            counts[n] = max(least, len(event.unread))
     end_ns = max([end_ns, *events.at_ns[-1:].tolist()])
     at_ns, counts = np.append(events.at_ns, end_ns), np.append(counts, 0)
     changed = np.flatnonzero(np.diff(counts, prepend=0))
