@@ -13,6 +13,8 @@ from waitspy.kernel import calls
 
 _LOWEST, _BEYOND = 1 << 12, 1 << 48  # user addresses: 47 bits on x86_64, 48 on aarch64
 _LARGEST = 16 << 20
+_PAGE = 4096  # the smallest there is: what is not mapped are whole ones
+_AFTER_A_BAD_ONE = 16  # places in a call, where more may be bad: each call names one
 _FINAL = frozenset({errno.EPERM, errno.ESRCH})  # what another address would not change
 _NUMBERS = {code: struct.Struct(f"<{code}") for code in "bBiIqQ"}
 
@@ -130,13 +132,21 @@ class Memory:
         if sizes and (min(sizes) <= 0 or sum(sizes) > _LARGEST):
             raise Unreadable(f"{len(places)} places")
         found: list[bytes | None] = []
+        gone: set[int] = set()  # pages that are not mapped: what else lies there is not asked for
+        most = calls.IOV_MAX
         while len(found) < len(sizes):
-            part = slice(len(found), len(found) + calls.IOV_MAX)
+            if _touches(gone, addresses[len(found)], sizes[len(found)]):
+                found.append(None)
+                continue
+            part = slice(len(found), len(found) + most)
             buffer = bytearray(sum(sizes[part]))
             got, at = self._into(addresses[part], sizes[part], buffer, 0), 0
             whole = bytes(buffer)
+            most = min(2 * most, calls.IOV_MAX)
             for size in sizes[part]:
                 if at + size > got:  # the call stops at the first bad one
+                    gone.add((addresses[len(found)] + got - at) // _PAGE)
+                    most = _AFTER_A_BAD_ONE
                     found.append(None)
                     break
                 found.append(whole[at : at + size])
@@ -187,6 +197,10 @@ class SamePlaces:
                 raise
             return None
         return raw if len(raw) == self.size else None
+
+
+def _touches(pages: set[int], address: int, size: int) -> bool:
+    return any(n in pages for n in range(address // _PAGE, (address + size - 1) // _PAGE + 1))
 
 
 def _address(kept: tuple[int, bytes]) -> int:
