@@ -191,9 +191,12 @@ def _within(looks: Sequence[Look], start_ns: int, until_ns: int) -> Sequence[Loo
 
 
 def _cuts(served: Sequence[int], looks: Sequence[Look]) -> Sequence[int]:
-    """The times of service, without those between two looks that show a connection left unread."""
+    """The times of service, without those between two looks that show a connection left unread.
+
+    What is seen at a time was served before it: a look of that same time is one after it.
+    """
     left = union((a.at_ns, b.at_ns) for a, b in pairwise(looks) if was_left((a, b)))
-    return [at_ns for at_ns in served if not overlaps((at_ns, at_ns + 1), left)] if left else served
+    return [at_ns for at_ns in served if not overlaps((at_ns - 1, at_ns), left)] if left else served
 
 
 def split(span: Pending, cuts: Sequence[int]) -> list[Pending]:
