@@ -304,6 +304,50 @@ def test_a_busy_loop_that_shares_its_cpu_is_still_busy() -> None:
     assert [kind for kind, _, _ in told(starvations(record))] == ["busy-loop"]
 
 
+def crowded_out(before: Sequence[float], after: Sequence[float], left: int = 0) -> WorkerRecord:
+    """A loop that gets the CPU for a moment only, at 400 ms, and leaves so much in its queue.
+
+    Timers are overdue before and after that, by when they were due.
+    """
+    events = [
+        LoopEvent(at(0), 1, facts=LoopInfo("asyncio", 5, 1, "running", False)),
+        LoopEvent(at(0), 1, service=(0, 100)),
+        *(
+            LoopEvent(at(at_ms), 1, work=LoopWork(0, (), len(late), late))
+            for at_ms, due in ((399, before), (890, after))
+            for late in [tuple(LateTimer(at(ms), f"{ms:g}", None, False) for ms in due)]
+        ),
+        LoopEvent(at(400), 1, service=(left, 120 + left)),
+        LoopEvent(at(900), 1, service=(0, 140 + 2 * left)),
+    ]
+    kernel = states(
+        (0, "epoll_wait 5"), (190, "queue"), (398, "run"), (400, "queue"), (900, "epoll_wait 5")
+    )
+    shown = {1: [(0.0, float(END), POLL)]}
+    loops = tuple(sorted(events, key=lambda event: event.at_ns))
+    return worker(shown=shown, kernel={1: kernel}, loops=loops, epolls=[OPEN])
+
+
+def test_what_comes_due_within_the_look_that_shows_all_served_waits_anew() -> None:
+    """When the rest was served, since the look before, is not seen; the timer came after it."""
+    found = starvations(crowded_out(before=[200, 220], after=[394, 396, 600]))
+    assert told(found) == [("no-cpu", 200, 394), ("no-cpu", 394, 900)]
+    names = [[item.name for item in one.items] for one in found]
+    assert names == [["200", "220"], ["394", "396", "600"]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [([200], [380, 394], 0), ([200], [394], 3), ([295], [394], 0)],
+    ids=["one waits on", "callbacks are left", "too short to be told alone"],
+)
+def test_what_was_not_all_served_without_a_cpu_waits_on(
+    before: list[float], after: list[float], left: int
+) -> None:
+    found = starvations(crowded_out(before, after, left))
+    assert told(found) == [("no-cpu", before[0], 900)]
+
+
 # --- GIL --------------------------------------------------------------------------------------------
 
 

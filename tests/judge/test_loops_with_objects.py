@@ -123,5 +123,7 @@ def test_but_a_connection_that_is_left_unread_waits_on() -> None:
     assert spans(loop, (200, 0), (400, 0)) == [(100, 600)]
     assert spans(loop, (200, 0), (400, 7)) == [(300, 600)]
     assert spans(loop, (310, 0), (400, 0)) == [(300, 600)]
+    assert spans(loop, (300, 0), (400, 0)) == [(300, 600)]
+    assert spans(loop, (200, 0), (300, 0)) == [(100, 600)]
     assert spans(loop, (150, 0), (200, 7), (400, 7), (450, 9)) == [(100, 600)]
     assert spans(loop, (150, 0), (200, 0), (400, 7), (450, 7)) == [(300, 600)]

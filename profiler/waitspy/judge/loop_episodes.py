@@ -168,7 +168,8 @@ def _judge(
             return
     decides = _decides(span, states, min_stall_ns)
     if decides == "kept":
-        yield _make(NO_CPU, span, (), base)
+        for piece in loops.apart(span, min_stall_ns):
+            yield _make(NO_CPU, piece, (), base)
         return
     if decides != "blocked":
         yield from _judge_busy(span, worker, activities, base, min_stall_ns)

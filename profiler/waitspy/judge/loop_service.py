@@ -76,7 +76,8 @@ class Counters:
     """What the counters of a loop's ready queue showed over time.
 
     Every callback that is put into the queue or taken from it adds one to its changes. ``served``
-    are the times at which callbacks had been run since the look before.
+    are the times at which callbacks had been run since the look before, ``emptied`` those of
+    them at which nothing was left in the queue.
     """
 
     def __init__(self, events: LoopEvents) -> None:
@@ -92,7 +93,10 @@ class Counters:
         order = np.argsort(at_ns, kind="stable")
         self._times = at_ns[order]
         self._total = np.append(0, np.cumsum(self._taken[order]))
-        self.served: Sequence[int] = array("q", np.sort(at_ns[same & (left > 1)]).tobytes())
+        served = same & (left > 1)
+        emptied = served & (ready == 0)
+        self.served: Sequence[int] = array("q", np.sort(at_ns[served]).tobytes())
+        self.emptied: Sequence[int] = array("q", np.sort(at_ns[emptied]).tobytes())
 
     def __len__(self) -> int:
         return len(self._taken)

@@ -19,6 +19,7 @@ from waitspy.judge import loop_service
 from waitspy.judge.episode import Item, Look
 from waitspy.judge.spans import Span, grouped, inside, overlaps, union, without
 from waitspy.model import syscalls
+from waitspy.model.clock import NS
 from waitspy.model.columns import UNKNOWN, Int64s, Mask, one_of
 from waitspy.model.epolls import EpollEvents, UnreadSocket
 from waitspy.model.loops import LoopEvent
@@ -27,6 +28,7 @@ from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelStates
 
 _STOPPED = [ord(letter) for letter in "Tt"]
+_LOOK_NS = NS // 100  # at least, between two looks: when in it something was served is not seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,36 @@ def split(span: Pending, cuts: Sequence[int]) -> list[Pending]:
     return [
         Pending(span.loop, a, b, tuple(_within(span.looks, a, b - 1)), tuple(items))
         for (a, b), items in zip(parts, behind, strict=True)
+    ]
+
+
+def apart(span: Pending, least_ns: int) -> list[Pending]:
+    """The span cut where all that had been due was served, into parts of that length and more.
+
+    When that was, within the look before, is not seen: what came due in it did not wait with the
+    others, though it seems to.
+    """
+    counters, bounds = span.loop.counters, (span.start_ns, span.end_ns)
+    emptied = () if counters is None else _cuts(inside(counters.emptied, bounds), span.looks)
+    starts = sorted(item.start_ns for item in span.items)
+    before = ((item.start_ns + _LOOK_NS, item.end_ns) for item in span.items)
+    waiting = union(wait for wait in before if wait[0] < wait[1])
+    cuts = [span.start_ns]
+    for at_ns in emptied:
+        n = bisect_left(starts, at_ns - _LOOK_NS)
+        cut_ns = min([at_ns, *starts[n : n + 1]])
+        long = min(cut_ns - cuts[-1], span.end_ns - cut_ns) >= least_ns
+        if long and not overlaps((at_ns, at_ns + 1), waiting):
+            cuts.append(cut_ns)
+    first, *others = split(span, cuts[1:])
+    return [
+        first,
+        *(
+            replace(
+                piece, items=tuple(i for i in piece.items if i.end_ns > piece.start_ns + _LOOK_NS)
+            )
+            for piece in others
+        ),
     ]
 
 
