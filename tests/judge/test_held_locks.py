@@ -16,6 +16,7 @@ from waitspy.model.kinds import BLOCKED_LOOP, BUSY_LOOP, DEADLOCK, HELD_LOCK
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
+from waitspy.model.threads import NO_STATES
 from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
@@ -324,6 +325,27 @@ def test_a_holder_without_a_stack_counts_where_it_runs(ran: bool) -> None:
     assert [one.detail for one in seen] == ["a lock taken at /app/cache.py:40"] * ran
     for finding in findings.judge(seen, SOURCES, 3.0):
         assert finding.blame is None
+
+
+@pytest.mark.parametrize(
+    ("kernel", "told"),
+    [
+        ([(500, "run"), (1_500, "run")], 1),
+        ([(500, "run"), (610, "queue")], 1),
+        ([(500, "run"), (590, "queue")], 0),
+        ([(500, "queue"), (590, "run"), (680, "futex 0x20")], 0),
+        ([], 1),
+    ],
+    ids=["all the time", "long enough", "crowded out", "runs for a moment", "not known"],
+)
+def test_a_root_that_did_not_get_the_cpu_is_not_to_blame(
+    kernel: list[tuple[float, str]], told: int
+) -> None:
+    record, done = recorded((700, (waits(12, 14),)), root=Wait(WaitKind.ON_CPU))
+    mine = states((0, "futex 0x20"), *kernel) if kernel else NO_STATES
+    record = replace(record, states={**record.states, 14: mine})
+    seen = held_locks.find(record, done, chains_of(record, done), [], at(END_MS), 100_000_000)
+    assert len(list(seen)) == told
 
 
 def test_what_a_loop_is_kept_by_is_told_there() -> None:

@@ -108,7 +108,7 @@ def find(
             mine = [w for w in waiters if span[0] <= w.span[0] and w.span[1] <= span[1]]
             if any(common(union(taken.get(w.tid, ())), [w.span]) for w in mine):
                 continue
-            found = _episode(worker, done, chains, mine, span)
+            found = _episode(worker, done, chains, mine, span, min_stall_ns)
             if found is None:
                 continue
             if found.kind is DEADLOCK:  # of each lock in it, one tells of all
@@ -153,6 +153,7 @@ def _episode(
     chains: Chains,
     waiters: Sequence[_Waiter],
     span: Span,
+    min_stall_ns: int,
 ) -> Starvation | None:
     longest = max(waiters, key=lambda w: w.span[1] - w.span[0])
     chain = chains.of(worker.thread(longest.tid), *longest.span)
@@ -162,6 +163,8 @@ def _episode(
     if not (chain.ring or is_slow(chain) or _computes(chain, chains, longest.span)):
         return None
     if not chain.ring and _is_limit(worker, done, waiters, span):
+        return None
+    if not chain.ring and _lacks_cpu(chain, chains, longest.span, min_stall_ns):
         return None
     kinds = {edge.kind for waiter in waiters for _, edge in waiter.seen}
     if kinds <= LOST and not _is_missed(worker, done, waiters, kinds):
@@ -273,6 +276,17 @@ def _computes(chain: Chain, chains: Chains, span: Span) -> bool:
     spent = compose(chains.states(chain.parties[-1].thread), *span)
     busy_ns = spent.ran_ns + spent.queued_ns
     return busy_ns >= (span[1] - span[0]) * _HALF
+
+
+def _lacks_cpu(chain: Chain, chains: Chains, span: Span, min_stall_ns: int) -> bool:
+    """Whether the root only wanted the CPU, rather than use it: the program is not to blame.
+
+    It did where it ran for less than half of a span, and not long enough to be its cause anyhow.
+    """
+    states = chains.states(chain.parties[-1].thread)
+    if chain.root.wait.kind is not WaitKind.ON_CPU or not len(states):
+        return False
+    return compose(states, *span).ran_ns < min(min_stall_ns, (span[1] - span[0]) * _HALF)
 
 
 def _is_limit(
