@@ -69,3 +69,11 @@ def test_the_report_tells_it_and_how_many_were_late_only_as_recorded() -> None:
     assert analysis.analyse(recorded).report.waiting.requests == (OwedRequests(80, 3, 9.0, 2),)
     (other,) = analysis.analyse(recorded, 0.5).report.waiting.requests
     assert other == OwedRequests(80, 3, 9.0)
+
+
+def test_a_look_at_the_end_of_a_span_shows_what_was_answered_by_then() -> None:
+    """All that is looked at in one tick has its time, also what tells that the span has ended."""
+    record = teller(row(0, 3, 0, 0), row(500, 0, 0, None))
+    assert requests.is_owed(record, (at(100), at(500)), 500_000_000)
+    assert not requests.is_owed(record, (at(100), at(500)), 500_000_001)
+    assert not requests.is_owed(record, (at(100), at(501)), 1)

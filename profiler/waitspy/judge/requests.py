@@ -28,10 +28,13 @@ def owed(
 
 
 def is_owed(worker: WorkerRecord, span: Span, least_ns: int) -> bool:
-    """Whether a client had waited for an answer for so long at the end of a span."""
+    """Whether a client had waited for an answer for so long at the end of a span.
+
+    What is looked at in the tick that ends it shows what is answered by then.
+    """
     last: dict[int, RequestsEvent] = {}
     for event in worker.requests:  # each holds until the next one about its port
-        if event.at_ns <= span[1]:
+        if event.at_ns < span[1]:
             last[event.port] = event
     return any(
         event.since_ns is not None and span[1] - event.since_ns >= least_ns
