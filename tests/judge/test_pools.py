@@ -128,6 +128,14 @@ def test_requests_that_come_for_a_while_to_a_shared_pool_are_no_batch() -> None:
     assert one.kind.name == "overloaded-pool"
 
 
+def test_what_came_before_those_that_wait_for_long_came_with_them() -> None:
+    """Six a tenth of a second, and three are done: only the last of them wait for that long."""
+    rows = [(n * 10.0, round(n * 0.3), round(n * 0.3)) for n in range(1, 41)]
+    rows += [(400 + n * 10.0, 12 - round(n * 0.3), 12 + round(n * 0.3)) for n in range(1, 41)]
+    (one,) = found(DEFAULT, queue(*rows), BLOCKED, end=1_000)
+    assert one.kind.name == "overloaded-pool"
+
+
 # Two threads block for long, one after the other: an item is taken now and then, another waits.
 STAGGERED = [(1_000.0, 2, 3), (1_060.0, 1, 4), (1_130.0, 0, 5)]
 

@@ -239,6 +239,7 @@ def _is_batch(
 ) -> bool:
     """Whether what waits is more of the same work, handed in at once: its owner's own batch.
 
+    Of a batch, all comes soon after its queue has begun to fill, also what does not wait for long.
     A queue that has not moved for very long (``unmoved``) is one only if one thread waits for it.
     """
     awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
@@ -249,7 +250,8 @@ def _is_batch(
         several = thread_groups.have_several_callers(worker, pool.looks, pool.tids, span)
         if several or _is_other_work(pool, waited, guilty):
             return False
-    at_once_ns = span[0] + (span[1] - span[0]) * (_SOON if pool.is_shared else _HALF)
+    since_ns = pool.fills[max(0, bisect_right(pool.fills, span[0]) - 1)]
+    at_once_ns = since_ns + (span[1] - since_ns) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
     return len(awaited) == 1 if unmoved else bool(awaited) or not spread
 

@@ -41,7 +41,8 @@ class Pool:
 
     ``names`` are by the item's number in the queue's history, ``looks`` say what was waiting, by
     their time. ``idle`` is where its threads wait for work, if it is no executor. ``teams`` are the
-    ids of its members at the times from which on they were these.
+    ids of its members at the times from which on they were these, ``fills`` the times from which on
+    its queue was not empty any more.
     """
 
     pid: int
@@ -55,6 +56,7 @@ class Pool:
     looks: tuple[tuple[int, PoolWaits], ...] = ()
     idle: pool_threads.Idle = frozenset()
     teams: tuple[tuple[int, frozenset[int]], ...] = ()
+    fills: tuple[int, ...] = ()
 
     def team(self, span: Span) -> tuple[int, ...]:
         """Those who were members for a whole span: processes end, and others take their places."""
@@ -135,6 +137,7 @@ def find(
                 tuple((e.at_ns, e.waits) for e in events if e.waits is not None),
                 _idle(worker, activities, info, anyio_idle, sources or {}),
                 tuple((e.at_ns, frozenset(e.info.tids)) for e in events if e.info is not None),
+                _fills(events),
             )
         )
     return found
@@ -203,4 +206,17 @@ def _served(counts: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
         if taken > before:
             times.append(at_ns)
             before = taken
+    return tuple(times)
+
+
+def _fills(events: Iterable[PoolEvent]) -> tuple[int, ...]:
+    """When there was something in its queue again; what it had while nobody looked is not known."""
+    times = []
+    empty = True
+    for event in events:
+        if event.queue is not None:
+            if event.queue[0] and empty:
+                times.append(event.at_ns)
+            empty = not event.queue[0]
+        empty |= event.unseen
     return tuple(times)
