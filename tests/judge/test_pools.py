@@ -128,6 +128,19 @@ def test_requests_that_come_for_a_while_to_a_shared_pool_are_no_batch() -> None:
     assert one.kind.name == "overloaded-pool"
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "kinds"),
+    [(190, 210, []), (200, 210, ["exhausted-pool"]), (190, 292, ["overloaded-pool"])],
+    ids=["not known", "long enough", "served on"],
+)
+def test_a_pool_that_may_have_stood_still_since_before_is_not_told_to_serve(
+    first: float, last: float, kinds: list[str]
+) -> None:
+    rows = [(100, 30, 0), (first, 24, 6), (first + 10, 20, 10), (last - 5, 9, 21), (last, 0, 30)]
+    some = found(DEFAULT, [*queue(*rows), waits(160, *["lookup"] * 30)], BLOCKED)
+    assert [one.kind.name for one in some] == kinds
+
+
 def test_what_came_before_those_that_wait_for_long_came_with_them() -> None:
     """Six a tenth of a second, and three are done: only the last of them wait for that long."""
     rows = [(n * 10.0, round(n * 0.3), round(n * 0.3)) for n in range(1, 41)]

@@ -124,6 +124,8 @@ def _judge(
     spent = [compose(pool.members.states.get(tid, NO_STATES), *gap) for tid in pool.tids]
     stands_still = gap[1] - gap[0] >= min_stall_ns
     kind = DEADLOCK if stuck else _kind(spent, gap, guilty, stands_still=stands_still)
+    if kind is OVERLOADED_POOL and not stands_still and _is_cut(pool, span, gap, min_stall_ns):
+        return None  # it may have stood still since before it was looked at
     who = _who_waits(pool, worker, span, min_stall_ns)
     judged = stuck or (kind in {EXHAUSTED_POOL, NO_CPU} and who is WhoWaits.REQUESTS)
     unmoved = kind is EXHAUSTED_POOL and gap[1] - gap[0] >= min_stall_ns * _HANGS
@@ -190,6 +192,11 @@ def _kind(
     ):
         return EXHAUSTED_POOL
     return OVERLOADED_POOL
+
+
+def _is_cut(pool: Pool, span: Span, gap: Span, min_stall_ns: int) -> bool:
+    """Whether the longest gap began before the first look, and little is known of what followed."""
+    return gap[0] == pool.counts[0][0] and span[1] - gap[1] < min_stall_ns
 
 
 def _idle_ns(pool: Pool, span: Span) -> int:
