@@ -110,7 +110,7 @@ async def tasks():
     for length_s in truth.lengths(1.5, 3):
         await asyncio.sleep(FREE_S)
         async with lock:
-            number = truth.begin("held-lock", slow_reply, tid=0)
+            number = truth.begin("held-lock", slow_reply, tid=0, of_tasks=True)
             await slow_reply(length_s)
         truth.end(number)
     return kept
