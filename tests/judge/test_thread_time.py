@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.examples.build import HANDLER, MS, PARKED, activities, activity, at, states
-from waitspy.judge.thread_time import Composition, compose, cut, trim
+from waitspy.judge.thread_time import Composition, compose, cut, trim, what_decides
 from waitspy.model.threads import KernelState, KernelStates
 from waitspy.model.waits import Wait, WaitKind
 
@@ -71,3 +71,24 @@ def test_activities_are_cut_at_the_bounds_and_those_that_only_touch_left_out(
         trim(rows, at(start), at(end)),
     ):
         assert [(a.start_ns, a.end_ns, a.stack, a.wait) for a in found] == wanted
+
+
+@pytest.mark.parametrize(
+    ("rows", "end_ms", "decides"),
+    [
+        ([(0, "run"), (80, "queue")], 160, "kept"),
+        ([(0, "run"), (81, "queue")], 160, "kept"),  # by itself it would have taken no 100 ms
+        ([(0, "run"), (99, "queue")], 160, "kept"),
+        ([(0, "run"), (100, "queue")], 160, "ran"),
+        ([(0, "run"), (60, "queue"), (110, "futex 7")], 160, None),
+        ([(0, "run"), (40, "queue"), (70, "futex 7")], 125, "kept"),
+        ([(0, "run"), (40, "queue"), (60, "futex 7")], 125, "blocked"),
+        ([(0, "run"), (50, "queue")], 99, None),
+        ([(0, "run")], 99, None),
+    ],
+)
+def test_what_would_be_no_stall_without_a_lack_of_cpu_is_that(
+    rows: list[tuple[float, str]], end_ms: float, decides: str | None
+) -> None:
+    found = what_decides(states(*rows, (end_ms, "run")), at(0), at(end_ms), 100 * MS)
+    assert found == decides

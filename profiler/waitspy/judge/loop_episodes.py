@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from waitspy.judge import blame, gil, loop_service, loops, node_loops
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.loops import Loop, Pending
 from waitspy.judge.spans import grouped, length_ns, overlaps, union
-from waitspy.judge.thread_time import compose, cut
+from waitspy.judge.thread_time import compose, cut, what_decides
 from waitspy.judge.timeline import longest_still_ns
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.kinds import (
@@ -166,7 +165,7 @@ def _judge(
         if node_loops.is_collection(span, done, worker.states):
             yield _make(GC_PAUSE, span, done, base)
             return
-    decides = _decides(span, states, min_stall_ns)
+    decides = what_decides(states, span.start_ns, span.end_ns, min_stall_ns)
     if decides == "kept":
         for piece in loops.apart(span, min_stall_ns):
             yield _make(NO_CPU, piece, (), base)
@@ -182,22 +181,6 @@ def _judge(
         if loops.was_served(piece.looks) and still_ns < min_stall_ns:
             continue  # served all along, though late: no single wait holds this loop
         yield from _judge_blocked(piece, worker, activities, base)
-
-
-def _decides(
-    span: Pending, states: KernelStates, min_stall_ns: int
-) -> Literal["kept", "blocked", "ran"] | None:
-    """What of its thread's time in a span explains that nothing was served; None if nothing does.
-
-    Who is kept from the CPU half of the time, but computes long enough, is the cause itself.
-    """
-    spent = compose(states, span.start_ns, span.end_ns)
-    half_ns = (span.end_ns - span.start_ns) * _HALF
-    if spent.kept_ns >= half_ns and spent.ran_ns < min_stall_ns:
-        return "kept"
-    if spent.blocked_ns >= half_ns:
-        return "blocked"
-    return "ran" if spent.ran_ns >= max(min_stall_ns, spent.blocked_ns) else None
 
 
 def _judge_busy(
@@ -217,16 +200,15 @@ def _judge_busy(
     counted = span.loop.served
     if counted is None:
         for piece in loops.split(span, loops.was_served(span.looks)):
-            if loops.was_left(piece.looks) and _decides(piece, states, min_stall_ns) == "ran":
-                guilty = cut(
-                    activities.get(span.loop.tid, NO_ACTIVITIES), piece.start_ns, piece.end_ns
-                )
+            bounds = piece.start_ns, piece.end_ns
+            if loops.was_left(piece.looks) and what_decides(states, *bounds, min_stall_ns) == "ran":
+                guilty = cut(activities.get(span.loop.tid, NO_ACTIVITIES), *bounds)
                 yield _make(BUSY_LOOP, piece, guilty, base)
         return
     gap = _longest_gap(span, counted)
     if gap.end_ns - gap.start_ns < min_stall_ns:
         return
-    decides = _decides(gap, states, min_stall_ns)
+    decides = what_decides(states, gap.start_ns, gap.end_ns, min_stall_ns)
     if decides == "ran":
         guilty = cut(activities.get(span.loop.tid, NO_ACTIVITIES), span.start_ns, span.end_ns)
         of_many = worker.worker.node is not None and node_loops.serves_all_along(span)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from waitspy.model.columns import UNKNOWN, one_of
 from waitspy.model.threads import NOT_LOOKED, KernelStates
 
 _RUNNABLE, _GONE, _UNSEEN = ord("R"), ord("X"), ord(NOT_LOOKED)
+_HALF = 0.5
 _STOPPED = [ord(letter) for letter in "Tt"]
 
 
@@ -64,6 +66,25 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     stopped_ns = int(rest_ns[stopped].sum())
     blocked_ns = int(rest_ns.sum()) - stopped_ns - queued
     return Composition(int(gained_ns.sum()), queued, stopped_ns, blocked_ns)
+
+
+def what_decides(
+    states: KernelStates, start_ns: int, end_ns: int, min_stall_ns: int
+) -> Literal["kept", "blocked", "ran"] | None:
+    """What of a thread's time in a span explains that it served nothing; None if nothing does.
+
+    Who is kept from the CPU half of the time, but computes long enough, is the cause itself. Who
+    computes for less, and is kept for less, is not, where that would be no stall by itself.
+    """
+    spent, length_ns = compose(states, start_ns, end_ns), end_ns - start_ns
+    if spent.kept_ns >= length_ns * _HALF and spent.ran_ns < min_stall_ns:
+        return "kept"
+    if spent.blocked_ns >= length_ns * _HALF:
+        return "blocked"
+    if spent.ran_ns >= max(min_stall_ns, spent.blocked_ns):
+        return "ran"
+    known_ns = spent.ran_ns + spent.blocked_ns + spent.kept_ns
+    return "kept" if known_ns >= min_stall_ns > known_ns - spent.kept_ns else None
 
 
 def cut(activities: Activities, start_ns: int, end_ns: int) -> tuple[Activity, ...]:
