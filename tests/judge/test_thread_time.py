@@ -32,6 +32,15 @@ def test_a_thread_that_waits_for_a_page_is_blocked_and_not_in_the_queue() -> Non
     assert composed(KernelStates.of(rows), 0, 80) == (0, 0, 0, 80)
 
 
+def test_a_thread_that_is_woken_and_gets_no_cpu_is_not_blocked_any_more() -> None:
+    """It runs nothing, so that it is not looked at: its state is that of the call until it runs."""
+    rows = [KernelState(at(0), "S", 7, 3, 0, 0), KernelState(at(600), "S", 232, 5, MS, 400 * MS)]
+    assert composed(KernelStates.of(rows), 0, 600) == (1, 400, 0, 199)
+    assert composed(KernelStates.of(rows), 0, 300) == (1, 100, 0, 199)
+    assert composed(KernelStates.of(rows), 300, 500) == (1, 199, 0, 0)
+    assert composed(KernelStates.of(rows), 0, 150)[1] == 0
+
+
 def test_two_looks_at_one_time_add_nothing() -> None:
     rows = states((0, "futex 7"), (50, "run"), (50, "futex 7"), (90, "run"))
     found = compose(rows, at(0), at(90))

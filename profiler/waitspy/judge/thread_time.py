@@ -12,7 +12,7 @@ from waitspy.model.activities import Activities, Activity
 from waitspy.model.columns import UNKNOWN, one_of
 from waitspy.model.threads import NOT_LOOKED, KernelStates
 
-_RUNNABLE, _GONE, _UNSEEN = ord("R"), ord("X"), ord(NOT_LOOKED)
+_RUNNABLE, _SLEEPS, _GONE, _UNSEEN = ord("R"), ord("S"), ord("X"), ord(NOT_LOOKED)
 _HALF = 0.5
 _STOPPED = [ord(letter) for letter in "Tt"]
 
@@ -58,14 +58,21 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     queued_ns = states.queued_ns[rows]
     next_queued_ns = np.append(states.queued_ns[following], [UNKNOWN] * missing)
     both = (queued_ns != UNKNOWN) & (next_queued_ns != UNKNOWN) & (length_ns > 0)
-    credited_ns = int((next_queued_ns - queued_ns)[both].sum())
+    delay_ns = np.where(both, next_queued_ns - queued_ns, 0)
+    # Who is woken and does not get the CPU runs nothing, so that nobody looks at it again: the
+    # delay that is credited when it does is the end of what looks like its call.
+    slept = in_call & (state == _SLEEPS)
+    until_in_ns = np.minimum(until_ns, end_ns)
+    woken_ns = until_in_ns - np.maximum(until_ns - delay_ns, np.maximum(at_ns, start_ns))
+    woken_ns = int(np.clip(woken_ns, 0, rest_ns)[slept & (delay_ns > 0)].sum())
+    credited_ns = int(delay_ns[~slept].sum())
     last_ran = int(np.flatnonzero(gained_ns)[-1]) if gained_ns.any() else -1
     waiting_ns = int(rest_ns[last_ran + 1 :][runnable[last_ran + 1 :]].sum())
     runnable_ns = int(rest_ns[runnable].sum())
     queued = min(runnable_ns, credited_ns + waiting_ns)
     stopped_ns = int(rest_ns[stopped].sum())
-    blocked_ns = int(rest_ns.sum()) - stopped_ns - queued
-    return Composition(int(gained_ns.sum()), queued, stopped_ns, blocked_ns)
+    blocked_ns = int(rest_ns.sum()) - stopped_ns - queued - woken_ns
+    return Composition(int(gained_ns.sum()), queued + woken_ns, stopped_ns, blocked_ns)
 
 
 def what_decides(
