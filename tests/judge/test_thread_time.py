@@ -89,8 +89,10 @@ def test_activities_are_cut_at_the_bounds_and_those_that_only_touch_left_out(
         ([(0, "run"), (81, "queue")], 160, "kept"),  # by itself it would have taken no 100 ms
         ([(0, "run"), (99, "queue")], 160, "kept"),
         ([(0, "run"), (100, "queue")], 160, "ran"),
+        ([(0, "run"), (90, "queue")], 135, "kept"),
+        ([(0, "run"), (90, "queue")], 134, None),  # hardly kept: not because of that
         ([(0, "run"), (60, "queue"), (110, "futex 7")], 160, None),
-        ([(0, "run"), (40, "queue"), (70, "futex 7")], 125, "kept"),
+        ([(0, "run"), (34, "queue"), (76, "futex 7")], 125, "kept"),
         ([(0, "run"), (40, "queue"), (60, "futex 7")], 125, "blocked"),
         ([(0, "run"), (50, "queue")], 99, None),
         ([(0, "run")], 99, None),
