@@ -66,6 +66,8 @@ BY_FRAMES: list[tuple[str, str, WaitKind, str]] = [
     ("Future.result@lib/concurrent/futures/_base.py:451 > Condition.wait@lib/threading.py:355", FUTEX, K.FUTURE, "Future.result"),
     ("wait@lib/concurrent/futures/_base.py:305 > Event.wait@lib/threading.py:655 > Condition.wait@lib/threading.py:355", FUTEX, K.FUTURE, "concurrent.futures.wait"),
     ("Executor.map.<locals>.result_iterator@lib/concurrent/futures/_base.py:619 > _result_or_cancel@lib/concurrent/futures/_base.py:317 > Future.result@lib/concurrent/futures/_base.py:451", FUTEX, K.FUTURE, "Executor.map"),
+    ("CurrentThreadExecutor.run_until_future@/srv/asgiref/current_thread_executor.py:84 > Condition.wait@lib/threading.py:355", FUTEX, K.FUTURE, "async_to_sync"),
+    ("CurrentThreadExecutor.run_until_future@/srv/asgiref/current_thread_executor.py:77 > Queue.get@lib/queue.py:171 > Condition.wait@lib/threading.py:355", FUTEX, K.FUTURE, "async_to_sync"),
     ("ThreadPoolExecutor.shutdown@lib/concurrent/futures/thread.py:239 > Thread.join@lib/threading.py:1119 > Thread._wait_for_tstate_lock@lib/threading.py:1139", FUTEX, K.JOIN, "Executor.shutdown"),
     ("Thread.join@lib/threading.py:1119 > Thread._wait_for_tstate_lock@lib/threading.py:1139", FUTEX, K.JOIN, "Thread.join"),
     ("Thread.join@lib/threading.py:1094", FUTEX, K.JOIN, "Thread.join"),

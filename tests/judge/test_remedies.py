@@ -99,6 +99,7 @@ def test_every_row_can_be_told() -> None:
                 "orphaned-lock",
                 "lost-job",
                 "loop",
+                "queued",
                 "lost-result",
                 "lost-lock",
                 "lost-queue",

@@ -285,6 +285,19 @@ def test_a_task_that_waits_for_the_thread_that_waits_for_it_is_a_ring() -> None:
     assert told.links == one.links
 
 
+def test_a_call_that_waits_for_the_thread_that_waits_for_its_task_is_a_ring() -> None:
+    """As with asgiref: one thread alone can make that call, and is not at work on it."""
+    awaits = task(REFRESH, by(POOL, "queued"), awaits=AWAITS, kind="future")
+    result = waits(POOL, by(LOOP, "task", REFRESH), kind="future")
+    one = chain(result, tasks=(awaits,))
+    assert one.ring
+    assert said(one) == [(POOL, "future", "queued"), ("refresh", "future", "task")]
+    assert [told.kind for told in found(result, tasks=(awaits,))] == [DEADLOCK]
+    other = task(REFRESH, by(OTHER, "queued"), awaits=AWAITS, kind="future")
+    assert not chain(result, tasks=(other,)).ring
+    assert not found(result, tasks=(other,))
+
+
 def test_who_leads_into_such_a_ring_is_no_part_of_it() -> None:
     edges = (waits(POOL, by(LOOP, task=REFRESH)), waits(LOOP, by(LOOP, task=REFRESH)))
     one = chain(*edges, tasks=(task(),), loop=WANTS)

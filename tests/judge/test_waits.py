@@ -27,6 +27,7 @@ MODULES = {
     "multiprocessing/connection.py": "multiprocessing.connection",
     "multiprocessing/synchronize.py": "multiprocessing.synchronize",
     "/logging/__init__.py": "logging",
+    waits.ASGIREF: "asgiref.current_thread_executor",
 }
 KNOWN_SYSCALLS = frozenset().union(*(table.values() for table in syscalls.TABLES.values()))
 

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.live.running import TARGETS, futexes, target
+from tests.live.running import TARGETS, Target, futexes, target
 from tests.pythons import marks
-from tests.remote.interpreters import Python, found
+from tests.remote.interpreters import Python, found, with_modules
 from tests.remote.memories import Wrong
 from tests.remote.started import started
 from waitspy.kernel import procfs
@@ -230,26 +230,15 @@ def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
     }
 
 
-@pytest.mark.parametrize("python", found(), ids=str)
-def test_threads_and_tasks_that_wait_for_each_other(python: Python) -> None:
-    path = str(TARGETS / "crossed_waits.py")
-    with target([python.path, path], env=python.environment) as process:
-        cases = process.ready["cases"]
-        reader = Reader(process.pid)
-        blocked = futexes(process.pid)
-        tids = [case["waits"] for case in cases.values()]
-        look = reader.wait_for(tids, blocked, {}, NS)
-        again = reader.wait_for(tids, blocked, {}, NS)
-        tasks = [task for each in reader.tasks_looks(set(), NS) for task in each.tasks]
-        at_last = [reader.where_at_last(task)[1] for task in tasks]
-    assert again == look
+def assert_crossed(process: Target, path: str) -> Reader:
+    """What is read of a target is what that one says."""
+    reader = Reader(process.pid)
+    cases = process.ready["cases"]
+    blocked = futexes(process.pid)
+    tids = [case["waits"] for case in cases.values()]
+    look = reader.wait_for(tids, blocked, {}, NS)
+    assert reader.wait_for(tids, blocked, {}, NS) == look
     assert all(one.whole for one in look.waiting)
-    through = [stack for stack in at_last if "inner" in {base_name(f.function) for f in stack[1:]}]
-    assert len(through) == sum(
-        case["count"] == 1 and bool(case["tasks"]) and case["then"][0] == "task"
-        for case in cases.values()
-    )
-    assert all(base_name(stack[-1].function) == "sleep" for stack in through)
     truth = {
         name: {**case, "loop": case["loop"] if case["tasks"] else None}
         for name, case in cases.items()
@@ -258,6 +247,32 @@ def test_threads_and_tasks_that_wait_for_each_other(python: Python) -> None:
         tid = case.pop("waits")
         case["seen"] = crossed(look, tid, path)
     assert {name: case.pop("seen") for name, case in truth.items()} == truth
+    return reader
+
+
+@pytest.mark.parametrize("python", found(), ids=str)
+def test_threads_and_tasks_that_wait_for_each_other(python: Python) -> None:
+    path = str(TARGETS / "crossed_waits.py")
+    with target([python.path, path], env=python.environment) as process:
+        reader = assert_crossed(process, path)
+        tasks = [task for each in reader.tasks_looks(set(), NS) for task in each.tasks]
+        at_last = [reader.where_at_last(task)[1] for task in tasks]
+    through = [stack for stack in at_last if "inner" in {base_name(f.function) for f in stack[1:]}]
+    assert len(through) == sum(
+        case["count"] == 1 and bool(case["tasks"]) and case["then"][0] == "task"
+        for case in process.ready["cases"].values()
+    )
+    assert all(base_name(stack[-1].function) == "sleep" for stack in through)
+
+
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(one, id=str(one), marks=marks(one.version)) for one in with_modules("asgiref")],
+)
+def test_threads_and_tasks_that_wait_for_each_other_by_asgiref(python: Python) -> None:
+    path = str(TARGETS / "asgiref_waits.py")
+    with target([python.path, path], env=python.environment) as process:
+        assert_crossed(process, path)
 
 
 def looks_with_errors(script: str, share: float) -> Iterator[WaitLook]:

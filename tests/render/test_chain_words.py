@@ -58,6 +58,16 @@ def test_a_loop_that_waits_for_its_own_work() -> None:
     )
 
 
+def test_a_call_that_one_thread_alone_can_make() -> None:
+    wants, has = examples.held_lock().chain
+    calls = replace(wants, task="view", waits_for="future")
+    first, _ = chain_words.lines((calls, replace(has, how="queued", taken=None)), told)
+    assert first.text == (
+        "1 task `view` waits for a call that only thread 4733 (`refresher`) can make, after what it "
+        "does"
+    )
+
+
 def test_a_task_that_waits_for_its_turn() -> None:
     wants, holds = examples.held_lock().chain
     holds = replace(holds, task="refresh", waits_for="loop")

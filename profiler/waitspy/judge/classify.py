@@ -183,7 +183,9 @@ def _polls_by_frames(stack: Stack) -> bool:
 
 def _frame_row(stack: Stack) -> waits.FrameRow | None:
     start = len(stack)
-    while start > 0 and stack[start - 1].origin is Origin.STDLIB:
+    while start > 0 and (
+        stack[start - 1].origin is Origin.STDLIB or stack[start - 1].rooted.endswith(waits.ASGIREF)
+    ):
         start -= 1
     for n in range(start, len(stack)):
         row = _match(stack, n)

@@ -186,9 +186,11 @@ def _pairs(chain: Sequence[Link]) -> Iterator[tuple[Link, Link]]:
 
 
 def _waits_for(chain: Sequence[Link]) -> Iterator[str]:
-    """What those in a chain wait for: of a loop, too, what its thread has to do."""
+    """What those in a chain wait for: also what one thread alone can do, that of a loop or another
+    one.
+    """
     for link, following in _pairs(chain):
-        yield from ("loop",) if following.how == "loop" else ()
+        yield from (following.how,) if following.how in {"loop", "queued"} else ()
         yield from () if link.waits_for is None else (link.waits_for,)
 
 

@@ -206,6 +206,10 @@ ROWS: tuple[Remedy, ...] = (
          "in a thread as a whole (asyncio.to_thread)", DEADLOCK, HELD_LOCK, over_await=True),
     _row("never wait on the loop's own thread for work of that loop: await it there, or wait in "
          "another thread (await asyncio.to_thread(…))", DEADLOCK, waits_for="loop"),
+    _row("one thread makes these calls (sync_to_async is thread-sensitive), and cannot wait for "
+         "a coroutine that makes one: run that with async_to_sync, in which the thread makes such "
+         "calls meanwhile, await no other task there, or mark what needs no such thread with "
+         "sync_to_async(…, thread_sensitive=False)", DEADLOCK, waits_for="queued"),
     _row("never wait in a pool for work that is given to the same pool: call the function "
          "directly, or give the inner work an executor of its own", DEADLOCK, waits="future queue"),
     _row("take these locks in the same order everywhere, or hold no lock while taking another one; "

@@ -48,6 +48,8 @@ def _call(kind: WaitKind, pattern: str, names: str = "") -> CallRow:
 
 
 _K = WaitKind
+ASGIREF = "/asgiref/current_thread_executor.py"
+"""The one file outside of the standard library in which threads wait by frames of their own."""
 
 FRAMES: tuple[FrameRow, ...] = (
     _frame(_K.POOL_IDLE, "concurrent.futures worker", "concurrent/futures/thread.py",
@@ -60,6 +62,7 @@ FRAMES: tuple[FrameRow, ...] = (
     _frame(_K.FUTURE, "concurrent.futures.wait", "concurrent/futures/_base.py",
            "wait as_completed"),
     _frame(_K.FUTURE, "Executor.map", "concurrent/futures/_base.py", "result_iterator"),
+    _frame(_K.FUTURE, "async_to_sync", ASGIREF, "run_until_future"),
     _frame(_K.FUTURE, "multiprocessing.Pool.apply", "multiprocessing/pool.py", "apply"),
     _frame(_K.FUTURE, "multiprocessing.Pool.map", "multiprocessing/pool.py", "map starmap"),
     _frame(_K.FUTURE, "multiprocessing.pool.AsyncResult.get", "multiprocessing/pool.py",

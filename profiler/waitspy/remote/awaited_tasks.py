@@ -22,6 +22,7 @@ from waitspy.remote.values import StandingTask
 _TASKS = "/asyncio/tasks.py"
 _GROUPS = "/asyncio/taskgroups.py", "/anyio/_backends/_asyncio.py"
 _ENDS = frozenset({"__aexit__", "_aexit"})
+_FUTURES, _NOT_BEGUN = "/asyncio/futures.py", "PENDING"
 _SHIELDS = "_outer_done_callback"
 _CALLBACK, _CALLBACKS = 8, 24
 """After the loop of a future (Modules/_asynciomodule.c, FutureObj_HEAD): the first function that it
@@ -57,6 +58,21 @@ class AwaitedTasks:
             with contextlib.suppress(Unreadable):
                 found.append(self._callables.describe(function).name)
         return found
+
+    def is_queued(self, future: int) -> bool:
+        """Whether a future of a loop is done when one of a thread is (``_chain_future``) whose work
+        nobody has begun.
+        """
+        for function in self._calls(future):
+            with contextlib.suppress(Unreadable):
+                code, cells = self._callables.closure(function) or (None, [])
+                if code is None or not code.rooted.endswith(_FUTURES):
+                    continue
+                for cell in cells:
+                    held = self._objects.attributes(cell, {"_state"}) if cell else {}
+                    if "_state" in held and self._objects.text(held["_state"]) == _NOT_BEGUN:
+                        return True
+        return False
 
     def of(self, task: StandingTask) -> list[int]:
         """The tasks and other futures that a task waits for and that are not done: the one that it

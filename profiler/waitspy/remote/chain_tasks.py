@@ -5,7 +5,8 @@ A task that has taken a lock of threads, and awaits something in that ``with`` b
 on the value stack of its coroutine, as a thread has on its own. Whose result a thread waits for
 (``asyncio.run_coroutine_threadsafe``, AnyIO's ``from_thread.run``) is in the closure of the
 function that connects both (Lib/asyncio/futures.py, ``_chain_future``); before there is a task, a
-callback in the ready queue of the loop has it. Which thread works on what a task awaits is known in
+callback in the ready queue of the loop has it. asgiref's ``async_to_sync`` has a coroutine for it,
+which a task awaits. Which thread works on what a task awaits is known in
 the same way. Of several that a task waits for (``gather``), all have to be known: it may go on as
 soon as one of them fails.
 
@@ -24,6 +25,7 @@ from waitspy.kernel.nettable import Ends
 from waitspy.model.code_origin import base_name
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge
+from waitspy.remote.asgiref_waits import AsgirefWaits
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.awaiting import chained
 from waitspy.remote.callables import Callables
@@ -45,6 +47,7 @@ _BEGINS = (("/asyncio/tasks.py", "callback"), ("/anyio/_backends/_asyncio.py", "
 """Callbacks of a loop that begin what a thread waits for, and have its future."""
 
 _MOST_READY = 256
+_MOST_ARGUMENTS = 1024
 _MOST_TASKS = 32
 _TRIES = 2
 
@@ -60,6 +63,15 @@ class PartTasks(NamedTuple):
     runs: Mapping[int, int]
 
 
+class ThreadReaders(NamedTuple):
+    """The threads of the same interpreter, and what reads what they are in, and do."""
+
+    threads: Mapping[int, Thread]
+    blocks: WithBlocks
+    work: ThreadWork
+    asgiref: AsgirefWaits
+
+
 class ChainTasks:
     """One look at them, until this thread has used its CPU up to ``until_ns``.
 
@@ -71,13 +83,7 @@ class ChainTasks:
     """
 
     def __init__(
-        self,
-        tasks: PartTasks,
-        threads: Mapping[int, Thread],
-        blocks: WithBlocks,
-        work: ThreadWork,
-        known: Blocks,
-        until_ns: int,
+        self, tasks: PartTasks, reads: ThreadReaders, known: Blocks, until_ns: int
     ) -> None:
         self._part = tasks.part
         self._frames = tasks.part.tasks.frames
@@ -86,9 +92,10 @@ class ChainTasks:
         self._locks = Locks(self._objects)
         self._ends = Drains(self._frames)
         self._runs = tasks.runs
-        self._threads = threads
-        self._with_blocks = blocks
-        self._work = work
+        self._threads = reads.threads
+        self._with_blocks = reads.blocks
+        self._work = reads.work
+        self._asgiref = reads.asgiref
         self._known = known
         self._until_ns = until_ns
         self._loops = {task.task: look.loop for look in tasks.looks for task in look.tasks}
@@ -100,14 +107,15 @@ class ChainTasks:
         self.blocks: dict[StandingTask, Sequence[Entered]] = {}
         self.whole = all(look.looked >= look.pending for look in tasks.looks)
 
-    def holders(self, edge: WaitEdge) -> tuple[Holder, ...]:
+    def holders(self, edge: WaitEdge, coroutine: int = 0) -> tuple[Holder, ...]:
         """Those of the tasks that hold, or hand in, what a thread waits for; beside them it is
-        known of threads, or instead of one of which it is known by its lock only.
+        known of threads, or instead of one of which it is known by its lock only, or that it runs
+        their loop. With ``coroutine`` the one does that awaits this one.
         """
         found: list[Holder] = []
         with contextlib.suppress(Unreadable):
             if edge.kind == "future":
-                found += self._handing_in(edge.subject)
+                found += self._awaiting(coroutine) if coroutine else self._handing_in(edge.subject)
             elif edge.kind == "semaphore":
                 found += self._holding(edge.subject, "with")
             elif edge.kind in {"lock", "abandoned-lock"}:
@@ -212,23 +220,41 @@ class ChainTasks:
         if tid is not None:
             yield Holder(tid, "loop")
 
+    def _awaiting(self, coroutine: int) -> Iterator[Holder]:
+        """The task whose own coroutine that is, or the one that awaits it at first; or the thread
+        on whose loop it is to begin.
+        """
+        for task in self._standing.values():
+            if task is not None and any(step[0] == coroutine for step in task.steps[:2]):
+                yield Holder(self._tid(task.task), "task", None, task.task)
+                return
+        for one in self._part.pending().tasks:
+            if one.coroutine == coroutine:
+                yield Holder(self._tid(one.address), "task", None, one.address)
+                return
+        tid = self._to_begin_on(coroutine)
+        if tid is not None:
+            yield Holder(tid, "loop")
+
     def _linked(self, future: int, function: str) -> Iterator[int]:
         """What the function of that name that is called when the future is done leads to."""
         for code, cells in chained(self._callables, future):
             if code.rooted.endswith(_FUTURES) and base_name(code.function) == function:
                 yield from (word for word in cells if word)
 
-    def _to_begin_on(self, future: int) -> int | None:
+    def _to_begin_on(self, begun: int) -> int | None:
         for loop, tid in self._runs.items():
             for _ in range(_TRIES):
                 with contextlib.suppress(Unreadable):
-                    if self._is_queued(loop, future):
+                    if self._is_queued(loop, begun):
                         return tid
                     break
         return None
 
-    def _is_queued(self, address: int, future: int) -> bool:
-        """Whether a callback that begins it waits in the ready queue of a loop."""
+    def _is_queued(self, address: int, begun: int) -> bool:
+        """Whether a callback that begins it waits in the ready queue of a loop: what completes a
+        future, or a coroutine.
+        """
         loop = self._part.loops.read(address)
         if loop.ready is None:
             return False
@@ -237,8 +263,10 @@ class ChainTasks:
         for handle in self._part.loops.first_ready(loop.ready, _MOST_READY):
             with contextlib.suppress(Unreadable):
                 callback, args, _ = self._part.snapshots.handle(loop, handle)
+                if args and begun in self._objects.sequence(args, _MOST_ARGUMENTS)[:1]:
+                    found = True
                 closure = self._callables.closure(callback, args) if callback else None
-                if closure is not None and future in closure[1]:
+                if closure is not None and begun in closure[1]:
                     code = closure[0]
                     name = base_name(code.function)
                     found |= any(code.rooted.endswith(f) and name == n for f, n in _BEGINS)
@@ -269,7 +297,9 @@ class ChainTasks:
     def _needs(self, task: StandingTask) -> tuple[Held | None, tuple[Holder, ...]]:
         """Who does what a task waits for: other tasks, or threads."""
         awaited = self._part.awaited.of(task)
-        holders = [self._who_does(one) for one in awaited[: _MOST_TASKS + 1]]
+        holders = [
+            self._who_does(one) or self._who_has_to(task, one) for one in awaited[: _MOST_TASKS + 1]
+        ]
         known = [one for one in holders if one is not None]
         if not awaited or len(known) < len(awaited):
             return None, ()
@@ -286,13 +316,21 @@ class ChainTasks:
 
     def _does(self, thread: Thread, future: int) -> bool:
         """Whether a thread is at work on what completes that future of a loop."""
-        item = self._work.item(thread)
-        if item is None:
-            return self._work.promises(thread, future)
-        with contextlib.suppress(Unreadable):
-            mine = self._objects.attributes(item, {"future"}).get("future", 0)
-            return future in self._linked(mine, _TO_LOOP)
-        return False
+        for item in self._work.items(thread):
+            with contextlib.suppress(Unreadable):
+                mine = self._objects.attributes(item, {"future"}).get("future", 0)
+                if future in self._linked(mine, _TO_LOOP):
+                    return True
+        return self._work.promises(thread, future)
+
+    def _who_has_to(self, task: StandingTask, future: int) -> Holder | None:
+        """The one thread that can do what a task waits for by asgiref, and is at something else."""
+        for coroutine, code, _ in reversed(task.steps):
+            if self._asgiref.is_call(code):
+                tid = self._asgiref.only_thread(coroutine, self._threads)
+                waits = tid is not None and self._part.awaited.is_queued(future)
+                return Holder(tid, "queued") if tid is not None and waits else None
+        return None
 
     def _tid(self, task: int) -> int:
         """The thread that runs the loop of a task; zero: none does."""

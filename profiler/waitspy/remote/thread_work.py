@@ -1,4 +1,4 @@
-"""What a thread of a pool is working on: an executor's work item, or what AnyIO has given to it.
+"""What a thread of a pool is working on: an executor's work items, or what AnyIO has given to it.
 
 What a thread holds on its stacks may be left over from a call that has returned; a frame that
 runs the work, and has not returned, is proof.
@@ -6,9 +6,11 @@ runs the work, and has not returned, is proof.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from waitspy.model.code_origin import base_name
+from waitspy.remote.asgiref_waits import EXECUTOR as ASGIREF
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
@@ -31,26 +33,25 @@ class ThreadWork:
         self._objects = stacks.code.objects
         self._work_item = work_item
         self._words: dict[int, list[int]] = {}
-        self._items: dict[int, int | None] = {}
+        self._items: dict[int, Sequence[int]] = {}
 
-    def item(self, thread: Thread) -> int | None:
-        """The work item that a thread of an executor runs."""
+    def items(self, thread: Thread) -> Sequence[int]:
+        """The work items that a thread runs: one of an executor's; of asgiref's, where that thread
+        serves one meanwhile, several, the innermost first.
+        """
         if thread.address not in self._items:
-            self._items[thread.address] = None
-            try:
-                self._items[thread.address] = self._item(thread)
-            except Unreadable:
-                return None
+            self._items[thread.address] = ()
+            with contextlib.suppress(Unreadable):
+                self._items[thread.address] = tuple(self._of(thread))
         return self._items[thread.address]
 
-    def _item(self, thread: Thread) -> int | None:
+    def _of(self, thread: Thread) -> Iterator[int]:
         words = self._held(thread) if self._work_item else []
         items = self._objects.of_type(words, self._work_item)
-        for frame, _ in self._runs(thread, _EXECUTORS) if items else ():
+        for frame, _ in self._runs(thread, _EXECUTORS, ASGIREF):
             first = self._frames.first_variable(frame.address)
-            if first in items:
-                return first
-        return None
+            if first in items or self._frames.code(frame.code).rooted.endswith(ASGIREF):
+                yield first
 
     def promises(self, thread: Thread, future: int) -> bool:
         """Whether a thread of AnyIO's is at work on what completes that future of a loop."""
@@ -71,11 +72,13 @@ class ThreadWork:
             self._words[thread.address] = self._frames.held(thread.address)
         return self._words[thread.address]
 
-    def _runs(self, thread: Thread, file: str) -> Iterator[tuple[ThreadFrame, ThreadFrame | None]]:
-        """The frames of ``run`` of that file, each with the one that it has called."""
+    def _runs(
+        self, thread: Thread, *files: str
+    ) -> Iterator[tuple[ThreadFrame, ThreadFrame | None]]:
+        """The frames of ``run`` of those files, each with the one that it has called."""
         inner: ThreadFrame | None = None
         for frame in self._stacks.frames(thread.address):
             code = self._frames.code(frame.code)
-            if code.rooted.endswith(file) and base_name(code.function) == _RUN:
+            if code.rooted.endswith(files) and base_name(code.function) == _RUN:
                 yield frame, inner
             inner = frame

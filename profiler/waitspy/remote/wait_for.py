@@ -21,7 +21,8 @@ from waitspy.kernel.nettable import Ends
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote import mutexes
 from waitspy.remote.anchors import InterpreterState
-from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks
+from waitspy.remote.asgiref_waits import AsgirefWaits
+from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks, ThreadReaders
 from waitspy.remote.locks import Locks
 from waitspy.remote.lost_thread_waits import LOST_KINDS, LostThreadWaits
 from waitspy.remote.memory import Torn, Unreadable
@@ -148,6 +149,8 @@ class WaitFor:
         self._subjects = WaitSubjects(stacks, self._locks)
         work_item = interp.attribute_of("concurrent.futures.thread", "_WorkItem")
         self._work = ThreadWork(stacks, work_item)
+        self._asgiref = AsgirefWaits(stacks)
+        self._completed_by: dict[int, int] = {}
         self._pool_jobs = PoolJobs(interp, stacks)
         self._process_locks = ProcessLocks(interp, stacks, blocks)
         threads = interp.runtime.threads(interp.address)
@@ -217,12 +220,14 @@ class WaitFor:
 
     def ask(self, tasks: PartTasks, known: Blocks, until_ns: int) -> ChainTasks:
         """Adds the tasks that hold what threads wait for, those that they wait for, and so on."""
-        asks = ChainTasks(tasks, self._threads, self._blocks, self._work, known, until_ns)
+        reads = ThreadReaders(self._threads, self._blocks, self._work, self._asgiref)
+        asks = ChainTasks(tasks, reads, known, until_ns)
         asked: set[int] = set()
         while left := self._found.keys() - asked:
             for tid in left:
                 edge = self._found[tid]
-                holders = asks.holders(edge) if self._may_be_of_tasks(edge) else ()
+                by = self._completed_by.get(tid, 0)
+                holders = asks.holders(edge, by) if self._may_be_of_tasks(edge) else ()
                 if holders:
                     self._found[tid] = _with_tasks(edge, holders)
             asked |= left
@@ -250,11 +255,11 @@ class WaitFor:
     def _may_be_of_tasks(self, edge: WaitEdge) -> bool:
         """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
         names its owner only, nor has another process to tell. Any number may have a place of a
-        semaphore.
+        semaphore, and a thread that is at work for asgiref runs the loop of a task.
         """
         if edge.tid in self.jobs or edge.tid in self.shared:
             return False
-        if edge.kind == "semaphore":
+        if edge.kind == "semaphore" or edge.tid in self._completed_by:
             return True
         if edge.kind in {"future", "abandoned-lock"}:
             return not edge.holders
@@ -267,6 +272,7 @@ class WaitFor:
     def _waiting(self, tid: int, futex: int, until_ns: int) -> WaitEdge | None:
         frames = self._stacks.frames(self._threads[tid].address)
         kind, subject = self._subjects.of(frames)
+        served = self._asgiref.served(frames)
         handle = self._locks.wanted(futex)
         holders = tuple(self._of_lock(handle, until_ns)) if handle else ()
         lock = self._of_condition(frames, handle) if handle and not holders else None
@@ -274,6 +280,9 @@ class WaitFor:
             lock = self._subjects.lock(self._threads[tid], handle)
         if holders or lock:
             kind, subject = "lock", lock or handle or 0
+        elif served is not None:
+            kind, subject = "future", served.future
+            holders = tuple(self._of_future(tid, subject))
         elif kind is None:
             kind, subject = self._between_processes(tid, frames, futex)
             if kind is None:
@@ -296,6 +305,8 @@ class WaitFor:
                 kind = "abandoned-lock"
         if self._stacks.frames(self._threads[tid].address) != frames:
             raise Torn("a thread that runs")
+        if served is not None and served.coroutine and kind == "future":
+            self._completed_by[tid] = served.coroutine
         return WaitEdge(tid, kind, subject, holders, self._whole)
 
     # --- what it is -----------------------------------------------------------------------
@@ -360,10 +371,10 @@ class WaitFor:
             yield from self._of_result(tid, subject)
             return
         for other, thread in self._threads.items():
-            item = self._work.item(thread) if other != tid else None
-            with contextlib.suppress(Unreadable):
-                if item and self._objects.attributes(item, {"future"}).get("future") == subject:
-                    yield Holder(other, "work-item")
+            for item in self._work.items(thread) if other != tid else ():
+                with contextlib.suppress(Unreadable):
+                    if self._objects.attributes(item, {"future"}).get("future") == subject:
+                        yield Holder(other, "work-item")
 
     def _of_result(self, tid: int, subject: int) -> Iterator[Holder]:
         """The threads that have a job; who has it of processes, these have to tell."""

@@ -36,6 +36,7 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
 }
 _RESULTS: Mapping[How | ChildHow | None, str] = {
     "task": "for the result of {who}",
+    "queued": "for a call that only {who} can make, after what it does",
     "loop": "for a result that can only be made on the loop that {who} runs",
 }
 """What a future is waited for, by how it is known who has to complete it."""
