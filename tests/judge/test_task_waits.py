@@ -303,6 +303,18 @@ def test_who_has_the_connections_of_a_pool_is_told() -> None:
     assert one.lending == Lending("Pool", 8, 8, 3, (to,), "task")
 
 
+@pytest.mark.parametrize(("in_line", "waiting"), [(None, 3), (400, 400), (2, 3)])
+def test_how_many_wait_for_a_connection_is_told_of_all_in_line(
+    in_line: int | None, waiting: int
+) -> None:
+    use = PoolUse("Pool", 8, 8)
+    one = wait(holder(), kind="connections", waits=SERVED, use=use)
+    (told,) = found((1_500, [structs.replace(one, in_line=in_line)]))
+    assert told.lending is not None
+    assert told.lending.waiting == waiting
+    assert [item.count for item in told.items] == [3]
+
+
 def test_connections_that_nobody_is_known_to_have_blame_who_wants_one() -> None:
     use = PoolUse("TCPConnector", 8, 8)
     (one,) = judged((1_500, [wait(kind="connections", waits=SERVED, use=use)]))

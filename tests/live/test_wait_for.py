@@ -13,7 +13,7 @@ import pytest
 
 from tests.live.running import TARGETS, Target, futexes, target
 from tests.pythons import marks
-from tests.remote.interpreters import Python, found, with_modules
+from tests.remote.interpreters import HERE, Python, found, with_modules
 from tests.remote.memories import Wrong
 from tests.remote.started import started
 from waitspy.kernel import procfs
@@ -180,6 +180,8 @@ def test_who_has_stayed_in_line_and_who_has_come_again(python: Python) -> None:
         first, again = held(reader), held(reader)
         assert [len(one.waiters) for one in first] == [in_line] * many
         assert [one.stayed for one in first] == [frozenset()] * many, "seen once"
+        in_lines = {one.in_line for one in first if one.kind == "connections"}
+        assert in_lines == {in_line}
         assert [(one.stayed, one.left) for one in again] == [
             (frozenset(one.waiters), 0) for one in first
         ]
@@ -196,6 +198,22 @@ def test_who_has_stayed_in_line_and_who_has_come_again(python: Python) -> None:
     ]
     assert [one.stayed for one in handed] == [frozenset()] * many
     assert all(one.left > in_line for one in handed)
+
+
+def test_a_line_that_counts_nothing_tells_by_its_order() -> None:
+    with started(HERE, TARGETS / "moving_lines.py", "ordered") as process:
+        reader = Reader(process.pid)
+        (first,), (again,) = held(reader), held(reader)
+        assert (first.stayed, first.in_line) == (frozenset(), None)
+        assert (again.stayed, again.left) == (frozenset(first.waiters), 0)
+        process.tell("hand\n")
+        process.line()
+        (handed,) = held(reader)
+    # the first one has come again, the second one has its turn, the third one still waits
+    assert len(handed.waiters) == len(first.waiters) == 3
+    assert handed.stayed is not None
+    assert len(handed.stayed & {*first.waiters}) == len(handed.stayed) == 1
+    assert handed.left == 2
 
 
 def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:

@@ -211,7 +211,8 @@ def _lending(wait: TaskWait, sources: SourceLines) -> Lending | None:
         LentTo("task", spot_of(blame.blamed(h.stack), sources), h.count, h.how, wait_of(h.stack))
         for h in wait.holders
     )
-    return Lending(use.name, use.limit, use.lent, wait.count, to, "task")
+    waiting = max(wait.count, wait.in_line or 0)
+    return Lending(use.name, use.limit, use.lent, waiting, to, "task")
 
 
 def loop_thread(worker: WorkerRecord, loop: int) -> int:

@@ -41,7 +41,8 @@ class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tasks that wait for one thing, and those that hold it.
 
     ``stack`` are the awaits of the one that has waited the longest, since ``since_ns``. Of what
-    nobody else can reach, ``serves`` says that one of them has a client's connection.
+    nobody else can reach, ``serves`` says that one of them has a client's connection. ``in_line``
+    is how many stand in the lines of a pool, also who was not looked at, or has just come.
     """
 
     kind: TaskHeld
@@ -52,6 +53,7 @@ class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     holders: tuple[TaskHolder, ...]
     use: PoolUse | None = None
     serves: bool = False
+    in_line: Many | None = None
 
     def placed(self, place: Callable[[Frame], Frame]) -> TaskWait:
         """The same with what ``place`` knows of whose the frames are."""

@@ -333,6 +333,7 @@ def _task_wait(
         (*holders, *(TaskHolder((at,), at, 1, None, None, how="ended") for at in found.ended)),
         found.use,
         found.serves,
+        found.in_line,
     )
 
 

@@ -26,7 +26,7 @@ class PoolClass(NamedTuple):
     sums of attributes, each a number or the length of a collection; those in ``idle`` are not lent.
     ``uses`` are its methods in which a thread has a connection, or makes one, each with the
     function that it calls there (empty: any). ``line`` is the way to a deque in which its waiters
-    stand (empty: they stand in none).
+    stand, or to a list that is in their order (empty: they stand in none); a dict has several.
     """
 
     file: str
@@ -43,10 +43,10 @@ OF_TASKS = (
     PoolClass("/asyncpg/pool.py", "Pool", "get", "_maxsize", "_holders",
               line="_queue._getters"),
     PoolClass("/aiohttp/connector.py", "BaseConnector", "_wait_for_available_connection",
-              "_limit", "_acquired", "", "connect:_create_connection"),
+              "_limit", "_acquired", "", "connect:_create_connection", "_waiters"),
     PoolClass("/httpcore/_async/connection_pool.py", "AsyncConnectionPool",
               "wait_for_connection", "_max_connections", "_connections", "",
-              "handle_async_request:handle_async_request"),
+              "handle_async_request:handle_async_request", "_requests"),
     PoolClass("/psycopg_pool/pool_async.py", "AsyncConnectionPool", "wait", "_max_size",
               "_nconns", "_pool", line="_waiting"),
     PoolClass("/redis/asyncio/connection.py", "BlockingConnectionPool", "wait",
@@ -155,6 +155,7 @@ _LIBRARIES = (
 
 _WAITING = "/threading.py", "/queue.py"
 _STEPS = 10
+_MOST_LINES = 256  # of one pool: others are not told apart
 _MOST_ITEMS = 16  # of a collection on that way
 _MOST_FRAMES = 8  # from where a thread waits to the pool
 
@@ -285,11 +286,16 @@ class ConnectionPools:
 
     # --- who waits for one ----------------------------------------------------------------
 
-    def line(self, pool: int) -> int:
-        """Where those who wait for a connection stand in a line; zero: they stand in none."""
+    def lines(self, pool: int) -> list[int]:
+        """Where those who wait for a connection stand in line, such as one for each host; empty:
+        they stand in none.
+        """
         names = self._objects.bases(pool)
         ways = [row.line for row in OF_TASKS if row.name in names and row.line]
-        return next((at for way in ways if (at := self._at(pool, way))), 0)
+        found = next((at for way in ways if (at := self._at(pool, way))), 0)
+        if found and "dict" in self._names(self._objects.type_of(found)):
+            return [line for _, line in self._objects.dict_items(found, _MOST_LINES)]
+        return [found] if found else []
 
     # --- how many are lent ----------------------------------------------------------------
 

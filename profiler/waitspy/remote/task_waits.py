@@ -159,6 +159,7 @@ class TaskWaits:
                     use=uses.get(subject),
                     stayed=stay.stayed,
                     left=stay.left,
+                    in_line=self._waiting.count(lines.get(subject)) if subject in uses else None,
                 )
             )
         self._lines = lines

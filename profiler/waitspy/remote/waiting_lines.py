@@ -3,14 +3,15 @@
 A task that has had its turn, and wants another one, may stand at the same lines again and wait for
 a future at the same address. The line tells: a deque, or an OrderedDict, counts its changes, and
 whoever comes joins at its end. So there is a number of places at its front that nobody can have
-come to since the look before.
+come to since the look before. A list counts nothing, but has an order: who was before another one,
+and is behind it, has come again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from waitspy.model.task_waits import TaskHeld
@@ -35,6 +36,14 @@ class Line(NamedTuple):
     mark: QueueMark
 
 
+class Order(NamedTuple):
+    """A list that counts nothing: the tasks that stand in it, the first ones first, each with its
+    place there, the address of an object.
+    """
+
+    places: tuple[tuple[int, int], ...]
+
+
 class Stay(NamedTuple):
     """What has become of a line since the look before: those of its tasks that are known to have
     stayed in it (None: that nobody can know), and how many have left it at the most.
@@ -44,8 +53,8 @@ class Stay(NamedTuple):
     left: int = ANY_NUMBER
 
 
-Lines = Mapping[int, Line | None]
-"""By what is waited for; None: it has no line. What is missing could not be read."""
+Lines = Mapping[int, Sequence[Line] | Order]
+"""By what is waited for; empty: it has no line. What is missing could not be read."""
 
 NO_LINE = Stay(None, 0)
 
@@ -66,25 +75,49 @@ class WaitingLines:
     def look(self, waiting: Mapping[int, tuple[TaskHeld, Sequence[StandingTask]]]) -> Lines:
         """The lines as they are now, of what tasks wait for; those in which the most do."""
         most = sorted(waiting, key=lambda subject: -len(waiting[subject][1]))[:_MOST_LINES]
-        ways: dict[int, int] = {}
+        ways: dict[int, list[int]] = {}
+        found: dict[int, Sequence[Line] | Order] = {}
         for subject in most:
             with contextlib.suppress(Unreadable):
-                ways[subject] = self._line(subject, waiting[subject][0])
-        marks = self._queues.marks(list(ways.values()))
-        return {
-            subject: Line(address, mark) if mark is not None else None
-            for (subject, address), mark in zip(ways.items(), marks, strict=True)
-            if mark is not None or not address
-        }
+                kind, tasks = waiting[subject]
+                ways[subject] = self._lines(subject, kind)
+                if len(ways[subject]) == 1 and self._queues.is_list(ways[subject][0]):
+                    found[subject] = self._order(ways.pop(subject)[0], tasks)
+        marks = iter(self._queues.marks([line for lines in ways.values() for line in lines]))
+        for subject, lines in ways.items():
+            mine = [Line(line, mark) for line, mark in zip(lines, marks, strict=False) if mark]
+            if len(mine) == len(lines):
+                found[subject] = mine
+        return found
+
+    @staticmethod
+    def count(lines: Sequence[Line] | Order | None) -> int | None:
+        """How many stand in these lines; None where that is not known."""
+        if not lines or isinstance(lines, Order):
+            return None
+        return sum(line.mark.size for line in lines)
 
     def stay(self, subject: int, before: Lines, now: Lines, tasks: Sequence[StandingTask]) -> Stay:
         """Which of the tasks that wait for something have stayed in its line between two looks."""
-        was, line = before.get(subject), now.get(subject)
-        if line is None:
-            return NO_LINE if subject in now else Stay()
-        if was is None or was.address != line.address or not was.mark.size:
+        was, lines = before.get(subject), now.get(subject)
+        if lines is not None and not isinstance(lines, Order) and not lines:
+            return NO_LINE
+        if was is None or lines is None:
             return Stay()
-        moved = line.mark.moved_since(was.mark)
+        if isinstance(lines, Order):
+            return _in_order(was, lines) if isinstance(was, Order) else Stay()
+        if isinstance(was, Order):
+            return Stay()
+        known = {line.address: line.mark for line in was}
+        stayed, left = set[int](), 0
+        for line in lines:
+            mine = self._stay(line, known.pop(line.address, None), tasks)
+            stayed |= mine.stayed or set()
+            left += mine.left
+        return Stay(frozenset(stayed), ANY_NUMBER if known else left)
+
+    def _stay(self, line: Line, was: QueueMark | None, tasks: Sequence[StandingTask]) -> Stay:
+        moved = line.mark.moved_since(was) if was is not None and was.size else None
         if moved is None:
             return Stay()
         joined, left = moved
@@ -97,17 +130,34 @@ class WaitingLines:
 
     # --- one line -------------------------------------------------------------------------
 
-    def _line(self, subject: int, kind: TaskHeld) -> int:
-        """Where those who wait for something stand; zero: in no line."""
+    def _lines(self, subject: int, kind: TaskHeld) -> list[int]:
+        """Where those who wait for something stand; empty: in no line."""
         if kind != "connections":
             found = self._objects.attributes(subject, _OF_PRIMITIVES)
             for name in _OF_PRIMITIVES:
                 if name in found:
-                    return found[name]
+                    return [found[name]]
             raise Torn("nobody waits for it")
         if "Queue" in self._objects.bases(subject):
-            return self._objects.attributes(subject, {_OF_QUEUES}).get(_OF_QUEUES, 0)
-        return self._pools.line(subject)
+            return [*self._objects.attributes(subject, {_OF_QUEUES}).values()]
+        return self._pools.lines(subject)
+
+    def _order(self, address: int, tasks: Sequence[StandingTask]) -> Order:
+        """The order of tasks in a list: of each, a coroutine is in a method of what lies there."""
+        places = {item: n for n, item in enumerate(self._objects.sequence(address, _MOST_PLACES))}
+        steps: dict[tuple[int, ...], int | None] = {}
+        found: list[tuple[int, int, int]] = []
+        for task in tasks:
+            if task.place not in steps:
+                firsts = enumerate(self._firsts(task))
+                steps[task.place] = next((n for n, first in firsts if first in places), None)
+            step = steps[task.place]
+            if step is not None:
+                with contextlib.suppress(Unreadable):
+                    first = self._frames.first_local(task.steps[step][0])
+                    found.append((places.get(first, _MOST_PLACES), task.task, first))
+        found = [one for one in found if one[0] < _MOST_PLACES]
+        return Order(tuple((task, first) for _, task, first in sorted(found)))
 
     def _first(self, line: Line, count: int) -> list[int]:
         """The first ones in a line, as it is known to be; of an OrderedDict, its keys."""
@@ -128,15 +178,18 @@ class WaitingLines:
         if others:
             for task in tasks:
                 if task.task not in found:
-                    own.update((first, task.task) for first in self._firsts(task))
+                    own.update((first, task.task) for first in self._firsts(task) if first)
             for parts in self._parts(others):
                 found.update(own[part] for part in parts if part in own)
         return found
 
-    def _firsts(self, task: StandingTask) -> Iterable[int]:
+    def _firsts(self, task: StandingTask) -> Iterator[int]:
+        """The first local of each coroutine of a task; zero: it cannot be read."""
         for coroutine, _, _ in task.steps:
+            first = 0
             with contextlib.suppress(Unreadable):
-                yield self._frames.first_local(coroutine)
+                first = self._frames.first_local(coroutine)
+            yield first
 
     def _parts(self, items: Sequence[int]) -> Iterable[tuple[int, ...]]:
         """Each of them, or what is in it where it is a pair."""
@@ -148,3 +201,18 @@ class WaitingLines:
                     yield struct.unpack("<QQ", pair)
             else:
                 yield (item,)
+
+
+def _in_order(before: Order, now: Order) -> Stay:
+    """Who stands in the same place as before, and behind nobody who was behind it. All of them may
+    have come again in the same order: that cannot be told.
+    """
+    was = {place: n for n, place in enumerate(before.places)}
+    stayed: set[int] = set()
+    last = -1
+    for place in now.places:
+        n = was.get(place, -1)
+        if n > last:
+            stayed.add(place[0])
+        last = max(last, n)
+    return Stay(frozenset(stayed), len(was) - len(stayed))

@@ -2,6 +2,7 @@
 
 The first line says how many. It is told "hand\\n", upon which every one has its turn until all stand
 as before, or "come\\n", upon which one more comes to each line; it answers with a line when done.
+With ``ordered``, there is one line that counts nothing, and two have their turn.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import json
 import sys
 
 IN_LINE = 3
+ORDERED = "ordered" in sys.argv
 SITE = "/srv/venv/lib/python3/site-packages"
 ASYNCPG = """
 class Pool:
@@ -47,6 +49,49 @@ class AsyncConnectionPool:
             client.conn = 1
             client._cond.notify_all()
 """
+AIOHTTP = """
+class BaseConnector:
+    def __init__(self):
+        self._limit, self._acquired, self._hosts, self._next = 1, set(), 0, []
+        self._waiters = collections.defaultdict(collections.OrderedDict)
+    async def __aenter__(self):
+        if not self._acquired:
+            return self._acquired.add(1)
+        self._hosts += 1
+        await self._wait_for_available_connection(self._hosts % 2)
+    async def _wait_for_available_connection(self, key):
+        future = asyncio.get_running_loop().create_future()
+        self._waiters[key][future] = None
+        self._next.append(key)
+        await future
+        if not self._waiters[key]:
+            del self._waiters[key]
+    async def __aexit__(self, *_):
+        self._acquired.clear()
+        if self._next:
+            self._acquired.add(1)
+            self._waiters[self._next.pop(0)].popitem(last=False)[0].set_result(None)
+"""
+HTTPCORE = """
+class Request:
+    def __init__(self):
+        self.connection, self.has = None, asyncio.Event()
+    async def wait_for_connection(self):
+        await self.has.wait()
+
+class AsyncConnectionPool:
+    def __init__(self):
+        self._max_connections, self._connections, self._requests = 1, [], []
+    async def __aenter__(self):
+        self._requests.append(Request())
+        if not self._connections:
+            return self._connections.append(1)
+        await self._requests[-1].wait_for_connection()
+    async def __aexit__(self, *_):
+        del self._requests[0]
+        if self._requests:
+            self._requests[0].has.set()
+"""
 
 
 def library(file, source):
@@ -62,6 +107,7 @@ def things():
     yield asyncio.Semaphore(1)
     yield library("/asyncpg/pool.py", ASYNCPG)["Pool"]()
     yield library("/psycopg_pool/pool_async.py", PSYCOPG)["AsyncConnectionPool"]()
+    yield library("/aiohttp/connector.py", AIOHTTP)["BaseConnector"]()
     try:
         import anyio
     except ImportError:
@@ -86,15 +132,18 @@ class Line:
                 self.next.clear()
                 await self.next.wait()
 
-    async def hand(self):
-        for turn in range(self.turns + 1, self.turns + 1 + len(self.kept)):
+    async def hand(self, times):
+        for turn in range(self.turns + 1, self.turns + 1 + times):
             self.next.set()
             while self.turns < turn:
                 await asyncio.sleep(0)
 
 
 async def main():
-    lines = [Line(thing) for thing in things()]
+    some = things()
+    if ORDERED:
+        some = [library("/httpcore/_async/connection_pool.py", HTTPCORE)["AsyncConnectionPool"]()]
+    lines = [Line(thing) for thing in some]
     for _ in range(1 + IN_LINE):
         for line in lines:
             line.come()
@@ -105,7 +154,7 @@ async def main():
         told = await loop.run_in_executor(None, sys.stdin.readline)
         for line in lines:
             if told.strip() == "hand":
-                await line.hand()
+                await line.hand(2 if ORDERED else len(line.kept))
             else:
                 line.come()
             await asyncio.sleep(0.01)
