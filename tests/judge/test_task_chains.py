@@ -298,6 +298,20 @@ def test_a_call_that_waits_for_the_thread_that_waits_for_its_task_is_a_ring() ->
     assert not found(result, tasks=(other,))
 
 
+@pytest.mark.parametrize("how", ["takes", "reach"])
+def test_who_waits_for_room_in_a_queue_is_in_no_ring(how: How) -> None:
+    """Others may take from it, too, who have not been seen to."""
+    full = waits(POOL, by(OTHER, how), kind="full-queue")
+    one = chain(full, tasks=())
+    assert said(one) == [(POOL, "full-queue", None), (OTHER, None, how)]
+    assert one.root.wait.kind is WaitKind.SOCKET
+    wants = waits(OTHER, by(POOL), subject=0x2000)
+    back = chain(full, wants, tasks=())
+    assert not back.ring
+    assert [link.tid for link in back.links] == [POOL, OTHER]
+    assert not found(full, wants, tasks=())
+
+
 def test_who_leads_into_such_a_ring_is_no_part_of_it() -> None:
     edges = (waits(POOL, by(LOOP, task=REFRESH)), waits(LOOP, by(LOOP, task=REFRESH)))
     one = chain(*edges, tasks=(task(),), loop=WANTS)

@@ -19,7 +19,7 @@ from tests.remote.started import started
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
-from waitspy.model.wait_for import LentPool, TaskEdge, WaitEdge
+from waitspy.model.wait_for import Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.process_locks import SharedWait
 from waitspy.remote.reader import Reader
@@ -214,6 +214,31 @@ def test_a_line_that_counts_nothing_tells_by_its_order() -> None:
     assert handed.stayed is not None
     assert len(handed.stayed & {*first.waiters}) == len(handed.stayed) == 1
     assert handed.left == 2
+
+
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()],
+)
+def test_who_makes_room_in_a_full_queue(python: Python) -> None:
+    with started(python, TARGETS / "full_queues.py") as process:
+        takes, reader = process.truth, Reader(process.pid)
+        reader.wait_for(takes.values(), futexes(process.pid), {}, NS)
+        process.tell("fill\n")
+        waits = process.line()
+        look = reader.wait_for(waits.values(), futexes(process.pid), {}, NS)
+        late = Reader(process.pid)
+        unseen = late.wait_for(waits.values(), futexes(process.pid), {}, NS)
+        late.pools.groups(())
+        told = late.wait_for(waits.values(), futexes(process.pid), {}, NS)
+    assert {one.kind for one in (*look.waiting, *unseen.waiting)} == {"full-queue"}
+    assert {one.tid: one.holders for one in look.waiting} == {
+        tid: (Holder(takes[name], "takes" if name in {"attribute", "variable"} else "reach"),)
+        for name, tid in waits.items()
+    }
+    assert not any(one.holders for one in unseen.waiting)
+    holders = {one.tid: one.holders for one in told.waiting}
+    assert all(holders[tid] == (Holder(takes[n], "reach"),) for n, tid in waits.items())
 
 
 def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:

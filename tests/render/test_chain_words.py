@@ -8,7 +8,7 @@ import pytest
 
 from tests.examples import report_examples as examples
 from waitspy.model.unsent import Unsent
-from waitspy.model.wait_for import Lost
+from waitspy.model.wait_for import How, Lost
 from waitspy.render import chain_words
 
 
@@ -101,6 +101,16 @@ def test_work_that_nobody_has() -> None:
     assert line.text == (
         "thread 4711 (`MainThread`) waits for work that no process of its pool has or will take, "
         "as one has ended: so it can never go on"
+    )
+
+
+@pytest.mark.parametrize(("how", "does"), [("takes", "takes"), ("reach", "seems to take")])
+def test_room_in_a_full_queue(how: How, does: str) -> None:
+    wants, has = examples.held_lock().chain
+    link = replace(wants, waits_for="full-queue")
+    first, _ = chain_words.lines((link, replace(has, how=how, taken=None)), told)
+    assert first.text.endswith(
+        f"waits for room in a queue from which thread 4733 (`refresher`) {does}"
     )
 
 

@@ -386,7 +386,9 @@ def _stuck(needs: _Needs, event: WaitForEvent) -> set[Party]:
     waiters: dict[Party, list[tuple[Party, int]]] = {}
     for party, mine in needs.items():
         for n, need in enumerate(mine):
-            if need.holders and not (need.kind == "connections" and need.subject in open_):
+            if need.kind == "full-queue" or (need.kind == "connections" and need.subject in open_):
+                continue  # others may make room who have not been seen to
+            if need.holders:
                 closed[party] += 1
                 for holder in {one.party for one in need.holders}:
                     waiters.setdefault(holder, []).append((party, n))

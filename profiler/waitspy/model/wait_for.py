@@ -27,14 +27,14 @@ pool, the end of a task, or one's turn on an event loop; or what nobody else can
 """
 
 How = Literal[
-    "owner", "mutex", "with", "work-item", "queued", "join", "task", "loop", "frame", "reach",
-    "ended",
+    "owner", "mutex", "with", "work-item", "queued", "takes", "join", "task", "loop", "frame",
+    "reach", "ended",
 ]  # fmt: skip
 """How it is known who holds it: it names its owner, as a mutex of C code does, too, a ``with``
 block is entered, a thread does that work, or is the only one that can and does something else, it
-is that thread, or that task, it runs that loop, or it
-stands in a method of it. With ``reach`` a variable of the thread leads there: that is a hint. Who
-has ``ended`` had it.
+was seen to take from that queue, it is that thread, or that task, it runs that loop, or it stands
+in a method of it. With ``reach`` a variable of the thread leads there, or what it was started with:
+that is a hint. Who has ``ended`` had it.
 """
 
 

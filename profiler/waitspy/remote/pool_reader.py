@@ -43,6 +43,7 @@ class PoolReader:
 
     def __init__(self, interps: Interpreters, ran: Callable[[], Iterable[int]]) -> None:
         self.takers: dict[int, int] = {}
+        self._of_queue: dict[int, tuple[int, ...]] = {}
         self._interps = interps
         self._ran = ran
         self._groups: dict[tuple[int, int], ThreadGroups] = {}
@@ -117,7 +118,15 @@ class PoolReader:
             self._groups[key] = before.get(key) or ThreadGroups(interp, self._callables)
             found += self._groups[key].read(threads, self.takers, until_ns)
         self.takers = {tid: queue for tid, queue in self.takers.items() if tid in alive}
+        self._of_queue = {group.queue: group.tids for group in found}
         return tuple(found)
+
+    def taking_from(self, queue: int) -> dict[int, bool]:
+        """The threads that take items from a queue, each with whether it was seen to wait for one;
+        of the others, what they run tells.
+        """
+        found = dict.fromkeys(self._of_queue.get(queue, ()), False)
+        return {**found, **{tid: True for tid, one in self.takers.items() if one == queue}}
 
     def processes(self) -> tuple[ProcessPoolFacts, ...]:
         """Every live ProcessPoolExecutor that has started its processes, and every Pool of

@@ -276,6 +276,7 @@ class Reader:
             still_ns,
             cpu_ns,
             lambda known: self._tasks(known, cpu_ns),
+            self.pools.taking_from,
         )
         takers = {one.tid: one.subject for one in look.waiting if one.kind == "queue"}
         self.pools.takers.update(takers)

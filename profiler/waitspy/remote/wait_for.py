@@ -28,7 +28,7 @@ from waitspy.remote.lost_thread_waits import LOST_KINDS, LostThreadWaits
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.pool_jobs import RESULTS, PoolJob, PoolJobs, work_of
 from waitspy.remote.process_locks import ProcessLocks, SharedWait
-from waitspy.remote.runtime import Thread
+from waitspy.remote.queue_takers import QueueTakers, Taking
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.thread_work import ThreadWork
@@ -79,9 +79,11 @@ class ThreadWaits:
         still_ns: Mapping[int, int],
         cpu_ns: int,
         tasks: Tasks,
+        taking: Taking,
     ) -> WaitLook:
         """As ``WaitFor.look``; each interpreter knows its own threads. ``tasks`` is asked where
-        they are not known to hold, or to have, all that others wait for.
+        they are not known to hold, or to have, all that others wait for, ``taking`` for who makes
+        room in a queue.
         """
         asked, found = list(tids), dict[int, WaitEdge]()
         pools: list[LentPool] = []
@@ -95,7 +97,7 @@ class ThreadWaits:
         for key, interp in [*interps.items()]:  # who lists tasks may find new ones
             mine = before.get(key) or ThreadConnections(self._stacks, self._blocks)
             self._connections[key] = mine
-            look = WaitFor(interp, self._stacks, self._blocks, mine)
+            look = WaitFor(interp, self._stacks, self._blocks, mine, taking)
             seen = look.look(asked, futexes, still_ns, cpu_ns)
             of_tasks = mine.asked and any(pool.unknown for pool in seen.pools)
             if listed is None and (of_tasks or look.wants_tasks):
@@ -139,12 +141,14 @@ class WaitFor:
         stacks: ThreadStacks,
         blocks: WithBlocks,
         connections: ThreadConnections,
+        taking: Taking,
     ) -> None:
         self._frames = stacks.code
         self._objects = interp.objects
         self._stacks = stacks
         self._blocks = blocks
         self._connections = connections
+        self._takers = QueueTakers(stacks, taking)
         self._locks = Locks(interp.objects)
         self._subjects = WaitSubjects(stacks, self._locks)
         work_item = interp.attribute_of("concurrent.futures.thread", "_WorkItem")
@@ -241,7 +245,10 @@ class WaitFor:
         """Tells what nobody else can reach from what somebody may give, as far as there is time."""
         groups: dict[tuple[Held, int], list[int]] = {}
         for edge in self._found.values():
-            if edge.kind in LOST_KINDS and not edge.holders and edge.tid not in self.jobs:
+            given = (
+                edge.holders and edge.kind != "full-queue"
+            )  # who took from it may have dropped it
+            if edge.kind in LOST_KINDS and not given and edge.tid not in self.jobs:
                 groups.setdefault((edge.kind, edge.subject), []).append(edge.tid)
         for (kind, subject), tids in groups.items():
             if time.thread_time_ns() >= until_ns:
@@ -250,7 +257,8 @@ class WaitFor:
                 if self._lost.is_lost(subject, [self._threads[tid] for tid in tids]):
                     for tid in tids:
                         edge = self._found[tid]
-                        self._found[tid] = structs.replace(edge, kind=LOST_KINDS[kind])
+                        lost = structs.replace(edge, kind=LOST_KINDS[kind], holders=())
+                        self._found[tid] = lost
 
     def _may_be_of_tasks(self, edge: WaitEdge) -> bool:
         """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
@@ -297,6 +305,8 @@ class WaitFor:
             holders = tuple(self._of_object(tid, subject, until_ns))
         elif kind == "future":
             holders = tuple(self._of_future(tid, subject))
+        elif kind == "full-queue":
+            holders = tuple(self._takers.of(subject, self._threads, tid))
         if kind is None:
             return None
         if lock and not holders:
@@ -416,22 +426,8 @@ class WaitFor:
                     continue
                 self._inside[other] = []
                 with contextlib.suppress(Unreadable):
-                    self._inside[other] = self._blocks_of(thread)
+                    self._inside[other] = self._blocks.of_thread(self._stacks, thread.address)
             yield from ((other, entered) for entered in self._inside[other])
-
-    def _blocks_of(self, thread: Thread) -> list[Entered]:
-        """The blocks that a thread is in, the outermost first; of one that runs, those which it
-        has not left meanwhile.
-        """
-        first, again = (
-            [
-                (frame.address, frame.code, entered)
-                for frame in reversed(self._stacks.frames(thread.address))
-                for entered in self._blocks.of_frame(frame.address)
-            ]
-            for _ in range(2)
-        )
-        return [entered for *frame, entered in first if (*frame, entered) in again]
 
 
 def _with_tasks(edge: WaitEdge, holders: tuple[Holder, ...]) -> WaitEdge:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from waitspy.model.stacks import Frame
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable, word_at
+from waitspy.remote.thread_stacks import ThreadStacks
 
 _EXITS = frozenset({"__exit__", "__aexit__"})
 GENERATOR_MANAGERS = frozenset({"_GeneratorContextManager", "_AsyncGeneratorContextManager"})
@@ -80,6 +81,20 @@ class WithBlocks:
             found.append(Entered(held, at))
             found += self._behind(held, at, depth)
         return found
+
+    def of_thread(self, stacks: ThreadStacks, thread: int) -> list[Entered]:
+        """The blocks that a thread is in, by its state, the outermost first; of one that runs,
+        those which it has not left meanwhile.
+        """
+        first, again = (
+            [
+                (frame.address, frame.code, entered)
+                for frame in reversed(stacks.frames(thread))
+                for entered in self.of_frame(frame.address)
+            ]
+            for _ in range(2)
+        )
+        return [entered for *frame, entered in first if (*frame, entered) in again]
 
     def of_generator(self, generator: int, depth: int = 0) -> list[Entered]:
         """The blocks that a suspended generator or coroutine is in."""
