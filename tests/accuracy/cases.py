@@ -172,6 +172,30 @@ def _rings() -> list[Case]:
     return [*cases, place_free]
 
 
+def _chains() -> list[Case]:
+    """Chains over several hops, through queues, C code and asgiref, and such that end at nobody."""
+    cases = []
+    for story, kind, harmful in (
+        ("consumer", "lock", True), ("mutex", "lock", True), ("asgiref", "lock", True),
+        ("mutexes", "deadlock", True), ("alone", "deadlock", True), ("filling", "lock", False),
+        ("handed", "lock", False), ("serves", "deadlock", False),
+    ):  # fmt: skip
+        needs = ("asgiref",) if story in {"asgiref", "alone", "serves"} else ()
+        name = f"held-{kind} chain of threads, {story}"
+        cases.append(Case(name, "chains_of_threads.py", (story,), harmful, needs, asyncio=False))
+    for story, kind, harmful in (
+        ("hops", "lock", True), ("two", "deadlock", True), ("three", "deadlock", True),
+        ("replaced", "deadlock", True), ("ended", "deadlock", True), ("ordered", "lock", False),
+        ("kept", "deadlock", False), ("filling", "deadlock", False), ("parked", "deadlock", False),
+    ):  # fmt: skip
+        name = f"held-{kind} chain of tasks, {story}"
+        arguments = (story,)
+        cases.append(
+            Case(name, "chains_of_tasks.py", arguments, harmful, seconds=_LONG_S, client=_REQUESTS)
+        )
+    return cases
+
+
 def _collections() -> list[Case]:
     harmful = ("asked", "by-itself", "thread", "computes")
     return [
@@ -402,6 +426,7 @@ CASES: tuple[Case, ...] = (
     Case("trio, healthy", "trio_server.py", ("healthy",), False, ("trio",), asyncio=False),
     *_held_locks(),
     *_rings(),
+    *_chains(),
     *_collections(),
     *_pools(),
     *_connections(),

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from tests.examples.build import (
+    DISPATCH,
     POLL,
     SOURCES,
     activities,
@@ -190,6 +191,24 @@ def test_a_loop_that_is_blocked_for_half_of_the_wait_is_the_root(
     one = Chains([record], done, {}, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
     assert one is not None
     assert (one.root.task is None) == blocked
+
+
+@pytest.mark.parametrize(
+    ("shown", "held"),
+    [
+        (POLL, False),
+        ((*POLL[:-1], frame("Handle._run@lib/asyncio/events.py:88")), True),
+        ((*DISPATCH, *LOOKUP, *POLL), True),
+    ],
+    ids=["polls", "a callback in C", "another loop in a callback"],
+)
+def test_a_loop_whose_epoll_is_not_known_yet_polls_by_its_frames(shown: Stack, held: bool) -> None:
+    record, done = recorded(HELD, tasks=(task(),))
+    waits_in = Wait(WaitKind.SOCKET, "selectors.select", "epoll_wait")
+    done = {**done, record.thread(LOOP): activities(activity(0, END_MS, shown, waits_in))}
+    one = Chains([record], done, {}, SOURCES).of(record.thread(POOL), at(0), at(END_MS))
+    assert one is not None
+    assert (one.root.task is None) == held
 
 
 @pytest.mark.parametrize("did", [None, Wait(WaitKind.UNKNOWN)], ids=["not sampled", "unknown"])

@@ -171,14 +171,19 @@ def _name(stack: Stack, meaning: _Meaning, sources: SourceLines) -> Wait:
     row = _frame_row(stack)
     if row is not None:
         known = meaning.runs is not None
-        if not known and row.call == "selectors.select" and _polls_by_frames(stack):
+        if not known and row.call == "selectors.select" and polls_by_frames(stack):
             return Wait(WaitKind.LOOP_POLL)
         return Wait(row.kind, row.call, meaning.call)
     return _by_source(stack, meaning.call, sources)
 
 
-def _polls_by_frames(stack: Stack) -> bool:
-    return len(stack) > 1 and base_name(stack[-2].function) == "_run_once"
+def polls_by_frames(stack: Stack) -> bool:
+    """Whether an asyncio loop polls, by its frames: of a new one, the epoll is not known yet."""
+    return (
+        len(stack) > 1
+        and stack[-1].is_one_of("/selectors.py", "select")
+        and base_name(stack[-2].function) == "_run_once"
+    )
 
 
 def _frame_row(stack: Stack) -> waits.FrameRow | None:

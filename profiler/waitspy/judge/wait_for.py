@@ -21,7 +21,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from waitspy.judge import blame, task_stacks
-from waitspy.judge.classify import source_line
+from waitspy.judge.classify import polls_by_frames, source_line
 from waitspy.judge.spans import Span
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
@@ -275,7 +275,8 @@ class _Walk:
         did, span = self._did(Party(thread)), self._span
         if did is None or did.wait.kind is WaitKind.UNKNOWN:
             return False
-        if not blame.holds_up(did.stack, did.wait):
+        polls = polls_by_frames(did.stack)
+        if not blame.holds_up(did.stack, Wait(WaitKind.LOOP_POLL) if polls else did.wait):
             return False
         shared_ns = min(did.end_ns, span[1]) - max(did.start_ns, span[0])
         return shared_ns >= (span[1] - span[0]) * _HALF

@@ -1,0 +1,217 @@
+"""Tasks that wait for tasks that wait: argv STORY. Python 3.8 syntax.
+
+hops: the holder of a lock wants a second one, whose holder wants a third one, which is held over a
+slow call. two, three: each holds a lock and wants the next one's. replaced: a request waits for a
+reply whose entry another one has taken; ended: for room in a queue whose consumer has ended.
+Harmless: ordered: all take two locks in the same order; kept: requests wait for replies that are in
+a table; filling: for room in a queue whose consumer is slow, but takes; parked: tasks wait for what
+they alone know, for ever.
+"""
+
+import asyncio
+import sys
+import time
+
+import loop_under_test
+import truth
+from together import FREE_S, serve_in_tasks
+
+STORY = sys.argv[1]
+LATER_S = 1.5
+KEPT = []
+
+
+def begin(coroutine):
+    KEPT.append(asyncio.ensure_future(coroutine))
+    return KEPT[-1]
+
+
+async def wants(lock):
+    while True:
+        due_ns = time.monotonic_ns()
+        async with lock:
+            truth.served("task", due_ns, tid=0)
+        await asyncio.sleep(0.01)
+
+
+async def take_both(lock, other, has=None):
+    async with lock:
+        if has is not None:
+            has.set()
+        async with other:  # culprit
+            pass
+
+
+async def slow_call(length_s):
+    await asyncio.sleep(length_s)  # culprit
+
+
+async def hops():
+    first, second, third = (asyncio.Lock() for _ in range(3))
+    for _ in range(3):
+        begin(wants(first))
+    truth.ready()
+    for length_s in truth.lengths(1.6, 3):
+        await asyncio.sleep(FREE_S)
+        async with third:
+            middle = []
+            for lock, other in ((second, third), (first, second)):
+                has = asyncio.Event()
+                middle.append(begin(take_both(lock, other, has)))
+                await has.wait()
+            number = truth.begin(
+                "held-lock", (take_both, slow_call), tid=0, root="slow_call", of_tasks=True
+            )
+            await slow_call(length_s)
+        await asyncio.gather(*middle)
+        truth.end(number)
+
+
+# --- for ever ---------------------------------------------------------------------------------
+
+
+def wait_for_ever(culprit):
+    truth.begin("deadlock", culprit, tid=0, root=culprit.__name__, of_tasks=True)
+    truth.waits("task", time.monotonic_ns(), None, tid=0)
+
+
+async def ring_of(*locks):
+    truth.ready()
+    await asyncio.sleep(LATER_S)
+    for lock, other in zip(locks, (*locks[1:], locks[0])):
+        has = asyncio.Event()
+        begin(take_next(lock, other, has))
+        await has.wait()
+    wait_for_ever(take_next)
+    await asyncio.Event().wait()
+
+
+async def take_next(lock, other, has):
+    async with lock:
+        has.set()
+        await asyncio.sleep(0.05)
+        async with other:  # culprit
+            pass
+
+
+async def two():
+    await ring_of(asyncio.Lock(), asyncio.Lock())
+
+
+async def three():
+    await ring_of(asyncio.Lock(), asyncio.Condition(), asyncio.Lock())
+
+
+REPLIES = {}
+
+
+async def replaced_reply():
+    REPLIES["number"] = reply = asyncio.get_running_loop().create_future()
+    REPLIES["number"] = None
+    await reply  # culprit
+
+
+async def take(jobs):
+    await jobs.get()
+    raise KeyError("no such job")
+
+
+async def put_in_vain():
+    jobs = asyncio.Queue(1)
+    consumer = asyncio.ensure_future(take(jobs))
+    for number in range(5):
+        await jobs.put(number)  # culprit
+    await consumer
+
+
+async def answer_late(answer):
+    """Requests are answered at once until some time, and then never."""
+    late = time.monotonic() + LATER_S
+    begun = []
+
+    async def ask():
+        if time.monotonic() >= late:
+            if not begun:
+                begun.append(wait_for_ever(answer))
+            await answer()
+
+    facts, kept = await serve_in_tasks(ask)
+    truth.ready(**facts)
+    await asyncio.Event().wait()
+    return kept
+
+
+async def replaced():
+    return await answer_late(replaced_reply)
+
+
+async def ended():
+    return await answer_late(put_in_vain)
+
+
+# --- harmless ---------------------------------------------------------------------------------
+
+
+async def in_order(lock, other):
+    while True:
+        async with lock:
+            async with other:
+                await asyncio.sleep(0.005)
+
+
+async def ordered():
+    lock, other = asyncio.Lock(), asyncio.Lock()
+    for _ in range(4):
+        begin(in_order(lock, other))
+    truth.ready()
+    await asyncio.Event().wait()
+
+
+async def kept_reply():
+    number = len(REPLIES)
+    REPLIES[number] = asyncio.get_running_loop().create_future()
+    await REPLIES[number]
+
+
+async def answer_by(answer):
+    facts, kept = await serve_in_tasks(answer)
+    truth.ready(**facts)
+    await asyncio.Event().wait()
+    return kept
+
+
+async def kept():
+    return await answer_by(kept_reply)
+
+
+async def take_slowly(jobs):
+    while True:
+        await jobs.get()
+        await asyncio.sleep(0.7)
+
+
+async def filling():
+    jobs = asyncio.Queue(1)
+    begin(take_slowly(jobs))
+
+    async def put():
+        await jobs.put(1)
+
+    return await answer_by(put)
+
+
+async def waits_alone():
+    await asyncio.get_running_loop().create_future()
+
+
+async def parked():
+    lock, event = asyncio.Lock(), asyncio.Event()
+    for each in (waits_alone(), event.wait(), asyncio.Queue().get(), asyncio.Event().wait()):
+        begin(each)
+    async with lock:
+        truth.ready()
+        await event.wait()
+
+
+every = (hops, two, three, replaced, ended, ordered, kept, filling, parked)
+loop_under_test.run({each.__name__: each for each in every}[STORY]())
