@@ -230,24 +230,26 @@ _LIBRARIES = {
     "httpx": ("httpx", "UPSTREAM_PORT"),
     "requests": ("requests", "UPSTREAM_PORT"),
     "aiohttp": ("aiohttp", "UPSTREAM_PORT"),
+    "pymongo": ("pymongo", "MONGO_PORT"),
+    "aiomysql": ("aiomysql", "MYSQL_PORT"),
 }
 """What each of them needs: modules, and services."""
 
 _OF_THREADS = {
     "held": "sqlalchemy session sqlalchemy-postgres psycopg redis requests httpx",
     "variable": "session requests",
-    "asked": "sqlalchemy-postgres psycopg redis requests httpx",
+    "asked": "sqlalchemy-postgres psycopg redis requests httpx pymongo",
     "nested": "sqlalchemy psycopg",
-    "rotating": "sqlalchemy sqlalchemy-postgres psycopg redis requests httpx",
+    "rotating": "sqlalchemy sqlalchemy-postgres psycopg redis requests httpx pymongo",
     "batch": "sqlalchemy psycopg httpx",
     "roomy": "session redis",
 }
 _OF_TASKS = {
     "held": "sqlalchemy-aiosqlite sqlalchemy-asyncpg session-psycopg asyncpg psycopg redis httpx"
-    " aiohttp",
-    "asked": "sqlalchemy-asyncpg asyncpg psycopg redis httpx aiohttp",
-    "rotating": "sqlalchemy-asyncpg asyncpg psycopg redis httpx aiohttp",
-    "batch": "sqlalchemy-aiosqlite asyncpg aiohttp",
+    " aiohttp aiomysql",
+    "asked": "sqlalchemy-asyncpg asyncpg psycopg redis httpx aiohttp aiomysql pymongo",
+    "rotating": "sqlalchemy-asyncpg asyncpg psycopg redis httpx aiohttp aiomysql pymongo",
+    "batch": "sqlalchemy-aiosqlite asyncpg aiohttp aiomysql",
     "roomy": "session-psycopg asyncpg",
 }
 _HARMFUL = ("held", "variable", "asked", "nested")

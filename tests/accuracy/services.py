@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and a slow HTTP service for the targets that need them: each is started once.
+"""PostgreSQL, Redis, a slow HTTP service and more for the targets that need them: each is started once.
 
 What a target gets is an environment variable for each, such as ``REDIS_PORT``.
 """
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
+from tests.accuracy.fake_databases import start_mongo, start_mysql
 from waitspy_scenarios.serving.databases import POSTGRES, REDIS, start_postgres, start_redis
 from waitspy_scenarios.serving.needs import Needs
 from waitspy_scenarios.serving.stage import Stage
@@ -50,6 +51,8 @@ _SERVICES: Mapping[str, tuple[Callable[[Stage], Awaitable[int]], Mapping[str, st
     "POSTGRES_PORT": (start_postgres, POSTGRES),
     "REDIS_PORT": (start_redis, REDIS),
     "UPSTREAM_PORT": (_start_upstream, {}),
+    "MYSQL_PORT": (start_mysql, {}),
+    "MONGO_PORT": (start_mongo, {}),
 }
 """How each is started, and the commands that this takes, by its variable."""
 

@@ -180,8 +180,11 @@ def test_who_has_stayed_in_line_and_who_has_come_again(python: Python) -> None:
         first, again = held(reader), held(reader)
         assert [len(one.waiters) for one in first] == [in_line] * many
         assert [one.stayed for one in first] == [frozenset()] * many, "seen once"
-        in_lines = {one.in_line for one in first if one.kind == "connections"}
-        assert in_lines == {in_line}
+        assert {
+            (one.in_line, one.use and one.use.limit, one.use and one.use.lent)
+            for one in first
+            if one.kind == "connections"
+        } == {(in_line, 1, 1)}
         assert [(one.stayed, one.left) for one in again] == [
             (frozenset(one.waiters), 0) for one in first
         ]

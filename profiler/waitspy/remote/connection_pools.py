@@ -23,7 +23,8 @@ class PoolClass(NamedTuple):
     """A class whose instances lend connections, and the file of its code.
 
     Who waits for one stands in a function called like one of ``waits``. ``limit`` and ``lent`` are
-    sums of attributes, each a number or the length of a collection; those in ``idle`` are not lent.
+    sums of attributes, each a number or the length of a collection, or how long it can become
+    (``maxlen``); those in ``idle`` are not lent.
     ``uses`` are its methods in which a thread has a connection, or makes one, each with the
     function that it calls there (empty: any). ``line`` is the way to a deque in which its waiters
     stand, or to a list that is in their order (empty: they stand in none); a dict has several.
@@ -52,8 +53,10 @@ OF_TASKS = (
     PoolClass("/redis/asyncio/connection.py", "BlockingConnectionPool", "wait",
               "max_connections", "_in_use_connections", "", "get_connection:ensure_connection",
               "_condition._waiters"),
-    PoolClass("/aiomysql/pool.py", "Pool", "wait", "_maxsize", "_used",
+    PoolClass("/aiomysql/pool.py", "Pool", "wait", "_free.maxlen", "_used",
               line="_cond._waiters"),
+    PoolClass("/pymongo/asynchronous/pool.py", "Pool", "_async_cond_wait", "max_pool_size",
+              "requests", "", "_get_conn:connect", "size_cond._waiters"),
 )  # fmt: skip
 """Pools that tasks wait for, one row a library; files and attributes as of their releases of 2026.
 """
@@ -140,6 +143,9 @@ _KEEPS: Mapping[str, _Keeps] = {
     "ResponseStream": _keeps("_httpcore_stream"),
     "AsyncResponseStream": _keeps("_httpcore_stream"),
     "PoolByteStream": _keeps("_pool", closed="_closed"),
+    # pymongo, from 4.16 on
+    "_ClientCheckout": _keeps("_pool_checkout"),
+    "_PoolCheckout": _keeps("_pool", "_conn"),
     # redis
     "PubSub": _keeps("connection_pool", "connection"),
     "Pipeline": _keeps("connection_pool", "connection"),
@@ -154,6 +160,7 @@ _LIBRARIES = (
 """Where the code of these classes lies."""
 
 _WAITING = "/threading.py", "/queue.py"
+_MOST_OF_DEQUE = "maxlen"
 _STEPS = 10
 _MOST_LINES = 256  # of one pool: others are not told apart
 _MOST_ITEMS = 16  # of a collection on that way
@@ -326,7 +333,8 @@ class ConnectionPools:
         total = 0
         for path in paths.split():
             address = self._at(pool, path)
-            count = None if address is None else self._count(address)
+            counts = self._longest if path.endswith(_MOST_OF_DEQUE) else self._count
+            count = None if address is None else counts(address)
             if count is None:
                 return None
             total += count
@@ -335,11 +343,22 @@ class ConnectionPools:
     def _at(self, address: int, path: str) -> int | None:
         """Where those attributes lead, one after the other; None: one is missing."""
         for name in path.split("."):
+            if name == _MOST_OF_DEQUE:
+                break
             found = self._objects.attributes(address, {name}).get(name)
             if found is None:
                 return None
             address = found
         return address
+
+    def _longest(self, address: int) -> int | None:
+        """How many a deque takes at the most; None: any number, or it is none. That comes after its
+        counter (Modules/_collectionsmodule.c, the same from 3.8 to 3.15).
+        """
+        if self._objects.type_of(address).name != "collections.deque":
+            return None
+        size = self._objects.memory.word(address + self._objects.layout.deque_state + 8)
+        return size if size < 1 << 31 else None
 
     def _count(self, address: int) -> int | None:
         """How many there are in a collection, or the number itself."""

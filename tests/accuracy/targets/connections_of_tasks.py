@@ -148,11 +148,59 @@ class Aiohttp:
             pass
 
 
+class Aiomysql:
+    async def open(self):
+        import aiomysql
+
+        port = int(os.environ["MYSQL_PORT"])
+        self.pool = await aiomysql.create_pool(
+            host="127.0.0.1", port=port, user="u", password="", minsize=ROOM, maxsize=ROOM
+        )
+
+    def borrow(self):
+        return self.pool.acquire()
+
+    async def use(self, connection):
+        await connection.query("select 1")
+
+    async def ask(self, length_s):
+        async with self.pool.acquire() as connection:
+            await connection.query("select sleep(%f)" % length_s)  # culprit
+
+
+class Nothing:
+    async def __aenter__(self):
+        pass
+
+    async def __aexit__(self, *_):
+        pass
+
+
+class Pymongo:
+    async def open(self):
+        import pymongo
+
+        self.client = pymongo.AsyncMongoClient(
+            "127.0.0.1", int(os.environ["MONGO_PORT"]), maxPoolSize=ROOM
+        )
+        await self.client.admin.command("ping")
+
+    def borrow(self):
+        return Nothing()
+
+    async def use(self, _):
+        await self.client.admin.command("ping", BRIEF_S)
+
+    async def ask(self, length_s):
+        await self.client.admin.command("ping", length_s)  # culprit
+
+
 LIBRARIES = {
     "sqlalchemy-aiosqlite": lambda: SQLAlchemy("sqlite+aiosqlite://"),
     "sqlalchemy-asyncpg": lambda: SQLAlchemy("postgresql+asyncpg://" + DATABASE),
     "session-psycopg": lambda: Session("postgresql+psycopg://" + DATABASE),
     "asyncpg": Asyncpg, "psycopg": Psycopg, "redis": Redis, "httpx": Httpx, "aiohttp": Aiohttp,
+    "aiomysql": Aiomysql, "pymongo": Pymongo,
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ batch: a limit on purpose in front of jobs that are awaited as a whole; roomy: t
 than those that are kept.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -133,11 +134,30 @@ class Httpx:
         self.client.get("%s/%f" % (UPSTREAM, length_s))  # culprit
 
 
+class Pymongo:
+    def __init__(self):
+        import pymongo
+
+        self.client = pymongo.MongoClient(
+            "127.0.0.1", int(os.environ["MONGO_PORT"]), maxPoolSize=ROOM
+        )
+        self.client.admin.command("ping")
+
+    def borrow(self):
+        return contextlib.nullcontext()
+
+    def use(self, _):
+        self.client.admin.command("ping", BRIEF_S)
+
+    def ask(self, length_s):
+        self.client.admin.command("ping", length_s)  # culprit
+
+
 LIBRARIES = {
     "sqlalchemy": lambda: SQLAlchemy(connect_args={"check_same_thread": False}),
     "session": lambda: Session(connect_args={"check_same_thread": False}),
     "sqlalchemy-postgres": lambda: SQLAlchemy("postgresql+psycopg://" + DATABASE),
-    "psycopg": Psycopg, "redis": Redis, "requests": Requests, "httpx": Httpx,
+    "psycopg": Psycopg, "redis": Redis, "requests": Requests, "httpx": Httpx, "pymongo": Pymongo,
 }  # fmt: skip
 
 

@@ -72,6 +72,36 @@ class BaseConnector:
             self._acquired.add(1)
             self._waiters[self._next.pop(0)].popitem(last=False)[0].set_result(None)
 """
+AIOMYSQL = """
+class Pool:
+    def __init__(self):
+        self._free, self._used = collections.deque(maxlen=1), set()
+        self._cond = asyncio.Condition()
+    async def __aenter__(self):
+        async with self._cond:
+            if self._used:
+                return await self._cond.wait()
+            self._used.add(1)
+    async def __aexit__(self, *_):
+        async with self._cond:
+            self._cond.notify()
+"""
+PYMONGO = """
+async def _async_cond_wait(condition):
+    await condition.wait()
+
+class Pool:
+    def __init__(self):
+        self.max_pool_size, self.requests, self.size_cond = 1, 0, asyncio.Condition()
+    async def __aenter__(self):
+        async with self.size_cond:
+            if self.requests:
+                return await _async_cond_wait(self.size_cond)
+            self.requests += 1
+    async def __aexit__(self, *_):
+        async with self.size_cond:
+            self.size_cond.notify()
+"""
 HTTPCORE = """
 class Request:
     def __init__(self):
@@ -108,6 +138,8 @@ def things():
     yield library("/asyncpg/pool.py", ASYNCPG)["Pool"]()
     yield library("/psycopg_pool/pool_async.py", PSYCOPG)["AsyncConnectionPool"]()
     yield library("/aiohttp/connector.py", AIOHTTP)["BaseConnector"]()
+    yield library("/aiomysql/pool.py", AIOMYSQL)["Pool"]()
+    yield library("/pymongo/asynchronous/pool.py", PYMONGO)["Pool"]()
     try:
         import anyio
     except ImportError:
