@@ -5,7 +5,8 @@ A task that has taken a lock of threads, and awaits something in that ``with`` b
 on the value stack of its coroutine, as a thread has on its own. Whose result a thread waits for
 (``asyncio.run_coroutine_threadsafe``, AnyIO's ``from_thread.run``) is in the closure of the
 function that connects both (Lib/asyncio/futures.py, ``_chain_future``); before there is a task, a
-callback in the ready queue of the loop has it. asgiref's ``async_to_sync`` has a coroutine for it,
+callback in the ready queue of the loop has it. Whoever is in a block of an ``asyncio.Lock`` has
+that. asgiref's ``async_to_sync`` has a coroutine for it,
 which a task awaits. Which thread works on what a task awaits is known in
 the same way. Of several that a task waits for (``gather``), all have to be known: it may go on as
 soon as one of them fails.
@@ -38,7 +39,7 @@ from waitspy.remote.thread_work import ThreadWork
 from waitspy.remote.values import StandingTask, TasksLook
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
-_FUTURES = "/asyncio/futures.py"
+_FUTURES, _LOCKS = "/asyncio/futures.py", "/asyncio/locks.py"
 _TO_THREAD, _TO_LOOP = "_call_check_cancel", "_call_set_state"
 """Functions of ``_chain_future`` that are called when the future of a thread is done: the first one
 has the task that hands it in, the second one the loop's future that then is done, too."""
@@ -295,7 +296,10 @@ class ChainTasks:
         return () if task is None else self._frames.awaits(task.coroutine)
 
     def _needs(self, task: StandingTask) -> tuple[Held | None, tuple[Holder, ...]]:
-        """Who does what a task waits for: other tasks, or threads."""
+        """Who holds, or does, what a task waits for: other tasks, or threads."""
+        has = self._of_asyncio_lock(task)
+        if has is not None:
+            return "lock", (has,)
         awaited = self._part.awaited.of(task)
         holders = [
             self._who_does(one) or self._who_has_to(task, one) for one in awaited[: _MOST_TASKS + 1]
@@ -304,6 +308,25 @@ class ChainTasks:
         if not awaited or len(known) < len(awaited):
             return None, ()
         return "task" if any(one.task for one in known) else "future", tuple(known)
+
+    def _of_asyncio_lock(self, task: StandingTask) -> Holder | None:
+        """The one task that is in a block of the asyncio.Lock for which another one waits."""
+        if not self._is_at(task, "acquire"):
+            return None
+        lock = self._frames.first_local(task.steps[-1][0])
+        if "Lock" not in self._objects.bases(lock):
+            return None
+        holders = list(self._holding(lock, "with"))
+        holder = holders[0] if len(holders) == 1 else None
+        other = None if holder is None else self._standing.get(holder.task or 0)
+        if holder is None or other is None or other.task == task.task or self._is_at(other, "wait"):
+            return None  # who waits in a condition has given its lock up
+        return holder
+
+    def _is_at(self, task: StandingTask, name: str) -> bool:
+        """Whether that method of asyncio's locks is the innermost coroutine of a task."""
+        frame = self._frames.code(task.steps[-1][1]) if task.steps else None
+        return frame is not None and frame.is_one_of(_LOCKS, name)
 
     def _who_does(self, future: int) -> Holder | None:
         """The task that it is, or the thread that is at work on it; None: nobody is known."""

@@ -87,6 +87,39 @@ def main_loop():
     begun.wait()
 
 
+def asyncio_lock():
+    one_asyncio_lock("asyncio.Lock", ["lock", "keep"])
+
+
+def asyncio_lock_given_up():
+    """Who waits in its condition is in a block of it, too; nobody can say who has it."""
+    one_asyncio_lock("given up", None)
+
+
+def one_asyncio_lock(name, then):
+    case, begun = Case(name, task="main_wrap", then=then), threading.Event()
+
+    async def keep(lock):
+        async with lock:
+            await (asyncio.sleep(600) if then else asyncio.Condition(lock).wait())
+
+    async def work():
+        lock = asyncio.Lock()
+        case.kept = asyncio.ensure_future(keep(lock))
+        await asyncio.sleep(0.05)
+        if not then:
+            await lock.acquire()
+        begun.set()
+        await lock.acquire()
+
+    def view():
+        case.waits()
+        async_to_sync(work)()
+
+    case.on_loop(view)
+    begun.wait()
+
+
 def blocked_loop():
     case, begun = Case("a loop that is blocked", task="main_wrap"), threading.Event()
 
@@ -208,7 +241,7 @@ def busy_caller():
 
 
 for each in (
-    own_loop, main_loop, blocked_loop, not_begun, queued_behind_itself, queued_for_outer,
+    own_loop, main_loop, asyncio_lock, asyncio_lock_given_up, blocked_loop, not_begun, queued_behind_itself, queued_for_outer,
     busy_caller,
 ):  # fmt: skip
     if NEW or each is not queued_for_outer:
