@@ -5,11 +5,10 @@ A task that has taken a lock of threads, and awaits something in that ``with`` b
 on the value stack of its coroutine, as a thread has on its own. Whose result a thread waits for
 (``asyncio.run_coroutine_threadsafe``, AnyIO's ``from_thread.run``) is in the closure of the
 function that connects both (Lib/asyncio/futures.py, ``_chain_future``); before there is a task, a
-callback in the ready queue of the loop has it. Whoever is in a block of an ``asyncio.Lock`` has
-that. asgiref's ``async_to_sync`` has a coroutine for it,
-which a task awaits. Which thread works on what a task awaits is known in
-the same way. Of several that a task waits for (``gather``), all have to be known: it may go on as
-soon as one of them fails.
+callback in the ready queue of the loop has it. asgiref's ``async_to_sync`` has a coroutine for it,
+which a task awaits. Which thread works on what a task awaits is known in the same way; who is in a
+block of an ``asyncio.Lock`` has that. Of several that a task waits for (``gather``), all have to be
+known: it may go on as soon as one of them fails.
 
 Tasks go on while they are read: what is found of them counts only if they stand where they stood
 when all is done.
@@ -348,12 +347,12 @@ class ChainTasks:
 
     def _who_has_to(self, task: StandingTask, future: int) -> Holder | None:
         """The one thread that can do what a task waits for by asgiref, and is at something else."""
-        for coroutine, code, _ in reversed(task.steps):
-            if self._asgiref.is_call(code):
-                tid = self._asgiref.only_thread(coroutine, self._threads)
-                waits = tid is not None and self._part.awaited.is_queued(future)
-                return Holder(tid, "queued") if tid is not None and waits else None
-        return None
+        coroutine, code, _ = task.steps[-1] if task.steps else (0, 0, 0)
+        if not coroutine or not self._asgiref.is_call(code):
+            return None
+        tid = self._asgiref.only_thread(coroutine, self._threads)
+        waits = tid is not None and self._part.awaited.is_queued(future)
+        return Holder(tid, "queued") if tid is not None and waits else None
 
     def _tid(self, task: int) -> int:
         """The thread that runs the loop of a task; zero: none does."""

@@ -143,7 +143,7 @@ _KEEPS: Mapping[str, _Keeps] = {
     "ResponseStream": _keeps("_httpcore_stream"),
     "AsyncResponseStream": _keeps("_httpcore_stream"),
     "PoolByteStream": _keeps("_pool", closed="_closed"),
-    # pymongo, from 4.16 on
+    # pymongo, of 4.20; older ones keep it in a generator
     "_ClientCheckout": _keeps("_pool_checkout"),
     "_PoolCheckout": _keeps("_pool", "_conn"),
     # redis
