@@ -16,6 +16,7 @@ DEEPEST = 32
 """Awaits of one coroutine that are followed."""
 
 _WORD = struct.Struct("<Q")
+_PAIR, _INT = struct.Struct("<QQ"), struct.Struct("<i")
 _MOST_FRAMES = 256
 _MOST_CHUNKS = 64
 _MOST_WORDS = 1 << 15
@@ -136,6 +137,8 @@ class Frames(Codes):
             state = head[lay.gen_state]
             code = _WORD.unpack_from(head, lay.gen_frame + lay.frame_code)[0] & ~3
             instruction = _WORD.unpack_from(head, lay.gen_frame + lay.frame_instruction)[0]
+            stack = _WORD if lay.minor >= 14 else _INT
+            depth = stack.unpack_from(head, lay.gen_frame + lay.frame_stack_top)[0]
         except (IndexError, struct.error):
             raise Torn("a frame that lies outside") from None
         state -= (state & 128) << 1  # it is signed
@@ -143,11 +146,8 @@ class Frames(Codes):
             return Suspended()
         if not lay.frame_awaiting_first <= state <= lay.frame_awaiting_last:
             return Suspended(code, instruction)
-        if lay.pair >= (3, 14):
-            top = word_at(head, lay.gen_frame + lay.frame_stack_top)
-            depth = (top - inside - lay.frame_locals) // 8
-        else:
-            depth = word_at(head, lay.gen_frame + lay.frame_stack_top, "i")
+        if lay.minor >= 14:  # where its top is
+            depth = (depth - inside - lay.frame_locals) // 8
         if not 0 < depth < 1 << 16:
             return Suspended(code, instruction)
         slot = inside + lay.frame_locals + 8 * (depth - 1)
@@ -173,8 +173,8 @@ class Frames(Codes):
         lay = self.objects.layout
         # from 3.14 on, references on the stack carry tags in their two lowest bits; from 3.15 on
         # an index, or nothing, lies on top of what is awaited
-        below, top = struct.unpack("<QQ", words)
-        if lay.pair >= (3, 15) and at.deep and not top & ~3:
+        below, top = _PAIR.unpack(words)
+        if lay.minor >= 15 and at.deep and not top & ~3:
             return int(below) & ~3
         return int(top) & ~3
 

@@ -6,6 +6,7 @@ while their loop runs is read twice: what differs counts as not looked at.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Container, Iterator, Sequence
 
@@ -20,6 +21,7 @@ from waitspy.remote.tasks import Task, Tasks
 from waitspy.remote.type_facts import IS_INT, IS_STR, TypeFacts
 from waitspy.remote.values import Service, StandingTask, TasksLook
 
+_WORD = struct.Struct("<Q")
 _CHUNK = 64
 _NAME_BYTES = 56
 """So much of a name tells tasks apart; asyncio numbers those without a name."""
@@ -130,7 +132,9 @@ class Places:
         lay = self.objects.layout
         steps: list[list[tuple[int, int, int]]] = [[] for _ in coroutines]
         torn: set[int] = set()
-        kinds: dict[int, TypeFacts | None] = {0: None}
+        # whether its type is that of coroutines, or of what passes on to one; None: unknown
+        own_kinds: dict[int, bool | None] = {0: None}
+        wrappers: set[int] = set()
         left = list(enumerate(coroutines))
         for _ in range(DEEPEST):
             if not left:
@@ -139,15 +143,18 @@ class Places:
             own: list[tuple[int, int, bytes]] = []
             slots: list[tuple[int, Suspended]] = []
             for (n, address), head in zip(left, heads, strict=True):
-                at = 0 if head is None else word_at(head, lay.ob_type)
-                if at not in kinds:
-                    kinds[at] = self._kind(head, lay.ob_type)
-                kind = kinds[at]
-                if head is None or kind is None:
+                at = 0 if head is None else _WORD.unpack_from(head, lay.ob_type)[0]
+                if at not in own_kinds:
+                    kind = self._kind(head, lay.ob_type)
+                    own_kinds[at] = None if kind is None else is_coroutine(kind)
+                    if kind is not None and is_wrapper(kind):
+                        wrappers.add(at)
+                is_own = own_kinds[at]
+                if head is None or is_own is None:
                     torn.add(n)
-                elif is_coroutine(kind):
+                elif is_own:
                     own.append((n, address, head))
-                elif is_wrapper(kind):
+                elif at in wrappers:
                     slots.append((n, Suspended(slot=address + lay.awaitable_wrapped)))
             for n, address, stands in self._suspended(own):
                 if stands is None or not stands.code:
