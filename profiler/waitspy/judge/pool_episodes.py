@@ -257,7 +257,8 @@ def _is_batch(
         several = thread_groups.have_several_callers(worker, pool.looks, pool.tids, span)
         if several or _is_other_work(pool, waited, guilty):
             return False
-    since_ns = pool.fills[max(0, bisect_right(pool.fills, span[0]) - 1)]
+    filled = bisect_right(pool.fills, span[0])
+    since_ns = pool.fills[filled - 1] if filled else span[0]
     at_once_ns = since_ns + (span[1] - since_ns) * (_SOON if pool.is_shared else _HALF)
     spread = any(w.start_ns > at_once_ns for w in waited)
     return len(awaited) == 1 if unmoved else bool(awaited) or not spread
