@@ -1,6 +1,7 @@
 """Many workers for long, each of which stalls now and then: what is lost, and what watching costs.
 
-``python -m tests.benchmarks.many_workers [SECONDS]``: ten minutes, if nothing else is said. A stall
+``python -m tests.benchmarks.many_workers [SECONDS [BEAT_S]]``: ten minutes, and two heartbeats of the
+workers one after the other, if nothing else is said. A stall
 counts from when its worker was watched; one is lost if no episode ends when it did, and an episode
 is untrue if no stall was there then.
 """
@@ -30,7 +31,7 @@ def main() -> None:
         f"{'workers':>7} {'beat':>6} {'seconds':>7} {'stalls':>7} {'lost':>5} {'untrue':>6}"
         f" {'not looked':>10} {'watched after':>13} {'CPU':>6} {'memory':>7} {'report':>7}"
     )
-    for beat_s in _BEATS_S:
+    for beat_s in [float(beat) for beat in sys.argv[2:]] or _BEATS_S:
         _line(seconds, beat_s)
 
 
