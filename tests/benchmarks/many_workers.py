@@ -1,9 +1,9 @@
 """Many workers for long, each of which stalls now and then: what is lost, and what watching costs.
 
-``python -m tests.benchmarks.many_workers [SECONDS [BEAT_S]]``: ten minutes, and two heartbeats of the
-workers one after the other, if nothing else is said. A stall
-counts from when its worker was watched; one is lost if no episode ends when it did, and an episode
-is untrue if no stall was there then.
+``python -m tests.benchmarks.many_workers [SECONDS [BEAT_S]]``: ten minutes, and two heartbeats of
+the workers one after the other, if nothing else is said. A stall counts from when its worker was
+watched; one is lost if no episode ends when it did, and an episode is untrue if no stall was there
+then.
 """
 
 from __future__ import annotations

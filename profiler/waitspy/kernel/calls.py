@@ -92,12 +92,10 @@ class SmallReads:
 
 class SameReads:
     """Reads of the same places of a process again and again, as ``process_vm_readv`` does: what the
-    call needs is made once. For use by one thread; raises OverflowError for more than ``IOV_MAX``.
+    call needs is made once. For use by one thread, of ``IOV_MAX`` places at the most.
     """
 
     def __init__(self, pid: int, places: Sequence[tuple[int, int]]) -> None:
-        if len(places) > IOV_MAX:
-            raise OverflowError(f"{len(places)} places")
         self._pid, self._count = pid, len(places)
         self.size = sum(size for _, size in places)
         self._buffer = (ctypes.c_char * self.size)()

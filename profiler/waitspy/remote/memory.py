@@ -159,12 +159,10 @@ class Memory:
         Raises:
             Unreadable: they are too many, or no places of a process.
         """
-        if not all(_LOWEST <= at < _BEYOND and 0 < size <= _LARGEST for at, size in places):
+        right = all(_LOWEST <= at < _BEYOND and 0 < size <= _LARGEST for at, size in places)
+        if not right or len(places) > calls.IOV_MAX:
             raise Unreadable(f"{len(places)} places")
-        try:
-            return SamePlaces(calls.SameReads(self._pid, places))
-        except OverflowError as error:
-            raise Unreadable(str(error)) from None
+        return SamePlaces(calls.SameReads(self._pid, places))
 
     def _into(
         self, addresses: Sequence[int], sizes: Sequence[int], buffer: bytearray, at: int

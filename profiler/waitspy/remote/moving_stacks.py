@@ -146,16 +146,13 @@ class MovingStacks:
     def look(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:
         """The stack of each of these threads now, and whether it is whole."""
         plans = [self._plan(one) for one in threads]
-        found = {n: stack for n, plan in enumerate(plans) if (stack := self._settled(plan))}
+        settled = map(self._settled, plans)
+        found = {n: (stack, True) for n, stack in enumerate(settled) if stack}
         others = [n for n in range(len(plans)) if n not in found]
-        whole = dict.fromkeys(found, True)
         for begin in range(0, len(others), _AT_ONCE):
             some = others[begin : begin + _AT_ONCE]
-            for n, (stack, is_whole) in zip(
-                some, self._followed([plans[n] for n in some]), strict=True
-            ):
-                found[n], whole[n] = stack, is_whole
-        return [(found[n], whole[n]) for n in range(len(plans))]
+            found.update(zip(some, self._followed([plans[n] for n in some]), strict=True))
+        return [found[n] for n in range(len(plans))]
 
     def _settled(self, plan: _Plan) -> Stack | None:
         """The stack of a thread if it is one that it had before."""
