@@ -283,6 +283,26 @@ def test_a_port_that_is_closed_is_watched_on(oracle: RequestsOracle, served: Ser
     oracle.detach(watched)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_each_port_has_its_own_connections(
+    stack: contextlib.ExitStack, address: str, count: int
+) -> None:
+    served = [Served(stack, address) for _ in range(count)]
+    ends = {one.port: {one.connect(address).getsockname()[1] for _ in "ab"} for one in served}
+    Served(stack, address).connect(address)
+    diag = stack.enter_context(contextlib.closing(SockDiag(os.getpid())))
+    told = diag.arrived([*ends, 1])
+    assert told.pop(1) == ()
+    clients = {port: {int(one.peer.rpartition(":")[2]) for one in told[port]} for port in told}
+    assert clients == ends
+
+
+def test_no_port_has_no_connections(stack: contextlib.ExitStack) -> None:
+    diag = stack.enter_context(contextlib.closing(SockDiag(os.getpid())))
+    assert diag.arrived([]) == {}
+
+
 def test_one_worker_tells_and_another_one_after_it(oracle: RequestsOracle, served: Served) -> None:
     served.pair()[0].sendall(b"ask")
     one, other = holder(served.name), holder(served.name, pid=os.getppid())
@@ -299,7 +319,7 @@ def test_one_worker_tells_and_another_one_after_it(oracle: RequestsOracle, serve
 def test_what_cannot_be_seen_is_unknown_and_not_zero(
     oracle: RequestsOracle, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> tuple[Connection, ...]:
+    def fails(*_: object) -> dict[int, tuple[Connection, ...]]:
         raise TimeoutError
 
     watched = holder(served.name)
@@ -401,5 +421,5 @@ def test_an_old_kernel_that_cannot_tell_makes_the_count_unknown(
     oracle: RequestsOracle, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = (connection(0, 9, None, 500, 500),)
-    monkeypatch.setattr(SockDiag, "arrived", lambda *_: found)
+    monkeypatch.setattr(SockDiag, "arrived", lambda _, ports: dict.fromkeys(ports, found))
     assert owed(oracle, served) is None

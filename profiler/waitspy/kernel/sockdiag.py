@@ -4,8 +4,9 @@ A connection is looked up by its addresses and gives its ``tcp_info``. What has 
 (``tcpi_bytes_received``) less what is queued is what the process has read: a number that only
 grows, and only when the process serves that connection. Of a listening socket, the queue is the
 number of connections that wait to be accepted; the kernel lists those sockets alone, so that it
-costs the same however many connections there are. The connections that came in by one port are
-listed with when each side has last sent something.
+costs the same however many connections there are. The connections that came in by some ports are
+listed with when each side has last sent something. For that the kernel goes through all connections
+there are, so one question is for all ports.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ _ERROR = 2  # NLMSG_ERROR
 _DONE = 3  # NLMSG_DONE
 _INFO = 2  # INET_DIAG_INFO, include/uapi/linux/inet_diag.h
 _HEADER = struct.Struct("=LHHLL")  # nlmsghdr
+_BYTECODE = 1  # INET_DIAG_REQ_BYTECODE
+_JUMP, _PORT_GE, _PORT_LE = 1, 2, 3  # INET_DIAG_BC_JMP, _S_GE, _S_LE
 _MESSAGE = 72  # sizeof(struct inet_diag_msg)
 _TIMER = 2  # offsetof(struct inet_diag_msg, idiag_timer)
 _PROBES = 4  # its value while a peer without room is asked for it, net/ipv4/inet_diag.c
@@ -152,21 +155,23 @@ class SockDiag:
             found += map(_unix_listening, self._dump(body))
         return tuple(found)
 
-    def arrived(self, port: int) -> tuple[Connection, ...]:
-        """Every open TCP connection that came in by that port, accepted or not yet.
+    def arrived(self, ports: Collection[int]) -> dict[int, tuple[Connection, ...]]:
+        """Every open TCP connection that came in by each of those ports, accepted or not yet.
 
         Raises:
             OSError: the kernel does not answer, or does not tell of connections.
         """
-        found: list[Connection] = []
-        for family in (socket.AF_INET, socket.AF_INET6):
-            # inet_diag_req_v2, as in _request; of the addresses only our port is given
-            body = struct.pack(
-                "=BBBBLHH", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, _OPEN,
-                socket.htons(port), 0,
-            )  # fmt: skip
-            found += map(_connection, self._dump(body + bytes(44)))
-        return tuple(found)
+        found: dict[int, list[Connection]] = {port: [] for port in ports}
+        asked = _came_in_by(found) if found else b""
+        for family in (socket.AF_INET, socket.AF_INET6) if found else ():
+            # inet_diag_req_v2, as in _request, without addresses
+            info = 1 << (_INFO - 1)
+            body = struct.pack("=BBBBL", family, socket.IPPROTO_TCP, info, 0, _OPEN) + bytes(48)
+            for message in self._dump(body + asked):
+                (port,) = struct.unpack_from(">H", message, 4)
+                if port in found:
+                    found[port].append(_connection(message))
+        return {port: tuple(some) for port, some in found.items()}
 
     def _dump(self, body: bytes) -> Iterator[bytes]:
         """The messages that answer a request for many."""
@@ -190,6 +195,25 @@ class SockDiag:
                     number = -struct.unpack_from("=i", message)[0]
                     raise OSError(number, os.strerror(number))
                 yield message
+
+
+def _came_in_by(ports: Collection[int]) -> bytes:
+    """The attribute of a request that lets only sockets of these ports of our side through.
+
+    It is a program of tests and of jumps forward (struct inet_diag_bc_op: what it is, and how far
+    to go on if it is true, and if not): who jumps to its end is told, who jumps beyond it is not.
+    A port to compare with stands in the operation behind the test.
+    """
+    program = b""
+    left = 20 * len(ports) - 4
+    for port in ports:
+        for test, beyond in ((_PORT_GE, 20), (_PORT_LE, 12)):
+            program += struct.pack("=BBHBBH", test, 8, beyond, 0, 0, port)
+        left -= 16
+        if left:
+            program += struct.pack("=BBH", _JUMP, 4, left)
+            left -= 4
+    return struct.pack("=HH", 4 + len(program), _BYTECODE) + program
 
 
 def _tcp_listening(message: bytes) -> Listening:

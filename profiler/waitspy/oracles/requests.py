@@ -3,8 +3,8 @@
 Whatever a server is written in, the kernel knows of each connection when something last came and
 went. A client that has sent something after the server's last byte waits for an answer. That is a
 number with an age, no fault: a long poll looks the same. Of a connection that nobody has accepted,
-it is how long it has waited for that. One question for each port serves all workers of a network
-namespace, and one of them tells of it.
+it is how long it has waited for that. One question serves all workers of a network namespace, and
+one of them tells of it.
 """
 
 from __future__ import annotations
@@ -93,8 +93,12 @@ class RequestsOracle:
         if ports.teller != watched.pid or now_ns < ports.next_ns:
             return
         began_ns = time.thread_time_ns()
+        try:
+            arrived = ports.diag.arrived(ports.addresses.keys())
+        except (OSError, struct.error):
+            arrived = {}
         for port in ports.addresses:
-            row = self._look(ports, port, now_ns)
+            row = self._look(ports, port, arrived.get(port), now_ns)
             before = ports.told.get(port)
             if before is None or _differs(before, row):
                 ports.told[port] = row
@@ -121,15 +125,16 @@ class RequestsOracle:
     def _of(self, pid: int) -> _Ports | None:
         return next((ports for ports in self._ports.values() if pid in ports.workers), None)
 
-    def _look(self, ports: _Ports, port: int, now_ns: int) -> RequestRow:
+    def _look(
+        self, ports: _Ports, port: int, found: Sequence[Connection] | None, now_ns: int
+    ) -> RequestRow:
+        """What is owed on a port, given the connections that came in by it, None if not known."""
         addresses = ports.addresses[port]
         before = ports.outside.pop(port, {})
-        try:
-            found = ports.diag.arrived(port)
-        except (OSError, struct.error):
+        if found is None:
             return RequestRow(now_ns, port, None, None, None)
         if addresses is not None:
-            found = tuple(one for one in found if one.local in addresses)
+            found = [one for one in found if one.local in addresses]
         outside = self._outside(found, now_ns)
         ports.outside[port] = outside
         of_queue = _queue_told(before, outside)
@@ -182,7 +187,7 @@ def _asked(pid: int) -> SockDiag:
     """A SockDiag that has answered once; OSError where it does not."""
     diag = SockDiag(pid)
     try:
-        diag.arrived(_ANY_PORT)
+        diag.arrived([_ANY_PORT])
     except OSError:
         diag.close()
         raise
