@@ -25,6 +25,7 @@ from waitspy.model.loops import LoopEvent, LoopInfo
 from waitspy.model.places import PlacesEvent, TaskGroup
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
+from waitspy.model.stacks import Stack
 from waitspy.model.threads import NO_STATES, KernelState
 from waitspy.model.waits import Wait, WaitKind
 
@@ -245,6 +246,32 @@ def test_a_thread_that_ran_in_between_may_have_waited_again() -> None:
 def test_waits_of_less_than_half_of_the_time_are_not_told() -> None:
     assert of_thread((0, 4_900, LOCK)) == ()
     assert len(of_thread((0, 5_000, LOCK))) == 1
+
+
+REQUEST = stack(f"finish_request@{LIB}/socketserver.py:361 > do_GET@/app/web.py:5")
+
+
+@pytest.mark.parametrize(
+    ("shown", "start_ms", "end_ms", "told"),
+    [
+        (REQUEST, 8_500, 10_000, 1.5),
+        (REQUEST, 8_500, 9_900, 1.4),  # sampled slowly
+        (REQUEST, 9_100, 10_000, None),
+        (REQUEST, 6_000, 9_000, None),  # it has ended
+        (STUCK, 8_500, 10_000, None),  # nobody has asked for that
+    ],
+)
+def test_who_waits_at_the_end_with_what_was_asked_for_is_told(
+    shown: Stack, start_ms: float, end_ms: float, told: float | None
+) -> None:
+    rows = activities(activity(start_ms, end_ms, shown, LOCK))
+    kernel = states((0, "run"), (start_ms, "futex 0x7"))
+    one = worker(oracles={"threads": "ok"}, kernel={7: kernel})
+    listed = places.find([one], {ThreadKey(100, 7): rows}, SOURCES, at(10_000))
+    assert listed is not None
+    assert [place.longest_s for place in listed] == ([] if told is None else [told])
+    gone = worker(oracles={"threads": "ok"}, kernel={7: kernel}, gone_ns=at(9_950))
+    assert places.find([gone], {ThreadKey(100, 7): rows}, SOURCES, at(10_000)) == ()
 
 
 @pytest.mark.parametrize("kind", [WaitKind.ON_CPU, WaitKind.GIL, WaitKind.LOOP_POLL])

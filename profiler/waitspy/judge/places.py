@@ -30,6 +30,7 @@ from waitspy.model.waits import Wait, WaitKind
 
 _LEAST_NS = NS  # of a thread's wait
 _LEAST_SHARE = 0.5  # of the time in which it was watched
+_AT_THE_END_NS = NS // 4  # so long before the end is the last sample of one that is sampled slowly
 
 _NOT_WAITS = frozenset({WaitKind.ON_CPU, WaitKind.GIL, WaitKind.LOOP_POLL, WaitKind.UNKNOWN})
 _IDLE_WAITS = frozenset({WaitKind.POOL_IDLE, WaitKind.QUEUE, WaitKind.SLEEP, WaitKind.JOIN})
@@ -183,7 +184,8 @@ def _is_one(frame: Frame, known: Mapping[str, frozenset[str]]) -> bool:
 def _threads_of(
     worker: WorkerRecord, own: Mapping[ThreadKey, Activities], end_ns: int
 ) -> Iterator[_Seen]:
-    """Its threads that waited at one place for most of the time.
+    """Its threads that waited at one place for most of the time, and those that do at the end with
+    what was asked for: where each request has a thread of its own, none of them is there for long.
 
     Only in a wait of the program's own code: a server's idle threads are the server's matter.
     """
@@ -191,18 +193,32 @@ def _threads_of(
     least_ns = max(_LEAST_NS, int((until_ns - worker.attached_ns) * _LEAST_SHARE))
     for key, activities in own.items():
         states = worker.states.get(key.tid, NO_STATES)
-        yield from _long_wait(key.pid, activities, states, least_ns)
+        longest = _longest_wait(activities, least_ns)
+        if longest is not None:
+            yield from _waiting(key.pid, longest, states, least_ns)
+        elif worker.gone_ns is None and len(activities):
+            last = activities[len(activities) - 1]
+            if end_ns - last.end_ns <= _AT_THE_END_NS and _is_asked_for(last):
+                yield from _waiting(key.pid, last, states, _LEAST_NS)
 
 
-def _long_wait(
-    pid: int, activities: Activities, states: KernelStates, least_ns: int
-) -> Iterator[_Seen]:
+def _longest_wait(activities: Activities, least_ns: int) -> Activity | None:
     lengths_ns = activities.length_ns
     long = [activities[n] for n in (lengths_ns >= least_ns).nonzero()[0].tolist()]
     waits = [one for one in long if one.wait.kind not in _NOT_WAITS]
-    if not waits:
-        return
-    longest = max(waits, key=_length_ns)
+    return max(waits, key=_length_ns, default=None)
+
+
+def _is_asked_for(last: Activity) -> bool:
+    """Whether it is a wait with what somebody has asked for."""
+    frame = _own(last.stack)
+    if frame is None or last.wait.kind in _NOT_WAITS or _length_ns(last) < _LEAST_NS:
+        return False
+    return any(map(_hands_out, _around(last.stack, frame)[0]))
+
+
+def _waiting(pid: int, longest: Activity, states: KernelStates, least_ns: int) -> Iterator[_Seen]:
+    """That wait of a thread, if it is one of the program's own code."""
     frame = _own(longest.stack)
     if frame is not None and not blame.shows_loop(longest.stack):
         awaits, wait = _called(longest.wait)
