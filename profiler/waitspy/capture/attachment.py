@@ -145,7 +145,8 @@ class Attachment:
         self._ran = ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
         watched = self._watched  # others may have found that it holds something
-        if ran or now_ns >= self._rest_ns or watched.holders or watched.readiness.poll(0):
+        called = watched.holders or watched.called
+        if ran or now_ns >= self._rest_ns or called or watched.readiness.poll(0):
             self._look(now_ns, ran=ran)
         self._watched.before_ns = now_ns
 
@@ -182,7 +183,8 @@ class Attachment:
 
     def _ask(self, now_ns: int) -> None:
         watched = self._watched
-        stirs = watched.ran or watched.was_due or bool(watched.running)
+        stirs = watched.ran or watched.was_due or watched.called or bool(watched.running)
+        watched.called = False
         stirs = stirs or bool(watched.readiness.poll(0))
         for oracle in list(self._oracles):
             rests_ns = self._rests_until_ns.get(oracle.name, 0)

@@ -40,6 +40,8 @@ class Watched:
     ``holders`` are those that hold what others wait for, and those that wait for it.
     ``stood`` tells of a thread whether it has not run since its state was read.
     ``listening`` are the names of the listening sockets that it holds, None where nobody can know.
+    ``called`` is set when somebody saw, while asking for another worker, that there is something to
+    see in this one: then it is asked, whether or not it runs.
     ``before_ns`` is the time of the tick before, whether or not anybody was asked at it.
     ``rests_until_ns`` is set by an oracle at its tick: until when it would see nothing new as long
     as the process does not run and no I/O becomes ready; not set, it is asked at every tick.
@@ -66,6 +68,7 @@ class Watched:
     listening: frozenset[str] | None = None
     reader: Reader | str | None = None
     routine_share: float = ROUTINE_SHARE
+    called: bool = False
     before_ns: int = 0
     rests_until_ns: int = 0
     readiness: select.poll = field(default_factory=select.poll)

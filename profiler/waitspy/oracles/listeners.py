@@ -1,9 +1,10 @@
 """The ``backlog`` oracle: connections that wait in listening sockets to be accepted.
 
 The kernel lists the listening sockets of a network namespace at once (TCP and unix), so one
-question serves all workers in it. A socket that several workers share is told of in the stream of
-one of them. While connections wait, it is looked up whether a worker holds any that it has
-accepted: this tells those that accept from those that only inherited the descriptor.
+question serves all workers in it, and one of them asks it; the others are called when there is
+something to see. A socket that several workers share is told of in the stream of one of them. While
+connections wait, it is looked up whether a worker holds any that it has accepted: this tells those
+that accept from those that only inherited the descriptor.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from waitspy.recording.rows import RowType
 
 _LOOK_NS = NS
 _NEW_NS = NS // 4  # while no worker has any, for new ones
+_TURN_NS = NS // 4  # when who asks does not, as its process has ended, another one does
 _SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
 
 
@@ -45,13 +47,18 @@ class _Namespace:
     listening: dict[int, Listening] = field(default_factory=dict)
     known: frozenset[int] = frozenset()
     teller: dict[int, int] = field(default_factory=dict)
+    asker: int | None = None
 
 
 @dataclass(slots=True)
 class _WatchedListeners:
-    """``aside`` are sockets that no client of the server connects to."""
+    """``aside`` are sockets that no client of the server connects to; ``seen_ns`` is what was last
+    looked at of the namespace, as of when.
+    """
 
+    watched: Watched
     namespace: _Namespace
+    seen_ns: int = 0
     known: frozenset[int] = frozenset()
     fds: dict[int, int] = field(default_factory=dict)
     told: dict[int, int] = field(default_factory=dict)
@@ -89,7 +96,7 @@ class BacklogOracle:
             return "the process is gone"
         except OSError as error:
             return f"/proc/PID/fd or its network tables: {error.strerror}"
-        self._processes[watched.pid] = _WatchedListeners(namespace)
+        self._processes[watched.pid] = _WatchedListeners(watched, namespace)
         watched.listening = frozenset()
         return "ok"
 
@@ -106,9 +113,10 @@ class BacklogOracle:
                 yield from self._rescan(process, watched, now_ns)
         except OSError:  # the process is ending
             return
-        if namespace.at_ns != now_ns and not process.since_ns:
+        if namespace.at_ns == process.seen_ns and not process.since_ns:
             watched.rests_until_ns = _rests_until_ns(process)
             return  # nothing new, and nothing waits
+        process.seen_ns = namespace.at_ns
         for inode in process.fds:
             found = namespace.listening.get(inode)
             if found is not None:
@@ -136,14 +144,16 @@ class BacklogOracle:
         if namespace.known != namespace.listening.keys():
             namespace.known = frozenset(namespace.listening)
         spent_ns = time.thread_time_ns() - began_ns
-        held: set[int] = set()
-        for process in self._processes.values():
-            if process.namespace is namespace:
-                held.update(process.fds)
-        wait_ns = self._onset_ns if held else _NEW_NS
-        if any(one.waiting for one in found if one.inode in held):
-            wait_ns = 0
-        namespace.at_ns = now_ns
+        here = [one for one in self._processes.values() if one.namespace is namespace]
+        waiting = {one.inode for one in found if one.waiting}
+        wait_ns = self._onset_ns if any(one.fds for one in here) else _NEW_NS
+        for process in here:
+            waits = not waiting.isdisjoint(process.fds)
+            if waits:
+                wait_ns = 0
+            news = waits or process.since_ns or process.known != namespace.known
+            process.watched.called |= bool(news) and process.watched.pid != pid
+        namespace.at_ns, namespace.asker = now_ns, pid
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
     def _rescan(
@@ -167,6 +177,7 @@ class BacklogOracle:
             yield ListenerFound(now_ns, inode, listening[inode].name, held[inode])
         if held and not process.fds:
             process.namespace.next_ns = min(process.namespace.next_ns, now_ns + self._onset_ns)
+            process.namespace.asker = watched.pid
         process.fds = held
         watched.listening = frozenset(listening[inode].name for inode in held)
 
@@ -207,11 +218,12 @@ class BacklogOracle:
 
 
 def _rests_until_ns(process: _WatchedListeners) -> int:
-    """When its namespace is asked again, by whichever of its workers comes first in that tick."""
+    """When it is its turn to ask again, or to look for its sockets."""
     namespace = process.namespace
-    if process.known != namespace.known:
-        return min(namespace.next_ns, process.next_scan_ns)
-    return namespace.next_ns
+    asks_ns = namespace.next_ns
+    if namespace.asker != process.watched.pid:
+        asks_ns += _TURN_NS
+    return min(asks_ns, process.next_scan_ns) if process.known != namespace.known else asks_ns
 
 
 def _diag(pid: int) -> SockDiag | None:

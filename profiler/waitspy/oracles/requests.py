@@ -89,7 +89,9 @@ class RequestsOracle:
             _learn(ports, watched.listening - ports.names)
         if ports.teller is None:
             ports.teller = watched.pid
-        watched.rests_until_ns = ports.next_ns  # then there may be another port, or teller
+        watched.rests_until_ns = ports.next_ns
+        if ports.teller != watched.pid:
+            watched.rests_until_ns += _LOOK_NS  # then it may have become the teller
         if ports.teller != watched.pid or now_ns < ports.next_ns:
             return
         began_ns = time.thread_time_ns()

@@ -16,7 +16,7 @@ from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.remote import debug_offsets, layouts, native_ids
 from waitspy.remote.layouts import Layout
-from waitspy.remote.memory import Memory, Torn, Unavailable, word_at
+from waitspy.remote.memory import Memory, SamePlaces, Torn, Unavailable, word_at
 from waitspy.target import interpreter
 from waitspy.target.interpreter import MappedFile
 
@@ -77,7 +77,7 @@ class Runtime:
         self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
         self._known_threads: dict[int, list[int]] = {}
-        self._gils: dict[int, int] = {}
+        self._gils: dict[int, tuple[int, SamePlaces]] = {}
         self._inherited = native_ids.inherited(pid, self.version)
 
     @property
@@ -117,23 +117,34 @@ class Runtime:
             Unreadable: it has ended, or its state is only made.
         """
         lay = self.layout
-        size = max(lay.gil_locked + 4, lay.gil_holder + 8)
-        places = [(interp + lay.interp_id, 8), (self._collecting_at(interp), 4)]
-        at = self.address + lay.runtime_gil
+        known = self._gils.get(interp)
+        if known is None:
+            if len(self._gils) >= _MOST_INTERPRETERS:
+                self._gils.clear()
+            known = self._gils[interp] = self._gil_places(interp)
+        gil, places = known
+        raw = places.read()
+        if raw is None or word_at(raw, 0) != number or (lay.interp_gil and word_at(raw, 8) != gil):
+            del self._gils[interp]
+            raise Torn("an interpreter that has ended")
+        at = 16 if lay.interp_gil else 8
+        holder = word_at(raw, at + 4 + lay.gil_holder)
+        held = word_at(raw, at + 4 + lay.gil_locked, "i") == 1
+        return Gil(holder if held else None, word_at(raw, at, "I") == 1)
+
+    def _gil_places(self, interp: int) -> tuple[int, SamePlaces]:
+        """The GIL of an interpreter, and what is read of both: its id, where its GIL is, as far as
+        each has one of its own, whether it collects garbage, and who holds it.
+        """
+        lay = self.layout
+        places = [(interp + lay.interp_id, 8)]
+        gil = self.address + lay.runtime_gil
         if lay.interp_gil:
             places.append((interp + lay.interp_gil, 8))
-            at = self._gils.get(interp, interp)
-        pieces = self.memory.pieces([*places, (at, size)])
-        known = [piece for piece in pieces if piece is not None]
-        if len(known) < len(pieces) or word_at(known[0], 0) != number:
-            self._gils.pop(interp, None)
-            raise Torn("an interpreter that has ended")
-        gil = known[-1]
-        if lay.interp_gil and word_at(known[2], 0) != at:
-            self._gils[interp] = at = word_at(known[2], 0)
-            gil = self.memory.read(at, size)
-        held = word_at(gil, lay.gil_locked, "i") == 1
-        return Gil(word_at(gil, lay.gil_holder) if held else None, word_at(known[1], 0, "I") == 1)
+            gil = self.memory.word(interp + lay.interp_gil)
+        size = max(lay.gil_locked + 4, lay.gil_holder + 8)
+        places += [(self._collecting_at(interp), 4), (gil, size)]
+        return gil, self.memory.same(places)
 
     def threads(self, interp: int) -> list[Thread]:
         """The thread states of an interpreter.
