@@ -92,6 +92,25 @@ def test_a_batch_that_its_owner_waits_for_is_no_starvation() -> None:
     assert found(OWN, [*STUCK, waits(160, "slow")], did) == []
 
 
+@pytest.mark.parametrize(
+    ("begun", "callers", "episodes"),
+    [
+        ("_process_request_thread@lib/socketserver.py:691", 2, 1),
+        ("_process_request_thread@lib/socketserver.py:691", 1, 0),
+        ("Thread.run@lib/threading.py:982 > dispatch@site/flask/app.py:880", 2, 1),
+        ("Thread.run@lib/threading.py:982 > nightly@/app/jobs.py:8", 2, 0),
+    ],
+)
+@pytest.mark.parametrize("waits_in", ["Future.result", "wait"])
+def test_several_requests_that_wait_for_what_each_handed_in_are_no_batch(
+    begun: str, callers: int, episodes: int, waits_in: str
+) -> None:
+    shown = stack(f"{begun} > view@/app/web.py:9 > {waits_in}@lib/concurrent/futures/_base.py:451")
+    did = {**BLOCKED, **{tid: [(0, 2_000, shown, WAITS)] for tid in range(1, callers + 1)}}
+    starved = found(OWN, [*STUCK, waits(160, "slow")], did)
+    assert [one.kind.name for one in starved] == ["exhausted-pool"] * episodes
+
+
 def test_a_batch_handed_in_at_once_is_no_starvation() -> None:
     burst = queue((100, 9, 0), (500, 7, 2), (900, 5, 4), (1_300, 3, 6), (1_700, 0, 9))
     assert found(OWN, [*burst, waits(160, "slow")], BLOCKED) == []

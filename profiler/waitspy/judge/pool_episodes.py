@@ -2,10 +2,11 @@
 
 That items wait is no starvation by itself: a batch of work waits in its queue by design. A pool is
 judged when those who wait are not the ones who filled it: its items differ from what holds its
-threads, or they came at different times and nobody waits for the batch as a whole. When they came
-is not known of those that were there before the recording: if nobody waits for them, and not one
-is taken for very long, the pool hangs. A pool that an event loop, a framework or a server runs all
-sorts of requests in is judged in any case when it stands still.
+threads, or they came at different times and nobody waits for the batch as a whole, or several
+requests of a server have handed them in. When they came is not known of those that were there
+before the recording: if nobody waits for them, and not one is taken for very long, the pool hangs.
+A pool that an event loop, a framework or a server runs all sorts of requests in is judged in any
+case when it stands still.
 """
 
 from __future__ import annotations
@@ -250,6 +251,8 @@ def _is_batch(
     A queue that has not moved for very long (``unmoved``) is one only if one thread waits for it.
     """
     awaited = pool_threads.awaited_by(activities, span, {key.tid for key in guilty})
+    if pool_threads.have_requests(activities, awaited, span):
+        return False  # each has handed in its own, and waits behind that of the others
     # threads of a group run one function, whatever they take
     if pool.kind is not PoolKind.GROUP and _is_same_work(pool, waited, guilty) is False:
         return False

@@ -162,6 +162,15 @@ def awaited_by(done: Mapping[int, Activities], span: Span, but: AbstractSet[int]
     }
 
 
+def have_requests(done: Mapping[int, Activities], tids: AbstractSet[int], span: Span) -> bool:
+    """Whether several of these threads have requests of a server to do, each its own."""
+    mine = (
+        any(is_begun_by_server(activity.stack) for activity in cut(done[tid], *span))
+        for tid in tids
+    )
+    return sum(mine) > 1
+
+
 def owner(done: Mapping[int, Activities], span: Span, but: AbstractSet[int]) -> Frame | None:
     """The frame of the program that waited for work it has handed in, for the longest time."""
     spent: Counter[Frame] = Counter()
