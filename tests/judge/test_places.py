@@ -255,13 +255,12 @@ REQUEST = stack(f"finish_request@{LIB}/socketserver.py:361 > do_GET@/app/web.py:
     ("shown", "start_ms", "end_ms", "told"),
     [
         (REQUEST, 8_500, 10_000, 1.5),
-        (REQUEST, 8_500, 9_900, 1.4),  # sampled slowly
+        (REQUEST, 4_000, 5_500, 1.5),  # it has ended
         (REQUEST, 9_100, 10_000, None),
-        (REQUEST, 6_000, 9_000, None),  # it has ended
         (STUCK, 8_500, 10_000, None),  # nobody has asked for that
     ],
 )
-def test_who_waits_at_the_end_with_what_was_asked_for_is_told(
+def test_who_waited_with_what_was_asked_for_is_told_though_not_for_most_of_the_time(
     shown: Stack, start_ms: float, end_ms: float, told: float | None
 ) -> None:
     rows = activities(activity(start_ms, end_ms, shown, LOCK))
@@ -270,8 +269,19 @@ def test_who_waits_at_the_end_with_what_was_asked_for_is_told(
     listed = places.find([one], {ThreadKey(100, 7): rows}, SOURCES, at(10_000))
     assert listed is not None
     assert [place.longest_s for place in listed] == ([] if told is None else [told])
-    gone = worker(oracles={"threads": "ok"}, kernel={7: kernel}, gone_ns=at(9_950))
-    assert places.find([gone], {ThreadKey(100, 7): rows}, SOURCES, at(10_000)) == ()
+
+
+def test_of_those_that_waited_so_the_last_ones_are_told_together() -> None:
+    spans = {7: (1_000, 3_000), 8: (4_000, 6_000), 9: (4_800, 6_200), 10: (6_000, 6_900)}
+    done = {
+        ThreadKey(100, tid): activities(activity(*span, REQUEST, LOCK))
+        for tid, span in spans.items()
+    }
+    kernel = {tid: states((0, "run"), (start, "futex 0x7")) for tid, (start, _) in spans.items()}
+    one = worker(oracles={"threads": "ok"}, kernel=kernel)
+    listed = places.find([one], done, SOURCES, at(10_000))
+    assert listed is not None
+    assert [(place.count, place.longest_s) for place in listed] == [(2, 2.0)]
 
 
 @pytest.mark.parametrize("kind", [WaitKind.ON_CPU, WaitKind.GIL, WaitKind.LOOP_POLL])

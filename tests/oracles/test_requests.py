@@ -283,6 +283,25 @@ def test_a_port_that_is_closed_is_watched_on(oracle: RequestsOracle, served: Ser
     oracle.detach(watched)
 
 
+def test_a_row_says_until_when_the_one_before_held(oracle: RequestsOracle, served: Served) -> None:
+    client, server = served.pair()
+    client.sendall(b"ask")
+    watched = holder(served.name)
+    oracle.attach(watched)
+    (first,) = later(oracle, watched)
+    assert first.before_until_ns is None
+    while not first.late:
+        (first,) = later(oracle, watched)
+    while time.monotonic_ns() < first.at_ns + NS // 2:
+        assert look(oracle, watched) == []
+    server.sendall(b"answer")
+    (answered,) = later(oracle, watched)
+    assert answered.owed == 0
+    assert answered.before_until_ns is not None
+    assert first.at_ns < answered.before_until_ns < answered.at_ns
+    oracle.detach(watched)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("count", [1, 2, 40])
 def test_each_port_has_its_own_connections(

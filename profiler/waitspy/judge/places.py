@@ -30,7 +30,7 @@ from waitspy.model.waits import Wait, WaitKind
 
 _LEAST_NS = NS  # of a thread's wait
 _LEAST_SHARE = 0.5  # of the time in which it was watched
-_AT_THE_END_NS = NS // 4  # so long before the end is the last sample of one that is sampled slowly
+_TOGETHER_NS = NS // 4  # waits that end so soon after each other are over for one reason
 
 _NOT_WAITS = frozenset({WaitKind.ON_CPU, WaitKind.GIL, WaitKind.LOOP_POLL, WaitKind.UNKNOWN})
 _IDLE_WAITS = frozenset({WaitKind.POOL_IDLE, WaitKind.QUEUE, WaitKind.SLEEP, WaitKind.JOIN})
@@ -184,37 +184,39 @@ def _is_one(frame: Frame, known: Mapping[str, frozenset[str]]) -> bool:
 def _threads_of(
     worker: WorkerRecord, own: Mapping[ThreadKey, Activities], end_ns: int
 ) -> Iterator[_Seen]:
-    """Its threads that waited at one place for most of the time, and those that do at the end with
-    what was asked for: where each request has a thread of its own, none of them is there for long.
+    """Its threads that waited at one place for most of the time, and those that did with what was
+    asked for when such a wait was seen last: where each request has a thread of its own, none of
+    them is there for long.
 
     Only in a wait of the program's own code: a server's idle threads are the server's matter.
     """
     until_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     least_ns = max(_LEAST_NS, int((until_ns - worker.attached_ns) * _LEAST_SHARE))
+    shorter: list[tuple[ThreadKey, Activity]] = []
     for key, activities in own.items():
-        states = worker.states.get(key.tid, NO_STATES)
-        longest = _longest_wait(activities, least_ns)
+        longest = max(_waits(activities, least_ns), key=_length_ns, default=None)
         if longest is not None:
+            states = worker.states.get(key.tid, NO_STATES)
             yield from _waiting(key.pid, longest, states, least_ns)
-        elif worker.gone_ns is None and len(activities):
-            last = activities[len(activities) - 1]
-            if end_ns - last.end_ns <= _AT_THE_END_NS and _is_asked_for(last):
-                yield from _waiting(key.pid, last, states, _LEAST_NS)
+        else:
+            asked = [one for one in _waits(activities, _LEAST_NS) if _is_asked_for(one)]
+            shorter += [(key, one) for one in asked[-1:]]
+    last_ns = max((one.end_ns for _, one in shorter), default=0)
+    for key, one in shorter:
+        if last_ns - one.end_ns <= _TOGETHER_NS:
+            states = worker.states.get(key.tid, NO_STATES)
+            yield from _waiting(key.pid, one, states, _LEAST_NS)
 
 
-def _longest_wait(activities: Activities, least_ns: int) -> Activity | None:
-    lengths_ns = activities.length_ns
-    long = [activities[n] for n in (lengths_ns >= least_ns).nonzero()[0].tolist()]
-    waits = [one for one in long if one.wait.kind not in _NOT_WAITS]
-    return max(waits, key=_length_ns, default=None)
+def _waits(activities: Activities, least_ns: int) -> list[Activity]:
+    long = [activities[n] for n in (activities.length_ns >= least_ns).nonzero()[0].tolist()]
+    return [one for one in long if one.wait.kind not in _NOT_WAITS]
 
 
-def _is_asked_for(last: Activity) -> bool:
-    """Whether it is a wait with what somebody has asked for."""
-    frame = _own(last.stack)
-    if frame is None or last.wait.kind in _NOT_WAITS or _length_ns(last) < _LEAST_NS:
-        return False
-    return any(map(_hands_out, _around(last.stack, frame)[0]))
+def _is_asked_for(wait: Activity) -> bool:
+    """Whether it is a wait of the program's code with what somebody has asked for."""
+    frame = _own(wait.stack)
+    return frame is not None and any(map(_hands_out, _around(wait.stack, frame)[0]))
 
 
 def _waiting(pid: int, longest: Activity, states: KernelStates, least_ns: int) -> Iterator[_Seen]:

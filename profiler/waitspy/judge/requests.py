@@ -7,6 +7,7 @@ meant to wait.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from waitspy.judge.spans import Span
 from waitspy.model.clock import NS
@@ -48,12 +49,29 @@ def _port(
     late = [e.late for w in workers for e in w.requests if e.port == port and e.late is not None]
     most = max(late) if late and same_stall else None
     last = list(_last(port, workers, end_ns))
+    longest_ns = max((ns for one in workers for ns in _waited_ns(port, one)), default=None)
     counts = [event.owed for event in last if event.owed is not None]
     if not last or len(counts) < len(last):
-        return OwedRequests(port, most=most)
+        return OwedRequests(port, most=most, longest_s=_in_s(longest_ns))
     since_ns = [event.since_ns for event in last if event.since_ns is not None]
-    oldest_s = max(0, end_ns - min(since_ns)) / NS if since_ns else None
-    return OwedRequests(port, sum(counts), oldest_s, most)
+    oldest_ns = max(0, end_ns - min(since_ns)) if since_ns else None
+    longest_ns = max((ns for ns in (longest_ns, oldest_ns) if ns is not None), default=None)
+    return OwedRequests(port, sum(counts), _in_s(oldest_ns), most, _in_s(longest_ns))
+
+
+def _waited_ns(port: int, worker: WorkerRecord) -> Iterator[int]:
+    """How long a client was seen to wait, at the last look at which each row held."""
+    mine = [event for event in worker.requests if event.port == port]
+    for event, following in zip_longest(mine, mine[1:]):
+        if event.since_ns is not None:
+            until_ns = event.at_ns
+            if following is not None and following.before_until_ns is not None:
+                until_ns = max(until_ns, following.before_until_ns)
+            yield max(0, until_ns - event.since_ns)
+
+
+def _in_s(length_ns: int | None) -> float | None:
+    return None if length_ns is None else length_ns / NS
 
 
 def _last(port: int, workers: Iterable[WorkerRecord], end_ns: int) -> Iterator[RequestsEvent]:

@@ -284,14 +284,15 @@ class OwedRequests:
     """What was owed to the clients of one port at the end of the recording.
 
     On ``count`` connections the client has spoken last, the longest ago for ``oldest_s``. At some
-    time ``most`` of them waited for --min-stall or longer. None is not known; ``oldest_s`` is None
-    as well where nothing is owed.
+    time ``most`` of them waited for --min-stall or longer, and one was seen to wait for
+    ``longest_s``. None is not known; the times are None as well where nothing is, or was, owed.
     """
 
     port: int
     count: int | None = None
     oldest_s: float | None = None
     most: int | None = None
+    longest_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

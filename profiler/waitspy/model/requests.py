@@ -16,6 +16,8 @@ class RequestsEvent(msgspec.Struct, frozen=True, gc=False):
     last spoke: since ``outside_since_ns`` the one that waits the longest, on average since
     ``outside_mean_ns``. ``let_in`` of those seen outside before are not there any more; they had
     waited since ``let_in_mean_ns`` on average.
+
+    What the row before says was seen last at ``before_until_ns``, None where that is not known.
     """
 
     at_ns: int
@@ -28,3 +30,4 @@ class RequestsEvent(msgspec.Struct, frozen=True, gc=False):
     outside_mean_ns: int | None = None
     let_in: int = 0
     let_in_mean_ns: int | None = None
+    before_until_ns: int | None = None

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from msgspec import structs
+
 from waitspy.kernel import procfs
 from waitspy.kernel.sockdiag import Connection, SockDiag
 from waitspy.model.clock import NS
@@ -34,7 +36,8 @@ _ANY_PORT = 1  # to see whether the kernel answers; what came in there does not 
 
 @dataclass(slots=True)
 class _Ports:
-    """The ports of the workers of one network namespace, and what was last told of each.
+    """The ports of the workers of one network namespace, what was last told of each, and when it
+    was last seen to be so.
 
     ``addresses`` are those that a port listens on, None for all of them. A port is kept when its
     socket is closed: what has come in by it may still wait. ``outside`` has, by port, since when
@@ -47,6 +50,7 @@ class _Ports:
     names: set[str] = field(default_factory=set)
     addresses: dict[int, set[str] | None] = field(default_factory=dict)
     told: dict[int, RequestRow] = field(default_factory=dict)
+    looked_ns: dict[int, int] = field(default_factory=dict)
     outside: dict[int, dict[str, int]] = field(default_factory=dict)
     teller: int | None = None
     next_ns: int = 0
@@ -104,7 +108,9 @@ class RequestsOracle:
             before = ports.told.get(port)
             if before is None or _differs(before, row):
                 ports.told[port] = row
-                yield row
+                until_ns = None if before is None else ports.looked_ns.get(port)
+                yield structs.replace(row, before_until_ns=until_ns)
+            ports.looked_ns[port] = now_ns
         spent_ns = time.thread_time_ns() - began_ns
         pause_ns = _CLOSE_NS if any(ports.outside.values()) else _LOOK_NS
         ports.next_ns = now_ns + max(pause_ns, int(spent_ns / _SHARE))
@@ -119,6 +125,7 @@ class RequestsOracle:
         if ports.teller == watched.pid:
             ports.teller = None
             ports.told.clear()
+            ports.looked_ns.clear()
             ports.outside.clear()
         if not ports.workers:
             del self._ports[ports.number]

@@ -10,7 +10,8 @@ from waitspy.recording.rows import Row, reader
 class RequestRow(Row, frozen=True):
     """What the server owed on that port; None: not known, and of the time: nothing was owed.
 
-    The rest is what was not let in yet, or only late; see ``RequestsEvent``.
+    The rest is what was not let in yet, or only late, and until when the row before held; see
+    ``RequestsEvent``.
     """
 
     port: Count
@@ -22,6 +23,7 @@ class RequestRow(Row, frozen=True):
     outside_mean_ns: Ns | None = None
     let_in: Count | None = None
     let_in_mean_ns: Ns | None = None
+    before_until_ns: Ns | None = None
 
 
 READER = reader(RequestRow)
@@ -31,4 +33,4 @@ def event(row: RequestRow) -> RequestsEvent:
     """The event that a row tells of."""
     owed = row.at_ns, row.port, row.owed, row.late, row.since_ns
     outside = row.outside, row.outside_since_ns, row.outside_mean_ns
-    return RequestsEvent(*owed, *outside, row.let_in or 0, row.let_in_mean_ns)
+    return RequestsEvent(*owed, *outside, row.let_in or 0, row.let_in_mean_ns, row.before_until_ns)

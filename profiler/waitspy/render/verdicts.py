@@ -12,6 +12,7 @@ from waitspy.render.reports.report_format import (
     Severity,
     counted,
     is_judged,
+    is_long,
     known_oracles,
     no_loop_seen,
     nothing_to_watch,
@@ -92,12 +93,19 @@ def _waits(report: Report, code: Code) -> list[str]:
 
 
 def _owed_clause(owed: Sequence[OwedRequests]) -> str:
-    """As in "12 requests on port 8000 are owed an answer, the oldest for 4.1 s"."""
+    """As in "12 requests on port 8000 are owed an answer, the oldest for 4.1 s", or "a request on
+    port 8000 was owed an answer for at least 4.1 s".
+    """
+    now = [one for one in owed if is_long(one.oldest_s)]
+    owed = now or owed
     count = sum(one.count or 0 for one in owed)
     ports = [str(one.port) for one in owed]
     where = f"port {ports[0]}" if len(ports) == 1 else f"ports {join(ports)}"
     if len(ports) > _PORTS:
         where = f"{len(ports)} ports"
+    if not now:
+        longest = duration(max(one.longest_s or 0.0 for one in owed))
+        return f"a request on {where} was owed an answer for at least {longest}"
     verb = "is" if count == 1 else "are"
     oldest = duration(max(one.oldest_s or 0.0 for one in owed))
     which = f"for {oldest}" if count == 1 else f"the oldest for {oldest}"

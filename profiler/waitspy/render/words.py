@@ -260,7 +260,7 @@ def unaccepted_words(one: Unaccepted, code: Code) -> str:
 
 def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
     """As in "port 8000: 12 requests are owed an answer at the end, the oldest for 4.1 s; at one
-    time 14 were for 100 ms or more".
+    time 14 were for 100 ms or more, one for at least 5.2 s".
     """
     if owed.count is None:
         head = "what is owed at the end is not known"
@@ -274,6 +274,8 @@ def owed_words(owed: OwedRequests, recording: RecordingInfo) -> str:
         verb = "was" if owed.most == 1 else "were"
         late = f"for {duration(recording.min_stall_s)} or more"
         head = f"{head}; at one time {owed.most} {verb} {late}"
+        if owed.longest_s is not None and owed.longest_s > (owed.oldest_s or 0.0):
+            head = f"{head}, one for at least {duration(owed.longest_s)}"
     return f"port {owed.port}: {head}"
 
 

@@ -343,6 +343,7 @@ def _owed(owed: OwedRequests) -> dict[str, Any]:
         "count": owed.count,
         "oldest_s": owed.oldest_s,
         "most": owed.most,
+        "longest_s": owed.longest_s,
     }
     return _known(known)
 

@@ -109,8 +109,13 @@ def owed_long(report: Report) -> tuple[OwedRequests, ...]:
     return tuple(
         owed
         for owed in report.waiting.requests
-        if owed.oldest_s is not None and owed.oldest_s >= _LONG_S
+        if is_long(owed.oldest_s) or is_long(owed.longest_s)
     )
+
+
+def is_long(waited_s: float | None) -> bool:
+    """Whether somebody has waited for longer than an answer usually takes."""
+    return waited_s is not None and waited_s >= _LONG_S
 
 
 def unexplained(report: Report) -> bool:
