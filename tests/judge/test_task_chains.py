@@ -318,11 +318,12 @@ def test_a_call_that_waits_for_the_thread_that_waits_for_its_task_is_a_ring() ->
 
 
 @pytest.mark.parametrize("how", ["takes", "reach"])
-def test_who_waits_for_room_in_a_queue_is_in_no_ring(how: How) -> None:
+@pytest.mark.parametrize("kind", ["full-queue", "joined-queue"])
+def test_who_waits_for_those_that_take_from_a_queue_is_in_no_ring(kind: Held, how: How) -> None:
     """Others may take from it, too, who have not been seen to."""
-    full = waits(POOL, by(OTHER, how), kind="full-queue")
+    full = waits(POOL, by(OTHER, how), kind=kind)
     one = chain(full, tasks=())
-    assert said(one) == [(POOL, "full-queue", None), (OTHER, None, how)]
+    assert said(one) == [(POOL, kind, None), (OTHER, None, how)]
     assert one.root.wait.kind is WaitKind.SOCKET
     wants = waits(OTHER, by(POOL), subject=0x2000)
     back = chain(full, wants, tasks=())

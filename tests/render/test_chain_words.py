@@ -8,7 +8,7 @@ import pytest
 
 from tests.examples import report_examples as examples
 from waitspy.model.unsent import Unsent
-from waitspy.model.wait_for import How, Lost
+from waitspy.model.wait_for import Held, How, Lost
 from waitspy.render import chain_words
 
 
@@ -105,13 +105,20 @@ def test_work_that_nobody_has() -> None:
 
 
 @pytest.mark.parametrize(("how", "does"), [("takes", "takes"), ("reach", "seems to take")])
-def test_room_in_a_full_queue(how: How, does: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("full-queue", "for room in a queue"),
+        ("joined-queue", "until all is done that was put into a queue"),
+    ],
+)
+def test_what_those_have_to_do_that_take_from_a_queue(
+    kind: Held, what: str, how: How, does: str
+) -> None:
     wants, has = examples.held_lock().chain
-    link = replace(wants, waits_for="full-queue")
+    link = replace(wants, waits_for=kind)
     first, _ = chain_words.lines((link, replace(has, how=how, taken=None)), told)
-    assert first.text.endswith(
-        f"waits for room in a queue from which thread 4733 (`refresher`) {does}"
-    )
+    assert first.text.endswith(f"waits {what} from which thread 4733 (`refresher`) {does}")
 
 
 @pytest.mark.parametrize(

@@ -387,8 +387,9 @@ def _stuck(needs: _Needs, event: WaitForEvent) -> set[Party]:
     waiters: dict[Party, list[tuple[Party, int]]] = {}
     for party, mine in needs.items():
         for n, need in enumerate(mine):
-            if need.kind == "full-queue" or (need.kind == "connections" and need.subject in open_):
-                continue  # others may make room who have not been seen to
+            of_queue = need.kind in {"full-queue", "joined-queue"}
+            if of_queue or (need.kind == "connections" and need.subject in open_):
+                continue  # others may take from it, or give one back, who were not seen to
             if need.holders:
                 closed[party] += 1
                 for holder in {one.party for one in need.holders}:

@@ -305,7 +305,7 @@ class WaitFor:
             holders = tuple(self._of_object(tid, subject, until_ns))
         elif kind == "future":
             holders = tuple(self._of_future(tid, subject))
-        elif kind == "full-queue":
+        elif kind in {"full-queue", "joined-queue"}:
             holders = tuple(self._takers.of(subject, self._threads, tid))
         if kind is None:
             return None

@@ -28,6 +28,9 @@ _KINDS: Mapping[str, Held] = {
 }
 """Classes of the standard library in whose methods threads wait, by name."""
 
+_OF_QUEUES: Mapping[str, Held] = {"put": "full-queue", "join": "joined-queue"}
+"""Methods of a queue in which a thread waits for those who take from it, not for an item."""
+
 FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py", POOL_FILE)
 """Where these are."""
 
@@ -54,8 +57,8 @@ class WaitSubjects:
         found: tuple[Held | None, int] = None, 0
         for function, first, kind in self.methods(frames):
             if kind is not None:
-                full = kind == "queue" and function == "put"
-                found = "full-queue" if full else kind, first
+                other = _OF_QUEUES.get(function) if kind == "queue" else None
+                found = other or kind, first
         return found
 
     def methods(self, frames: Iterable[ThreadFrame]) -> Iterator[tuple[str, int, Held | None]]:

@@ -26,6 +26,7 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lost-queue": "for a queue from which nobody is left to take, as nothing else refers to it",
     "semaphore": "for a semaphore whose places are held by {who}",
     "full-queue": "for room in a queue from which {who} takes",
+    "joined-queue": "until all is done that was put into a queue from which {who} takes",
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",
     "connections": "for a connection of those held by {who}",
@@ -42,7 +43,6 @@ _RESULTS: Mapping[How | ChildHow | None, str] = {
 }
 """What a future is waited for, by how it is known who has to complete it."""
 
-_SEEMS_TO_TAKE = "for room in a queue from which {who} seems to take"
 _ANYTHING = "for what is held by {who}"
 
 
@@ -78,9 +78,10 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
 def _held(kind: Held | TaskHeld | ChildHeld, how: How | ChildHow | None) -> str:
     if kind == "future" and how in _RESULTS:
         return _RESULTS[how]
-    if kind == "full-queue" and how == "reach":
-        return _SEEMS_TO_TAKE
-    return _WAITS_FOR.get(kind, _ANYTHING)
+    held = _WAITS_FOR.get(kind, _ANYTHING)
+    if kind in {"full-queue", "joined-queue"} and how == "reach":
+        held = held.replace("takes", "seems to take")
+    return held
 
 
 def is_ring(chain: Sequence[Link]) -> bool:

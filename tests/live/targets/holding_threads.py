@@ -264,6 +264,9 @@ def work_item():
 
 def queues():
     full, empty = Case("full queue", "full-queue"), Case("empty queue", "queue")
+    joined, undone = Case("joined queue", "joined-queue"), queue.Queue()
+    undone.put(1)
+    joined.waited_by(undone.join)
     mutex = Case("mutex of a queue", "lock", "with")
     one, none, kept = queue.Queue(1), queue.Queue(), queue.Queue()
     one.put(1)
