@@ -22,9 +22,9 @@ Held = Literal[
     "loop", Lost,
 ]  # fmt: skip
 """What is waited for: a lock, one that nobody is left to give up, as its process was forked or
-its holder's has ended, work that nobody has, a signal,
-a place, an end, what somebody has to hand in, to take out of a full queue, or to have done of all
-that was put into one, a connection of a pool, the end of a task, or one's turn on an event loop; or what nobody else can reach.
+its holder's has ended, work that nobody has, a signal, a place, an end, what somebody has to hand
+in, to take out of a full queue, or to have done of all that was put into one, a connection of a
+pool, the end of a task, or one's turn on an event loop; or what nobody else can reach.
 """
 
 How = Literal[
