@@ -41,7 +41,7 @@ from tests.examples.loop_examples import (
     told,
 )
 from waitspy.judge import blame, loop_episodes, loops
-from waitspy.model.epolls import UnreadSocket
+from waitspy.model.epolls import EpollEvent, UnreadSocket
 from waitspy.model.loops import LoopEvent, LoopInfo, LoopWork
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
@@ -272,6 +272,26 @@ def test_a_blocking_call_that_starves_nothing_is_latent() -> None:
     (found,) = starvations(worker(shown=shown, kernel=kernel, epolls=[OPEN]))
     assert told([found]) == [("latent blocked-loop", 1_001, 1_599)]
     assert found.evidence == ("threads",)
+
+
+@pytest.mark.parametrize(
+    ("epolls", "found"),
+    [
+        ([opened(300, 5, 1)], 1),
+        ([opened(900, 5, 1)], 1),
+        ([opened(1_650, 5, 1), closed(1_700, 5)], 0),  # it was only made then
+        ([opened(0, 5, 1), closed(900, 5)], 0),
+        ([opened(0, 5, 1), closed(1_300, 5)], 0),
+        ([opened(0, 5, 1), closed(700, 5), opened(800, 5, 2)], 1),
+        ([opened(0, 6, 1), opened(0, 5, 2), closed(1_300, 6)], 1),
+    ],
+)
+def test_a_call_is_on_a_loop_s_thread_only_while_there_is_one(
+    epolls: list[EpollEvent], found: int
+) -> None:
+    """A server may make an epoll for each answer, to see whether the client is gone."""
+    shown, kernel = one_callback(NAP)
+    assert len(starvations(worker(shown=shown, kernel=kernel, epolls=epolls))) == found
 
 
 def readable(*looks_ms: float) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def find(
             told.add(loop.tid)
             mine = activities.get(loop.tid, NO_ACTIVITIES)
             same = [s for s in starved if s.tid == loop.tid]
-            yield from _latent(loop, mine, bases[loop.tid], same, min_stall_ns)
+            yield from _latent(loop, worker, mine, bases[loop.tid], same, min_stall_ns)
 
 
 def is_watched(loop: Loop, worker: WorkerRecord, activities: Mapping[int, Activities]) -> bool:
@@ -330,6 +330,7 @@ def _gil_holder(span: Pending, worker: WorkerRecord) -> int | None:
 
 def _latent(
     loop: Loop,
+    worker: WorkerRecord,
     activities: Activities,
     base: Stack | None,
     starved: Sequence[Starvation],
@@ -337,7 +338,8 @@ def _latent(
 ) -> Iterator[Starvation]:
     """Blocking calls on the running loop's thread that happened to starve nothing.
 
-    Of a loop whose work can be read, that is known only if it was looked at meanwhile.
+    Of a loop whose work can be read, that is known only if it was looked at meanwhile. A thread
+    that makes an epoll, polls it, and closes it runs a loop for that time only.
     """
     held = union((s.start_ns, s.end_ns) for s in starved)
     for n in np.flatnonzero(activities.length_ns >= min_stall_ns).tolist():
@@ -348,6 +350,7 @@ def _latent(
             and activity.stack != base
             and blame.in_loop(activity.stack, base)
             and not overlaps((activity.start_ns, activity.end_ns), held)
+            and loops.was_there(worker, loop.epfd, (activity.start_ns, activity.end_ns))
         ):
             span = Pending(loop, activity.start_ns, activity.end_ns, ())
             made = _make(

@@ -27,6 +27,7 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.threads import KernelStates
 
+_LISTED_NS = NS // 2  # by then all epolls are known that were there when we came
 _STOPPED = [ord(letter) for letter in "Tt"]
 _LOOK_NS = NS // 100  # at least, between two looks: when in it something was served is not seen
 
@@ -111,6 +112,19 @@ def find(
         _with_work(replace(loop, told=told, process=worker.process), worker, end_ns)
         for loop in loops
     )
+
+
+def was_there(worker: WorkerRecord, epfd: int, span: Span) -> bool:
+    """Whether it was one and the same epoll all through a span, as far as that is known."""
+    changes = [
+        (event.at_ns, event.closed)
+        for event in worker.epolls.others.values()
+        if event.epfd == epfd and (event.closed or event.share is not None)
+    ]
+    soon_ns = max(span[0], worker.attached_ns + _LISTED_NS)
+    before = [closed for at_ns, closed in changes if at_ns <= soon_ns]
+    gone = before[-1] if before else bool(changes)  # it is made later, if at all
+    return not gone and not any(soon_ns < at_ns <= span[1] for at_ns, _ in changes)
 
 
 def _polls(states: KernelStates, arch: str, end_ns: int) -> Iterator[tuple[int, list[Span]]]:
