@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from msgspec import structs
 
 from tests.examples.build import at, recording, worker
 from waitspy.judge import analysis, requests
 from waitspy.model.judged import OwedRequests
+from waitspy.model.listeners import ListenerEvent
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
 
@@ -87,6 +90,24 @@ def test_what_was_answered_had_waited_until_it_was_seen_last(
     other = row(2_000, 1, 0, 1_900, port=81)  # comes in between
     (one, _) = owed(teller(row(1_000, 4, 2, 500), other, answered))
     assert one.longest_s == longest_s
+
+
+def listens(*names: str, closed: int | None = None) -> tuple[ListenerEvent, ...]:
+    found = [ListenerEvent(at(0), n, name=name, fd=9) for n, name in enumerate(names)]
+    return (*found, *([] if closed is None else [ListenerEvent(at(9_000), closed, closed=True)]))
+
+
+def test_what_is_owed_at_unix_sockets_of_workers_cannot_be_seen() -> None:
+    inner = "/tmp/pymp-x1/listener-abc"  # of multiprocessing
+    one = worker(listeners=listens("/run/a.sock", "127.0.0.1:80", "@b", "", inner))
+    same = worker(101, listeners=listens("/run/a.sock"))
+    assert requests.unseen([one, same], at(10_000)) == ("/run/a.sock", "@b")
+    shut = worker(listeners=listens("/run/a.sock", "/run/b.sock", closed=0))
+    assert requests.unseen([shut], at(10_000)) == ("/run/b.sock",)
+    gone = worker(listeners=listens("/run/a.sock"), gone_ns=at(9_000))
+    assert requests.unseen([gone], at(10_000)) == ()
+    master = replace(one, worker=replace(one.worker, role="master"))
+    assert requests.unseen([master], at(10_000)) == ()
 
 
 def test_without_the_oracle_there_is_no_port() -> None:

@@ -208,6 +208,7 @@ def _waiting(
         places.looked(workers, end_ns),
         tuple(worker_time.of_workers(workers, done, end_ns)),
         listeners.unaccepted(workers, end_ns),
+        requests.unseen(workers, end_ns),
     )
 
 

@@ -90,6 +90,7 @@ class _Redaction:
             unaccepted=tuple(
                 replace(one, listener=self._privacy.listener(one.listener)) for one in outside
             ),
+            unseen=tuple(map(self._privacy.listener, waiting.unseen)),
         )
 
     def _place(self, place: Place) -> Place:

@@ -6,14 +6,20 @@ meant to wait.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from waitspy.judge.spans import Span
 from waitspy.model.clock import NS
 from waitspy.model.judged import OwedRequests
+from waitspy.model.listeners import port_of
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
+
+_INNER = re.compile(
+    r"/pymp-[^/]*/listener-[^/]*$"
+)  # of multiprocessing: Lib/multiprocessing/util.py
 
 
 def owed(
@@ -26,6 +32,23 @@ def owed(
     """
     ports = sorted({event.port for worker in workers for event in worker.requests})
     return tuple(_port(port, workers, end_ns, same_stall=same_stall) for port in ports)
+
+
+def unseen(workers: Iterable[WorkerRecord], end_ns: int) -> tuple[str, ...]:
+    """The unix sockets at which workers listen in the end, by name: the kernel does not tell when
+    something last came or went by their connections.
+    """
+    found: set[str] = set()
+    for worker in workers:
+        if worker.worker.role != "worker" or (worker.gone_ns or end_ns) < end_ns:
+            continue
+        closed = {event.inode for event in worker.listeners if event.closed}
+        found |= {
+            event.name
+            for event in worker.listeners
+            if event.name and event.inode not in closed and port_of(event.name) is None
+        }
+    return tuple(sorted(name for name in found if not _INNER.search(name)))
 
 
 def is_owed(worker: WorkerRecord, span: Span, least_ns: int) -> bool:

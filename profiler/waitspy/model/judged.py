@@ -359,7 +359,8 @@ class WorkerTime:
 @dataclass(frozen=True, slots=True)
 class WhatWaits:
     """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port,
-    ``unaccepted`` by how long it was.
+    ``unaccepted`` by how long it was. ``unseen`` are the unix sockets at which workers listen: what
+    is owed to their clients nobody can see.
 
     ``places`` are those of tasks and threads, idle ones last; None when not known.
     """
@@ -369,6 +370,7 @@ class WhatWaits:
     tasks: TasksLooked | None = None
     workers: tuple[WorkerTime, ...] = ()
     unaccepted: tuple[Unaccepted, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,10 +86,15 @@ def sentence(report: Report, code: Code) -> str:
 
 
 def _waits(report: Report, code: Code) -> list[str]:
-    """Who waits although nothing is to blame for it."""
+    """Who waits although nothing is to blame for it, and of whom that is not known."""
     outside = [unaccepted_words(one, code) for one in report.waiting.unaccepted[:_PORTS]]
     owed = owed_long(report)
-    return [*outside, _owed_clause(owed)] if owed else outside
+    seen = [*outside, _owed_clause(owed)] if owed else outside
+    names = [code(name) for name in report.waiting.unseen]
+    if not names:
+        return seen
+    where = join(names) if len(names) <= _PORTS else f"{len(names)} unix sockets"
+    return [*seen, f"whether requests on {where} are owed an answer is not known"]
 
 
 def _owed_clause(owed: Sequence[OwedRequests]) -> str:

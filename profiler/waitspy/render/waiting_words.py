@@ -33,7 +33,7 @@ HINT = "nobody was seen to wait for long: if somebody does, record longer, or un
 
 def lines(report: Report, code: Code) -> list[str]:
     """All that is to be said; [] when nothing is known."""
-    found = [*_outside(report, code), *_owed(report)]
+    found = [*_outside(report, code), *_owed(report), *_unseen(report, code)]
     places = report.waiting.places or ()
     found += [_place(one, code) for one in places[:_LISTED]]
     if len(places) > _LISTED:
@@ -45,7 +45,7 @@ def lines(report: Report, code: Code) -> list[str]:
 
 def few_lines(report: Report, code: Code) -> list[str]:
     """The same in six lines at most: what may be idle is only counted."""
-    owed = [*_outside(report, code), *_owed(report)]
+    owed = [*_outside(report, code), *_owed(report), *_unseen(report, code)]
     if len(owed) > _FEW_PORTS:
         owed[_FEW_PORTS - 1 :] = [f"and {len(owed) - _FEW_PORTS + 1} ports more"]
     end = [*_rest(report), *_workers(report.waiting.workers)]
@@ -64,6 +64,14 @@ def _owed(report: Report) -> list[str]:
         owed_words(owed, report.recording)
         for owed in report.waiting.requests
         if owed.count is None or owed.count or owed.most
+    ]
+
+
+def _unseen(report: Report, code: Code) -> list[str]:
+    """Where nobody can know who waits, a line for each socket."""
+    return [
+        f"{code(name)}: what is owed to clients of a unix socket is not known"
+        for name in report.waiting.unseen
     ]
 
 

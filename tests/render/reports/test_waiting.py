@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +67,60 @@ def test_a_finding_comes_first_in_text_and_sentence(make: Callable[[], Report]) 
     assert "what waits" not in text(report)
     assert "owed" not in verdicts.sentence(report, str)
     assert LINES[0] in written(MarkdownRenderer(), report)
+
+
+@pytest.mark.parametrize(
+    ("longest_s", "sentence"),
+    [
+        ((0.99,), None),
+        ((1.0,), "a request on port 80 was owed an answer for at least 1 s"),
+        ((1.0, 4.2), "a request on ports 80 and 81 was owed an answer for at least 4.2 s"),
+    ],
+)
+def test_who_waited_long_before_the_end_is_no_all_clear_either(
+    longest_s: Sequence[float], sentence: str | None
+) -> None:
+    ports = (OwedRequests(80 + n, 0, None, 3, waited_s) for n, waited_s in enumerate(longest_s))
+    report = with_requests(*ports)
+    assert ("what waits" in text(report)) is (sentence is not None)
+    if sentence is not None:
+        assert f"what was watched, but {sentence}: " in verdicts.sentence(report, str)
+        assert waiting_words.HINT not in text(report)
+        line = "port 80: nothing is owed at the end; at one time 3 were for 100 ms or more"
+        assert f"{line}, one for at least 1 s" in waiting_words.lines(report, str)
+    told = report_object(report)["waiting"]["requests"]
+    assert [one["longest_s"] for one in told] == list(longest_s)
+
+
+def test_who_waits_now_comes_before_who_did() -> None:
+    report = with_requests(OwedRequests(80, 0, None, 3, 9.0), OwedRequests(81, 2, 3.0, 2, 4.0))
+    sentence = verdicts.sentence(report, str)
+    assert "but 2 requests on port 81 are owed an answer, the oldest for 3 s: " in sentence
+
+
+@pytest.mark.parametrize(
+    ("sockets", "where"),
+    [
+        (("/run/a.sock",), "/run/a.sock"),
+        (("/a", "@b"), "/a and @b"),
+        (("/a", "/b", "/c", "/d"), "4 unix sockets"),
+    ],
+)
+def test_what_is_owed_at_unix_sockets_is_not_known(sockets: tuple[str, ...], where: str) -> None:
+    report = replace(report_examples.healthy(), waiting=WhatWaits(unseen=sockets))
+    clause = f"whether requests on {where} are owed an answer is not known"
+    sentence = verdicts.sentence(report, str)
+    assert sentence.startswith(f"no starvation seen in what was watched, but {clause}: ")
+    line = f"{sockets[0]}: what is owed to clients of a unix socket is not known"
+    assert waiting_words.lines(report, str)[0] == line
+    assert line in text(report)
+    assert waiting_words.HINT not in text(report)
+    assert report_object(report)["waiting"]["unseen"] == list(sockets)
+    page = written(HtmlRenderer(), report)
+    assert "Whether somebody waits is not known." in page
+    assert "Nothing to report" not in page
+    found = replace(report_examples.starving(), waiting=report.waiting)
+    assert clause not in verdicts.sentence(found, str)
 
 
 @pytest.mark.parametrize(("oldest_s", "told"), [(0.99, False), (1.0, True)])

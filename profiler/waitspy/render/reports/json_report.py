@@ -301,6 +301,8 @@ def _waiting(waiting: WhatWaits) -> dict[str, Any]:
         found["tasks"] = {"pending": waiting.tasks.pending, "looked": waiting.tasks.looked}
     if waiting.unaccepted:
         found["unaccepted"] = [_unaccepted(one) for one in waiting.unaccepted]
+    if waiting.unseen:
+        found["unseen"] = list(waiting.unseen)
     if waiting.workers:
         found["workers"] = [_worker_time(one) for one in waiting.workers]
     return found

@@ -19,7 +19,7 @@ from waitspy.render.profiles.svg import SvgRenderer
 from waitspy.render.reports import assets_of_pages, page_data
 from waitspy.render.reports.content_policy import hashes, policy
 from waitspy.render.reports.page_text import code, findings, losses, summary, waiting, workers
-from waitspy.render.reports.report_format import severity, unexplained
+from waitspy.render.reports.report_format import severity, unsure
 
 _STILL_FRAMES = 400  # of the picture that stands where no script runs
 
@@ -104,7 +104,7 @@ class HtmlRenderer:
         report = judged.report
         script, page_style = assets_of_pages.read("page.js"), assets_of_pages.read("page.css")
         flame_style = flame_looks.style()
-        level = "unknown" if unexplained(report) else severity(report)
+        level = "unknown" if unsure(report) else severity(report)
         stream.write(
             _SHELL.format(
                 policy=policy(script=hashes([script]), style=hashes([flame_style, page_style])),

@@ -10,6 +10,7 @@ from waitspy.render.reports import episodes_told, process_table
 from waitspy.render.reports.report_format import (
     blamed_index,
     unexplained,
+    unsure,
 )
 
 _SHOWN = 160  # characters of one text from the target; the rest is in its tooltip
@@ -95,6 +96,8 @@ def findings(report: Report) -> str:
         seen = "no wait was seen to keep due work waiting"
         if unexplained(report):
             return f'<p class="quiet">{seen.capitalize()}. Somebody waits all the same.</p>'
+        if unsure(report):
+            return f'<p class="quiet">{seen.capitalize()}. Whether somebody waits is not known.</p>'
         return f'<p class="quiet">Nothing to report: {seen}.</p>'
     return "".join(
         _finding(number, finding, report) for number, finding in enumerate(report.findings)

@@ -124,6 +124,12 @@ def unexplained(report: Report) -> bool:
     return severity(report) not in {"starving", "late"} and bool(waits)
 
 
+def unsure(report: Report) -> bool:
+    """Whether it is no all-clear: somebody waits without a finding, or nobody can know."""
+    no_harm = severity(report) not in {"starving", "late"}
+    return unexplained(report) or (no_harm and bool(report.waiting.unseen))
+
+
 def crowded(report: Report) -> tuple[Place, ...]:
     """Lines at which so many tasks wait for a lock, for so long, that it is worth a look."""
     return tuple(
@@ -137,10 +143,11 @@ def crowded(report: Report) -> tuple[Place, ...]:
 
 
 def tells_waiting(report: Report) -> bool:
-    """Whether a short report says what waits: somebody does, and no finding says what for."""
+    """Whether a short report says what waits: somebody does, or may, and no finding tells why."""
     if severity(report) in {"starving", "late"}:
         return False
-    return bool(owed_long(report) or crowded(report) or report.waiting.unaccepted)
+    waits = owed_long(report) or crowded(report) or report.waiting.unaccepted
+    return bool(waits or report.waiting.unseen)
 
 
 def nobody_waits(report: Report) -> bool:

@@ -25,7 +25,7 @@ from waitspy.render.reports.report_format import (
     short_stack,
     source_line,
     tells_waiting,
-    unexplained,
+    unsure,
 )
 
 _TEXT_LIMIT = (
@@ -107,7 +107,7 @@ def _item(*lines: Text) -> RenderableType:
 
 
 def _parts(report: Report) -> Iterator[RenderableType]:
-    level = "unknown" if unexplained(report) else severity(report)
+    level = "unknown" if unsure(report) else severity(report)
     yield _text(verdicts.sentence(report, verdicts.name), style=_STYLES[level])
     yield _text(words.recording_words(report.recording, _code), style="dim")
     if not report.findings:
