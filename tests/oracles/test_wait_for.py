@@ -401,3 +401,20 @@ def test_an_event_that_somebody_knows_is_asked_about_more_and_more_rarely() -> N
     for at in range(0, 10_000, 10):
         list(looks.at(at))
     assert len(reader.asked) == 4
+
+
+def test_an_event_is_not_asked_about_again_before_its_process_has_run() -> None:
+    reader = Scripted([edge(7, kind="event")])
+    looks = Looks(reader)
+    looks.stand(0, 7)
+    for at in range(0, 20_000, 10):
+        list(looks.at(at, ran=at == 0))
+    assert len(reader.asked) == 1
+    list(looks.at(20_000, ran=True))
+    for at in range(20_010, 60_000, 10):
+        list(looks.at(at, ran=False))
+    assert len(reader.asked) == 2
+    looks.stand(60_000, 8)  # who comes is asked all the same
+    for at in range(60_000, 61_000, 10):
+        list(looks.at(at, ran=at == 60_000))
+    assert [8] in reader.tids

@@ -2,7 +2,8 @@
 
 A thread that stands in a futex waits for a lock, for a signal, or for work. Which of these, its
 memory tells; it is looked at once it has stood there for ``onset_ns``. One that waits for a lock
-is looked at again as long as it stands, since the holders change; of the others one look is enough.
+is looked at again as long as it stands, since the holders change; so is one that waits for what
+others may let go of, once anything of its process has run. Of the others one look is enough.
 """
 
 from __future__ import annotations
@@ -53,10 +54,15 @@ _MAY_BE_LOST = frozenset({"event", "full-queue"})
 
 @dataclass(slots=True)
 class _Stands:
-    """A thread that stands in a futex: when to look at it, and how long after that again."""
+    """A thread that stands in a futex: when to look at it, and how long after that again.
+
+    ``after`` says that there is something to see only once its process has run, and how often it
+    had done so at the last look.
+    """
 
     next_ns: int
     again_ns: int = _AGAIN_NS
+    after: int | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +75,7 @@ class _WatchedWaits:
     watched: Watched
     reader: Reader
     peers: Peers
+    runs: int = 0
     stands: dict[int, _Stands] = field(default_factory=dict)
     told: dict[int, WaitEdge] = field(default_factory=dict)
     told_pools: dict[int, LentPool] = field(default_factory=dict)
@@ -91,7 +98,16 @@ class _WatchedWaits:
             if now_ns + _SOON_NS >= stands.next_ns and (among is None or tid in among)
         ]
         soon.sort()
-        return [tid for _, tid in soon] if soon and now_ns >= soon[0][0] else []
+        due = [tid for _, tid in soon] if soon and now_ns >= soon[0][0] else []
+        return [tid for tid in due if self._may_be_new(self.stands[tid], now_ns)]
+
+    def _may_be_new(self, stands: _Stands, now_ns: int) -> bool:
+        """Whether to look at it now; else that is put off."""
+        if stands.after != self.runs:
+            return True
+        stands.next_ns = now_ns + stands.again_ns
+        stands.again_ns *= 2
+        return False
 
 
 class WaitForOracle:
@@ -120,6 +136,7 @@ class WaitForOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
+        process.runs += watched.ran
         _keep(process, watched, self._futexes, self._onset_ns)
         if watched.onset:  # their stacks come first, at the end of this tick
             process.wanted |= watched.suspects
@@ -164,6 +181,7 @@ class WaitForOracle:
         pools = {} if found is None else {pool.subject: pool for pool in found.pools}
         for tid in tids:
             stands, one = process.stands[tid], seen.get(tid)
+            stands.after = None
             if one is not None and one.subject in pools and not pools[one.subject].whole:
                 stands.next_ns = at_ns
             elif found is None or (
@@ -175,6 +193,7 @@ class WaitForOracle:
                 stands.again_ns = max(_LATER_NS, stands.again_ns)
                 stands.next_ns = at_ns + stands.again_ns
                 stands.again_ns *= 2  # threads that idle wait like this, for hours
+                stands.after = process.runs
             else:
                 stands.next_ns = NEVER_NS
         for one in seen.values():
