@@ -10,7 +10,7 @@ ASSETS := profiler/waitspy/render/assets/made-from
 RARE_PYTHONS := 3.14 3.15
 SITES := $(addprefix .pythons/site-,3.8 3.9 3.10 3.11 3.12 3.13 $(RARE_PYTHONS))
 
-.PHONY: demo test unit slow lint bench accuracy soak mutants fuzz faults assets scenarios clean system pythons pictures gallery
+.PHONY: demo test unit slow lint bench accuracy soak mutants fuzz faults assets scenarios clean system pythons libraries pictures gallery
 
 demo: .venv/ready $(ASSETS)
 	rm -rf $(DEMO) && mkdir $(DEMO)
@@ -93,6 +93,16 @@ pythons: $(SITES)
 	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: \
 		anyio asgiref fastapi uvicorn uvloop \
 		exceptiongroup typing-extensions  # pip asks its own version whether these are needed
+
+# Libraries with pools of connections and of threads, for another Python than the tests' own: what
+# make accuracy ONLY='held-*' uses there. Another one: make libraries LIBRARIES_FOR=3.12
+LIBRARIES_FOR ?= 3.13
+libraries: .pythons/libraries-$(LIBRARIES_FOR)
+
+.pythons/libraries-%: | .venv/dev
+	$(BIN)/python -m pip install -q --target $@ --python-version $* --only-binary :all: \
+		aiohttp aiomysql aiosqlite asyncpg httpx psycopg psycopg-binary psycopg-pool pymongo redis \
+		requests 'sqlalchemy[asyncio]' twisted waitress greenlet exceptiongroup typing-extensions
 
 # The scripts of the report page; Node is needed for these only.
 assets: $(ASSETS)

@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> Iterator[Outcome]:
     cases = [case for case in CASES if _wanted(case, options)]
     pythons = [
-        python
+        python.with_libraries()
         for python in interpreters.with_modules()
         if not options.python
         or any(f"{python.version}.".startswith(f"{v}.") for v in options.python)

@@ -6,7 +6,7 @@ import functools
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import pythons
@@ -33,6 +33,15 @@ class Python:
         if self.site:
             environment["PYTHONPATH"] = self.site
         return environment
+
+    def with_libraries(self) -> Python:
+        """The same with what ``make libraries`` has put beside its packages, which most tests do
+        without.
+        """
+        libraries = ROOT / ".pythons" / f"libraries-{'.'.join(map(str, self.pair))}"
+        if self.site is None or not libraries.is_dir():
+            return self
+        return replace(self, site=f"{self.site}{os.pathsep}{libraries}")
 
     def has(self, *modules: str) -> bool:
         """Whether it can import all of these."""
