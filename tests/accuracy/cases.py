@@ -187,11 +187,13 @@ def _chains() -> list[Case]:
         ("hops", "lock", True), ("two", "deadlock", True), ("three", "deadlock", True),
         ("replaced", "deadlock", True), ("ended", "deadlock", True), ("ordered", "lock", False),
         ("kept", "deadlock", False), ("filling", "deadlock", False), ("parked", "deadlock", False),
+        ("consumers", "lock", True), ("receivers", "lock", True), ("behind", "lock", True),
+        ("died", "lock", True), ("pipeline", "lock", False),
     ):  # fmt: skip
         name = f"held-{kind} chain of tasks, {story}"
-        arguments = (story,)
+        needs = ("anyio",) if story == "receivers" else ()
         cases.append(
-            Case(name, "chains_of_tasks.py", arguments, harmful, seconds=_LONG_S, client=_REQUESTS)
+            Case(name, "chains_of_tasks.py", (story,), harmful, needs, True, _LONG_S, _REQUESTS)
         )
     return cases
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from tests.examples.build import SOURCES, at, frame, ms, recording, stack
 from tests.judge import test_task_waits
@@ -14,6 +15,7 @@ from waitspy.model.kinds import DEADLOCK, HELD_LOCK
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskHeld, TaskHolder, TaskWait
+from waitspy.model.wait_for import How
 
 LEFT, RIGHT, LOST = 0x10, 0x20, 0x30
 BEGUN = "run_asgi@site/uvicorn/protocols/http/h11_impl.py:403 > "
@@ -189,3 +191,73 @@ def test_where_who_took_from_a_queue_has_ended_is_told() -> None:
     (one,) = found(wait(LOST, ended, kind="lost-queue", who=ASKS))
     assert one.detail == "who took from it has ended at /app/jobs.py:9"
     assert (one.kind, names(one)) == (DEADLOCK, ["ask"])
+
+
+# --- full queues -------------------------------------------------------------------------------
+
+QUEUE = 0x40
+PUTS = stack("put_in@/app/api.py:12 > Queue.put@lib/asyncio/queues.py:126")
+SERVED = stack("run_asgi@site/uvicorn/protocols/http/h11_impl.py:403") + PUTS
+
+
+def taker(does: str, *, how: How = "takes", waits: int | None = None) -> TaskHolder:
+    held = holder("consume", waits, does=does)
+    return replace_struct(held, how=how)
+
+
+def full(*takers: TaskHolder, who: Stack = SERVED) -> TaskWait:
+    return wait(QUEUE, *takers, kind="full-queue", who=who, count=3)
+
+
+@pytest.mark.parametrize("how", ["takes", "reach"])
+def test_requests_that_wait_for_room_have_a_chain_to_who_takes(how: How) -> None:
+    (one,) = found(full(taker(SLEEPS, how=how)))
+    assert (one.kind, names(one), one.detail) == (HELD_LOCK, ["put_in", "slow"], None)
+    first, root = one.links
+    assert (first.waits_for, first.count) == ("full-queue", 3)
+    assert (root.how, root.taken, root.waits_for) == (how, None, None)
+    (activities,) = one.held_by.values()
+    assert [activity.stack for activity in activities] == [stack(SLEEPS)]
+
+
+def test_a_chain_goes_on_to_what_the_takers_wait_for() -> None:
+    wants_lock = "consume@/app/a.py:7 > Lock.acquire@lib/asyncio/locks.py:114"
+    one, _ = found(
+        full(taker(wants_lock, waits=LEFT)),
+        wait(LEFT, holder("slow", does=SLEEPS), who="consume"),
+    )
+    assert names(one) == ["put_in", "consume", "slow"]
+    assert [link.waits_for for link in one.links] == ["full-queue", "lock", None]
+
+
+def test_takers_that_wait_for_one_another_are_no_ring_as_others_may_take() -> None:
+    assert DEADLOCK not in {one.kind for one in found(full(taker(SLEEPS, waits=QUEUE)))}
+
+
+@pytest.mark.parametrize(
+    ("takers", "who"),
+    [
+        ((taker(IDLE),), SERVED),  # it waits for work
+        ((), SERVED),  # nobody is known
+        ((taker(SLEEPS),), PUTS),  # a bounded queue slows down who fills it
+        ((replace_struct(taker(SLEEPS), since_ns=None),), SERVED),  # they take one after the other
+        ((taker("send@/app/ws.py:3 > drain@lib/asyncio/streams.py:380"),), SERVED),
+    ],
+)
+def test_a_full_queue_is_a_limit_on_purpose(takers: tuple[TaskHolder, ...], who: Stack) -> None:
+    assert found(full(*takers, who=who)) == []
+
+
+def test_a_reader_that_is_slow_counts_where_answers_are_owed() -> None:
+    sends = taker("send@/app/ws.py:3 > StreamWriter.drain@lib/asyncio/streams.py:380")
+    (one,) = found(full(sends), owed_since_ms=500)
+    assert one.kind is HELD_LOCK
+
+
+def test_who_took_from_a_full_queue_and_has_ended_is_the_root() -> None:
+    died = frame("consume@/app/jobs.py:9")
+    ended = TaskHolder((died,), died, 1, None, None, how="ended")
+    (one,) = found(full(ended))
+    assert (one.kind, one.verdict) == (HELD_LOCK, "starving")
+    assert one.detail == "who took from it has ended at /app/jobs.py:9"
+    assert [(link.task, link.how) for link in one.links] == [("put_in", None), ("consume", "ended")]

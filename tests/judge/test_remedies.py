@@ -103,6 +103,7 @@ def test_every_row_can_be_told() -> None:
                 "lost-result",
                 "lost-lock",
                 "lost-queue",
+                "full-queue",
             )
         ),
         {"over_await": True},

@@ -121,6 +121,30 @@ def test_what_those_have_to_do_that_take_from_a_queue(
     assert first.text.endswith(f"waits {what} from which thread 4733 (`refresher`) {does}")
 
 
+def test_several_that_take_from_a_full_queue() -> None:
+    wants, has = examples.held_lock().chain
+    link = replace(wants, waits_for="full-queue", task="put")
+    takers = replace(has, how="takes", taken=None, task="consume", count=2)
+    first, _ = chain_words.lines((link, takers), told)
+    assert first.text.endswith("for room in a queue from which 2 tasks `consume` take")
+
+
+def test_who_took_from_a_full_queue_has_ended() -> None:
+    wants, has = examples.held_lock().chain
+    chain = (
+        replace(wants, waits_for="full-queue", task="put"),
+        replace(has, how="ended", taken=None, task="consume"),
+    )
+    first, root = chain_words.lines(chain, told)
+    assert first.text.endswith(
+        "a queue from which 1 task `consume` took, and nobody else was seen to"
+    )
+    assert root.text.startswith("1 task `consume` has ended, in ")
+    said = chain_words.root_words(chain, told)
+    assert said is not None
+    assert said.startswith("what took from it has ended in ")
+
+
 @pytest.mark.parametrize(
     ("kind", "what"),
     [

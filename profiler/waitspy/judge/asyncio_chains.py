@@ -2,7 +2,8 @@
 
 A lock whose holder waits for a lock is held by whoever holds that one. A chain that comes back to
 one of them is a ring; what nobody else can reach is never given. Of a semaphore others may have
-places who are not known: chains go on through one, but it is in no ring.
+places who are not known, and others may take from a queue: chains go on through them, but they are
+in no ring.
 """
 
 from __future__ import annotations
@@ -77,7 +78,12 @@ def follow(key: ThreadKey, wait: TaskWait, waits: Waits, sources: SourceLines) -
         if known:
             return _ring(key, way, has, sources)
     links = [_first(key, wait, sources)]
-    links += [_link(key, holder, sources) for holder in has]
+    if wait.kind == "full-queue" and not has:
+        has = list(wait.holders[:1])  # it has ended
+    links += [
+        _link(key, holder, sources, taken=one.kind != "full-queue")
+        for one, holder in zip(way, has, strict=False)
+    ]
     for n, one in enumerate(way[1:], 1):
         links[n] = _waiting(links[n], one)
     if not is_stuck:
@@ -136,12 +142,13 @@ def _first(key: ThreadKey, wait: TaskWait, sources: SourceLines) -> Link:
     )  # fmt: skip
 
 
-def _link(key: ThreadKey, holder: TaskHolder, sources: SourceLines) -> Link:
+def _link(key: ThreadKey, holder: TaskHolder, sources: SourceLines, *, taken: bool = True) -> Link:
+    """Who holds something; ``taken`` says that it has taken it where the holder says."""
     return Link(
         key.pid, key.tid, "", spot_of(blame.blamed(holder.stack), sources), wait_of(holder.stack),
         None if holder.since_ns is None else holder.since_ns / NS, holder.how,
-        spot_of(holder.at, sources), task=name_of(holder.stack), count=holder.count,
-        unsent=holder.unsent,
+        spot_of(holder.at, sources) if taken else None, task=name_of(holder.stack),
+        count=holder.count, unsent=holder.unsent,
     )  # fmt: skip
 
 

@@ -220,6 +220,10 @@ ROWS: tuple[Remedy, ...] = (
          "(at least as large as the threads that need one each), and wait for a connection with a "
          "timeout",
          EXHAUSTED_CONNECTIONS),
+    _row("those who take from this queue are too slow, or have ended: let more tasks take, give "
+         "what each of them waits for a timeout, let their loops go on after an error, and turn "
+         "requests away while it is full (put_nowait, or a timeout) instead of letting them wait",
+         HELD_LOCK, waits_for="full-queue"),
     _row("hold the lock for shorter: do the slow wait before or after, and take the lock for what "
          "it protects only; or wait with a timeout", HELD_LOCK),
     _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "

@@ -4,7 +4,9 @@ Nothing is due on their loop, which may be idle: the oracles of pending work see
 a few in a second at most, so that only longer waits are told. A semaphore or a pool is a limit on
 purpose: who waits for it in a batch of its own is served in time. So those count only where
 requests wait, as their tasks were begun by a server, or clients are owed an answer. So does a wait
-for what nobody else can reach: programs wait in that way on purpose, too.
+for what nobody else can reach: programs wait in that way on purpose, too. A full queue is a limit
+on purpose, too; where those who take from it wait for a client to read, it passes that on, and
+counts only where answers are owed.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from waitspy.judge import blame, requests
-from waitspy.judge.asyncio_chains import TaskChain, Waits, all_slow, follow, stuck_in
+from waitspy.judge.asyncio_chains import TaskChain, Waits, all_slow, follow, holders_of, stuck_in
 from waitspy.judge.episode import Starvation
 from waitspy.judge.spans import Span, common
 from waitspy.judge.task_stacks import shared, task_item, wait_of
@@ -28,8 +30,12 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskWait
+from waitspy.model.unsent import drains
 
 _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something came in between
+
+_GO_ROUND = frozenset({"semaphore", "full-queue"})
+"""What one after the other gets that waits for it."""
 
 _HALF = 0.5  # of an episode, for which one holder kept it
 
@@ -124,8 +130,14 @@ def _is_held(worker: WorkerRecord, most: TaskWait, waits: Waits, span: Span) -> 
         return False
     if most.kind != "lock" and not _are_requests(worker, most.stack, span):
         return False
+    if most.kind == "full-queue":
+        if not holders_of(most):
+            return True  # who took from it has ended
+        slow_readers = any(drains(holder.stack) for holder in holders_of(most))
+        if slow_readers and not requests.is_owed(worker, span, _LEAST_NS):
+            return False
     # else its places go from hand to hand
-    return most.kind != "semaphore" or any(holder.since_ns for holder in most.holders)
+    return most.kind not in _GO_ROUND or any(holder.since_ns for holder in most.holders)
 
 
 def _starvation(
@@ -143,7 +155,9 @@ def _starvation(
         default=0,
     )
     goes_round = bool(most.holders) and kept_ns < (span[1] - span[0]) * _HALF
-    verdict: Verdict = "late" if goes_round and most.kind != "semaphore" else "starving"
+    ended = most.kind == "full-queue" and not holders_of(most)
+    late = goes_round and most.kind != "semaphore" and not ended
+    verdict: Verdict = "late" if late else "starving"
     shown = [(h.stack, h.count) for h in most.holders] or [(most.stack, most.count)]
     if chain.stuck:
         kind, verdict = DEADLOCK, DEADLOCK.verdict
@@ -188,8 +202,9 @@ def _are_requests(worker: WorkerRecord, stack: Stack, span: Span) -> bool:
 
 
 def _detail(wait: TaskWait, waits: Waits, chain: TaskChain) -> str | None:
-    if chain.stuck and wait.kind != "lock":
-        ended = [one for subject in chain.end for one in waits[subject].holders]
+    if wait.kind == "full-queue" or (chain.stuck and wait.kind != "lock"):
+        end = [waits[subject] for subject in chain.end] if chain.stuck else [wait]
+        ended = [holder for one in end for holder in one.holders]
         at = next((one.at for one in ended if one.how == "ended"), None)
         return None if at is None else f"who took from it has ended at {at.file}:{at.line}"
     if wait.kind != "connections":

@@ -81,7 +81,8 @@ NO_CPU = Kind(
 HELD_LOCK = Kind(
     "held-lock",
     "held lock",
-    "threads or tasks wait for a lock that somebody holds over a slow wait",
+    "threads or tasks wait for a lock that somebody holds over a slow wait, or for room in a "
+    "queue behind one",
     "held a lock that {who} wanted",
     verdicts=("starving", "late"),
 )

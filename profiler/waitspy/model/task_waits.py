@@ -14,8 +14,9 @@ from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
 from waitspy.model.wait_for import How, Lost
 
-TaskHeld = Literal["lock", "semaphore", "connections", Lost]
-"""A lock, a place of a semaphore, a connection of a pool, or what nobody else can reach."""
+TaskHeld = Literal["lock", "semaphore", "connections", "full-queue", Lost]
+"""A lock, a place of a semaphore, a connection of a pool, room in a queue (those who take from it
+are its holders), or what nobody else can reach."""
 
 
 class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -14,6 +14,7 @@ from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.places import Places
 from waitspy.remote.runtime import Thread
 from waitspy.remote.snapshots import Snapshots
+from waitspy.remote.task_takers import TaskTakers
 from waitspy.remote.tasks import Tasks, TaskSet
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import StandingTask
@@ -40,6 +41,7 @@ class AsyncioReaders:
         self.limiters = Limiters(interp, self.tasks)
         self.places = Places(interp, self.loops, self.tasks, frames)
         self.awaited = AwaitedTasks(self.tasks, callables)
+        self.takers = TaskTakers(frames, self.awaited)
 
     def ends_at(self, task: StandingTask) -> list[StandingTask]:
         """The tasks that a task waits for, one after the other, the last one waiting for none; of

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from waitspy.model.code_origin import base_name
 from waitspy.remote.callables import Callables
 from waitspy.remote.memory import Torn, Unreadable, word_at
-from waitspy.remote.tasks import PENDING, Tasks
+from waitspy.remote.tasks import FINISHED, PENDING, Tasks
 from waitspy.remote.type_facts import TypeFacts
 from waitspy.remote.values import StandingTask
 
@@ -27,6 +27,7 @@ _SHIELDS = "_outer_done_callback"
 _CALLBACK, _CALLBACKS = 8, 24
 """After the loop of a future (Modules/_asynciomodule.c, FutureObj_HEAD): the first function that it
 calls when it is done, and the list of the others."""
+_EXCEPTION = 32  # the same
 
 _MOST = 4096
 
@@ -50,6 +51,20 @@ class AwaitedTasks:
     def is_task(self, address: int) -> bool:
         """Whether there is a task at that address, and no other future."""
         return self._objects.type_of(address).is_a(self._task_type)
+
+    def is_pending(self, address: int) -> bool:
+        """Whether there is a task at that address that is not done."""
+        return self.is_task(address) and self._state(address) == PENDING
+
+    def error(self, address: int) -> int:
+        """The exception that has ended a task; zero: it is no task, or has ended well, or not."""
+        with contextlib.suppress(Unreadable):
+            if self.is_task(address) and self._state(address) == FINISHED:
+                return self._memory.word(address + self._layout.task_loop + _EXCEPTION)
+        return 0
+
+    def _state(self, future: int) -> int:
+        return word_at(self._memory.read(future + self._layout.task_state, 4), 0, "I")
 
     def callbacks(self, future: int) -> list[str]:
         """The names of the functions that are called when a future is done."""
@@ -90,7 +105,7 @@ class AwaitedTasks:
                 raise Torn("no future")
             if len(seen) > _MOST:
                 raise Torn("more than can be asked")
-            if self._memory.read(one + self._layout.task_state, 4) != PENDING.to_bytes(4, "little"):
+            if self._state(one) != PENDING:
                 continue
             behind = [] if kind.is_a(self._task_type) else self._behind(one, kind)
             if behind:

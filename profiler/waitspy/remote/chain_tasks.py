@@ -299,6 +299,9 @@ class ChainTasks:
         has = self._of_asyncio_lock(task)
         if has is not None:
             return "lock", (has,)
+        takers = self._of_full_queue(task)
+        if takers:
+            return "full-queue", takers
         awaited = self._part.awaited.of(task)
         holders = [
             self._who_does(one) or self._who_has_to(task, one) for one in awaited[: _MOST_TASKS + 1]
@@ -321,6 +324,20 @@ class ChainTasks:
         if holder is None or other is None or other.task == task.task or self._is_at(other, "wait"):
             return None  # who waits in a condition has given its lock up
         return holder
+
+    def _of_full_queue(self, task: StandingTask) -> tuple[Holder, ...]:
+        """The tasks that take from the queue in which a task waits for room."""
+        standing = [one for one in self._standing.values() if one is not None]
+        for coroutine, code, _ in reversed(task.steps):
+            queue = self._part.takers.wanted(coroutine, code)
+            if queue:
+                takers = self._part.takers.of(queue, standing, {task.task}, self._until_ns)
+                return tuple(
+                    Holder(self._tid(one.task), one.how, None, one.task)
+                    for one in takers[:_MOST_TASKS]
+                    if one.task
+                )
+        return ()
 
     def _is_at(self, task: StandingTask, name: str) -> bool:
         """Whether that method of asyncio's locks is the innermost coroutine of a task."""

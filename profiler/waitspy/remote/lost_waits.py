@@ -22,7 +22,6 @@ from waitspy.model.task_waits import TaskHeld
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.references import References
-from waitspy.remote.tasks import FINISHED
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.with_blocks import WithBlocks
 
@@ -51,7 +50,6 @@ _BY_OTHERS = "_release_waiter", "_run_until_complete_cb", "cython_function_or_me
 """What is called when tasks are done that are ended by others: those of ``wait_for`` up to 3.11
 (Lib/asyncio/tasks.py), and the one that a loop runs for (base_events.py; uvloop's is in Cython)."""
 
-_EXCEPTION = 32  # Modules/_asynciomodule.c, FutureObj_HEAD: after the loop of a future
 _STREAMS = frozenset({"StreamReader", "StreamWriter"})
 
 _MOST_TASKS = 512
@@ -225,21 +223,12 @@ class LostWaits:
 
     def _ended(self, subject: int, refers: References) -> Iterator[Frame]:
         """Where tasks have ended that had the subject, and are kept by those who wait."""
-        errors = [error for one in refers.known()[:_MOST_KNOWN] if (error := self._error(one))]
+        known = refers.known()[:_MOST_KNOWN]
+        errors = [error for one in known if (error := self._part.awaited.error(one))]
         for frame, code, instruction in refers.add_ended(errors):
             with contextlib.suppress(Unreadable):
                 if subject in self._frames.locals_of(frame, code):
                     yield self._frames.code(code, instruction)
-
-    def _error(self, address: int) -> int:
-        """The exception that has ended a task; zero: it is no task, or has ended well, or not."""
-        with contextlib.suppress(Unreadable):
-            lay, memory = self._part.tasks.anchors.layout, self._objects.memory
-            if self._part.awaited.is_task(address):
-                state = memory.read(address + lay.task_state, 4)
-                if state == FINISHED.to_bytes(4, "little"):
-                    return memory.word(address + lay.task_loop + _EXCEPTION)
-        return 0
 
     def _serves(self, task: StandingTask) -> bool:
         """Whether its first coroutine has a stream, as one that serves a connection does."""

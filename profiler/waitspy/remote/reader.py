@@ -360,6 +360,7 @@ class Reader:
                 look = part.places.look(loop, tasks, known, until_ns)
             except Unreadable:
                 look = TasksLook(loop.address, None, len(tasks), 0, ())
+            part.takers.note(look.tasks)
             found.append((part, look))
         return found
 
@@ -370,8 +371,12 @@ class Reader:
         which of all these tasks of a loop (by its address) hold it. None: ``cpu_ns`` of this
         thread's CPU time was not enough; the next call goes on.
         """
-        look = self._task_waits.setdefault(loop, TaskWaits(self._frames, self._blocks))
-        return look.look(tasks, waited, cpu_ns)
+        if loop not in self._task_waits and tasks:
+            part = self._interps.part_of(tasks[0].task)
+            if part is not None:
+                self._task_waits[loop] = TaskWaits(self._frames, self._blocks, part.takers)
+        look = self._task_waits.get(loop)
+        return () if look is None else look.look(tasks, waited, cpu_ns)
 
     def lost_by_tasks(
         self, loop: int, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int

@@ -1,4 +1,5 @@
-"""What waiting tasks wait for, and which tasks hold it: locks, semaphores and connections.
+"""What waiting tasks wait for, and which tasks hold it: locks, semaphores, connections, and room
+in queues.
 
 A task that waits stands in a method of what it waits for: ``self`` there is a local of a suspended
 coroutine, hence exact. Who is inside of an ``async with`` block is read from the coroutine, as for
@@ -23,6 +24,7 @@ from waitspy.remote.connection_pools import OF_TASKS, ConnectionPools
 from waitspy.remote.frames import Frames
 from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
+from waitspy.remote.task_takers import TaskTakers, waits_for_room
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.waiting_lines import Lines, WaitingLines
 from waitspy.remote.with_blocks import WithBlocks
@@ -54,6 +56,7 @@ def may_be_held(stack: Stack) -> bool:
     """Whether tasks with these awaits may wait for what others hold."""
     return any(
         any(frame.rooted.endswith(pool.file) for pool in OF_TASKS)
+        or waits_for_room(frame)
         or _is_greenlet(frame)
         or (frame.rooted.endswith(_PRIMITIVES) and base_name(frame.function) in _ACQUIRE)
         for frame in stack
@@ -85,8 +88,9 @@ class TaskWaits:
         OSError: from every method.
     """
 
-    def __init__(self, frames: Frames, blocks: WithBlocks) -> None:
+    def __init__(self, frames: Frames, blocks: WithBlocks, takers: TaskTakers) -> None:
         self._frames = frames
+        self._takers = takers
         self._blocks = blocks
         self._objects = frames.objects
         self._pools = ConnectionPools(frames.objects)
@@ -128,6 +132,12 @@ class TaskWaits:
             self._lines = lines
             return ()
         holders: dict[int, list[tuple[int, Frame, How]]] = {}
+        ended: dict[int, Frame] = {}
+        for queue in (subject for subject in waiters if kinds[subject] == "full-queue"):
+            puts = {task.task for task in waiting[queue][1]}
+            takers = self._takers.of(queue, tasks, puts, until_ns)
+            holders[queue] = [(one.task, one.at, one.how) for one in takers if one.task]
+            ended.update((queue, one.at) for one in takers if not one.task)
         # who waits itself may hold something, too, but is asked only for what no other one has
         for own in (False, True):
             for task, place in placed:
@@ -159,6 +169,7 @@ class TaskWaits:
                     use=uses.get(subject),
                     stayed=stay.stayed,
                     left=stay.left,
+                    ended=(ended[subject],) if subject in ended else (),
                     in_line=self._waiting.count(lines.get(subject)) if subject in uses else None,
                 )
             )
@@ -189,6 +200,8 @@ class TaskWaits:
                     names = self._objects.bases(self._frames.first_local(task.steps[n][0]))
                     if any(row.name in names for row in rows):
                         found, kind = n, "connections"
+                elif primitive and waits_for_room(frame):
+                    found, kind = n, "full-queue"
                 elif file.endswith("/asyncio/queues.py") and name == "get":
                     queue = n
                 elif queue is not None and _is_greenlet(frame):
@@ -207,6 +220,9 @@ class TaskWaits:
         """What a task waits for."""
         if place.subject is not None:
             with contextlib.suppress(Unreadable):
+                if place.kind == "full-queue":
+                    queue = self._takers.wanted(*task.steps[place.subject][:2])
+                    return (place.kind, queue) if queue else (None, 0)
                 subject = self._frames.first_local(task.steps[place.subject][0])
                 if place.kind is None:
                     return self._kind(subject), subject

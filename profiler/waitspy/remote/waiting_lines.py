@@ -19,11 +19,12 @@ from waitspy.remote.connection_pools import ConnectionPools
 from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.queues import QueueMark, Queues
+from waitspy.remote.task_takers import LINES as TAKEN_FROM
 from waitspy.remote.values import StandingTask
 
 _MOST_LINES = 64
 _MOST_PLACES = 8192  # of one line, that are read
-_OF_PRIMITIVES = "_waiters", "_wait_queue"
+_OF_PRIMITIVES = "_waiters", "_wait_queue", *TAKEN_FROM
 _OF_QUEUES = "_getters"
 
 ANY_NUMBER = 1 << 32

@@ -25,8 +25,8 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lost-lock": "for a lock that nobody is left to give up, as nothing else refers to it",
     "lost-queue": "for a queue from which nobody is left to take, as nothing else refers to it",
     "semaphore": "for a semaphore whose places are held by {who}",
-    "full-queue": "for room in a queue from which {who} takes",
-    "joined-queue": "until all is done that was put into a queue from which {who} takes",
+    "full-queue": "for room in a queue from which {who} {takes}",
+    "joined-queue": "until all is done that was put into a queue from which {who} {takes}",
     "thread": "for the end of {who}",
     "future": "for a result that is worked on by {who}",
     "connections": "for a connection of those held by {who}",
@@ -43,6 +43,7 @@ _RESULTS: Mapping[How | ChildHow | None, str] = {
 }
 """What a future is waited for, by how it is known who has to complete it."""
 
+_ENDED = "for room in a queue from which {who} took, and nobody else was seen to"
 _ANYTHING = "for what is held by {who}"
 
 
@@ -64,7 +65,10 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
             return
         following = chain[(n + 1) % len(chain)]
         who = _who(following, code, chain[0].pid)
-        held = _held(link.waits_for, following.how).format(who=who)
+        takes = "takes" if following.count == 1 else "take"
+        if following.how == "reach":
+            takes = "seems to take" if following.count == 1 else "seem to take"
+        held = _held(link.waits_for, following.how).format(who=who, takes=takes)
         if following.how == "reach":
             held = held.replace(" held by ", " that seem to be held by ", 1)
         text = f"{_who(link, code, chain[0].pid)} {'wait' if link.count > 1 else 'waits'} {held}"
@@ -78,10 +82,9 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
 def _held(kind: Held | TaskHeld | ChildHeld, how: How | ChildHow | None) -> str:
     if kind == "future" and how in _RESULTS:
         return _RESULTS[how]
-    held = _WAITS_FOR.get(kind, _ANYTHING)
-    if kind in {"full-queue", "joined-queue"} and how == "reach":
-        held = held.replace("takes", "seems to take")
-    return held
+    if kind == "full-queue" and how == "ended":
+        return _ENDED
+    return _WAITS_FOR.get(kind, _ANYTHING)
 
 
 def is_ring(chain: Sequence[Link]) -> bool:
@@ -95,11 +98,18 @@ def root_words(chain: Sequence[Link], code: Code) -> str | None:
         return None
     at = chain[-1].at
     where = words.short_words(at.function, at.file, at.line, code)
+    if chain[-1].how == "ended":
+        return f"what took from it has ended in {where}"
     return f"what it waits for is held up in {where}"
 
 
 def _root(link: Link, code: Code, home: int) -> ChainLine:
     where = "" if link.at is None else f", in {_where(link.at, code)}"
+    if link.how == "ended":
+        return ChainLine(
+            f"{_who(link, code, home)} has ended{where}",
+            None if link.at is None else link.at.source,
+        )
     doing = words.wait_words(link.wait, code)
     if link.wait.kind is WaitKind.UNKNOWN and link.wait.call is None:
         doing = "does what is not known"

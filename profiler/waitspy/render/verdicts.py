@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from waitspy.model.judged import Finding, Link, OwedRequests, Report
+from waitspy.model.kinds import HELD_LOCK
 from waitspy.model.oracle_names import ASYNCIO, EPOLL, LIBUV, PENDING, concerns
 from waitspy.model.recorded import WorkerRecord
 from waitspy.render import chain_words, escape
@@ -37,6 +38,7 @@ _NAME_LIMIT = 60  # characters: the sentence is to stay short
 
 _PORTS = 3  # told one by one
 _MOST_KINDS = 3  # of victims, told one by one
+_OF_QUEUE = "kept a queue full in {who}"  # instead of what is said of a lock
 _MAINLY = 0.5  # of a finding's time: what one blamed line answers for
 
 
@@ -146,7 +148,10 @@ def _deed(report: Report, finding: Finding, code: Code) -> str:
         return f"{finding.kind.title} in {who}, nobody to blame was seen"
     where = short_words(blame.function, blame.file, blame.line, code)
     more = "" if blame.share >= _MAINLY else " and other lines"
-    return f"{where}{more} {finding.kind.deed.format(who=who)}"
+    waits_for = finding.chain[0].waits_for if finding.chain else None
+    of_queue = finding.kind is HELD_LOCK and waits_for == "full-queue"
+    deed = _OF_QUEUE if of_queue else finding.kind.deed
+    return f"{where}{more} {deed.format(who=who)}"
 
 
 def _who(report: Report, finding: Finding) -> str:
