@@ -156,17 +156,22 @@ class Frames(Codes):
     def outside(self, head: bytes, frame: bytes) -> Suspended:
         """The same up to 3.10, whose frame is an object of its own: its bytes are given, too."""
         lay = self.objects.layout
-        code = word_at(frame, lay.frame_code)
-        instruction = word_at(frame, lay.frame_instruction, "i")
         top = 0
-        if lay.pair == (3, 10):
-            state = word_at(frame, lay.frame_state, "b")
-            depth = word_at(frame, lay.frame_stack_top, "i")
-            if lay.frame_awaiting_first <= state <= lay.frame_awaiting_last and 0 < depth < 1 << 16:
-                top = word_at(frame, lay.frame_value_stack) + 8 * depth
-        elif head[lay.gen_running] == 0 and instruction >= 0:
-            top = word_at(frame, lay.frame_stack_top)
-        return Suspended(code, max(instruction, 0), top - 8 if top else 0)
+        try:  # as word_at does, without the calls: there are very many coroutines
+            code = _WORD.unpack_from(frame, lay.frame_code)[0]
+            instruction = _INT.unpack_from(frame, lay.frame_instruction)[0]
+            if lay.minor == 10:
+                state = frame[lay.frame_state]
+                state -= (state & 128) << 1  # it is signed
+                depth = _INT.unpack_from(frame, lay.frame_stack_top)[0]
+                awaits = lay.frame_awaiting_first <= state <= lay.frame_awaiting_last
+                if awaits and 0 < depth < 1 << 16:
+                    top = _WORD.unpack_from(frame, lay.frame_value_stack)[0] + 8 * depth
+            elif head[lay.gen_running] == 0 and instruction >= 0:
+                top = _WORD.unpack_from(frame, lay.frame_stack_top)[0]
+        except (IndexError, struct.error):
+            raise Torn("a frame that lies outside") from None
+        return Suspended(code, max(0, instruction), top - 8 if top else 0)
 
     def awaited(self, at: Suspended, words: bytes) -> int:
         """What lies in a slot; the words are that one and the one below it."""

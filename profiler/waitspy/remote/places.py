@@ -174,7 +174,7 @@ class Places:
             for n, address, head in own:
                 yield n, address, self.frames.inside(address, head)
             return
-        places = [word_at(head, lay.gen_frame) for _, _, head in own]
+        places = [_WORD.unpack_from(head, lay.gen_frame)[0] for _, _, head in own]
         raws = self.memory.many(places, lay.frame_locals)
         for (n, address, head), raw in zip(own, raws, strict=True):
             yield n, address, None if raw is None else self.frames.outside(head, raw)

@@ -50,7 +50,7 @@ _RECEIVES, _SENDS = "MemoryObjectReceiveStream", "MemoryObjectSendStream"
 """Who has this end of a stream of AnyIO takes from it, and who has that one puts into it, unless it
 has both: then it has made them for others."""
 
-_DEEPEST = 3  # coroutines of asyncio and AnyIO below such a method
+_EVENT = 3  # the method of AnyIO, its event, and that of asyncio
 _MOST_KNOWN = 1024
 _MOST_NEW = 32  # of one look
 _MOST_NAMES = 1 << 10
@@ -110,20 +110,30 @@ class TaskTakers:
 
     def note(self, tasks: Iterable[StandingTask]) -> None:
         """Learns which of these tasks wait for an item, as it is now; of new ones, some."""
+        rows: dict[int, _Row | None] = {}
         depths: dict[int, int] = {}
         left = _MOST_NEW
         for task in tasks:
-            if not task.steps:
+            steps = task.steps
+            if not steps:
                 continue
-            code = task.steps[-1][1]
-            if code not in depths:
-                depths[code] = self._depth(code)
-            if not depths[code] or _key(task) in self._seen:
+            inner = steps[-1][1]
+            if inner not in depths:
+                depths[inner] = self._depth(inner)
+            depth = depths[inner]
+            if not depth or depth >= len(steps):
+                continue  # what is in no other coroutine is a task of its own, for one item
+            code = steps[-depth][1]
+            if code not in rows:
+                rows[code] = self._row(code)
+            row = rows[code]
+            if row is None or _key(task) in self._seen:
                 continue
             with contextlib.suppress(Unreadable):
-                seen = self._takes(task, depths[code])
-                if seen is not None:
-                    self._seen[_key(task)] = seen
+                queue = self._both_ends(row, self._frames.first_local(steps[-depth][0]))
+                if queue:
+                    at = self._frames.code(*steps[-depth - 1][1:])
+                    self._seen[_key(task)] = _SeenTaking(queue, at)
                     left -= 1
             if not left:
                 break
@@ -167,26 +177,19 @@ class TaskTakers:
     # --- who waits for an item ------------------------------------------------------------
 
     def _depth(self, code: int) -> int:
-        """Among how many of the innermost coroutines there may be one that takes."""
+        """The how manyth from within may be the coroutine that takes; zero: none."""
         with contextlib.suppress(Unreadable):
             frame = self._frames.code(code)
             if frame.is_one_of(_ROWS[0].file, _ROWS[0].takes):
                 return 1
-            return _DEEPEST if frame.is_one_of("/asyncio/locks.py", "wait") else 0
+            return _EVENT if frame.is_one_of("/asyncio/locks.py", "wait") else 0
         return 0
 
-    def _takes(self, task: StandingTask, depth: int) -> _SeenTaking | None:
-        """What a task takes from, and the line around that; None: nothing, or it is a task of its
-        own for one item.
-        """
-        for n in range(len(task.steps) - 1, max(0, len(task.steps) - 1 - depth), -1):
-            coroutine, code, _ = task.steps[n]
+    def _row(self, code: int) -> _Row | None:
+        """In what a coroutine of that code waits for an item."""
+        with contextlib.suppress(Unreadable):
             frame = self._frames.code(code)
-            for row in _ROWS:
-                if frame.is_one_of(row.file, row.takes):
-                    queue = self._both_ends(row, self._frames.first_local(coroutine))
-                    at = self._frames.code(*task.steps[n - 1][1:])
-                    return _SeenTaking(queue, at) if queue else None
+            return next((row for row in _ROWS if frame.is_one_of(row.file, row.takes)), None)
         return None
 
     def _both_ends(self, row: _Row, end: int) -> int:
