@@ -19,7 +19,7 @@ from tests.remote.started import started
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
-from waitspy.model.wait_for import Holder, LentPool, TaskEdge, WaitEdge
+from waitspy.model.wait_for import Holder, How, LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.process_locks import SharedWait
 from waitspy.remote.reader import Reader
@@ -242,6 +242,45 @@ def test_who_makes_room_in_a_full_queue(python: Python) -> None:
     assert not any(one.holders for one in unseen.waiting)
     holders = {one.tid: one.holders for one in told.waiting}
     assert all(holders[tid] == (Holder(takes[n], "reach"),) for n, tid in waits.items())
+
+
+def taken(reader: Reader) -> dict[int, tuple[tuple[How, ...], tuple[str, ...]]]:
+    """How it is known who takes from each full queue, and where those have ended that did."""
+    (look,) = reader.tasks_looks(set(), NS)
+    waited = {task.task for task in look.tasks}
+    held = reader.held_by_tasks(look.loop, look.tasks, waited, NS)
+    assert held is not None
+    assert {one.kind for one in held} == {"full-queue"}
+    return {
+        one.subject: (
+            tuple(how for *_, how in one.holders),
+            tuple(at.function for at in one.ended),
+        )
+        for one in held
+    }
+
+
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()],
+)
+def test_which_tasks_make_room_in_a_full_queue(python: Python) -> None:
+    with started(python, TARGETS / "full_task_queues.py") as process:
+        names, reader = {at: name for name, at in process.truth.items()}, Reader(process.pid)
+        reader.tasks_looks(set(), NS)
+        process.tell("fill\n")
+        process.line()
+        seen = {names[queue]: how for queue, how in taken(reader).items()}
+        unseen = {names[queue]: how for queue, how in taken(Reader(process.pid)).items()}
+    likely, nobody = (("reach",), ()), ((), ())
+    assert seen == {
+        "variable": (("takes",), ()), "attribute": (("takes",), ()), "name": likely,
+        "own task": likely, "died": ((), ("died",)), "nobody": nobody,
+    }  # fmt: skip
+    assert unseen == {
+        "variable": likely, "attribute": likely, "name": nobody,
+        "own task": likely, "died": nobody, "nobody": nobody,
+    }  # fmt: skip
 
 
 def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
