@@ -119,7 +119,7 @@ class Frames(Codes):
         if lay.pair >= (3, 11):
             return self.inside(address, head)
         place = word_at(head, lay.gen_frame)
-        return self.outside(head, memory.read(place, lay.frame_locals)) if place else Suspended()
+        return self.outside(head, memory.read(place, self.own_size)) if place else Suspended()
 
     @property
     def head_size(self) -> int:
@@ -128,6 +128,12 @@ class Frames(Codes):
         if lay.pair >= (3, 11):
             return lay.gen_frame + lay.frame_locals
         return max(lay.gen_frame + 8, lay.gen_running + 1)
+
+    @property
+    def own_size(self) -> int:
+        """Bytes of a frame of its own (to 3.10) that tell where it stands."""
+        lay = self.objects.layout
+        return max(lay.frame_instruction, lay.frame_state, lay.frame_stack_top) + 8
 
     def inside(self, address: int, head: bytes) -> Suspended:
         """Where a coroutine of 3.11 and newer stands; its frame is a part of it."""

@@ -175,7 +175,7 @@ class Places:
                 yield n, address, self.frames.inside(address, head)
             return
         places = [_WORD.unpack_from(head, lay.gen_frame)[0] for _, _, head in own]
-        raws = self.memory.many(places, lay.frame_locals)
+        raws = self.memory.many(places, self.frames.own_size)
         for (n, address, head), raw in zip(own, raws, strict=True):
             yield n, address, None if raw is None else self.frames.outside(head, raw)
 
