@@ -188,7 +188,7 @@ def _chains() -> list[Case]:
         ("replaced", "deadlock", True), ("ended", "deadlock", True), ("ordered", "lock", False),
         ("kept", "deadlock", False), ("filling", "deadlock", False), ("parked", "deadlock", False),
         ("consumers", "lock", True), ("receivers", "lock", True), ("behind", "lock", True),
-        ("died", "lock", True), ("pipeline", "lock", False),
+        ("died", "lock", True), ("pipeline", "lock", False), ("own", "lock", False),
     ):  # fmt: skip
         name = f"held-{kind} chain of tasks, {story}"
         needs = ("anyio",) if story == "receivers" else ()

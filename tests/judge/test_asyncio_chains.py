@@ -20,6 +20,7 @@ from waitspy.model.wait_for import How
 LEFT, RIGHT, LOST = 0x10, 0x20, 0x30
 BEGUN = "run_asgi@site/uvicorn/protocols/http/h11_impl.py:403 > "
 SLEEPS = "slow@/app/a.py:41 > sleep@lib/asyncio/tasks.py:649"
+DRAINS = "send@/app/ws.py:3 > StreamWriter.drain@lib/asyncio/streams.py:380"
 IDLE = "slow@/app/a.py:42 > Queue.get@lib/asyncio/queues.py:158"
 REPLY = "ask@/app/client.py:30"
 
@@ -205,8 +206,10 @@ def taker(does: str, *, how: How = "takes", waits: int | None = None) -> TaskHol
     return replace_struct(held, how=how)
 
 
-def full(*takers: TaskHolder, who: Stack = SERVED) -> TaskWait:
-    return wait(QUEUE, *takers, kind="full-queue", who=who, count=3)
+def full(
+    *takers: TaskHolder, who: Stack = SERVED, count: int = 3, serves: bool = False
+) -> TaskWait:
+    return wait(QUEUE, *takers, kind="full-queue", who=who, count=count, serves=serves)
 
 
 @pytest.mark.parametrize("how", ["takes", "reach"])
@@ -241,17 +244,22 @@ def test_takers_that_wait_for_one_another_are_no_ring_as_others_may_take() -> No
         ((), SERVED),  # nobody is known
         ((taker(SLEEPS),), PUTS),  # a bounded queue slows down who fills it
         ((replace_struct(taker(SLEEPS), since_ns=None),), SERVED),  # they take one after the other
-        ((taker("send@/app/ws.py:3 > drain@lib/asyncio/streams.py:380"),), SERVED),
+        ((taker(DRAINS),), SERVED),  # a client is slow to read
     ],
 )
 def test_a_full_queue_is_a_limit_on_purpose(takers: tuple[TaskHolder, ...], who: Stack) -> None:
     assert found(full(*takers, who=who)) == []
 
 
-def test_a_reader_that_is_slow_counts_where_answers_are_owed() -> None:
-    sends = taker("send@/app/ws.py:3 > StreamWriter.drain@lib/asyncio/streams.py:380")
-    (one,) = found(full(sends), owed_since_ms=500)
-    assert one.kind is HELD_LOCK
+def test_a_request_that_waits_alone_may_do_so_for_its_own_consumer() -> None:
+    assert found(full(taker(SLEEPS), count=1)) == []
+    assert found(full(taker(SLEEPS), count=2)) != []
+
+
+def test_who_has_the_connection_of_a_client_counts_where_that_is_owed_an_answer() -> None:
+    waiting = full(taker(SLEEPS), who=PUTS, serves=True)
+    assert found(waiting) == []
+    assert [one.kind for one in found(waiting, owed_since_ms=500)] == [HELD_LOCK]
 
 
 def test_who_took_from_a_full_queue_and_has_ended_is_the_root() -> None:

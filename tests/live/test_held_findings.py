@@ -101,10 +101,11 @@ def test_tasks_that_nobody_is_left_to_wake_are_deadlocks(python: str, tmp_path: 
 
 
 def test_requests_that_wait_for_a_slow_consumer_blame_it(tmp_path: Path) -> None:
-    report = recorded(sys.executable, "somebody_left", tmp_path / "rec", seconds=3)
+    report = recorded(sys.executable, "slow_consumer", tmp_path / "rec", seconds=3)
     (finding,) = starved_by_itself(report)
     assert finding["kind"] == "held-lock", said(report)
     assert lines(finding["chain"]) == ["puts", "consumes"]
+    assert finding["chain"][0]["who"]["count"] == 2
     assert finding["chain"][0]["waits_for"] == {"kind": "full-queue"}
     assert finding["chain"][1]["how"] == "reach", "it was never seen to wait for an item"
     assert finding["blame"]["function"] == "consumes"
@@ -177,7 +178,7 @@ def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
     "story",
     [
         "leaders", "batch", "forked_patient", "parked", "brief_in_tasks", "handed_in_tasks",
-        "peer_reads",
+        "peer_reads", "somebody_left",
     ],
 )  # fmt: skip
 def test_who_waits_on_purpose_is_no_finding(story: str, tmp_path: Path) -> None:

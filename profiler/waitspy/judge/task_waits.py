@@ -4,9 +4,9 @@ Nothing is due on their loop, which may be idle: the oracles of pending work see
 a few in a second at most, so that only longer waits are told. A semaphore or a pool is a limit on
 purpose: who waits for it in a batch of its own is served in time. So those count only where
 requests wait, as their tasks were begun by a server, or clients are owed an answer. So does a wait
-for what nobody else can reach: programs wait in that way on purpose, too. A full queue is a limit
-on purpose, too; where those who take from it wait for a client to read, it passes that on, and
-counts only where answers are owed.
+for what nobody else can reach: programs wait in that way on purpose, too. A full queue slows down
+who fills it on purpose: it counts where several requests wait for room in it. One alone may wait
+for consumers of its own, and those who wait for a client to read pass that on.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something cam
 _GO_ROUND = frozenset({"semaphore", "full-queue"})
 """What one after the other gets that waits for it."""
 
+_SEVERAL = 2
 _HALF = 0.5  # of an episode, for which one holder kept it
 
 
@@ -128,14 +129,15 @@ def _is_held(worker: WorkerRecord, most: TaskWait, waits: Waits, span: Span) -> 
             return False
     elif not most.holders or not all_slow(most, waits):
         return False
-    if most.kind != "lock" and not _are_requests(worker, most.stack, span):
-        return False
     if most.kind == "full-queue":
+        if not _is_served(worker, most, span):
+            return False
         if not holders_of(most):
             return True  # who took from it has ended
-        slow_readers = any(drains(holder.stack) for holder in holders_of(most))
-        if slow_readers and not requests.is_owed(worker, span, _LEAST_NS):
+        if most.count < _SEVERAL or any(drains(holder.stack) for holder in most.holders):
             return False
+    elif most.kind != "lock" and not _are_requests(worker, most.stack, span):
+        return False
     # else its places go from hand to hand
     return most.kind not in _GO_ROUND or any(holder.since_ns for holder in most.holders)
 
@@ -184,8 +186,8 @@ def _starvation(
 
 
 def _is_served(worker: WorkerRecord, wait: TaskWait, span: Span) -> bool:
-    """Whether who waits for what is lost does so for a client: a framework has begun it, or it has
-    the client's connection, and that one is owed an answer. Others may wait for ever on purpose.
+    """Whether who waits does so for a client: a framework has begun it, or it has the client's
+    connection, and that one is owed an answer. Others may wait for ever on purpose.
     """
     stack = wait.stack
     if wait.serves and requests.is_owed(worker, span, _LEAST_NS):

@@ -41,9 +41,10 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tasks that wait for one thing, and those that hold it.
 
-    ``stack`` are the awaits of the one that has waited the longest, since ``since_ns``. Of what
-    nobody else can reach, ``serves`` says that one of them has a client's connection. ``in_line``
-    is how many stand in the lines of a pool, also who was not looked at, or has just come.
+    ``stack`` are the awaits of the one that has waited the longest, since ``since_ns``. Of a
+    queue, and what nobody else can reach, ``serves`` says that one of them has a client's
+    connection. ``in_line`` is how many stand in the lines of a pool, also who was not looked at, or
+    has just come.
     """
 
     kind: TaskHeld

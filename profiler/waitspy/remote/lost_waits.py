@@ -21,6 +21,7 @@ from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHeld
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.memory import Unreadable
+from waitspy.remote.places import serves
 from waitspy.remote.references import References
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.with_blocks import WithBlocks
@@ -50,7 +51,6 @@ _BY_OTHERS = "_release_waiter", "_run_until_complete_cb", "cython_function_or_me
 """What is called when tasks are done that are ended by others: those of ``wait_for`` up to 3.11
 (Lib/asyncio/tasks.py), and the one that a loop runs for (base_events.py; uvloop's is in Cython)."""
 
-_STREAMS = frozenset({"StreamReader", "StreamWriter"})
 
 _MOST_TASKS = 512
 _AGAIN = 16  # looks
@@ -218,7 +218,7 @@ class LostWaits:
             stayed=None,
             left=0,
             ended=tuple(ended[:1]),
-            serves=any(map(self._serves, group)),
+            serves=any(serves(self._frames, task) for task in group),
         )
 
     def _ended(self, subject: int, refers: References) -> Iterator[Frame]:
@@ -229,13 +229,6 @@ class LostWaits:
             with contextlib.suppress(Unreadable):
                 if subject in self._frames.locals_of(frame, code):
                     yield self._frames.code(code, instruction)
-
-    def _serves(self, task: StandingTask) -> bool:
-        """Whether its first coroutine has a stream, as one that serves a connection does."""
-        coroutine, code, _ = task.steps[0]
-        frame = self._frames.inside_of(coroutine)
-        (variables,) = self._frames.variables([(frame, code)])
-        return any(kind.name in _STREAMS for kind in variables.values())
 
     # --- what may end it ------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from waitspy.remote.type_facts import IS_INT, IS_STR, TypeFacts
 from waitspy.remote.values import Service, StandingTask, TasksLook
 
 _WORD = struct.Struct("<Q")
+_STREAMS = frozenset({"StreamReader", "StreamWriter"})
 _CHUNK = 64
 _NAME_BYTES = 56
 """So much of a name tells tasks apart; asyncio numbers those without a name."""
@@ -226,6 +227,20 @@ def future_of(objects: Objects, task: StandingTask) -> str | None:
         return objects.type_at(task.waiter_type).name.rpartition(".")[2]
     except Unreadable:
         return None
+
+
+def serves(frames: Frames, task: StandingTask) -> bool:
+    """Whether its first coroutine has a stream, as one that serves a connection does.
+
+    Raises:
+        Unreadable: it has gone on meanwhile.
+        OSError: no permission, or the process is gone.
+    """
+    if not task.steps:
+        return False
+    coroutine, code, _ = task.steps[0]
+    (variables,) = frames.variables([(frames.inside_of(coroutine), code)])
+    return any(kind.name in _STREAMS for kind in variables.values())
 
 
 def _chunks(tasks: list[int], known: Container[int]) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from waitspy.model.code_origin import base_name
@@ -24,6 +24,7 @@ from waitspy.remote.connection_pools import OF_TASKS, ConnectionPools
 from waitspy.remote.frames import Frames
 from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
+from waitspy.remote.places import serves
 from waitspy.remote.task_takers import TaskTakers, waits_for_room
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.waiting_lines import Lines, WaitingLines
@@ -170,6 +171,7 @@ class TaskWaits:
                     stayed=stay.stayed,
                     left=stay.left,
                     ended=(ended[subject],) if subject in ended else (),
+                    serves=kinds[subject] == "full-queue" and self._serves(who),
                     in_line=self._waiting.count(lines.get(subject)) if subject in uses else None,
                 )
             )
@@ -282,6 +284,11 @@ class TaskWaits:
         frames = [self._frames.code(*at) for _, *at in task.steps[: step + 1]]
         own = (frame for frame in reversed(frames) if not self._pools.is_library(frame))
         return next(own, frames[-1])
+
+    def _serves(self, tasks: Iterable[StandingTask]) -> bool:
+        with contextlib.suppress(Unreadable):
+            return any(serves(self._frames, task) for task in tasks)
+        return False
 
     def _behind(self, held: int) -> Iterator[int]:
         """The lock of a condition, and what leads to the pool that has lent a connection."""

@@ -298,8 +298,8 @@ class HeldByTasks:
     ``stayed`` are those of the waiters that are known to have waited on since the look before;
     None: nobody can know that. ``left`` is how many have got it since then, at the most. ``ended``
     are the lines at which tasks have ended that had it, and ``serves`` says that one of the waiters
-    has a client's connection: both of what nobody else can reach. ``in_line`` is how many stand in
-    the lines of a pool, also those that were not looked at; None: not known.
+    has a client's connection: both of queues, and of what nobody else can reach. ``in_line`` is how
+    many stand in the lines of a pool, also those that were not looked at; None: not known.
     """
 
     kind: TaskHeld

@@ -8,7 +8,8 @@ from it are in a slow call; behind: that call wants a lock that is held over ano
 took from it has ended, and the program has the queue still.
 Harmless: ordered: all take two locks in the same order; kept: requests wait for replies that are in
 a table; filling: for room in a queue whose consumer takes one after the other; pipeline: a
-producer waits for slow consumers, and nobody for that; parked: tasks wait for what they alone know,
+producer waits for slow consumers, and nobody for that; own: each request has a queue, and a slow
+consumer, of its own; parked: tasks wait for what they alone know,
 for ever.
 """
 
@@ -329,6 +330,17 @@ async def pipeline():
     await asyncio.Event().wait()
 
 
+async def own():
+    async def answer():
+        jobs = asyncio.Queue(1)
+        consumer = asyncio.ensure_future(take_slowly(jobs, 1.5))
+        for _ in range(3):
+            await jobs.put(1)
+        consumer.cancel()
+
+    return await answer_by(answer)
+
+
 async def waits_alone():
     await asyncio.get_running_loop().create_future()
 
@@ -344,6 +356,6 @@ async def parked():
 
 every = (
     hops, consumers, receivers, behind, died, two, three, replaced, ended,
-    ordered, kept, filling, pipeline, parked,
+    ordered, kept, filling, pipeline, own, parked,
 )  # fmt: skip
 loop_under_test.run({each.__name__: each for each in every}[STORY]())

@@ -297,6 +297,12 @@ async def somebody_left():
     await serves(asks_upstream(False), fills(False))
 
 
+async def slow_consumer():
+    queue = asyncio.Queue(2)
+    keep(consumes(queue, False))
+    await serves(puts(queue), puts(queue))
+
+
 async def own_result():
     """A loop waits for what only it can do."""
     keep(beat())
@@ -435,6 +441,6 @@ def start(story):
 start({story.__name__: story for story in (
     lock_and_loop, lock_and_threads, ring, leaders, lock_of_tasks, batch, collects,
     await_and_threads, await_and_loop, own_result, across, brief_in_tasks,
-    peer_stalls, peer_reads, handed_in_tasks, nobody_left, somebody_left,
+    peer_stalls, peer_reads, handed_in_tasks, nobody_left, somebody_left, slow_consumer,
     forked_lock, forked_rlock, forked_patient, parked, ring_of_mutexes,
 )}[STORY])  # fmt: skip
