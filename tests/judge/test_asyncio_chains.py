@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from tests.examples.build import SOURCES, at, frame, ms, recording, stack
+from tests.examples.build import SOURCES, activities, activity, at, frame, ms, recording, stack
 from tests.judge import test_task_waits
-from tests.judge.test_task_waits import END_MS
+from tests.judge.test_task_waits import CHAINS, END_MS
 from waitspy.judge import analysis, task_waits
 from waitspy.judge.episode import Starvation
+from waitspy.judge.wait_for import Chains
 from waitspy.model.judged import Finding
 from waitspy.model.kinds import DEADLOCK, HELD_LOCK
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskHeld, TaskHolder, TaskWait
-from waitspy.model.wait_for import How
+from waitspy.model.wait_for import Holder, How, WaitEdge, WaitForEvent
+from waitspy.model.waits import Wait, WaitKind
 
 LEFT, RIGHT, LOST = 0x10, 0x20, 0x30
 BEGUN = "run_asgi@site/uvicorn/protocols/http/h11_impl.py:403 > "
@@ -55,7 +59,7 @@ def record(*waits: TaskWait, owed_since_ms: float | None = None) -> WorkerRecord
 
 def found(*waits: TaskWait, owed_since_ms: float | None = None) -> list[Starvation]:
     told = record(*waits, owed_since_ms=owed_since_ms)
-    return list(task_waits.find(told, SOURCES, at(END_MS), 100_000_000))
+    return list(task_waits.find(told, CHAINS, at(END_MS), 100_000_000))
 
 
 def judged(*waits: TaskWait) -> tuple[Finding, ...]:
@@ -192,6 +196,60 @@ def test_where_who_took_from_a_queue_has_ended_is_told() -> None:
     (one,) = found(wait(LOST, ended, kind="lost-queue", who=ASKS))
     assert one.detail == "who took from it has ended at /app/jobs.py:9"
     assert (one.kind, names(one)) == (DEADLOCK, ["ask"])
+
+
+# --- threads that work for tasks -----------------------------------------------------------------
+
+WORKS = "slow@/app/a.py:44"
+RUNS = stack("_worker@lib/concurrent/futures/thread.py:83 > fetch@/app/upstream.py:18")
+HASHES = stack("_worker@lib/concurrent/futures/thread.py:83 > hash@site/hasher/core.py:3")
+RECEIVES = Wait(WaitKind.SOCKET, "sock.recv", "recvfrom")
+
+
+def worked(runs: Stack, *edges: WaitEdge) -> Starvation:
+    """Thread 14 works for the task that holds a lock, thread 15 does what that one waits for."""
+    holds = replace_struct(holder("slow", does=WORKS), thread=14)
+    told = replace(record(wait(LEFT, holds)), wait_for=(WaitForEvent(at(200), edges),))
+    done = {
+        told.thread(14): activities(activity(0, END_MS, runs, RECEIVES)),
+        told.thread(15): activities(activity(0, END_MS, RUNS, RECEIVES)),
+    }
+    chains = Chains([told], done, {told.thread(14): "pool-0"}, SOURCES)
+    (one,) = task_waits.find(told, chains, at(END_MS), 100_000_000)
+    return one
+
+
+def test_a_chain_goes_on_to_the_thread_that_works_for_a_task() -> None:
+    one = worked(RUNS)
+    assert [link.waits_for for link in one.links] == ["lock", "future", None]
+    root = one.links[-1]
+    assert (root.tid, root.thread, root.how, root.wait) == (14, "pool-0", "work-item", RECEIVES)
+    assert root.at is not None
+    assert (root.at.function, root.at.line) == ("fetch", 18)
+    assert one.root == (one.thread._replace(tid=14), RUNS, RECEIVES), "weighed there"
+    (held,) = one.held_by.values()
+    assert [each.stack for each in held] == [stack(WORKS)], "blame stays with who holds it"
+
+
+def test_and_to_whoever_holds_what_that_thread_waits_for() -> None:
+    edge = WaitEdge(14, "lock", 0x77, (Holder(15, "with", frame("fetch@/app/cache.py:3")),), True)
+    one = worked(RUNS, edge)
+    assert [(link.tid, link.waits_for) for link in one.links[-2:]] == [(14, "lock"), (15, None)]
+    assert one.root == (one.thread._replace(tid=15), RUNS, RECEIVES)
+
+
+def test_a_thread_without_code_of_the_program_says_no_more_than_the_task() -> None:
+    one = worked(HASHES)
+    assert [link.waits_for for link in one.links] == ["lock", None]
+    assert one.root is None
+
+
+def test_several_hops_are_weighed_at_the_last_one() -> None:
+    one, _ = found(
+        wait(LEFT, holder("middle", RIGHT)), wait(RIGHT, holder("slow", does=SLEEPS), who="middle")
+    )
+    assert one.root is not None
+    assert one.root[1] == stack(SLEEPS)
 
 
 # --- full queues -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from msgspec import structs
 from tests.examples.build import SOURCES, at, frame, info, ms, recording, stack, worker
 from waitspy.judge import analysis, task_stacks, task_waits
 from waitspy.judge.episode import Starvation
+from waitspy.judge.wait_for import Chains
 from waitspy.model.clock import NS
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.judged import Finding, Lending, LentTo, Link, Spot
@@ -32,6 +33,7 @@ READS = stack("refresh@/app/cache.py:42 > StreamReader.read@lib/asyncio/streams.
 WANTS = stack("lookup@/app/cache.py:52 > Lock.acquire@lib/asyncio/locks.py:114")
 SERVED = stack("run_asgi@site/uvicorn/protocols/http/h11_impl.py:403") + WANTS
 TAKEN = frame("refresh@/app/cache.py:40")
+CHAINS = Chains((), {}, {}, SOURCES)
 
 
 def holder(since_ms: float | None = 100, stack_: Stack = SLEEPS, count: int = 1) -> TaskHolder:
@@ -74,7 +76,7 @@ def found(
     *seen: tuple[float, Sequence[TaskWait]], owed_since_ms: float | None = None
 ) -> list[Starvation]:
     told = record(*seen, owed_since_ms=owed_since_ms)
-    return list(task_waits.find(told, SOURCES, at(END_MS), 100_000_000))
+    return list(task_waits.find(told, CHAINS, at(END_MS), 100_000_000))
 
 
 def judged(*seen: tuple[float, Sequence[TaskWait]]) -> tuple[Finding, ...]:
@@ -109,13 +111,13 @@ def test_what_holds_to_the_end_lasts_until_the_last_look() -> None:
 
 def test_what_was_looked_at_once_lasts_until_then() -> None:
     told = replace(record((1_500, [wait(holder())])), places=())
-    (one,) = task_waits.find(told, SOURCES, at(END_MS), 100_000_000)
+    (one,) = task_waits.find(told, CHAINS, at(END_MS), 100_000_000)
     assert (ms(one.start_ns), ms(one.end_ns)) == (500, 1_500)
 
 
 def test_nobody_waits_in_a_process_that_is_gone() -> None:
     told = replace(record((1_500, [wait(holder())])), gone_ns=at(3_200))
-    (one,) = task_waits.find(told, SOURCES, at(END_MS), 100_000_000)
+    (one,) = task_waits.find(told, CHAINS, at(END_MS), 100_000_000)
     assert (ms(one.start_ns), ms(one.end_ns)) == (500, 2_500), "the last look at it"
 
 
@@ -138,7 +140,7 @@ def test_an_episode_says_which_threads_tasks_waited_and_how_that_is_known() -> N
     (limit,) = found((1_500, [wait(holder(), kind="semaphore", waits=SERVED)]))
     assert limit.evidence == ("places", "requests")
     told = replace(record((1_500, [wait(holder())])), process=1, loops=LoopEvents.of())
-    (one,) = task_waits.find(told, SOURCES, at(END_MS), 100_000_000)
+    (one,) = task_waits.find(told, CHAINS, at(END_MS), 100_000_000)
     assert one.thread == ThreadKey(100, 100, 1), "the main thread where that is not known"
 
 
@@ -327,7 +329,7 @@ def test_a_limiter_that_is_judged_as_a_pool_is_not_told_twice() -> None:
     limiter = wait(holder(), kind="semaphore", waits=SERVED)
     told = record((1_500, [limiter, wait(holder(), subject=0x20)]))
     told = replace(told, pools=(PoolEvent(at(0), 0x10),))
-    (one,) = task_waits.find(told, SOURCES, at(END_MS), 100_000_000)
+    (one,) = task_waits.find(told, CHAINS, at(END_MS), 100_000_000)
     assert one.detail == "a lock taken at /app/cache.py:40"
 
 

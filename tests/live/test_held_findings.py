@@ -104,11 +104,12 @@ def test_requests_that_wait_for_a_slow_consumer_blame_it(tmp_path: Path) -> None
     report = recorded(sys.executable, "slow_consumer", tmp_path / "rec", seconds=3)
     (finding,) = starved_by_itself(report)
     assert finding["kind"] == "held-lock", said(report)
-    assert lines(finding["chain"]) == ["puts", "consumes"]
+    assert lines(finding["chain"]) == ["puts", "consumes_in_thread", "converts"]
     assert finding["chain"][0]["who"]["count"] == 2
     assert finding["chain"][0]["waits_for"] == {"kind": "full-queue"}
-    assert finding["chain"][1]["how"] == "reach", "it was never seen to wait for an item"
-    assert finding["blame"]["function"] == "consumes"
+    hows = [link.get("how") for link in finding["chain"]]
+    assert hows == [None, "reach", "work-item"], "it was never seen to wait for an item"
+    assert finding["blame"]["function"] == "consumes_in_thread"
 
 
 @pytest.mark.parametrize("python", ENDS)

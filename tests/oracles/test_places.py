@@ -67,6 +67,9 @@ class Scripted:
         self.named += 1
         return STACK, "Future"
 
+    def worker_of(self, task: StandingTask, likely: int | None) -> int | None:
+        return None
+
 
 class Watching:
     def __init__(self, *said: list[TasksLook] | Exception, reader: Scripted | None = None) -> None:

@@ -117,7 +117,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         starved = judge.explain(starved, info.end_ns)
     for worker in recording.workers:
         starved += held_locks.find(worker, done, chains, starved, info.end_ns, min_stall_ns)
-        starved += task_waits.find(worker, recording.sources, info.end_ns, min_stall_ns)
+        starved += task_waits.find(worker, chains, info.end_ns, min_stall_ns)
     weighed = weights.weigh(done, starved, chains, names)
     threads = [
         ThreadActivity(key.pid, key.tid, names[key], activities)

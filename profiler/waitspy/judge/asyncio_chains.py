@@ -31,12 +31,14 @@ class TaskChain:
 
     ``stuck`` says that it is a ring, or ends at what nobody can give; ``end`` is what that is: the
     things of a ring. ``guilty`` are the awaits of who is in a ring, or waits for what is lost.
+    ``last`` is who is at the root of one that is not stuck.
     """
 
     links: tuple[Link, ...]
     stuck: bool
     end: frozenset[int] = frozenset()
     guilty: tuple[Stack, ...] = ()
+    last: TaskHolder | None = None
 
 
 def holders_of(wait: TaskWait) -> Sequence[TaskHolder]:
@@ -87,7 +89,7 @@ def follow(key: ThreadKey, wait: TaskWait, waits: Waits, sources: SourceLines) -
     for n, one in enumerate(way[1:], 1):
         links[n] = _waiting(links[n], one)
     if not is_stuck:
-        return TaskChain(tuple(links) if has else (), stuck=False)
+        return TaskChain(tuple(links) if has else (), stuck=False, last=has[-1] if has else None)
     last = has[-1].stack if has else wait.stack
     return TaskChain(tuple(links), stuck=True, end=frozenset({way[-1].subject}), guilty=(last,))
 

@@ -13,12 +13,16 @@ from waitspy.model.kinds import Kind, Verdict
 from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Frame, Stack
+from waitspy.model.waits import Wait
 
 ItemKind = Literal["task", "timer", "callback", "work-item", "connection", "thread"]
 
 
 UNNAMED = ""
 """The name of things of which only the number is known."""
+
+Root = tuple[ThreadKey, Stack, Wait]
+"""What a thread, or a task of its loop, does at the root of a chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class Starvation:
     ``stand_in`` is to blame where the threads that starved it show no code of the program.
     ``of_tasks`` says that ``held_by`` shows awaits of tasks, and no stacks that a thread has shown.
     ``links`` is the chain, where it is known already; of tasks it always is.
-    ``lending`` is the pool of connections that it is about.
+    ``lending`` is the pool of connections that it is about. ``root`` is what a thread, or a task of
+    its loop, does at the end of ``links``, where these go on beyond ``held_by``.
     ``looked`` is False for a blocking call during which nobody saw whether something was due.
     """
 
@@ -86,6 +91,7 @@ class Starvation:
     links: tuple[Link, ...] = ()
     of_tasks: bool = False
     lending: Lending | None = None
+    root: Root | None = None
 
     def __post_init__(self) -> None:
         """ValueError for a verdict that such a kind does not have."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from waitspy.judge import blame, requests
@@ -20,7 +21,7 @@ from waitspy.judge.asyncio_chains import TaskChain, Waits, all_slow, follow, hol
 from waitspy.judge.episode import Starvation
 from waitspy.judge.spans import Span, common
 from waitspy.judge.task_stacks import shared, task_item, wait_of
-from waitspy.judge.wait_for import LOST, spot_of
+from waitspy.judge.wait_for import LOST, Chains, spot_of
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Lending, LentTo
@@ -29,7 +30,7 @@ from waitspy.model.oracle_names import PLACES, REQUESTS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
-from waitspy.model.task_waits import TaskWait
+from waitspy.model.task_waits import TaskHolder, TaskWait
 from waitspy.model.unsent import drains
 
 _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something came in between
@@ -38,6 +39,7 @@ _GO_ROUND = frozenset({"semaphore", "full-queue"})
 """What one after the other gets that waits for it."""
 
 _SEVERAL = 2
+_SHORT = 2  # links: who waits, and who holds it
 _HALF = 0.5  # of an episode, for which one holder kept it
 
 
@@ -50,10 +52,10 @@ class _LookAt(NamedTuple):
 
 
 def find(
-    worker: WorkerRecord, sources: SourceLines, end_ns: int, min_stall_ns: int
+    worker: WorkerRecord, chains: Chains, end_ns: int, min_stall_ns: int
 ) -> Iterator[Starvation]:
     """The episodes of the tasks of a worker; of each thing in a ring, or that waits for what is
-    lost, one tells of all.
+    lost, one tells of all. ``chains`` go on from the tasks to the threads that work for them.
     """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     judged = {event.pool for event in worker.pools}
@@ -73,7 +75,7 @@ def find(
         ends: list[tuple[frozenset[int], Span]] = []
         for run in (run for runs in seen.values() for run in _runs(runs)):
             tid = loop_thread(worker, loop)
-            found = _episode(worker, tid, run, sources, stop_ns, min_stall_ns)
+            found = _episode(worker, tid, run, chains, stop_ns, min_stall_ns)
             if found is None:
                 continue
             starvation, end = found
@@ -100,7 +102,7 @@ def _episode(
     worker: WorkerRecord,
     tid: int,
     run: Sequence[_LookAt],
-    sources: SourceLines,
+    chains: Chains,
     stop_ns: int,
     min_stall_ns: int,
 ) -> tuple[Starvation, frozenset[int]] | None:
@@ -113,13 +115,38 @@ def _episode(
     key = worker.thread(tid)
     if last.subject in stuck_in(run[-1].waits):
         most = run[-1]
-    chain = follow(key, most.wait, most.waits, sources)
+    chain = follow(key, most.wait, most.waits, chains.sources)
     if chain.stuck:
         if most.wait.kind in LOST and not _is_served(worker, most.wait, span):
             return None
     elif not _is_held(worker, most.wait, most.waits, span):
         return None
-    return _starvation(worker, key, run, most.wait, chain, span, sources), chain.end
+    found = _starvation(worker, key, run, most.wait, chain, span, chains.sources)
+    if chain.last is not None:
+        until_ns = min(stop_ns, most.until_ns)
+        found = _to_root(found, chain.last, worker, (span[0], until_ns), chains)
+    return found, chain.end
+
+
+def _to_root(
+    found: Starvation, last: TaskHolder, worker: WorkerRecord, span: Span, chains: Chains
+) -> Starvation:
+    """The same with what is at its root, where that is another one than those who hold the thing
+    itself: the thread that works for the last task, or whoever holds what that one waits for.
+    """
+    links = found.links
+    tail = None
+    if last.thread is not None:
+        tail = chains.from_worker(worker.thread(last.thread), span)
+    if tail is not None:
+        did, home = tail.did[-1], tail.parties[-1].home
+        first = replace(tail.links[0], how="work-item")
+        task = replace(links[-1], waits_for="future", unsent=None)
+        root = None if did is None else (home, did.stack, did.wait)
+        return replace(found, links=(*links[:-1], task, first, *tail.links[1:]), root=root)
+    if len(links) <= _SHORT:
+        return found
+    return replace(found, root=(found.thread, last.stack, wait_of(last.stack)))
 
 
 def _is_held(worker: WorkerRecord, most: TaskWait, waits: Waits, span: Span) -> bool:

@@ -25,6 +25,7 @@ from waitspy.judge.classify import polls_by_frames, source_line
 from waitspy.judge.spans import Span
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
+from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Link, Spot
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
@@ -143,6 +144,19 @@ class Chains:
         seen = [key for key in keys if self.did(key, at_ns) is not None]
         unknown = ThreadKey(holder.pid, holder.tid)
         return Party((seen or keys or [unknown])[-1], holder.task)
+
+    def from_worker(self, thread: ThreadKey, span: Span) -> Chain | None:
+        """The chain from a thread on that does work for a task; None: it shows no own code."""
+        did = self.did(thread, span[1] - 1)
+        at = None if did is None else blame.blamed(did.stack)
+        if did is None or at is None or at.origin is not Origin.USER:
+            return None
+        chain = self.of(thread, min(span[0], did.start_ns), span[1])
+        if chain is not None:
+            return None if chain.ring else chain
+        who = thread.pid, thread.tid, self.names.get(thread, "")
+        link = Link(*who, spot_of(at, self.sources), did.wait, did.start_ns / NS)
+        return Chain((link,), (Party(thread),), (did,))
 
     def did(self, thread: ThreadKey, at_ns: int, until_ns: int = 0) -> Activity | None:
         """What a thread did at a time; of one that runs on what it does the longest while it is

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from waitspy.judge import blame
-from waitspy.judge.episode import Starvation
+from waitspy.judge.episode import Root, Starvation
 from waitspy.judge.spans import pieces
 from waitspy.judge.wait_for import Chain, Chains
 from waitspy.model.activities import Activities, Answers
@@ -43,7 +43,7 @@ def weigh(
 ) -> Weighed:
     """Weighs what every thread did; of tasks there is time at roots only."""
     held: dict[ThreadKey, list[_Held]] = {}
-    moved: Counter[_Root] = Counter()
+    moved: Counter[Root] = Counter()
     starving = [s for s in found if not s.latent and not s.of_tasks]
     # So many that the sum of all that waited fits into a column, whatever a recording says.
     most = _LARGEST // max(1, sum(s.end_ns - s.start_ns for s in starving))
@@ -68,10 +68,6 @@ def weigh(
     return Weighed(weighed, tuple(roots))
 
 
-_Root = tuple[ThreadKey, Stack, Wait]
-"""What a thread, or a task of its loop, does at the root of a chain."""
-
-
 class _Held(NamedTuple):
     """A span in which a thread starved something: how many things waited, how many threads starved
     them together, and the root of the chain, where that is another one.
@@ -81,10 +77,10 @@ class _Held(NamedTuple):
     end_ns: int
     waiting: int
     many: int
-    root: _Root | None
+    root: Root | None
 
 
-def _root(s: Starvation, key: ThreadKey, chains: Chains) -> _Root | None:
+def _root(s: Starvation, key: ThreadKey, chains: Chains) -> Root | None:
     """Where the chain of a thread that starved something ends; None: there, or nobody knows."""
     chain = None if s.links else chains.of(key, s.start_ns, s.end_ns)
     if chain is None or chain.ring or len(chain.links) < 2:
@@ -92,19 +88,21 @@ def _root(s: Starvation, key: ThreadKey, chains: Chains) -> _Root | None:
     return _end(chain)
 
 
-def _end(chain: Chain) -> _Root | None:
+def _end(chain: Chain) -> Root | None:
     did = chain.did[-1]
     return None if did is None else (chain.parties[-1].home, did.stack, did.wait)
 
 
-def _of_tasks(s: Starvation, chains: Chains) -> dict[_Root, int]:
+def _of_tasks(s: Starvation, chains: Chains) -> dict[Root, int]:
     """The time of an episode of tasks, at the root of its chain, else where they hold things up."""
     whole_ns = s.end_ns - s.start_ns
+    if s.root is not None:
+        return {s.root: whole_ns}
     chain = chains.of(s.thread, s.start_ns, s.end_ns)
     end = None if chain is None or chain.ring else _end(chain)
     if end is not None:
         return {end: whole_ns}
-    found: Counter[_Root] = Counter()
+    found: Counter[Root] = Counter()
     sum_ns = max(1, sum(a.end_ns - a.start_ns for a in s.guilty))
     for key, mine in s.held_by.items():
         for a in mine:
@@ -115,7 +113,7 @@ def _of_tasks(s: Starvation, chains: Chains) -> dict[_Root, int]:
 def _weighed(
     activities: Activities,
     held: Sequence[_Held],
-    moved: Counter[_Root],
+    moved: Counter[Root],
     known: Answers,
 ) -> Activities:
     """Threads that starve something together share the time: weights add up to what was starved.

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import structs
 
 from waitspy.model.connection_pools import PoolUse
-from waitspy.model.ranges import Address, Many, Ns
+from waitspy.model.ranges import Address, Many, Ns, Tid
 from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
 from waitspy.model.wait_for import How, Lost
@@ -26,6 +26,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     The one that is there the longest has been since ``since_ns``, None where it was seen once.
     ``future`` is the type of what they wait for, ``unsent`` is what they wait to get rid of.
     ``waits`` is the thing (its address) that all of them wait for, if that is one of those told.
+    ``thread`` is the one that is at work on what one of them waits for in the end, if there is one.
     """
 
     stack: tuple[Frame, ...]
@@ -36,6 +37,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unsent: Unsent | None = None
     how: How = "with"
     waits: Address | None = None
+    thread: Tid | None = None
 
 
 class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):

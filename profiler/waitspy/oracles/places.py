@@ -52,6 +52,9 @@ _MOST_GROUPS = 32
 _MOST_WAITS = 16  # things that tasks wait for, those that most of them do
 _MOST_HOLDERS = 8  # places at which one thing is held
 _MOST_DRAINS = 16  # tasks of one place of whose connections the kernel is asked
+_MOST_WORKERS = 2  # tasks of a look of which it is asked anew which thread works for them
+_NO_WORK = tuple(f"/asyncio/{name}.py" for name in ("tasks", "streams", "locks", "queues"))
+"""Where tasks wait for what no thread works on."""
 
 _HolderPlace = tuple[tuple[int, ...], Frame, How, int | None]
 """Where tasks hold something, where they took it, how that is known, and what they wait for."""
@@ -80,6 +83,11 @@ class _LoopTasks:
 
 @dataclass(slots=True)
 class _WatchedTasks:
+    """``workers`` are the threads at work on what tasks wait for, of so many more of whom that can
+    be asked in this look.
+    """
+
+    watched: Watched
     reader: Reader
     peers: Peers
     loops: dict[int, _LoopTasks] = field(default_factory=dict)
@@ -89,6 +97,24 @@ class _WatchedTasks:
     next_held_ns: int = 0
     for_held: Allowance = field(default_factory=lambda: Allowance(_HELD_SHARE))
     spent_held_ns: int = 0
+    workers: dict[StandingTask, int] = field(default_factory=dict)
+    asks_left: int = 0
+
+    def worker_of(self, task: StandingTask, stack: Stack) -> int | None:
+        """The thread at work on what a task with these awaits waits for, as far as it is known; its
+        stack is read.
+        """
+        if not stack or stack[-1].rooted.endswith(_NO_WORK):
+            return None
+        known = self.workers.get(task)
+        if known is None and not self.asks_left:
+            return None
+        self.asks_left -= known is None
+        found = self.reader.worker_of(task, known)
+        if found is not None:
+            self.workers[task] = found
+            self.watched.holders.add(found)
+        return found
 
     def again_ns(self, now_ns: int, spent_ns: int) -> int:
         """When to look again after such a look."""
@@ -123,7 +149,7 @@ class PlacesOracle:
             pass  # that it changes is no reason not to look later
         except OSError as error:
             return f"process_vm_readv: {error.strerror}"
-        self._processes[watched.pid] = _WatchedTasks(reader, Peers(watched.pid))
+        self._processes[watched.pid] = _WatchedTasks(watched, reader, Peers(watched.pid))
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PlacesRow]:
@@ -271,6 +297,9 @@ def _held(
         if at < now_ns
     }
     loop.asked_ns = now_ns
+    process.asks_left = _MOST_WORKERS
+    standing = {task for other in process.loops.values() for task, _ in other.waits.values()}
+    process.workers = {task: tid for task, tid in process.workers.items() if task in standing}
     some = [one for one in found if any((one.subject, task) in loop.stays for task in one.waiters)]
     most = sorted(some, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
     waits = {task: one.subject for one in most for task in one.waiters}
@@ -349,7 +378,8 @@ def _holder(
     tasks = [task for task, _ in some] if last == task else [last]
     unsent = _unsent(process, stack, tasks)
     seen_ns = since_ns if since_ns < now_ns else None
-    return TaskHolder(stack, at, len(some), seen_ns, future, unsent, how)
+    thread = process.worker_of(last, stack)
+    return TaskHolder(stack, at, len(some), seen_ns, future, unsent, how, thread=thread)
 
 
 def _waited(group: Iterable[tuple[StandingTask, int]], now_ns: int) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from waitspy.remote.runtime import Thread
 from waitspy.remote.snapshots import Snapshots
 from waitspy.remote.task_takers import TaskTakers
 from waitspy.remote.tasks import Tasks, TaskSet
+from waitspy.remote.thread_stacks import ThreadStacks
+from waitspy.remote.thread_work import ThreadWork
 from waitspy.remote.timers import TimerReader
 from waitspy.remote.values import StandingTask
 
@@ -26,6 +28,7 @@ _MOST_TASKS = 8
 """That wait one for the other."""
 
 _MOST_AWAITED = 64
+_MOST_THREADS = 64  # that are asked what they work on
 
 
 class AsyncioReaders:
@@ -35,7 +38,7 @@ class AsyncioReaders:
         self.interp = interp
         self.loops = EventLoops(interp, anchors, frames)
         self.tasks = Tasks(interp, anchors, frames)
-        callables = Callables(interp.objects, frames)
+        self.callables = callables = Callables(interp.objects, frames)
         timers = TimerReader(interp, anchors, self.tasks, callables)
         self.snapshots = Snapshots(self.loops, self.tasks, timers, callables)
         self.limiters = Limiters(interp, self.tasks)
@@ -70,6 +73,34 @@ class AsyncioReaders:
             if [again.get(one.task) for one in found] != found:
                 raise Torn("tasks that have gone on")
         return found[1:]
+
+    def worker_of(self, task: StandingTask, likely: int | None, stacks: ThreadStacks) -> int | None:
+        """The thread that is at work on what a task waits for, the ``likely`` one is asked first;
+        None: none is known to be.
+
+        Raises:
+            OSError: no permission, or the process is gone.
+        """
+        with contextlib.suppress(Unreadable):
+            return self._worker_of(task, likely, stacks)
+        return None
+
+    def _worker_of(
+        self, task: StandingTask, likely: int | None, stacks: ThreadStacks
+    ) -> int | None:
+        awaited = self.awaited.of(task)
+        if len(awaited) != 1 or self.awaited.is_task(awaited[0]):
+            return None
+        work = ThreadWork(
+            stacks, self.interp.attribute_of("concurrent.futures.thread", "_WorkItem")
+        )
+        threads = self.interp.runtime.threads(self.interp.address)[:_MOST_THREADS]
+        threads.sort(key=lambda thread: thread.tid != likely)
+        for thread in threads:
+            if work.does(thread, awaited[0], self.callables):
+                stands = self.places.standing([task.task]).get(task.task) == task
+                return thread.tid if stands else None
+        return None
 
     def pending(self, threads: list[Thread] | None = None) -> TaskSet:
         """The tasks that are not done; Torn if they change at every try."""

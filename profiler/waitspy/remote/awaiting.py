@@ -12,6 +12,7 @@ from waitspy.remote.runtime import Thread
 from waitspy.remote.tasks import Task
 
 _MOST_CALLBACKS = 64
+_FUTURES = "/asyncio/futures.py"
 
 
 class Awaiting:
@@ -60,6 +61,19 @@ class Awaiting:
                 future = self.objects.attributes(item, {"future"})["future"]
                 for _, cells in chained(self.callables, future):
                     yield from cells
+
+
+def linked(callables: Callables, future: int, function: str) -> Iterator[list[int]]:
+    """What lies in the cells of the function of asyncio of that name that is called when a future
+    of a thread is done.
+
+    Raises:
+        Unreadable: the future is gone.
+        OSError: no permission, or the process is gone.
+    """
+    for code, cells in chained(callables, future):
+        if code.is_one_of(_FUTURES, function):
+            yield [word for word in cells if word]
 
 
 def chained(callables: Callables, future: int) -> Iterator[tuple[Frame, list[int]]]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from waitspy.kernel.nettable import Ends
@@ -27,7 +28,7 @@ from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge
 from waitspy.remote.asgiref_waits import AsgirefWaits
 from waitspy.remote.asyncio_readers import AsyncioReaders
-from waitspy.remote.awaiting import chained
+from waitspy.remote.awaiting import linked
 from waitspy.remote.callables import Callables
 from waitspy.remote.drains import Drains
 from waitspy.remote.locks import Locks
@@ -38,10 +39,10 @@ from waitspy.remote.thread_work import ThreadWork
 from waitspy.remote.values import StandingTask, TasksLook
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
-_FUTURES, _LOCKS = "/asyncio/futures.py", "/asyncio/locks.py"
-_TO_THREAD, _TO_LOOP = "_call_check_cancel", "_call_set_state"
-"""Functions of ``_chain_future`` that are called when the future of a thread is done: the first one
-has the task that hands it in, the second one the loop's future that then is done, too."""
+_LOCKS = "/asyncio/locks.py"
+_TO_THREAD = "_call_check_cancel"
+"""The function of ``_chain_future`` (Lib/asyncio/futures.py) that is called when the future of a
+thread is done, and has the task that hands it in."""
 
 _BEGINS = (("/asyncio/tasks.py", "callback"), ("/anyio/_backends/_asyncio.py", "wrapper"))
 """Callbacks of a loop that begin what a thread waits for, and have its future."""
@@ -212,7 +213,7 @@ class ChainTasks:
         """The task that ends in this future of a thread, or the thread on whose loop it is to
         begin.
         """
-        for word in self._linked(future, _TO_THREAD):
+        for word in chain.from_iterable(linked(self._callables, future, _TO_THREAD)):
             if self._part.awaited.is_task(word):
                 yield Holder(self._tid(word), "task", None, word)
                 return
@@ -235,12 +236,6 @@ class ChainTasks:
         tid = self._to_begin_on(coroutine)
         if tid is not None:
             yield Holder(tid, "loop")
-
-    def _linked(self, future: int, function: str) -> Iterator[int]:
-        """What the function of that name that is called when the future is done leads to."""
-        for code, cells in chained(self._callables, future):
-            if code.rooted.endswith(_FUTURES) and base_name(code.function) == function:
-                yield from (word for word in cells if word)
 
     def _to_begin_on(self, begun: int) -> int | None:
         for loop, tid in self._runs.items():
@@ -349,18 +344,9 @@ class ChainTasks:
         if self._part.awaited.is_task(future):
             return Holder(self._tid(future), "task", None, future)
         for tid, thread in self._threads.items():
-            if self._does(thread, future):
+            if self._work.does(thread, future, self._callables):
                 return Holder(tid, "work-item")
         return None
-
-    def _does(self, thread: Thread, future: int) -> bool:
-        """Whether a thread is at work on what completes that future of a loop."""
-        for item in self._work.items(thread):
-            with contextlib.suppress(Unreadable):
-                mine = self._objects.attributes(item, {"future"}).get("future", 0)
-                if future in self._linked(mine, _TO_LOOP):
-                    return True
-        return self._work.promises(thread, future)
 
     def _who_has_to(self, task: StandingTask, future: int) -> Holder | None:
         """The one thread that can do what a task waits for by asgiref, and is at something else."""

@@ -76,8 +76,7 @@ class Reader:
         self._moving = MovingStacks(self._frames)
         self._blocks = WithBlocks(self._frames)
         self._drains = Drains(self._frames)
-        self._task_waits: dict[int, TaskWaits] = {}
-        self._lost_waits: dict[int, LostWaits] = {}
+        self._task_waits: dict[int, tuple[TaskWaits, LostWaits]] = {}
         self._thread_waits = ThreadWaits(self._stacks, self._blocks)
         self._interps = Interpreters(self.runtime, self._frames)
         self.pools = PoolReader(self._interps, lambda: self._history)
@@ -231,9 +230,8 @@ class Reader:
         for interp in self._interps:
             for thread in self.runtime.threads(interp.address):
                 if thread.tid is not None:
-                    found.setdefault(thread.tid, []).append(
-                        ThreadState(thread.address, thread.ident)
-                    )
+                    state = ThreadState(thread.address, thread.ident)
+                    found.setdefault(thread.tid, []).append(state)
         return found
 
     def thread_names(self, first: int, many: int) -> tuple[dict[int, str], bool]:
@@ -302,9 +300,7 @@ class Reader:
         return {one.loop: one.thread.tid for one in running if one.thread.tid is not None}
 
     def pool_work(self) -> PoolWork:
-        """What its main thread does as a worker of a multiprocessing.Pool; it raises Unreadable
-        where it is none, or runs.
-        """
+        """What its main thread does in a multiprocessing.Pool; Unreadable: it is none, or runs."""
         self._interps.look()
         for interp in self._interps:
             for thread in self.runtime.threads(interp.address):
@@ -350,8 +346,7 @@ class Reader:
                 if loop is not None:
                     loops.append((part, loop, tasks))
         alive = {loop.address for _, loop, _ in loops}
-        self._task_waits = {at: look for at, look in self._task_waits.items() if at in alive}
-        self._lost_waits = {at: look for at, look in self._lost_waits.items() if at in alive}
+        self._task_waits = {at: mine for at, mine in self._task_waits.items() if at in alive}
         found: list[tuple[AsyncioReaders, TasksLook]] = []
         left_ns = began_ns + cpu_ns - time.thread_time_ns()
         for part, loop, tasks in loops:
@@ -371,12 +366,8 @@ class Reader:
         which of all these tasks of a loop (by its address) hold it. None: ``cpu_ns`` of this
         thread's CPU time was not enough; the next call goes on.
         """
-        if loop not in self._task_waits and tasks:
-            part = self._interps.part_of(tasks[0].task)
-            if part is not None:
-                self._task_waits[loop] = TaskWaits(self._frames, self._blocks, part.takers)
-        look = self._task_waits.get(loop)
-        return () if look is None else look.look(tasks, waited, cpu_ns)
+        looks = self._looks_at(loop, tasks)
+        return () if looks is None else looks[0].look(tasks, waited, cpu_ns)
 
     def lost_by_tasks(
         self, loop: int, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
@@ -384,12 +375,19 @@ class Reader:
         """What those of the tasks of a loop wait for that have ``waited`` for a while, if nobody
         but these refers to it; as far as this thread's CPU time ``cpu_ns`` allows.
         """
-        if loop not in self._lost_waits and tasks:
+        looks = self._looks_at(loop, tasks)
+        return () if looks is None else looks[1].look(tasks, waited, cpu_ns)
+
+    def _looks_at(
+        self, loop: int, tasks: Sequence[StandingTask]
+    ) -> tuple[TaskWaits, LostWaits] | None:
+        """What reads who holds, and who can give, what the tasks of a loop wait for."""
+        if loop not in self._task_waits and tasks:
             part = self._interps.part_of(tasks[0].task)
             if part is not None:
-                self._lost_waits[loop] = LostWaits(part, self._blocks)
-        look = self._lost_waits.get(loop)
-        return () if look is None else look.look(tasks, waited, cpu_ns)
+                waits = TaskWaits(self._frames, self._blocks, part.takers)
+                self._task_waits[loop] = waits, LostWaits(part, self._blocks)
+        return self._task_waits.get(loop)
 
     def where(self, task: StandingTask) -> tuple[Stack, str | None]:
         """The awaits of a task that waits, and the type of future that it waits for."""
@@ -405,6 +403,11 @@ class Reader:
             way += [] if part is None else part.ends_at(task)
         stacks = (stack_of(self._frames, one) for one in way)
         return way[-1], tuple(chain.from_iterable(stacks)), future_of(self._objects, way[-1])
+
+    def worker_of(self, task: StandingTask, likely: int | None) -> int | None:
+        """The thread at work on what a task waits for; the ``likely`` one is asked first."""
+        part = self._interps.part_of(task.task)
+        return None if part is None else part.worker_of(task, likely, self._stacks)
 
     def drain(self, task: StandingTask) -> Ends | None:
         """Both ends of the connection that a task waits to have room in; None: of none."""

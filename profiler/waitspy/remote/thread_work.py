@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from waitspy.model.code_origin import base_name
 from waitspy.remote.asgiref_waits import EXECUTOR as ASGIREF
+from waitspy.remote.awaiting import linked
+from waitspy.remote.callables import Callables
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
@@ -18,6 +20,9 @@ from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 _EXECUTORS, _ANYIO = "/concurrent/futures/thread.py", "/anyio/_backends/_asyncio.py"
 _RUN = "run"
 _IDLE = "/queue.py"
+_TO_LOOP = "_call_set_state"
+"""The function of ``_chain_future`` (Lib/asyncio/futures.py) that is called when the future of a
+thread is done, and has the loop's future that then is done, too."""
 
 
 class ThreadWork:
@@ -52,6 +57,15 @@ class ThreadWork:
             first = self._frames.first_variable(frame.address)
             if first in items or self._frames.code(frame.code).rooted.endswith(ASGIREF):
                 yield first
+
+    def does(self, thread: Thread, future: int, callables: Callables) -> bool:
+        """Whether a thread is at work on what completes that future of a loop."""
+        for item in self.items(thread):
+            with contextlib.suppress(Unreadable):
+                mine = self._objects.attributes(item, {"future"}).get("future", 0)
+                if any(future in cells for cells in linked(callables, mine, _TO_LOOP)):
+                    return True
+        return self.promises(thread, future)
 
     def promises(self, thread: Thread, future: int) -> bool:
         """Whether a thread of AnyIO's is at work on what completes that future of a loop."""

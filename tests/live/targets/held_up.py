@@ -297,9 +297,19 @@ async def somebody_left():
     await serves(asks_upstream(False), fills(False))
 
 
+def converts():
+    time.sleep(600)
+
+
+async def consumes_in_thread(queue):
+    while True:
+        await queue.get()
+        await asyncio.get_event_loop().run_in_executor(None, converts)
+
+
 async def slow_consumer():
     queue = asyncio.Queue(2)
-    keep(consumes(queue, False))
+    keep(consumes_in_thread(queue))
     await serves(puts(queue), puts(queue))
 
 
