@@ -10,6 +10,7 @@ from waitspy.render import words
 from waitspy.render.words import Code
 
 _LISTED = 8
+_LEAK = ": by nobody who was asked, so kept elsewhere, or never given back (a leak)"
 
 
 def lines(lending: Lending, code: Code) -> Iterator[str]:
@@ -26,7 +27,7 @@ def lines(lending: Lending, code: Code) -> Iterator[str]:
     if rest:
         yield f"{rest} more held elsewhere"
     if lending.unknown:
-        yield f"{_share(lending.unknown, lending)} held by whom is not known"
+        yield f"{_share(lending.unknown, lending)} held by whom is not known{_LEAK}"
 
 
 def _holder(one: LentTo, lending: Lending, code: Code) -> str:
