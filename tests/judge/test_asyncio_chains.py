@@ -252,6 +252,14 @@ def test_several_hops_are_weighed_at_the_last_one() -> None:
     assert one.root[1] == stack(SLEEPS)
 
 
+def test_what_several_hold_is_weighed_at_each_of_them() -> None:
+    places = wait(
+        LEFT, holder("middle", RIGHT), holder("slow", does=SLEEPS), kind="semaphore", who=SERVED
+    )
+    one, _ = found(places, wait(RIGHT, holder("slow", does=SLEEPS), who="middle"))
+    assert (len(one.links), one.root) == (3, None)
+
+
 # --- full queues -------------------------------------------------------------------------------
 
 QUEUE = 0x40

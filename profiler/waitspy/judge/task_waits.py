@@ -125,6 +125,8 @@ def _episode(
     if chain.last is not None:
         until_ns = min(stop_ns, most.until_ns)
         found = _to_root(found, chain.last, worker, (span[0], until_ns), chains)
+    if len(most.wait.holders) > 1:
+        found = replace(found, root=None)  # each of them may have another one
     return found, chain.end
 
 
