@@ -34,8 +34,10 @@ def test_who_waits_and_who_has_them() -> None:
 def test_what_is_not_known_is_said_to_be() -> None:
     assert lines(Lending("P", 2, 2, 1, ())) == [
         "1 thread waits for a connection of <P>",
-        "2 of 2 held by whom is not known: by nobody who was asked, so kept elsewhere, or never given "
-        "back (a leak)",
+        (
+            "2 of 2 held by whom is not known: by nobody who was asked, so kept elsewhere, or never given "
+            "back (a leak)"
+        ),
     ]
     assert lines(
         Lending("P", None, None, 1, (LentTo("task", CHAT, 3, "with", UNKNOWN),), "task")
