@@ -96,10 +96,11 @@ class Memory:
     def many(self, addresses: Sequence[int], size: int) -> list[bytes | None]:
         """``size`` bytes from each place; None where it is not mapped."""
         buffer, missing = self.gather(addresses, size)
-        return [
-            None if n in missing else bytes(buffer[n * size : (n + 1) * size])
-            for n in range(len(addresses))
-        ]
+        raw = bytes(buffer)
+        found: list[bytes | None] = [raw[at : at + size] for at in range(0, len(raw), size)]
+        for n in missing:
+            found[n] = None
+        return found
 
     def gather(self, addresses: Sequence[int], size: int) -> tuple[bytearray, set[int]]:
         """``size`` bytes from each place, one after the other, and the indices of those that are
