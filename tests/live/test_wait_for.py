@@ -19,6 +19,7 @@ from tests.remote.started import started
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
+from waitspy.model.connection_pools import PoolUse
 from waitspy.model.wait_for import Holder, How, LentPool, TaskEdge, WaitEdge
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.process_locks import SharedWait
@@ -106,6 +107,7 @@ def test_which_tasks_hold_what_others_wait_for(python: Python) -> None:
         (one.subject, one.waiters, one.holders, one.use) for one in seen
     ], "what stands still is not read again"
     assert all(at.file == path for one in seen for _, at, _ in one.holders)
+    assert PoolUse("AsyncAdaptedQueuePool", 2, 2) in {one.use for one in seen}
     told = sorted(
         (one.kind, len(one.waiters), len(one.holders), one.holders[0][1].line if one.holders else 0)
         for one in seen

@@ -61,6 +61,11 @@ OF_TASKS = (
 """Pools that tasks wait for, one row a library; files and attributes as of their releases of 2026.
 """
 
+ADAPTED = PoolClass("/sqlalchemy/pool/impl.py", "AsyncAdaptedQueuePool", "",
+                    "_pool._queue._maxsize _max_overflow", "_pool._queue._maxsize _overflow",
+                    "_pool._queue._queue")  # fmt: skip
+"""SQLAlchemy's of tasks: they wait for its queue, in a greenlet; what they have leads to it."""
+
 OF_THREADS = (
     PoolClass("/sqlalchemy/pool/impl.py", "QueuePool", "_do_get", "_pool.maxsize _max_overflow",
               "_pool.maxsize _overflow", "_pool.queue", "_create_connection"),
@@ -268,6 +273,12 @@ class ConnectionPools:
         """
         with contextlib.suppress(Unreadable):
             return not _POOL_NAMES.isdisjoint(self._objects.bases(address))
+        return False
+
+    def is_adapted(self, address: int) -> bool:
+        """Whether it is SQLAlchemy's pool of tasks."""
+        with contextlib.suppress(Unreadable):
+            return ADAPTED.name in self._objects.bases(address)
         return False
 
     def _next(self, address: int) -> list[int]:

@@ -20,7 +20,7 @@ from waitspy.model.connection_pools import PoolUse
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHeld
 from waitspy.model.wait_for import How
-from waitspy.remote.connection_pools import OF_TASKS, ConnectionPools
+from waitspy.remote.connection_pools import ADAPTED, OF_TASKS, ConnectionPools
 from waitspy.remote.frames import Frames
 from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
@@ -49,6 +49,7 @@ _GREENLETS = "/sqlalchemy/util/", "greenlet_spawn"
 """SQLAlchemy's own pool waits below this coroutine, in a greenlet, for an asyncio.Queue."""
 
 _QUEUE_POOL = PoolUse("SQLAlchemy's QueuePool", None, None)
+"""What is known of that pool as long as nobody is seen whose connection leads there."""
 
 _ACQUIRE = frozenset({"acquire", "acquire_on_behalf_of"})
 
@@ -99,6 +100,7 @@ class TaskWaits:
         self._connections = TaskConnections(KeptConnections(frames, blocks, self._pools))
         self._waiting = WaitingLines(frames, self._pools)
         self._lines: Lines = {}
+        self._pool_of: dict[int, int] = {}
 
     def look(
         self, tasks: Sequence[StandingTask], waited: Container[int], cpu_ns: int
@@ -121,6 +123,7 @@ class TaskWaits:
             kind, subject = self._subject(task, place)
             if kind is not None:
                 waiting.setdefault(subject, (kind, []))[1].append(task)
+        self._pool_of = {at: pool for at, pool in self._pool_of.items() if at in waiting}
         lines = self._waiting.look(waiting)
         kinds = {subject: kind for subject, (kind, _) in waiting.items()}
         waiters = {
@@ -270,11 +273,13 @@ class TaskWaits:
         }
         if not sought:
             return True
-        found_all = self._connections.look(tasks, sought, until_ns)
+        pools = {pool: self._pool_of.get(pool, pool) for pool in sought}
+        many = {pools[pool]: lent for pool, lent in sought.items()}
+        found_all = self._connections.look(tasks, many, until_ns)
         for pool in sought:
             mine = holders.setdefault(pool, [])
             known = {task for task, *_ in mine}
-            for has, task in self._connections.of_pool(pool).values():
+            for has, task in self._connections.of_pool(pools[pool]).values():
                 if task.task not in known:
                     mine.append((task.task, has.at or self._line(task, has.step), has.how))
         return found_all
@@ -295,10 +300,17 @@ class TaskWaits:
         with contextlib.suppress(Unreadable):
             if _GIVES_UP in self._objects.bases(held):
                 yield from self._objects.attributes(held, {"_lock"}).values()
-        yield from (found for found, _ in self._pools.behind(held))
+        led: dict[int, int] = {}
+        for found, by in self._pools.behind(held):
+            led[found] = by
+            pool = led.get(by, 0)
+            if pool and self._pools.is_adapted(pool):
+                self._pool_of[found] = pool
+            yield found
 
     def _use(self, pool: int) -> PoolUse | None:
         with contextlib.suppress(Unreadable):
             if "Queue" in self._objects.bases(pool):
-                return _QUEUE_POOL
+                known = self._pool_of.get(pool, 0)
+                return (self._pools.use(known, (ADAPTED,)) if known else None) or _QUEUE_POOL
         return self._pools.use(pool, OF_TASKS)

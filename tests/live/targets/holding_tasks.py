@@ -174,6 +174,39 @@ async def stream(pool, function):
 """
 
 
+SQLALCHEMY = """
+async def greenlet_spawn(function):
+    return await function()
+
+class AsyncAdaptedQueue:
+    def __init__(self, size):
+        self._queue = asyncio.Queue(size)
+
+class AsyncAdaptedQueuePool:
+    def __init__(self, size, more):
+        self._pool = AsyncAdaptedQueue(size)
+        self._overflow, self._max_overflow = -size, more
+    async def get(self):
+        if self._overflow >= self._max_overflow:
+            await self._pool._queue.get()
+        self._overflow += 1
+
+class _ConnectionFairy:
+    def __init__(self, pool):
+        self._pool, self._connection_record = pool, object()
+
+class AsyncConnection:
+    def __init__(self, pool):
+        self._pool_of_engine, self.sync_connection = pool, None
+    async def __aenter__(self):
+        await greenlet_spawn(self._pool_of_engine.get)
+        self.sync_connection = _ConnectionFairy(self._pool_of_engine)
+        return self
+    async def __aexit__(self, *_):
+        self.sync_connection = None
+"""
+
+
 def library(file, source):
     """What that code defines, as if it were in that file."""
     names = {"asyncio": asyncio, "contextlib": contextlib}
@@ -213,6 +246,21 @@ async def connections_of_generators():
     case("connections of generators", "connections", 1, 1, lines[0])
 
 
+async def connections_of_sqlalchemy():
+    names = library("/sqlalchemy/util/_concurrency_py3k.py", SQLALCHEMY)
+    pool, lines = names["AsyncAdaptedQueuePool"](1, 1), []
+
+    async def query():
+        lines.append(here())
+        async with names["AsyncConnection"](pool):
+            await forever()
+
+    for _ in range(3):
+        keep(query())
+        await asyncio.sleep(0.05)
+    case("connections of SQLAlchemy", "connections", 1, 2, lines[0])
+
+
 KEPT = []
 
 
@@ -227,7 +275,8 @@ async def idle():
 
 
 STORIES = (
-    locks, semaphores, conditions, managers, connections_in_use, connections_of_generators, idle,
+    locks, semaphores, conditions, managers, connections_in_use, connections_of_generators,
+    connections_of_sqlalchemy, idle,
 )  # fmt: skip
 
 
