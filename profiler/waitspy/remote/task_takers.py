@@ -233,6 +233,8 @@ class TaskTakers:
         found: list[Taker] = []
         of_stream = not self._is_queue(queue)
         for task in tasks:
+            if self._joins(task):
+                continue
             for step in task.steps:
                 code = self._code_names(step[1])
                 if not of_stream and (_TAKES.isdisjoint(code) or not _GIVES.isdisjoint(code)):
@@ -245,6 +247,13 @@ class TaskTakers:
                         found.append(Taker(task.task, self._frames.code(*step[1:]), "reach"))
                         break
         return found
+
+    def _joins(self, task: StandingTask) -> bool:
+        """Whether a task waits until others have done what is in a queue."""
+        with contextlib.suppress(Unreadable):
+            frames = (self._frames.code(code) for _, code, _ in task.steps)
+            return any(frame.is_one_of(_ROWS[0].file, "join") for frame in frames)
+        return False
 
     def _code_names(self, code: int) -> Sequence[str]:
         """The names that code uses, in the order in which they first come in it."""

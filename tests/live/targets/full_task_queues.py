@@ -46,6 +46,12 @@ async def by_own_task(queue):
         await forever()
 
 
+async def joins(queue, facts):
+    """It waits until others have done what it has put in."""
+    facts.get("nothing")
+    await queue.join()
+
+
 async def died(queue):
     await queue.get()
     raise ValueError
@@ -72,6 +78,8 @@ async def main():
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     for queue in QUEUES.values():
         keep(fill(queue))
+    await asyncio.sleep(0.05)
+    keep(joins(QUEUES["nobody"], {}))
     await asyncio.sleep(0.05)
     print(json.dumps({}), flush=True)
     await forever()
