@@ -6,7 +6,7 @@ import pytest
 
 from tests.examples.build import HANDLER, MS, PARKED, activities, activity, at, states
 from waitspy.judge.thread_time import Composition, compose, cut, trim, what_decides
-from waitspy.model.threads import KernelState, KernelStates
+from waitspy.model.threads import NOT_LOOKED, KernelState, KernelStates
 from waitspy.model.waits import Wait, WaitKind
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
@@ -39,6 +39,38 @@ def test_a_thread_that_is_woken_and_gets_no_cpu_is_not_blocked_any_more() -> Non
     assert composed(KernelStates.of(rows), 0, 300) == (1, 100, 0, 199)
     assert composed(KernelStates.of(rows), 300, 500) == (1, 199, 0, 0)
     assert composed(KernelStates.of(rows), 0, 150)[1] == 0
+
+
+@pytest.mark.parametrize("letter", ["D", "R"])
+def test_who_is_woken_while_its_call_is_looked_at_has_no_cpu_either(letter: str) -> None:
+    rows = [KernelState(at(n), letter, 74, 5, n * MS // 10, n * MS * 8 // 10) for n in (0, 10, 20)]
+    assert composed(KernelStates.of(rows), 0, 20) == (2, 16, 0, 2)
+
+
+def unlooked(state: str, syscall: int | None, queued_ms: float | None = 30) -> KernelStates:
+    """In a call, not looked at from 100 to 400 ms, in which it ran for 20 ms, and then that."""
+    queued_ns = None if queued_ms is None else round(queued_ms * MS)
+    return KernelStates.of(
+        [
+            KernelState(at(0), "S", 230, 0, 5 * MS, 10 * MS),
+            KernelState(at(100), NOT_LOOKED),
+            KernelState(at(400), state, syscall, 0, 25 * MS, queued_ns),
+            KernelState(at(500), "S", 232, 5, 25 * MS, queued_ns),
+        ]
+    )
+
+
+def test_what_a_thread_did_while_nobody_looked_is_counted_where_it_is_in_a_call_again() -> None:
+    assert composed(unlooked("S", 230), 0, 500) == (20, 20, 0, 460)
+    assert composed(unlooked("S", 230), 100, 400) == (20, 20, 0, 260)
+    for unclear in (unlooked("R", None), unlooked("T", -1), unlooked("S", 230, None)):
+        assert composed(unclear, 0, 400) == (0, 0, 0, 100)
+
+
+def test_of_a_part_of_such_a_time_nothing_is_known() -> None:
+    assert composed(unlooked("S", 230), 0, 390) == (0, 0, 0, 100)
+    assert composed(unlooked("S", 230), 110, 450) == (0, 0, 0, 50)
+    assert composed(unlooked("S", 230)[:2], 0, 450) == (0, 0, 0, 100)
 
 
 def test_two_looks_at_one_time_add_nothing() -> None:

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from waitspy.model.activities import Activities, Activity
-from waitspy.model.columns import UNKNOWN, one_of
+from waitspy.model.columns import UNKNOWN, Int64s, one_of
 from waitspy.model.threads import NOT_LOOKED, KernelStates
 
-_RUNNABLE, _SLEEPS, _GONE, _UNSEEN = ord("R"), ord("S"), ord("X"), ord(NOT_LOOKED)
+_RUNNABLE, _GONE, _UNSEEN = ord("R"), ord("X"), ord(NOT_LOOKED)
 _HALF = 0.5
 _STOPPED = [ord(letter) for letter in "Tt"]
 
@@ -38,6 +38,9 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     State R alone does not mean on the CPU: what counts is the time that schedstat gained. Nor does
     it mean runnable all the time until the next look: the delay is what schedstat credited, which
     it does when the thread gets the CPU, and the time since it last ran.
+
+    Of a time in which nobody looked, these two are known if it lies in the span as a whole, and if
+    the thread was in a call again at its end: then the rest of it was in calls.
     """
     rows = slice(max(0, states.index_at(start_ns)), int(np.searchsorted(states.at_ns, end_ns)))
     following = slice(rows.start + 1, rows.stop + 1)
@@ -46,6 +49,8 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     until_ns = np.append(states.at_ns[following], [end_ns] * missing)
     length_ns = np.minimum(until_ns, end_ns) - np.maximum(at_ns, start_ns)
     length_ns = np.where(one_of(state, (_GONE, _UNSEEN)), 0, np.maximum(0, length_ns))
+    unseen = rows.start + np.flatnonzero(state == _UNSEEN)
+    ran_unseen_ns, queued_unseen_ns, blocked_unseen_ns = _unseen(states, unseen, start_ns, end_ns)
     in_call = states.syscall[rows] != UNKNOWN
     counted = ran_ns != UNKNOWN
     next_ran_ns = np.append(states.ran_ns[following], [UNKNOWN] * missing)
@@ -60,8 +65,9 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     both = (queued_ns != UNKNOWN) & (next_queued_ns != UNKNOWN) & (length_ns > 0)
     delay_ns = np.where(both, next_queued_ns - queued_ns, 0)
     # Who is woken and does not get the CPU runs nothing, so that nobody looks at it again: the
-    # delay that is credited when it does is the end of what looks like its call.
-    slept = in_call & (state == _SLEEPS)
+    # delay that is credited when it does is the end of what looks like its call. The state is read
+    # apart from the call: who is in one may be called runnable, and was just woken.
+    slept = in_call & ~stopped
     until_in_ns = np.minimum(until_ns, end_ns)
     woken_ns = until_in_ns - np.maximum(until_ns - delay_ns, np.maximum(at_ns, start_ns))
     woken_ns = int(np.clip(woken_ns, 0, rest_ns)[slept & (delay_ns > 0)].sum())
@@ -72,7 +78,26 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     queued = min(runnable_ns, credited_ns + waiting_ns)
     stopped_ns = int(rest_ns[stopped].sum())
     blocked_ns = int(rest_ns.sum()) - stopped_ns - queued - woken_ns
-    return Composition(int(gained_ns.sum()), queued + woken_ns, stopped_ns, blocked_ns)
+    return Composition(
+        int(gained_ns.sum()) + ran_unseen_ns,
+        queued + woken_ns + queued_unseen_ns,
+        stopped_ns,
+        blocked_ns + blocked_unseen_ns,
+    )
+
+
+def _unseen(states: KernelStates, n: Int64s, start_ns: int, end_ns: int) -> tuple[int, int, int]:
+    """How long it ran, had no CPU, and was in calls while nobody looked; ``n`` are those rows."""
+    n = n[(n > 0) & (n + 1 < len(states)) & (states.at_ns[n] >= start_ns)]
+    n = n[states.at_ns[n + 1] <= end_ns]
+    n = n[(states.syscall[n + 1] != UNKNOWN) & ~one_of(states.state[n + 1], _STOPPED)]
+    for counter in (states.ran_ns, states.queued_ns):
+        n = n[(counter[n - 1] != UNKNOWN) & (counter[n + 1] != UNKNOWN)]
+    length_ns = states.at_ns[n + 1] - states.at_ns[n]
+    ran_ns = np.clip(states.ran_ns[n + 1] - states.ran_ns[n - 1], 0, length_ns)
+    queued_ns = states.queued_ns[n + 1] - states.queued_ns[n - 1]
+    queued_ns = np.clip(queued_ns, 0, length_ns - ran_ns)
+    return int(ran_ns.sum()), int(queued_ns.sum()), int((length_ns - ran_ns - queued_ns).sum())
 
 
 def what_decides(
