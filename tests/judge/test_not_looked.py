@@ -166,3 +166,41 @@ def test_a_loop_that_is_always_busy_was_not_late_in_the_gap() -> None:
     assert (ms(late.start_ns), ms(late.end_ns)) == (2_990, 5_500)
     known = settle(record, [GAP]).loops
     assert list(Counters(known).waited_long(100 * MS, at(END))) == []
+
+
+FACTS = LoopEvent(at(0), 1, facts=LoopInfo("asyncio", 5, 100, "running", False))
+
+
+def polling_loop(*counts: tuple[float, int, int]) -> WorkerRecord:
+    """A callback of 300 ms that looks for something every 10 ms, while I/O is ready.
+
+    Nobody looks from 1,050 to 1,150 and from 1,150 to 1,270 ms. ``counts`` are when its queue had
+    which length and how many changes.
+    """
+    naps = [*range(1_010, 1_060, 10), 1_150, *range(1_270, 1_300, 10)]
+    rows = [(0.0, "epoll_wait 5"), *((float(n), NAP) for n in naps), (1_300.0, "epoll_wait 5")]
+    loops = (LoopEvent(at(at_ms), 1, service=(ready, changes)) for at_ms, ready, changes in counts)
+    return worker(
+        shown={100: [(0, 1_005, POLL), (1_005, 1_300, HANDLER), (1_300, END, POLL)]},
+        kernel={100: states(*rows)},
+        epolls=[OPEN, ready(1_010, 5), collected(1_300, 5)],
+        loops=(FACTS, *loops),
+    )
+
+
+SHORT_GAPS = (at(1_050), at(1_150)), (at(1_150), at(1_270))
+
+
+def test_a_loop_that_handed_out_no_callback_in_a_gap_is_accused_of_it_though_its_thread_ran() -> (
+    None
+):
+    counts = [(0, 0, 100), (1_005, 0, 102), (1_150, 1, 103), (1_270, 2, 104), (1_300, 0, 108)]
+    record = polling_loop(*counts)
+    assert found(record, *SHORT_GAPS) == found(record) == [("blocked-loop", "starving", 290)]
+
+
+def test_one_that_handed_out_some_is_accused_of_what_follows_at_most() -> None:
+    counts = [(0, 0, 100), (1_005, 0, 102), (1_150, 1, 105), (1_270, 2, 106), (1_300, 0, 110)]
+    assert found(polling_loop(*counts), *SHORT_GAPS) == [("blocked-loop", "starving", 150)]
+    twice = [(0, 0, 100), (1_005, 0, 102), (1_150, 1, 105), (1_270, 1, 107), (1_300, 0, 110)]
+    assert found(polling_loop(*twice), *SHORT_GAPS) == []

@@ -127,6 +127,49 @@ def test_a_loop_that_was_found_after_the_gap_is_not_in_it() -> None:
     assert unseen_loops(settle(worker(kernel={1: RAN}, loops=(runs(400),)), [GAP])) == []
 
 
+def counted(at_ms: float, ready: int, handed_out: int, loop: int = LOOP) -> LoopEvent:
+    """A queue of that length, which has handed out so many callbacks: all that is done counts."""
+    return LoopEvent(at(at_ms), loop, service=(ready, ready + 2 * handed_out))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [counted(400, 3, 7)],  # more came, none went
+        [counted(400, 3, 7), counted(410, 0, 10)],
+        [counted(460, 0, 8)],  # nothing had changed at the look that ended the gap
+        [LoopEvent(at(400), LOOP, service=(0, 15))],  # read while one was put in
+        [],
+    ],
+)
+def test_a_loop_that_handed_out_nothing_served_nothing_though_its_thread_ran(
+    after: list[LoopEvent],
+) -> None:
+    loops = (runs(0), counted(90, 0, 7), *after)
+    assert settle(worker(kernel={1: RAN}, loops=loops), [GAP]).loops == loops
+
+
+@pytest.mark.parametrize(
+    "loops",
+    [
+        [counted(90, 0, 7), counted(400, 0, 8)],
+        [counted(90, 2, 7), counted(400, 3, 8)],
+        [counted(90, 0, 7), counted(440, 0, 8)],  # it may not have been read at once
+        [counted(400, 0, 7)],  # not known before
+        [counted(90, 0, 7, 8), counted(400, 0, 7, 8)],  # another one's
+    ],
+)
+def test_a_loop_that_handed_out_something_or_may_have_was_not_seen(loops: list[LoopEvent]) -> None:
+    record = settle(worker(kernel={1: RAN}, loops=(runs(0), *loops)), [GAP])
+    assert unseen_loops(record) == [(100, LOOP)]
+
+
+def test_uvloop_serves_io_without_its_queue() -> None:
+    facts = LoopInfo("uvloop", 5, 1, "running", False)
+    loops = (LoopEvent(at(0), LOOP, facts=facts), counted(90, 0, 7), counted(400, 3, 7))
+    assert unseen_loops(settle(worker(kernel={1: RAN}, loops=loops), [GAP])) == [(100, LOOP)]
+
+
 # --- pools ------------------------------------------------------------------------------------
 
 

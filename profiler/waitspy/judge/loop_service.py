@@ -101,6 +101,12 @@ class Counters:
     def __len__(self) -> int:
         return len(self._taken)
 
+    def known_in(self, gap: Span) -> bool:
+        """Whether it is known that nothing was served in a gap, though nobody looked."""
+        counted = len(self._times) > 0 and self._times[0] <= gap[0]
+        seen = all(at_ns != gap[0] for _, at_ns in self._unseen)
+        return counted and seen and not self.run_between(gap[0], gap[1] + 1)
+
     def run_between(self, start_ns: int, end_ns: int) -> int:
         """How many callbacks were seen to be run after the first time and before the second."""
         first = np.searchsorted(self._times, start_ns, "right")

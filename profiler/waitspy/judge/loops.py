@@ -184,7 +184,7 @@ def pending(
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     events = worker.epolls.behind(loop.epfd)
     looks = [Look(e.at_ns, sockets) for e, sockets in events.looks]
-    holes = union([*loop.polls, *_not_seen(worker, loop.tid, looks)])
+    holes = union([*loop.polls, *_not_seen(worker, loop, looks)])
     cuts = _cuts(loop.served or (), looks)
     waits: list[Span] = []
     for ready in _ready(events, stop_ns, min_stall_ns):
@@ -343,14 +343,17 @@ def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _not_seen(worker: WorkerRecord, tid: int, looks: Sequence[Look]) -> list[Span]:
-    """When it is not known whether that thread served its loop.
+def _not_seen(worker: WorkerRecord, loop: Loop, looks: Sequence[Look]) -> list[Span]:
+    """When it is not known whether a loop was served.
 
-    Nobody looked, and the thread has run meanwhile; but a connection that was left unread from
-    before to after proves that not everything was served.
+    Nobody looked, and its thread has run meanwhile; but its own queue may tell that it served
+    nothing, and a connection that was left unread from before to after proves that not everything
+    was.
     """
-    states = worker.states.get(tid)
+    states, counters = worker.states.get(loop.tid), loop.counters
     unseen = worker.gaps if states is None else states.unseen
+    if counters is not None:
+        unseen = [gap for gap in unseen if not counters.known_in(gap)]
     return [gap for gap in unseen if not was_left(_around_span(looks, gap))]
 
 

@@ -3,7 +3,8 @@
 Rows are changes only, so a row would seem to hold all through a gap. Where a thread may have run
 meanwhile, it gets a row that says that it was not looked at, and so do the loops that it may have
 served. Pools have one where items were taken meanwhile. A thread whose time on the CPU is the same
-before and after did not run: what was known of it holds on.
+before and after did not run, and a loop of asyncio whose queue has handed out no callback served
+nothing, whatever its thread did: what was known of them holds on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from waitspy.model.columns import UNKNOWN
+from waitspy.model.columns import UNKNOWN, Int64s
 from waitspy.model.loops import LoopEvent, LoopEvents
 from waitspy.model.pools import PoolEvent
 from waitspy.model.recorded import WorkerRecord
@@ -24,6 +25,7 @@ from waitspy.model.threads import NOT_LOOKED, KernelStates
 Gap = tuple[int, int]
 
 _SOON_NS = 50_000_000  # a queue that is slow to read is not read at every look
+_TORN = 1  # its length and its changes may be read in between: what is handed out counts two
 
 
 def settle(worker: WorkerRecord, gaps: Sequence[Gap]) -> WorkerRecord:
@@ -70,10 +72,11 @@ def _threads(tid: int, states: KernelStates, ran: Mapping[Gap, set[int]]) -> Ker
 def _loops(
     events: LoopEvents, ran: Mapping[Gap, set[int]], states: Mapping[int, KernelStates]
 ) -> LoopEvents:
-    """The events with one at every gap in which the loop's thread may have run."""
+    """The events with one at every gap in which the loop may have served."""
     latest_ns = np.maximum.accumulate(events.at_ns)
     owners: dict[int, int | None] = {}
     facts = deque((n, e.loop, e.facts) for n, e in events.others.items() if e.facts is not None)
+    counts = _counts(events)
     unseen = []
     for gap in ran:
         place = int(np.searchsorted(latest_ns, gap[0], "right"))
@@ -83,9 +86,41 @@ def _loops(
         unseen += [
             (place, LoopEvent(gap[0], loop, unseen=True))
             for loop, owner in owners.items()
-            if owner is None or owner not in states or owner in ran[gap]
+            if (owner is None or owner not in states or owner in ran[gap])
+            and not _stood(counts.get(loop), *gap)
         ]
     return events.with_more(unseen)
+
+
+def _counts(events: LoopEvents) -> dict[int, tuple[Int64s, Int64s]]:
+    """When which loop of asyncio had handed out how many callbacks, in steps of two.
+
+    All that such a loop serves goes through its queue; uvloop serves I/O without it.
+    """
+    kinds = {e.loop: e.facts.kind for e in events.facts if e.facts is not None}
+    at_ns, loop, ready, changes = events.served.columns
+    rows = {address: loop == n for address, n in events.numbers.items()}
+    return {
+        address: (at_ns[mine], (changes - ready)[mine])
+        for address, mine in rows.items()
+        if kinds.get(address) == "asyncio"
+    }
+
+
+def _stood(counts: tuple[Int64s, Int64s] | None, start_ns: int, end_ns: int) -> bool:
+    """Whether a queue is known to have handed out nothing in a gap.
+
+    A row of the very look that ended the gap says so, as does that there is none for a while.
+    """
+    if counts is None:
+        return False
+    at_ns, steps = counts
+    first = int(np.searchsorted(at_ns, start_ns, "right"))
+    if not first:
+        return False
+    told = first < len(at_ns) and at_ns[first] == end_ns
+    last = int(np.searchsorted(at_ns, end_ns if told else end_ns + _SOON_NS, "right"))
+    return bool(np.all(steps[first:last] - steps[first - 1] <= _TORN))
 
 
 def _pools(events: Sequence[PoolEvent], gaps: Iterable[Gap]) -> Iterable[PoolEvent]:
