@@ -11,11 +11,12 @@ from tests.examples.build import process
 from waitspy.model.clock import NS
 from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.loops import LoopsOracle
-from waitspy.recording.loops import LoopRow, LoopWaiting
+from waitspy.recording.loops import LoopRow, LoopServed, LoopWaiting
+from waitspy.remote.memory import Torn
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Timer, Timers
 
-EPFD, TID = 5, 100
+EPFD, TID, ADDRESS = 5, 100, 0x10
 ONSET_NS = 50_000_000
 MS = 1_000_000
 
@@ -27,12 +28,15 @@ class Scripted:
         self.due_s = due_ms / 1000
         self.now_ns = 0
         self.served = 0
+        self.torn = False
         self.looked_ms: list[int] = []
 
     def loops(self) -> tuple[LoopFacts, ...]:
+        if self.torn:
+            raise Torn("it changes")
         return (
             LoopFacts(
-                0, 0x10, "asyncio", "loop", EPFD, running=True, running_tid=TID, owner_tid=TID,
+                0, ADDRESS, "asyncio", "loop", EPFD, running=True, running_tid=TID, owner_tid=TID,
                 owner_how="running", closed=False, ready=0x20, pending=1,
             ),
         )  # fmt: skip
@@ -119,3 +123,15 @@ def test_it_rests_while_its_thread_polls_and_until_it_has_been_quiet() -> None:
     worker.at(500, polls=False, ran=True)
     worker.at(510, polls=False, ran=False)
     assert worker.watched.rests_until_ns == 490 * MS + ONSET_NS
+
+
+def test_what_was_served_when_a_search_for_loops_failed_is_told_at_the_next_tick() -> None:
+    """Though its process stands still by then: it would seem to have been served much later."""
+    worker = Worker(due_ms=9_000)
+    worker.at(0, polls=True, ran=True)
+    worker.reader.served += 1
+    worker.reader.torn = True
+    assert worker.at(1_000, polls=False, ran=True) == []
+    worker.reader.torn = False
+    assert LoopServed(1_010 * MS, ADDRESS, 0, 2) in worker.at(1_010, polls=False, ran=False)
+    assert worker.at(1_020, polls=False, ran=False) == []

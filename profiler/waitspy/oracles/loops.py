@@ -69,6 +69,7 @@ class _WatchedLoops:
     next_scan_ns: int = 0
     soonest_scan_ns: int = 0
     unseen: bool = True
+    unread: bool = False
 
 
 class LoopsOracle:
@@ -104,7 +105,7 @@ class LoopsOracle:
             for loop in process.loops.values():
                 if loop.polls:  # so it did at each tick until now, whether it was asked or not
                     loop.quiet_since_ns = max(loop.quiet_since_ns, watched.before_ns)
-                if watched.ran or loop.service is None:
+                if watched.ran or process.unread or loop.service is None:
                     yield from _serve(process.reader, loop, now_ns)
                 loop.polls = _polls(loop.facts, watched)
                 if loop.polls:
@@ -127,7 +128,9 @@ class LoopsOracle:
                     and now_ns < loop.quiet_since_ns + _BEGINNING_NS
                 )
             watched.rests_until_ns = self._rests_until_ns(process, watched)
+            process.unread = False
         except TRANSIENT:
+            process.unread |= watched.ran  # what it served is told at the next tick, not later
             process.next_scan_ns = process.soonest_scan_ns  # what was known may be gone
             process.unseen = watched.ran  # what stands still is not worth a second try
         except (OSError, Unavailable):  # the process is ending, or asyncio cannot be read
