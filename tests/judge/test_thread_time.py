@@ -126,6 +126,9 @@ def test_activities_are_cut_at_the_bounds_and_those_that_only_touch_left_out(
         ([(0, "run"), (60, "queue"), (110, "futex 7")], 160, None),
         ([(0, "run"), (34, "queue"), (76, "futex 7")], 125, "kept"),
         ([(0, "run"), (40, "queue"), (60, "futex 7")], 125, "blocked"),
+        ([(0, "run"), (80, "queue"), (185, "futex 7")], 300, "blocked"),  # which alone would do
+        ([(0, "run"), (80, "queue"), (200, "futex 7")], 300, None),
+        ([(0, "run"), (90, "queue"), (121, "futex 7")], 220, None),
         ([(0, "run"), (50, "queue")], 99, None),
         ([(0, "run")], 99, None),
     ],

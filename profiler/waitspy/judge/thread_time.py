@@ -106,7 +106,8 @@ def what_decides(
     """What of a thread's time in a span explains that it served nothing; None if nothing does.
 
     Who is kept from the CPU half of the time, but computes long enough, is the cause itself. Who
-    computes for less, and is kept for half as long, is not: that would be no stall by itself.
+    computes for less, and is kept for half as long, is not: that would be no stall by itself. What
+    it spends in calls is, also if that is less than half of the time, where nothing else is more.
     """
     spent, length_ns = compose(states, start_ns, end_ns), end_ns - start_ns
     if spent.kept_ns >= length_ns * _HALF and spent.ran_ns < min_stall_ns:
@@ -115,6 +116,8 @@ def what_decides(
         return "blocked"
     if spent.ran_ns >= max(min_stall_ns, spent.blocked_ns):
         return "ran"
+    if spent.blocked_ns >= max(min_stall_ns, spent.ran_ns, spent.kept_ns):
+        return "blocked"
     own_ns = spent.ran_ns + spent.blocked_ns
     short = own_ns < min_stall_ns <= own_ns + spent.kept_ns
     return "kept" if short and spent.kept_ns >= own_ns * _HALF else None
