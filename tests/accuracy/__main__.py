@@ -21,7 +21,7 @@ from typing import Any
 from tests.accuracy import nodes, runner, table
 from tests.accuracy.cases import CASES, Case
 from tests.accuracy.runner import Outcome, Setting
-from tests.accuracy.scoring import Score
+from tests.accuracy.scoring import Score, Scores
 from tests.remote import interpreters
 from waitspy.samplers.registry import AUTO, SAMPLERS
 
@@ -129,7 +129,7 @@ def _tell(outcome: Outcome) -> None:
 def _print(rows: Iterable[dict[str, Any]]) -> list[str]:
     """Prints the tables; gives the goals that were missed."""
     ran = [row for row in rows if not row["skipped"]]
-    totals: dict[bool, tuple[Score, Score]] = {}
+    totals: dict[bool, tuple[Scores, Scores]] = {}
     for busy in (False, True):
         some = [row for row in ran if row["busy"] == busy]
         if not some:
@@ -139,15 +139,14 @@ def _print(rows: Iterable[dict[str, Any]]) -> list[str]:
             for on in dict.fromkeys(row["on"] for row in some)
         }
         sums = table.total(scores.values())
-        held, others = table.parted(sums)
-        totals[busy] = table.whole(held), table.whole(others)
+        totals[busy] = table.parted(sums)
         print(f"\n{'All cores busy' if busy else 'Idle machine'}, {len(some)} runs:\n")
         print(table.by_kind(sums), end="\n\n")
         print(table.by_setting(list(scores.items())))
     missed: list[str] = []
     for n, goals in enumerate((table.HELD_GOALS, table.GOALS)):
         of_both = {load: parts[n] for load, parts in totals.items()}
-        missed += table.missed_goals(of_both.get(False, Score()), of_both.get(True), goals)
+        missed += table.missed_goals(of_both.get(False, {}), of_both.get(True), goals)
     missed += [
         f"{row['case']} on {row['on']} {wrong}"
         for row in ran

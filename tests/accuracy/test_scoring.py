@@ -290,13 +290,23 @@ def test_a_table_has_a_row_for_each_kind_and_one_for_all() -> None:
     assert everything.startswith("| **all** | 5 | 0.800")
 
 
+def scored(good: int, false: int, of: int = 1_000, error_s: float = 1) -> Score:
+    """So many right, found and blamed of ``of``, and an error of so many seconds of 100."""
+    error_ns = round(error_s * NS)
+    return Score(of, good, good, false, of, good, 100 * NS, error_ns)
+
+
 def test_goals_are_checked() -> None:
-    good = Score(100, 98, 100, 1, 98, 98, 100 * NS, 2 * NS)
-    assert table.missed_goals(good) == []
-    assert table.missed_goals(good, Score(100, 95, 100, 1, 95, 95, 100 * NS, 2 * NS)) == []
-    held = table.parted({"deadlock": good, "no-cpu": good})
-    assert [list(part) for part in held] == [["deadlock"], ["no-cpu"]]
-    assert table.missed_goals(Score(100, 95, 99, 1, 95, 95), goals=table.HELD_GOALS) == []
-    bad = Score(100, 90, 90, 9, 90, 80, 100 * NS, 7 * NS)
-    assert len(table.missed_goals(bad)) == 4
-    assert "8 false alarms more while all cores are busy" in table.missed_goals(good, bad)
+    good = {"blocked-loop": scored(992, 4, error_s=2), "no-cpu": scored(0, 0, 0, error_s=4)}
+    assert table.missed_goals(good, good) == []
+    held = {"deadlock": scored(990, 4, error_s=50)}
+    assert list(table.parted(good | held)) == [held, good]
+    assert table.missed_goals(held, goals=table.HELD_GOALS) == []
+    bad = {"blocked-loop": scored(980, 9, error_s=3), "no-cpu": scored(0, 0, 0, error_s=5)}
+    missed = ["precision", "recall", "blame", "starved seconds", "seconds without CPU"]
+    found = table.missed_goals(bad)
+    assert len(found) == len(missed)
+    assert all(one.startswith(start) for one, start in zip(found, missed, strict=True))
+    busy = table.missed_goals(good, bad)
+    assert busy == [*(f"{one}, all cores busy" for one in found),
+                    "5 false alarms more while all cores are busy"]  # fmt: skip
