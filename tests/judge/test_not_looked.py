@@ -204,3 +204,22 @@ def test_one_that_handed_out_some_is_accused_of_what_follows_at_most() -> None:
     assert found(polling_loop(*counts), *SHORT_GAPS) == [("blocked-loop", "starving", 150)]
     twice = [(0, 0, 100), (1_005, 0, 102), (1_150, 1, 105), (1_270, 1, 107), (1_300, 0, 110)]
     assert found(polling_loop(*twice), *SHORT_GAPS) == []
+
+
+def test_a_loop_that_polled_when_the_gap_began_may_have_polled_on() -> None:
+    """When I/O became ready in it is not known, though no callback was begun until its end."""
+    rows = states((0, "epoll_wait 5"), (1_200, NAP), (1_290, "run"), (1_300, "epoll_wait 5"))
+    counts = [(0, 0, 100), (1_200, 0, 100), (1_300, 0, 104)]
+    record = worker(
+        shown={100: [(0, 1_150, POLL), (1_150, 1_300, HANDLER), (1_300, END, POLL)]},
+        kernel={100: rows},
+        epolls=[OPEN, ready(1_050, 5), collected(1_300, 5)],
+        loops=(
+            FACTS,
+            *(
+                LoopEvent(at(at_ms), 1, service=(ready, changes))
+                for at_ms, ready, changes in counts
+            ),
+        ),
+    )
+    assert found(record, (at(1_050), at(1_200))) == [("blocked-loop", "starving", 100)]

@@ -82,8 +82,9 @@ class Worker:
 
 @pytest.fixture(autouse=True)
 def _free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks cost nothing."""
+    """Looks cost nothing, and take no time."""
     monkeypatch.setattr("time.thread_time_ns", lambda: 0)
+    monkeypatch.setattr("time.monotonic_ns", lambda: 0)
 
 
 def ticks() -> Iterator[tuple[int, bool, bool]]:
@@ -135,3 +136,16 @@ def test_what_was_served_when_a_search_for_loops_failed_is_told_at_the_next_tick
     worker.reader.torn = False
     assert LoopServed(1_010 * MS, ADDRESS, 0, 2) in worker.at(1_010, polls=False, ran=False)
     assert worker.at(1_020, polls=False, ran=False) == []
+
+
+@pytest.mark.parametrize(("late_ms", "told_ms"), [(4, 1_000), (90, 1_090)])
+def test_what_is_read_late_within_a_look_is_dated_by_when_it_was_read(
+    late_ms: int, told_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been served meanwhile, and long after the look began."""
+    worker = Worker(due_ms=9_000)
+    worker.at(0, polls=True, ran=True)
+    worker.reader.served += 1
+    monkeypatch.setattr("time.monotonic_ns", lambda: (1_000 + late_ms) * MS)
+    served = LoopServed(told_ms * MS, ADDRESS, 0, 2)
+    assert served in worker.at(1_000, polls=False, ran=True)

@@ -346,14 +346,15 @@ def _collector(worker: WorkerRecord, epfd: int, busy: set[int]) -> int | None:
 def _not_seen(worker: WorkerRecord, loop: Loop, looks: Sequence[Look]) -> list[Span]:
     """When it is not known whether a loop was served.
 
-    Nobody looked, and its thread has run meanwhile; but its own queue may tell that it served
-    nothing, and a connection that was left unread from before to after proves that not everything
-    was.
+    Nobody looked, and its thread has run meanwhile; but its own queue may tell that a callback went
+    on all the time, and a connection that was left unread from before to after proves that not
+    everything was served. A loop that polled when the gap began may have polled on for a while.
     """
     states, counters = worker.states.get(loop.tid), loop.counters
     unseen = worker.gaps if states is None else states.unseen
     if counters is not None:
-        unseen = [gap for gap in unseen if not counters.known_in(gap)]
+        polled = {end_ns for _, end_ns in loop.polls}
+        unseen = [gap for gap in unseen if gap[0] in polled or not counters.known_in(gap)]
     return [gap for gap in unseen if not was_left(_around_span(looks, gap))]
 
 

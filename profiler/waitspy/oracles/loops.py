@@ -35,6 +35,7 @@ from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Ti
 _LOOK_NS = 200_000_000
 _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
 _RESCAN_NS = NS // 2
+_LATE_NS = NS // 200
 _SLEEPS = "_set_result_unless_cancelled"  # asyncio.futures of 3.8 to 3.15: what sleep waits for
 _TRIES = 3  # a look at a loop whose thread runs may be torn
 _SHARE = 0.01  # of one core, for looks at and names of a loop, and rescans for new threads
@@ -190,6 +191,9 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
     if loop.facts.ready is None or loop.facts.closed:
         return
     service = reader.service(loop.facts)
+    read_ns = time.monotonic_ns()
+    if read_ns > now_ns + _LATE_NS:  # we had no CPU within this look: it may have served meanwhile
+        now_ns = read_ns
     before = loop.service
     if service != before:
         loop.service = service
