@@ -281,6 +281,17 @@ def test_a_runnable_loop_without_a_cpu_gets_no_cpu() -> None:
     assert told(starvations(record)) == [("no-cpu", 1_010, 1_601)]
 
 
+@pytest.mark.parametrize(("queued_ms", "expected"), [(70, []), (100, [("no-cpu", END - 160, END)])])
+def test_what_the_end_of_the_recording_cuts_may_go_on_to_compute(
+    queued_ms: float, expected: list[tuple[str, float, float]]
+) -> None:
+    began = END - 160
+    kernel = states((0, "epoll_wait 5"), (began, "queue"), (began + queued_ms, "run"), (END, "run"))
+    shown, _ = one_callback("run", began, END, SPIN)
+    record = worker(shown=shown, kernel={1: kernel}, epolls=[OPEN, ready(began, 5)])
+    assert told(starvations(record)) == expected
+
+
 def test_a_loop_that_was_stopped_in_its_poll_is_not_blamed_for_it() -> None:
     kernel = {1: states((0, "epoll_wait 5"), (1_000, "stop"), (1_600, "epoll_wait 5"))}
     record = worker(

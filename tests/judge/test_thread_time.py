@@ -60,11 +60,15 @@ def unlooked(state: str, syscall: int | None, queued_ms: float | None = 30) -> K
     )
 
 
-def test_what_a_thread_did_while_nobody_looked_is_counted_where_it_is_in_a_call_again() -> None:
+def test_what_a_thread_did_while_nobody_looked_is_counted() -> None:
     assert composed(unlooked("S", 230), 0, 500) == (20, 20, 0, 460)
     assert composed(unlooked("S", 230), 100, 400) == (20, 20, 0, 260)
-    for unclear in (unlooked("R", None), unlooked("T", -1), unlooked("S", 230, None)):
-        assert composed(unclear, 0, 400) == (0, 0, 0, 100)
+
+
+def test_the_rest_of_such_a_time_is_unknown_if_it_is_in_no_call_at_the_end() -> None:
+    for unclear in (unlooked("R", None), unlooked("T", -1)):
+        assert composed(unclear, 0, 400) == (20, 20, 0, 100)
+    assert composed(unlooked("S", 230, None), 0, 400) == (0, 0, 0, 100)
 
 
 def test_of_a_part_of_such_a_time_nothing_is_known() -> None:
@@ -138,3 +142,21 @@ def test_what_would_be_no_stall_without_a_lack_of_cpu_is_that(
 ) -> None:
     found = what_decides(states(*rows, (end_ms, "run")), at(0), at(end_ms), 100 * MS)
     assert found == decides
+
+
+@pytest.mark.parametrize(
+    ("rows", "end_ms", "decides"),
+    [
+        ([(0, "run"), (60, "queue")], 135, None),  # it may compute for long after that
+        ([(0, "run"), (90, "queue")], 160, None),
+        ([(0, "run"), (60, "queue")], 160, "kept"),
+        ([(0, "run"), (60, "stop")], 160, "kept"),
+        ([(0, "run")], 160, "ran"),
+        ([(0, "futex 7")], 160, "blocked"),
+    ],
+)
+def test_what_the_edge_of_the_recording_cuts_is_no_lack_of_cpu_unless_that_alone_is_a_stall(
+    rows: list[tuple[float, str]], end_ms: float, decides: str | None
+) -> None:
+    rows_ = states(*rows, (end_ms, "run"))
+    assert what_decides(rows_, at(0), at(end_ms), 100 * MS, whole=False) == decides

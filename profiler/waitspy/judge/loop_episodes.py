@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def find(
             if not _is_proven(loop, base) and _waits_for_anyone(span, shared):
                 continue
             if span.end_ns - span.start_ns >= min_stall_ns:
-                starved.extend(_judge(span, worker, activities, base, min_stall_ns))
+                starved.extend(_judge(span, worker, activities, base, end_ns, min_stall_ns))
         starved[first:] = [_collected(s, loop, worker) for s in starved[first:]]
         same = [s for s in starved if s.tid == loop.tid]
         starved.extend(_overloaded(loop, worker, activities, base, same, end_ns, min_stall_ns))
@@ -157,6 +158,7 @@ def _judge(
     worker: WorkerRecord,
     activities: Mapping[int, Activities],
     base: Stack | None,
+    end_ns: int,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     states = worker.states.get(span.loop.tid, NO_STATES)
@@ -165,13 +167,13 @@ def _judge(
         if node_loops.is_collection(span, done, worker.states):
             yield _make(GC_PAUSE, span, done, base)
             return
-    decides = what_decides(states, span.start_ns, span.end_ns, min_stall_ns)
+    decides = _decides(span, worker, end_ns, min_stall_ns)
     if decides == "kept":
         for piece in loops.apart(span, min_stall_ns):
             yield _make(NO_CPU, piece, (), base)
         return
     if decides != "blocked":
-        yield from _judge_busy(span, worker, activities, base, min_stall_ns)
+        yield from _judge_busy(span, worker, activities, base, end_ns, min_stall_ns)
         return
     # Items whose waits overlap are one episode; it ends when everything seen was served.
     for piece in loops.split(span, loops.was_served(span.looks, all_of_them=True)):
@@ -188,6 +190,7 @@ def _judge_busy(
     worker: WorkerRecord,
     activities: Mapping[int, Activities],
     base: Stack | None,
+    end_ns: int,
     min_stall_ns: int,
 ) -> Iterator[Starvation]:
     """A loop with much to do looks the same from here as one long callback.
@@ -196,19 +199,19 @@ def _judge_busy(
     unread; without either, nothing is claimed. Where the counter stood still the longest, what the
     thread did meanwhile decides: whatever was served before is not the cause.
     """
-    states = worker.states.get(span.loop.tid, NO_STATES)
     counted = span.loop.served
     if counted is None:
         for piece in loops.split(span, loops.was_served(span.looks)):
-            bounds = piece.start_ns, piece.end_ns
-            if loops.was_left(piece.looks) and what_decides(states, *bounds, min_stall_ns) == "ran":
-                guilty = cut(activities.get(span.loop.tid, NO_ACTIVITIES), *bounds)
+            decides = _decides(piece, worker, end_ns, min_stall_ns)
+            if loops.was_left(piece.looks) and decides == "ran":
+                mine = activities.get(span.loop.tid, NO_ACTIVITIES)
+                guilty = cut(mine, piece.start_ns, piece.end_ns)
                 yield _make(BUSY_LOOP, piece, guilty, base)
         return
     gap = _longest_gap(span, counted)
     if gap.end_ns - gap.start_ns < min_stall_ns:
         return
-    decides = what_decides(states, gap.start_ns, gap.end_ns, min_stall_ns)
+    decides = _decides(gap, worker, end_ns, min_stall_ns)
     if decides == "ran":
         guilty = cut(activities.get(span.loop.tid, NO_ACTIVITIES), span.start_ns, span.end_ns)
         of_many = worker.worker.node is not None and node_loops.serves_all_along(span)
@@ -217,6 +220,16 @@ def _judge_busy(
         yield _make(NO_CPU, gap, (), base)
     elif decides == "blocked":
         yield from _judge_blocked(gap, worker, activities, base)
+
+
+def _decides(
+    span: Pending, worker: WorkerRecord, end_ns: int, min_stall_ns: int
+) -> Literal["kept", "blocked", "ran"] | None:
+    """What its thread did that explains it."""
+    states = worker.states.get(span.loop.tid, NO_STATES)
+    stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
+    whole = worker.attached_ns < span.start_ns and span.end_ns < stop_ns
+    return what_decides(states, span.start_ns, span.end_ns, min_stall_ns, whole=whole)
 
 
 def _longest_gap(span: Pending, served: Sequence[int]) -> Pending:

@@ -39,8 +39,8 @@ def compose(states: KernelStates, start_ns: int, end_ns: int) -> Composition:
     it mean runnable all the time until the next look: the delay is what schedstat credited, which
     it does when the thread gets the CPU, and the time since it last ran.
 
-    Of a time in which nobody looked, these two are known if it lies in the span as a whole, and if
-    the thread was in a call again at its end: then the rest of it was in calls.
+    Of a time in which nobody looked, these two are known if it lies in the span as a whole. The
+    rest of it was in calls if the thread was in one again at its end, else it is unknown.
     """
     rows = slice(max(0, states.index_at(start_ns)), int(np.searchsorted(states.at_ns, end_ns)))
     following = slice(rows.start + 1, rows.stop + 1)
@@ -90,28 +90,31 @@ def _unseen(states: KernelStates, n: Int64s, start_ns: int, end_ns: int) -> tupl
     """How long it ran, had no CPU, and was in calls while nobody looked; ``n`` are those rows."""
     n = n[(n > 0) & (n + 1 < len(states)) & (states.at_ns[n] >= start_ns)]
     n = n[states.at_ns[n + 1] <= end_ns]
-    n = n[(states.syscall[n + 1] != UNKNOWN) & ~one_of(states.state[n + 1], _STOPPED)]
     for counter in (states.ran_ns, states.queued_ns):
         n = n[(counter[n - 1] != UNKNOWN) & (counter[n + 1] != UNKNOWN)]
     length_ns = states.at_ns[n + 1] - states.at_ns[n]
     ran_ns = np.clip(states.ran_ns[n + 1] - states.ran_ns[n - 1], 0, length_ns)
     queued_ns = states.queued_ns[n + 1] - states.queued_ns[n - 1]
     queued_ns = np.clip(queued_ns, 0, length_ns - ran_ns)
-    return int(ran_ns.sum()), int(queued_ns.sum()), int((length_ns - ran_ns - queued_ns).sum())
+    in_call = (states.syscall[n + 1] != UNKNOWN) & ~one_of(states.state[n + 1], _STOPPED)
+    rest_ns = (length_ns - ran_ns - queued_ns)[in_call]
+    return int(ran_ns.sum()), int(queued_ns.sum()), int(rest_ns.sum())
 
 
 def what_decides(
-    states: KernelStates, start_ns: int, end_ns: int, min_stall_ns: int
+    states: KernelStates, start_ns: int, end_ns: int, min_stall_ns: int, *, whole: bool = True
 ) -> Literal["kept", "blocked", "ran"] | None:
     """What of a thread's time in a span explains that it served nothing; None if nothing does.
 
     Who is kept from the CPU half of the time, but computes long enough, is the cause itself. Who
     computes for less, and is kept for half as long, is not: that would be no stall by itself. What
     it spends in calls is, also if that is less than half of the time, where nothing else is more.
+    Of what is not ``whole``, as the recording's edge cuts it, a lack of CPU decides only if that
+    alone would be a stall: how long the thread computed in all is not known.
     """
     spent, length_ns = compose(states, start_ns, end_ns), end_ns - start_ns
     if spent.kept_ns >= length_ns * _HALF and spent.ran_ns < min_stall_ns:
-        return "kept"
+        return "kept" if whole or spent.kept_ns >= min_stall_ns else None
     if spent.blocked_ns >= length_ns * _HALF:
         return "blocked"
     if spent.ran_ns >= max(min_stall_ns, spent.blocked_ns):
@@ -120,7 +123,7 @@ def what_decides(
         return "blocked"
     own_ns = spent.ran_ns + spent.blocked_ns
     short = own_ns < min_stall_ns <= own_ns + spent.kept_ns
-    return "kept" if short and spent.kept_ns >= own_ns * _HALF else None
+    return "kept" if whole and short and spent.kept_ns >= own_ns * _HALF else None
 
 
 def cut(activities: Activities, start_ns: int, end_ns: int) -> tuple[Activity, ...]:
