@@ -90,6 +90,7 @@ class Counters:
         self._rows = at_ns, loop, ready
         numbers = events.numbers
         self._unseen = [(numbers[e.loop], e.at_ns) for e in events.others.values() if e.unseen]
+        self._doubted_ns = {at_ns for _, at_ns in self._unseen}
         order = np.argsort(at_ns, kind="stable")
         self._times = at_ns[order]
         self._total = np.append(0, np.cumsum(self._taken[order]))
@@ -104,8 +105,8 @@ class Counters:
     def known_in(self, gap: Span) -> bool:
         """Whether it is known that nothing was served in a gap, though nobody looked."""
         counted = len(self._times) > 0 and self._times[0] <= gap[0]
-        seen = all(at_ns != gap[0] for _, at_ns in self._unseen)
-        return counted and seen and not self.run_between(gap[0], gap[1] + 1)
+        doubted = gap[0] in self._doubted_ns
+        return counted and not doubted and not self.run_between(gap[0], gap[1] + 1)
 
     def run_between(self, start_ns: int, end_ns: int) -> int:
         """How many callbacks were seen to be run after the first time and before the second."""

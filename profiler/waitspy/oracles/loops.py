@@ -35,7 +35,7 @@ from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Ti
 _LOOK_NS = 200_000_000
 _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
 _RESCAN_NS = NS // 2
-_LATE_NS = NS // 200
+_LATE_NS = NS // 200  # half of the time between two looks
 _SLEEPS = "_set_result_unless_cancelled"  # asyncio.futures of 3.8 to 3.15: what sleep waits for
 _TRIES = 3  # a look at a loop whose thread runs may be torn
 _SHARE = 0.01  # of one core, for looks at and names of a loop, and rescans for new threads
