@@ -315,7 +315,13 @@ def test_a_busy_loop_that_shares_its_cpu_is_still_busy() -> None:
     assert [kind for kind, _, _ in told(starvations(record))] == ["busy-loop"]
 
 
-def crowded_out(before: Sequence[float], after: Sequence[float], left: int = 0) -> WorkerRecord:
+def crowded_out(
+    before: Sequence[float],
+    after: Sequence[float],
+    left: int = 0,
+    then: str = "queue",
+    until: float = 900,
+) -> WorkerRecord:
     """A loop that gets the CPU for a moment only, at 400 ms, and leaves so much in its queue.
 
     Timers are overdue before and after that, by when they were due.
@@ -325,14 +331,14 @@ def crowded_out(before: Sequence[float], after: Sequence[float], left: int = 0) 
         LoopEvent(at(0), 1, service=(0, 100)),
         *(
             LoopEvent(at(at_ms), 1, work=LoopWork(0, (), len(late), late))
-            for at_ms, due in ((399, before), (890, after))
+            for at_ms, due in ((399, before), (until - 10, after))
             for late in [tuple(LateTimer(at(ms), f"{ms:g}", None, False) for ms in due)]
         ),
         LoopEvent(at(400), 1, service=(left, 120 + left)),
-        LoopEvent(at(900), 1, service=(0, 140 + 2 * left)),
+        LoopEvent(at(until), 1, service=(0, 140 + 2 * left)),
     ]
     kernel = states(
-        (0, "epoll_wait 5"), (190, "queue"), (398, "run"), (400, "queue"), (900, "epoll_wait 5")
+        (0, "epoll_wait 5"), (190, "queue"), (398, "run"), (400, then), (until, "epoll_wait 5")
     )
     shown = {1: [(0.0, float(END), POLL)]}
     loops = tuple(sorted(events, key=lambda event: event.at_ns))
@@ -345,6 +351,11 @@ def test_what_comes_due_within_the_look_that_shows_all_served_waits_anew() -> No
     assert told(found) == [("no-cpu", 200, 394), ("no-cpu", 394, 900)]
     names = [[item.name for item in one.items] for one in found]
     assert names == [["200", "220"], ["394", "396", "600"]]
+
+
+def test_what_waits_after_all_was_served_is_judged_by_itself() -> None:
+    found = starvations(crowded_out(before=[200], after=[394], then=NAP, until=560))
+    assert told(found) == [("no-cpu", 200, 394), ("blocked-loop", 394, 560)]
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,11 @@ def _judge(
             return
     decides = _decides(span, worker, end_ns, min_stall_ns)
     if decides == "kept":
-        for piece in loops.apart(span, min_stall_ns):
-            yield _make(NO_CPU, piece, (), base)
+        pieces = loops.apart(span, min_stall_ns)
+        if len(pieces) == 1:
+            yield _make(NO_CPU, span, (), base)
+        for piece in pieces if len(pieces) > 1 else ():
+            yield from _judge(piece, worker, activities, base, end_ns, min_stall_ns)
         return
     if decides != "blocked":
         yield from _judge_busy(span, worker, activities, base, end_ns, min_stall_ns)
