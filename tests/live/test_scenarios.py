@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.running import read_report, said, waitspy
+from tests.live.running import read_report, said, starving, waitspy
 from waitspy_scenarios import SCENARIOS, Expected
+from waitspy_scenarios.piscina_buffer.__main__ import DELAY_S
 
 # Alone: their servers, clients and upstreams share one machine, and what tests beside them take from
 # an upstream is a true wait of a healthy server.
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
+_MIN_STALL_S = 0.1
 _LEAST_BLAME = 0.7  # of the starved time lies under the blamed frame; the rest is sampling's edges
 
 _ALWAYS = {
@@ -88,3 +92,35 @@ def check(finding: dict[str, Any], expected: Expected, shown: str) -> None:
         starved = {episode["pid"] for episode in finding["episodes"]}
         share = finding["starved_s"] / len(starved) / expected.load_s
         assert expected.share[0] <= share <= expected.share[1], (share, shown)
+
+
+@pytest.mark.slow
+def test_the_seconds_of_unread_answers_are_those_of_the_log_of_piscinas_workers(
+    tmp_path: Path,
+) -> None:
+    log, folder = tmp_path / "exports.json", tmp_path / "rec"
+    run = ("scenario", "run", "piscina-buffer", "--profile", "-o", folder)
+    done = waitspy(*run, "--", "--seconds", "12", "--json", log)
+    assert done.returncode == 0, done.stdout + done.stderr
+    unread: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for one in json.loads(log.read_text()):
+        if one["ended_s"] - one["began_s"] > DELAY_S + _MIN_STALL_S:
+            unread[one["tid"]].append((one["began_s"] + DELAY_S, one["ended_s"]))
+    found = starving(read_report(folder))
+    said_of: dict[int, float] = defaultdict(float)
+    for finding in found:
+        assert finding["kind"] == "parked-loop", said(read_report(folder))
+        for episode in finding["episodes"]:
+            said_of[episode["tid"]] += episode["end_s"] - episode["start_s"]
+    assert unread
+    true_s = {tid: covered_s(spans) for tid, spans in unread.items()}
+    assert said_of == pytest.approx(true_s, rel=0.1), said(read_report(folder))
+
+
+def covered_s(spans: list[tuple[float, float]]) -> float:
+    """How long at least one of them lasts."""
+    total, until = 0.0, 0.0
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total

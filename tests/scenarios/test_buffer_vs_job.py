@@ -170,7 +170,7 @@ def test_the_table_is_aligned_and_names_the_run() -> None:
         summarise("buffer", 4, EXPORTS, {"b": 2}),
         summarise("job", 4, [Export("e", 0, 123.0, timed_out=False)], {"e": 1}),
     ]
-    title, _, head, buffer, job, *notes = format_table(settings, summaries).splitlines()
+    title, _, head, buffer, job, *notes = format_table(settings.title, summaries).splitlines()
     assert all(part in title for part in ("park=cap:1", "rate=low", "pool=thread", "seed=7"))
     assert len(head) == len(buffer) == len(job)
     assert buffer.split() == ["buffer", "1000", "1000", "3000", "3000", "3000", "2/4", "1"]
@@ -182,7 +182,7 @@ def test_the_table_is_aligned_and_names_the_run() -> None:
 def test_what_was_not_measured_is_missing_and_not_zero() -> None:
     summary = summarise("buffer", 1, [Export("a", 0, 7.0, timed_out=True)], {})
     settings = resolve({})
-    assert format_table(settings, [summary]).splitlines()[3].split()[1:6] == ["-"] * 5
+    assert format_table(settings.title, [summary]).splitlines()[3].split()[1:6] == ["-"] * 5
     written = to_json(settings, [summary])["vias"]["buffer"]
     assert not {"min_ms", "p50_ms", "max_ms"} & written.keys()
     assert written["timed_out_after_ms"] == [7000.0]

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + error.signum
     except KeyboardInterrupt:
         return 130
-    print(format_table(settings, summaries))
+    print(format_table(settings.title, summaries))
     if target is not None:
         with open(target, "w", encoding="utf-8") as stream:
             json.dump(to_json(settings, summaries), stream, indent=1)

@@ -76,12 +76,12 @@ def summarise(
     )
 
 
-def format_table(settings: Settings, summaries: Sequence[Summary]) -> str:
+def format_table(title: str, summaries: Sequence[Summary]) -> str:
     """The table as aligned plain text, with a title line and what to know about the retries."""
     head = ("via", "min", "p50", "p90", "p99", "max", "timeouts", "duplicates")
     rows = [head, *(_cells(summary) for summary in summaries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = [settings.title, ""]
+    lines = [title, ""]
     for row in rows:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]

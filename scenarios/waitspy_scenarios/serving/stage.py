@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from waitspy_scenarios.serving.latencies import format_latencies
 from waitspy_scenarios.serving.load import Load, keep_asking
@@ -21,6 +21,8 @@ from waitspy_scenarios.serving.upstream import port_of, start_upstream
 
 DEFAULT_SECONDS = 20.0
 _NOTHING = Needs()
+
+_T = TypeVar("_T")
 
 
 class Stage:
@@ -93,19 +95,28 @@ class Stage:
         Raises:
             ServerFailedError: a server ended meanwhile.
         """
+        seen = await self.during(keep_asking(loads, self.options.seconds))
+        print(format_latencies(seen), flush=True)
+
+    async def during(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Does that while the servers run; gives what it gave.
+
+        Raises:
+            ServerFailedError: a server ended meanwhile.
+        """
         pids = " ".join(f"{server.name}={server.pid}" for server in self._servers)
         announce(f"pid {os.getpid()}: {pids}; load for {self.options.seconds:g} s")
-        asking = asyncio.create_task(keep_asking(loads, self.options.seconds))
+        working = asyncio.create_task(work)
         ends = {server.ended: server for server in self._servers}
         try:
-            await asyncio.wait({asking, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, *ends}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not asking.done():
-                asking.cancel()
+            if not working.done():
+                working.cancel()
         for ended, server in ends.items():
             if ended.done():
                 raise server.failure()
-        print(format_latencies(await asking), flush=True)
+        return await working
 
 
 Play = Callable[[Stage], Awaitable[None]]
