@@ -25,7 +25,7 @@ from waitspy.model.epolls import EpollEvent, UnreadSocket
 from waitspy.model.judged import Analysis, Finding
 from waitspy.model.loops import LateTimer, LoopEvent, LoopEvents, LoopInfo, LoopWork
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
-from waitspy.model.recorded import WorkerRecord
+from waitspy.model.recorded import HeldUp, WorkerRecord
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.threads import KernelState, KernelStates
 
@@ -113,6 +113,15 @@ def test_a_read_on_a_loops_thread_is_a_blocked_loop_of_which_no_more_is_known() 
 def test_a_loop_that_computes_and_does_not_turn_is_busy() -> None:
     found = finding(node(states((0, "run"), (END, "run")), waiting(REPLY)))
     assert found.kind.name == "busy-loop"
+
+
+def test_a_loop_is_not_starved_by_the_program_while_we_hold_up_its_thread() -> None:
+    record = node(states((0, "run"), (END, "run")), waiting(REPLY))
+    ours = (HeldUp(OF_POOL, at(480), at(3_980)), HeldUp(MAIN, at(0), at(END)))
+    assert not judged(replace(record, held_up=ours)).report.findings
+    some = HeldUp(OF_POOL, at(480), at(2_000))
+    assert finding(replace(record, held_up=(some,))).starved_s == pytest.approx(2.0)
+    assert finding(replace(record, held_up=ours[1:])).starved_s == pytest.approx(3.5)
 
 
 def test_a_loop_that_turns_all_the_time_is_not_busy() -> None:

@@ -109,6 +109,16 @@ def test_the_achieved_rate_counts_the_pauses_between_two_samplers(
     assert rate_hz(NS // 2, 133) == pytest.approx(95, rel=0.02)
 
 
+def test_when_we_held_up_threads_of_a_worker_stands_with_it(whole: Path) -> None:
+    meta = json.loads((whole / "meta.json").read_text("utf-8"))
+    pid = meta["workers"][0]["pid"]
+    loss = {"what": "0.5 s", "why": "it stood", "remedy": "nothing", "held_up": [[7, 10, 20]]}
+    meta["losses"] = [{**loss, "pid": pid}, {**loss, "pid": pid + 1}, {**loss, "held_up": []}]
+    (whole / "meta.json").write_text(json.dumps(meta), "utf-8")
+    record = load(whole).workers[0]
+    assert record.held_up == ((7, 10, 20),)
+
+
 def test_what_is_unknown_stays_unknown(tmp_path: Path) -> None:
     path = write(tmp_path / "rec")
     meta = json.loads((path / "meta.json").read_text("utf-8"))

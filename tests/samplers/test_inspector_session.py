@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import msgspec
@@ -85,8 +86,11 @@ def matched(
     session._listen(1, until=lambda: not inspected.answers)
     inspected.asked.clear()
     session._match()
-    first = inspected.asked[:2]
-    assert first == ["Runtime.evaluate", "Profiler.start"], "the main thread's, before others"
+    first = inspected.asked[:3]
+    begins = ["Profiler.setSamplingInterval", "Runtime.evaluate", "Profiler.start"]
+    assert first == begins, "the main thread's, before others"
+    known = [tid for tid in (1, *(one.tid for one in session._sessions.values())) if tid]
+    assert {held.tid for held in session.held_up} == set(known), "each was held up to begin"
     found = {name: one.tid for name, one in session._sessions.items() if name != MAIN}
     return found, inspected.started
 
@@ -111,6 +115,27 @@ def test_two_that_run_all_the_time_are_not_guessed_nor_sampled(
 ) -> None:
     found, started = matched(monkeypatch, {"1": 20, "2": 10}, {10, 20})
     assert (found, started) == ({"1": None, "2": None}, [])
+
+
+def test_a_thread_is_held_up_from_the_answer_before_its_profile_begins_until_it_has_begun() -> None:
+    inspected = Inspected({}, set())
+    session = InspectorSession(1, 10_000, set)
+    session._connection = inspected  # type: ignore[assignment]
+    session._meet(MAIN)
+    session._sessions[MAIN].tid = 1
+    times: dict[str, int] = {}
+    receive = inspected.recv
+
+    def recv(timeout: float) -> bytes:
+        raw = receive(timeout)
+        times[inspected.asked[msgspec.json.decode(raw)["id"] - 1]] = time.monotonic_ns()
+        return raw
+
+    inspected.recv = recv  # type: ignore[method-assign]
+    session._match()
+    (held,) = session.held_up
+    assert times["Profiler.setSamplingInterval"] <= held.start_ns <= times["Runtime.evaluate"]
+    assert times["Profiler.start"] <= held.end_ns
 
 
 def test_each_message_is_acknowledged_at_once_as_the_next_one_may_wait_for_that() -> None:

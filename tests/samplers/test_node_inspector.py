@@ -12,6 +12,7 @@ import pytest
 from tests.samplers.test_v8_profile import profile
 from waitspy.errors import SamplerError
 from waitspy.model.clock import NS
+from waitspy.model.recorded import HeldUp
 from waitspy.model.stacks import StackTable
 from waitspy.recording import stacks
 from waitspy.recording.folder import Writer
@@ -30,6 +31,7 @@ class Conversation:
         self.failed: SamplerError | None = None
         self.left_open: str | None = None
         self.unmatched: set[str] = set()
+        self.held_up = deque[HeldUp]()
         self.stopped = False
 
     def is_alive(self) -> bool:
@@ -106,3 +108,11 @@ def test_one_that_does_not_answer_is_left_behind(writer: Writer) -> None:
     (loss,) = one.step(60 * NS, 100).losses
     assert "did not answer" in loss.why
     assert one.done
+
+
+def test_for_how_long_a_thread_stood_to_begin_is_told_if_it_was_long(writer: Writer) -> None:
+    told = Conversation()
+    told.held_up += [HeldUp(PID, NS, NS + NS // 50), HeldUp(OTHER, NS, 2 * NS)]
+    (loss,) = sampler(writer, told).step(0, 100).losses
+    assert (loss.what, loss.pid) == (f"1.00 s of its thread {OTHER}", PID)
+    assert loss.held_up == ((OTHER, NS, 2 * NS),)

@@ -414,7 +414,7 @@ class Capture:
             row.as_json() for one in self._everyone for row in one.sampler.segments
         ]
         self._writer.meta["losses"] = [
-            {name: value for name, value in asdict(loss).items() if value is not None}
+            {name: value for name, value in asdict(loss).items() if value not in (None, ())}
             for loss in losses
         ]
 

@@ -179,7 +179,7 @@ def pending(
 
     Ready I/O waits until the loop polls or runs callbacks; a connection that is proven to stay
     unread waits on. A gap in which nobody looked ends a wait, unless it is known that work went
-    unserved in it. Waits that overlap are one span.
+    unserved in it. Waits that overlap are one span; when we held up the thread ourselves is none.
     """
     stop_ns = end_ns if worker.gone_ns is None else min(end_ns, worker.gone_ns)
     events = worker.epolls.behind(loop.epfd)
@@ -192,7 +192,9 @@ def pending(
             waits.extend(pairwise([start_ns, *inside(cuts, (start_ns, until_ns)), until_ns]))
     late = [i for i in loop.items if i.end_ns - max(i.start_ns, worker.attached_ns) >= min_stall_ns]
     waits.extend((max(item.start_ns, worker.attached_ns), item.end_ns) for item in late)
-    long = union(w for w in waits if w[1] - w[0] >= min_stall_ns)
+    ours = union(one[1:] for one in worker.held_up if one.tid == loop.tid)
+    own = (piece for wait in waits for piece in without(wait, ours))
+    long = union(w for w in own if w[1] - w[0] >= min_stall_ns)
     behind = grouped(late, long)
     return [
         Pending(loop, *span, tuple(_within(looks, *span)), tuple(items))

@@ -125,11 +125,12 @@ class _Redaction:
             oracles={self._text(k): self._text(v) for k, v in record.oracles.items()},
             process=record.process,
             gaps=record.gaps,
+            held_up=record.held_up,
         )
 
     def _loss(self, loss: Loss) -> Loss:
         hide = self._text
-        return Loss(hide(loss.what), hide(loss.why), hide(loss.remedy), loss.pid)
+        return Loss(hide(loss.what), hide(loss.why), hide(loss.remedy), loss.pid, loss.held_up)
 
     def _maybe(self, text: str | None) -> str | None:
         return None if text is None else self._text(text)

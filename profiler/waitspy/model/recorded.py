@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from waitspy.model.children import ChildrenEvent
 from waitspy.model.clock import NS
@@ -20,17 +21,27 @@ from waitspy.model.threads import Dump, KernelStates, Segment
 from waitspy.model.wait_for import WaitForEvent
 
 
+class HeldUp(NamedTuple):
+    """A span (CLOCK_MONOTONIC) in which a thread did what we had asked for, and nothing else."""
+
+    tid: int
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """Something that could not be recorded: what, why, and what the user can do about it.
 
-    Where it is of one process, ``pid`` says so, and ``what`` does not.
+    Where it is of one process, ``pid`` says so, and ``what`` does not. ``held_up`` is when we held
+    up its threads.
     """
 
     what: str
     why: str
     remedy: str
     pid: int | None = None
+    held_up: tuple[HeldUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class WorkerRecord:
 
     ``process`` is how many programs with that pid came before this one. ``gaps`` are the spans in
     which nobody looked; the rows of threads, loops and pools say themselves what is not known of
-    them for that reason.
+    them for that reason. ``held_up`` is when we held up its threads ourselves.
     """
 
     worker: Worker
@@ -65,6 +76,7 @@ class WorkerRecord:
     children: tuple[ChildrenEvent, ...] = ()
     process: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
+    held_up: tuple[HeldUp, ...] = ()
 
     @property
     def watched(self) -> bool:

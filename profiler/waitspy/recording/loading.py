@@ -24,7 +24,7 @@ from waitspy.model.oracle_names import (
 )
 from waitspy.model.places import PlacesEvent
 from waitspy.model.processes import Role, Worker
-from waitspy.model.recorded import Cost, Loss, Recording, RecordingInfo, WorkerRecord
+from waitspy.model.recorded import Cost, HeldUp, Loss, Recording, RecordingInfo, WorkerRecord
 from waitspy.model.task_waits import TaskWaitsEvent
 from waitspy.model.threads import Segment
 from waitspy.recording import (
@@ -87,14 +87,15 @@ def _load(path: str) -> Recording:
         known_ns = _maybe(meta, "end_ns", int) or _maybe(meta, "flushed_ns", int)
         rows = _each_once(meta.get("workers", ()), losses)
         read = [_worker(meta, row, streams, known_ns) for row in rows]
-        workers = tuple(settle(worker, gaps) for worker in _numbered(read))
+        told = [_loss(row) for row in meta.get("losses", ())]
+        workers = tuple(settle(_with_held_up(one, told), gaps) for one in _numbered(read))
         losses.extend(loss for worker in workers for loss in _nobodys(worker))
         end_ns = known_ns or _last_ns(workers, start_ns)
         duration_s = max(0.0, (end_ns - start_ns) / NS)
         if not meta.get("end"):
             what = f"everything after {duration_s:.3g} s"
             losses.append(Loss(what, "waitspy was killed, or the disk failed", KEPT))
-        losses.extend(_loss(row) for row in meta.get("losses", ()))
+        losses.extend(told)
         info = RecordingInfo(
             started_at=_needed(clock, "wall", str),
             monotonic_start_ns=start_ns,
@@ -196,7 +197,14 @@ def _between(row: Mapping[str, Any], key: str, least: float, most: float) -> flo
 
 def _loss(row: Mapping[str, Any]) -> Loss:
     what, why, remedy = (_needed(row, key, str) for key in ("what", "why", "remedy"))
-    return Loss(what, why, remedy, _maybe(row, "pid", int))
+    held_up = tuple(HeldUp(*map(int, span)) for span in row.get("held_up", ()))
+    return Loss(what, why, remedy, _maybe(row, "pid", int), held_up)
+
+
+def _with_held_up(worker: WorkerRecord, losses: Iterable[Loss]) -> WorkerRecord:
+    """The worker with the times at which the losses say that we held up its threads."""
+    own = (loss.held_up for loss in losses if loss.pid == worker.worker.pid)
+    return replace(worker, held_up=tuple(span for spans in own for span in spans))
 
 
 def _each_once(rows: Iterable[Mapping[str, Any]], losses: list[Loss]) -> list[Mapping[str, Any]]:

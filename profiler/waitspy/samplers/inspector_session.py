@@ -33,6 +33,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from waitspy.errors import SamplerError
 from waitspy.kernel import procfs
+from waitspy.model.recorded import HeldUp
 from waitspy.samplers import inspector_port
 from waitspy.samplers.inspector_port import Inspector
 from waitspy.samplers.v8_profile import CpuProfile
@@ -88,6 +89,8 @@ class _Session:
     started: bool = False
     waits_for: set[int] = field(default_factory=set)
     probed: int = 0
+    begins: tuple[int, int] = (0, 0)
+    held_since_ns: int | None = None
 
 
 class InspectorSession(threading.Thread):
@@ -95,6 +98,7 @@ class InspectorSession(threading.Thread):
 
     ``profiles`` fills with what came, ``failed`` says why it could not be sampled, or no longer;
     ``left_open`` is what remains of it, ``unmatched`` are sessions whose thread was never known.
+    ``held_up`` is when threads began their first profile, which takes V8 its time.
     ``candidates`` names the threads that run JavaScript, as far as they are known.
     """
 
@@ -105,6 +109,7 @@ class InspectorSession(threading.Thread):
         self.failed: SamplerError | None = None
         self.left_open: str | None = None
         self.unmatched: set[str] = set()
+        self.held_up: deque[HeldUp] = deque()
         self._interval_us = interval_us
         self._candidates = candidates
         self._sessions: dict[str, _Session] = {}
@@ -178,7 +183,6 @@ class InspectorSession(threading.Thread):
             return
         self._sessions[name] = _Session()
         self._send("Profiler.enable", None, name)
-        self._send("Profiler.setSamplingInterval", {"interval": self._interval_us}, name)
 
     def _turn_over(self, name: str, *, again: bool) -> None:
         """Asks for what was sampled; not while an answer to that is still to come."""
@@ -188,7 +192,8 @@ class InspectorSession(threading.Thread):
         self._send("Profiler.stop", None, name)
         self._send("Profiler.start" if again else "Profiler.disable", None, name)
 
-    def _send(self, method: str, params: dict[str, Any] | None = None, name: str = MAIN) -> None:
+    def _send(self, method: str, params: dict[str, Any] | None = None, name: str = MAIN) -> int:
+        """Sends that to a thread; the number under which it is answered."""
         assert self._connection is not None
         self._ids += 1
         if name in self._sessions:
@@ -198,6 +203,7 @@ class InspectorSession(threading.Thread):
             inner = {"sessionId": name, "message": msgspec.json.encode(message).decode()}
             message = {"id": 0, "method": "NodeWorker.sendMessageToWorker", "params": inner}
         self._connection.send(msgspec.json.encode(message).decode())
+        return self._ids
 
     def _evaluate(self, expression: str, name: str = MAIN) -> None:
         told = {"expression": expression, "includeCommandLineAPI": True, "silent": True}
@@ -243,6 +249,11 @@ class InspectorSession(threading.Thread):
         if session is None or message.id not in session.waits_for:
             return
         session.waits_for.remove(message.id)
+        before, begun = session.begins
+        if message.id == before:
+            session.held_since_ns = time.monotonic_ns()
+        elif message.id == begun and session.held_since_ns and session.tid is not None:
+            self.held_up.append(HeldUp(session.tid, session.held_since_ns, time.monotonic_ns()))
         if message.result.profile is not None and session.tid is not None:
             self.profiles.append(Profiled(name, session.tid, message.result.profile))
 
@@ -272,8 +283,10 @@ class InspectorSession(threading.Thread):
 
     def _start(self, name: str, session: _Session) -> None:
         session.started = True
+        interval = {"interval": self._interval_us}
+        before = self._send("Profiler.setSamplingInterval", interval, name)
         self._evaluate(_KEEP, name)
-        self._send("Profiler.start", None, name)
+        session.begins = before, self._send("Profiler.start", None, name)
         self._listen(_ANSWERS_WITHIN_S, until=lambda: not session.waits_for)
 
     def _probe(self, name: str, session: _Session, threads: set[int]) -> None:

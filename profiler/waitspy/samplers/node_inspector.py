@@ -12,7 +12,7 @@ from typing import ClassVar
 from waitspy.errors import SamplerError
 from waitspy.kernel import descriptors, procfs
 from waitspy.model.clock import NS
-from waitspy.model.recorded import Loss
+from waitspy.model.recorded import HeldUp, Loss
 from waitspy.recording.folder import Writer
 from waitspy.recording.stacks import SUFFIX, Numbers, StacksRow, ThreadNamed, ThreadShows
 from waitspy.remote.libuv import NodeLoops
@@ -24,6 +24,7 @@ from waitspy.samplers.inspector_session import MAIN, InspectorSession, Profiled
 
 _COST_S = 50e-6  # of a sample, to us: reading what came
 _ENDS_WITHIN_NS = 10 * NS
+_LONG_NS = NS // 20  # half of the stall that is looked for unless another one is asked for
 _US = 1_000_000
 
 
@@ -71,6 +72,8 @@ class NodeInspectorSampler(InProcess):
         ends = not self._session.is_alive() or self._too_late(now_ns)
         while self._session.profiles:
             status.finished += self._written(self._session.profiles.popleft())
+        while self._session.held_up:
+            status.losses += self._told(self._session.held_up.popleft())
         if ends:
             self._over = True
             status.losses += self._losses(self._session)
@@ -131,6 +134,16 @@ class NodeInspectorSampler(InProcess):
         self.segments.append(row)
         self._samples += len(profile.samples)
         return [row]
+
+    def _told(self, held: HeldUp) -> list[Loss]:
+        """That a thread stood while its profile was begun, if that was long."""
+        length_ns = held.end_ns - held.start_ns
+        if length_ns < _LONG_NS:
+            return []
+        who = "its main thread" if held.tid == self.pid else f"its thread {held.tid}"
+        why = "it stood while V8's profiler was started for --inspect, which walks through its heap"
+        remedy = "nothing: this was once; without --inspect it does not stand"
+        return [Loss(f"{length_ns / NS:.2f} s of {who}", why, remedy, self.pid, (held,))]
 
     def _losses(self, session: InspectorSession) -> list[Loss]:
         found = []
