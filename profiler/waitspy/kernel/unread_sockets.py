@@ -1,7 +1,8 @@
 """Which sockets behind an epoll descriptor hold something that nobody has read yet.
 
 The interest list is ``/proc/PID/fdinfo/EPFD`` (``tfd:`` lines, proc_pid_fdinfo(5)); how much waits
-is ``rx_queue`` of the network tables. Unix sockets and pipes are not in those tables: they are
+is ``rx_queue`` of the network tables, in which the end of a connection that nobody has read yet
+counts as one byte. Unix sockets and pipes are not in those tables: they are
 left out, so the list may be empty although something waits.
 """
 
@@ -18,7 +19,8 @@ from waitspy.kernel.nettable import TcpRow, TcpState
 from waitspy.kernel.sockdiag import SockDiag
 from waitspy.model.epolls import UnreadSocket
 
-_ENDED = frozenset({TcpState.CLOSE_WAIT, TcpState.CLOSE, TcpState.LAST_ACK, TcpState.CLOSING})
+_ENDED_BY_PEER = frozenset({TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING})
+_ENDED = _ENDED_BY_PEER | {TcpState.CLOSE}
 _PORTS_FOR_S = 5.0
 _MOST = 64  # sockets told of one epoll; more would only repeat themselves
 
@@ -75,14 +77,17 @@ class Sockets:
             ended = row.state in _ENDED
             if row.rx_queue == 0 and not ended:
                 continue
-            kind: Literal["tcp", "listener", "eof"] = "tcp" if row.rx_queue else "eof"
+            size = row.rx_queue
+            if size and row.state in _ENDED_BY_PEER:
+                size -= 1  # its FIN
+            kind: Literal["tcp", "listener", "eof"] = "tcp" if size else "eof"
             if row.state == TcpState.LISTEN:
                 kind = "listener"
             found.append(
                 UnreadSocket(
                     row.inode,
                     kind,
-                    row.rx_queue,
+                    size,
                     row.local_text,
                     row.remote_text,
                     row.local_port in ports,

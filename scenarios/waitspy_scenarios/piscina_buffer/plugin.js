@@ -18,15 +18,16 @@ function say(message) {
 function ask(method, url, body, more = {}) {
   return new Promise((resolve, reject) => {
     const request = http.request({ host: '127.0.0.1', port: endpoint, method, path: url, ...more });
-    request.on('error', reject);
-    request.on('response', (response) => response.resume().on('end', resolve));
+    const late = () => request.destroy(Object.assign(new Error('timed out'), { late: true }));
+    const timer = more.timeout_ms && setTimeout(late, more.timeout_ms);
+    const ended = (then) => (what) => {
+      clearTimeout(timer);
+      then(what);
+    };
+    request.on('error', ended(reject));
+    request.on('response', (response) => response.resume().on('end', ended(resolve)));
     if (body) request.setHeader('Content-Length', Buffer.byteLength(body));
     request.end(body);
-    if (more.timeout_ms) {
-      const late = () => request.destroy(Object.assign(new Error('timed out'), { late: true }));
-      const timer = setTimeout(late, more.timeout_ms);
-      request.on('close', () => clearTimeout(timer));
-    }
   });
 }
 
