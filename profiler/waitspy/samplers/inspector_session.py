@@ -51,10 +51,12 @@ _MOST_SESSIONS = 256
 _PROBES = 6
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _CLOSE = "require('inspector').close()"
-_KEEP = "profile('waitspy')"
-"""Begins a profile of that thread as ``console.profile`` does, which lasts until the end. To begin
-the first one of a thread, V8 walks through its whole heap, which takes a millisecond or two for
-each MB; but none to begin another one beside it, each second."""
+_KEEP = "(globalThis.console?.profile ?? profile)('waitspy')"
+"""Begins a profile of that thread that lasts until the end. To begin the first one of a thread, V8
+walks through its whole heap, which takes a millisecond or two for each MB; but none to begin
+another one beside it, each second. ``profile`` of the inspector's own console is for programs that
+have taken ``console.profile`` away: from Node 22 on, V8 goes on to show it on top of a thread that
+waits in ``Atomics.wait``, and no line then."""
 
 
 class _Params(msgspec.Struct, rename="camel"):
