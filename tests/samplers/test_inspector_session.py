@@ -15,7 +15,7 @@ import pytest
 
 from tests.live.running import wait_until
 from waitspy.errors import SamplerError
-from waitspy.kernel import procfs
+from waitspy.kernel import nettable, procfs
 from waitspy.model import syscalls
 from waitspy.samplers import inspector_port
 from waitspy.samplers.inspector_session import MAIN, InspectorSession, _Session
@@ -220,6 +220,27 @@ def test_a_server_that_begins_to_listen_meanwhile_is_no_inspector() -> None:
         row = inspector_port._new(os.getpid(), before, others)
         assert row is not None
         assert row.local_port == others
+
+
+@pytest.mark.parametrize("name", [b"a\x1b[31m\n.js", b"a\\qb\\", b"\xff\xfe.js", "ä.js".encode()])
+def test_an_inspector_is_known_whatever_its_program_is_called(name: bytes) -> None:
+    """Node puts the name into its JSON as it is, but for quotation marks."""
+    listed = b'[ {\n "id": "3a101271-b3d4-482e", "title": "%b", "type": "node", "url": "%b"\n} ]'
+    body = listed % (name, name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                connection.sendall(head + body)
+
+        answers = threading.Thread(target=answer)
+        answers.start()
+        (row,) = nettable.listening(os.getpid(), [server.getsockname()[1]])
+        assert inspector_port._target_id(row) == "3a101271-b3d4-482e"
+        answers.join()
 
 
 def test_who_would_be_ended_by_the_signal_is_not_asked() -> None:

@@ -34,6 +34,8 @@ _BLOCKED = re.compile(rb"^SigBlk:\s*([0-9a-f]+)$", re.MULTILINE)
 _WAIT_ON = frozenset({"futex"}) | syscalls.EPOLL_WAITS
 _OF_THREAD = os.O_EXCL  # PIDFD_THREAD; Linux 6.9
 _CAUGHT = re.compile(rb"^SigCgt:\s*([0-9a-f]+)$", re.MULTILINE)
+_PLAIN = bytes(c if 32 <= c < 127 and c != ord("\\") else ord(" ") for c in range(256))
+"""To read what an inspector lists: the program's name is in it as it is, which may be no JSON."""
 _ID = re.compile(r"[0-9a-fA-F-]{8,64}\Z")
 _STARTS_WITHIN_S, _OPENS_WITHIN_S, _LOOKS_EVERY_S = 1.0, 3.0, 0.02
 _ANSWERS_WITHIN_S = 3.0
@@ -258,7 +260,7 @@ def _target_id(row: nettable.TcpRow) -> str:
     finally:
         with suppress(OSError):
             connection.close()
-    listed = msgspec.json.decode(raw, type=list[_Listed])
+    listed = msgspec.json.decode(raw.translate(_PLAIN), type=list[_Listed])
     found = next((one.id for one in listed if one.type == "node"), "")
     if not _ID.match(found):
         raise ValueError("no Node.js there")
