@@ -184,10 +184,14 @@ def test_one_that_computes_from_before_on_is_found_and_its_inspector_closed(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "computes.js").write_text(
-        "function compute() { for (;;) JSON.parse('[1, 2, 3]') }"
-        "setTimeout(() => {}, 50); setImmediate(compute); console.log('{}')"
+        "const fs = require('fs');"
+        "function compute() { const goesOn = () => !fs.existsSync(process.argv[2]);"
+        "  for (let n = 1; n % 50000 || goesOn(); n += 1) JSON.parse('[1, 2, 3]'); turn(9) }"
+        "function turn(n) { if (n) setTimeout(turn, 1, n - 1); else console.log('turned') }"
+        "setInterval(() => {}, 50); setImmediate(compute); console.log('{}')"
     )
-    with target([NODE, tmp_path / "computes.js"], stderr=subprocess.DEVNULL) as server:
+    argv = [NODE, tmp_path / "computes.js", tmp_path / "enough"]
+    with target(argv, stderr=subprocess.DEVNULL) as server:
         report = record(server.pid, tmp_path / "rec", "--inspect", seconds=2)
         found = [f for f in starving(report) if f["kind"] in {"busy-loop", "no-cpu"}]
         blames = {f["blame"]["function"] for f in found if f["blame"]}
@@ -196,6 +200,10 @@ def test_one_that_computes_from_before_on_is_found_and_its_inspector_closed(
         assert found, said(report)
         assert report["losses"] == []
         assert not is_open(server.pid)
+        (tmp_path / "enough").touch()
+        assert server.process.stdout is not None
+        assert server.process.stdout.readline() == "turned\n"
+        assert not is_open(server.pid), "what had asked for it was taken once more"
 
 
 def test_one_that_is_killed_while_it_is_inspected_keeps_what_it_gave(tmp_path: Path) -> None:

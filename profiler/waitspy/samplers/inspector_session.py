@@ -50,7 +50,11 @@ _LARGEST_MESSAGE = 32 << 20
 _MOST_SESSIONS = 256
 _PROBES = 6
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_CLOSE = "require('inspector').close()"
+_CLOSE = """((close, later) => { later(() => later(close)); close(); })
+(require('inspector').close, require('timers').setImmediate)"""
+"""Node takes SIGUSR1 twice: at once, by breaking into what it computes, and when its loop turns. To
+one that has computed all along the second time is still to come, and it would open its inspector
+again: it closes that after the loop's next turn, which the first ``setImmediate`` may precede."""
 _KEEP = "(globalThis.console?.profile ?? profile)('waitspy')"
 """Begins a profile of that thread that lasts until the end. To begin the first one of a thread, V8
 walks through its whole heap, which takes a millisecond or two for each MB; but none to begin
