@@ -184,7 +184,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         ),
         Scenario(
             "piscina-buffer",
-            "idle workers of a pool in Node.js are parked, and the store's answers lie unread",
+            "buffer-vs-job on Node.js: piscina's idle workers are parked, and answers lie unread",
             "waitspy_scenarios.piscina_buffer",
             takes_s=28,
             inspect=True,
