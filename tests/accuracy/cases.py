@@ -335,6 +335,7 @@ def _node() -> list[Case]:
         ("stopped", True, {"alone": True}),
     ):  # fmt: skip
         add(f"server {story}", "servers", story, harmful, **more)
+    add("server large", "servers", "large", False, _INSPECTED, alone=True)
     for story, harmful in (("cluster", True), ("cluster-healthy", False)):
         add(f"server {story}", "servers", story, harmful, _PLAIN, client=(4, 0.005))
     for story, harmful in (

@@ -2,7 +2,8 @@
 //
 // idle; upstream: each answer awaits a slow service; short: many callbacks, each short; crowded: more
 // of them than can be served in time; slow-reader: who reads leaves much unread, and says so to libuv;
-// stopped: something stops the process; cluster: one of two processes is held up; cluster-healthy.
+// stopped: something stops the process; large: so much is on its heap that the walk through it, with
+// which V8's profiler starts, takes a while; cluster: one of two processes is held up; cluster-healthy.
 'use strict';
 const cluster = require('cluster');
 const http = require('http');
@@ -14,6 +15,8 @@ const victims = require('./node_victims');
 
 const [story] = process.argv.slice(2);
 const AGENT = new http.Agent({ keepAlive: true });
+const OBJECTS = story === 'large' ? 1_000_000 : 0;
+globalThis.kept = Array.from({ length: OBJECTS }, (_, n) => ({ n, name: `part ${n}`, more: [n] }));
 
 function compute(ms) {
   const until = truth.nowNs() + ms * 1e6;
