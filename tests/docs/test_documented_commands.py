@@ -29,6 +29,7 @@ _SLOW = {
     "make slow",
     "make fuzz",
     "make faults",
+    "make libraries",
 }  # what runs this test, and what contains it
 _INSTALLS = (".venv/", "python3 -m venv")
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
