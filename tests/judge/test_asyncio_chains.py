@@ -112,6 +112,15 @@ def test_tasks_that_wait_for_each_other_are_a_deadlock_that_is_told_once() -> No
     assert taken == {"one": "one", "other": "other"}, "each has taken what the other one wants"
 
 
+def test_who_seems_to_hold_a_lock_is_in_no_ring() -> None:
+    left, right = holder("left", RIGHT), holder("right", LEFT)
+    (one,) = found(wait(LEFT, left), wait(RIGHT, right, who="left"))
+    assert one.kind is DEADLOCK
+    hint = replace_struct(left, how="reach")
+    told = found(wait(LEFT, hint), wait(RIGHT, right, who="left"))
+    assert not [one for one in told if one.kind is DEADLOCK]
+
+
 def test_who_waits_for_a_ring_is_not_in_it() -> None:
     (one,) = found(
         wait(LOST, holder("one", LEFT), who="looks", count=9),

@@ -332,6 +332,18 @@ def test_who_waits_for_those_that_take_from_a_queue_is_in_no_ring(kind: Held, ho
     assert not found(full, wants, tasks=())
 
 
+@pytest.mark.parametrize("kind", ["lock", "semaphore"])
+def test_who_seems_to_hold_something_is_in_no_ring(kind: Held) -> None:
+    wants = waits(POOL, by(OTHER, "reach"), kind=kind)
+    back = waits(OTHER, by(POOL), subject=0x2000)
+    one = chain(wants, back, tasks=())
+    assert not one.ring
+    assert [link.tid for link in one.links] == [POOL, OTHER]
+    assert not [told for told in found(wants, back, tasks=()) if told.kind is DEADLOCK]
+    sure = waits(POOL, by(OTHER), kind=kind)
+    assert [told.kind for told in found(sure, back, tasks=())] == [DEADLOCK]
+
+
 def test_who_leads_into_such_a_ring_is_no_part_of_it() -> None:
     edges = (waits(POOL, by(LOOP, task=REFRESH)), waits(LOOP, by(LOOP, task=REFRESH)))
     one = chain(*edges, tasks=(task(),), loop=WANTS)

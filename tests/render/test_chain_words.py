@@ -121,6 +121,21 @@ def test_what_those_have_to_do_that_take_from_a_queue(
     assert first.text.endswith(f"waits {what} from which thread 4733 (`refresher`) {does}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("lock", "waits for a lock that seems to be held by thread 4733 (`refresher`)"),
+        ("semaphore", "waits for a semaphore whose places seem to be held by thread 4733"),
+        ("connections", "waits for a connection of those that seem to be held by thread 4733"),
+    ],
+)
+def test_who_seems_to_hold_something(kind: Held, what: str) -> None:
+    wants, has = examples.held_lock().chain
+    link = replace(wants, waits_for=kind)
+    first, _ = chain_words.lines((link, replace(has, how="reach")), told)
+    assert what in first.text
+
+
 def test_several_that_take_from_a_full_queue() -> None:
     wants, has = examples.held_lock().chain
     link = replace(wants, waits_for="full-queue", task="put")

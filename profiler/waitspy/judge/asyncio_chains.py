@@ -2,8 +2,8 @@
 
 A lock whose holder waits for a lock is held by whoever holds that one. A chain that comes back to
 one of them is a ring; what nobody else can reach is never given. Of a semaphore others may have
-places who are not known, and others may take from a queue: chains go on through them, but they are
-in no ring.
+places who are not known, others may take from a queue, and who seems to hold something may not:
+chains go on through them, but they are in no ring.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def stuck_in(waits: Waits) -> set[int]:
 
 def _only(wait: TaskWait) -> TaskHolder | None:
     holders = holders_of(wait)
-    return holders[0] if len(holders) == 1 and holders[0].count == 1 else None
+    sure = len(holders) == 1 and holders[0].count == 1 and holders[0].how != "reach"
+    return holders[0] if sure else None
 
 
 def _following(holder: TaskHolder, waits: Waits) -> TaskWait | None:

@@ -102,7 +102,8 @@ class _Need(NamedTuple):
     @property
     def of_one(self) -> bool:
         """Whether there is one who can give it, and no other."""
-        return self.kind in _ONE_HOLDER and len(self.holders) == 1
+        one = self.kind in _ONE_HOLDER and len(self.holders) == 1
+        return one and self.holders[0].how != "reach"
 
 
 _Needs = Mapping[Party, Sequence[_Need]]
@@ -401,9 +402,11 @@ def _stuck(needs: _Needs, event: WaitForEvent) -> set[Party]:
     waiters: dict[Party, list[tuple[Party, int]]] = {}
     for party, mine in needs.items():
         for n, need in enumerate(mine):
-            of_queue = need.kind in {"full-queue", "joined-queue"}
-            if of_queue or (need.kind == "connections" and need.subject in open_):
-                continue  # others may take from it, or give one back, who were not seen to
+            hints = all(one.how == "reach" for one in need.holders)
+            if hints or need.kind in {"full-queue", "joined-queue"}:
+                continue  # others may have it, or take from it, who were not seen to
+            if need.kind == "connections" and need.subject in open_:
+                continue
             if need.holders:
                 closed[party] += 1
                 for holder in {one.party for one in need.holders}:

@@ -34,8 +34,8 @@ How = Literal[
 """How it is known who holds it: it names its owner, as a mutex of C code does, too, a ``with``
 block is entered, a thread does that work, or is the only one that can and does something else, it
 was seen to take from that queue, it is that thread, or that task, it runs that loop, or it stands
-in a method of it. With ``reach`` a variable of the thread leads there, or what it was started with:
-that is a hint. Who has ``ended`` had it.
+in a method of it. With ``reach`` a variable of the thread leads there, or what it was started with,
+or it stands behind such a call as others wait in: that is a hint. Who has ``ended`` had it.
 """
 
 

@@ -20,6 +20,7 @@ _PAIR, _INT = struct.Struct("<QQ"), struct.Struct("<i")
 _MOST_FRAMES = 256
 _MOST_CHUNKS = 64
 _MOST_WORDS = 1 << 15
+_FIRST_OF_STACK = 8
 
 _OWN = frozenset({"coroutine", "generator", "async_generator"})
 _WRAPPERS = frozenset(
@@ -308,6 +309,17 @@ class Frames(Codes):
         if lay.pair >= (3, 14):
             words = [word & ~3 for word in words]
         return _plausible(words)
+
+    def words_of(self, frame: int, code: int) -> list[int]:
+        """What lies in a frame's variables and in the first of its value stack, as of ``held``.
+
+        A generator's frame, from 3.11 on, is a part of the generator, and not of the data stack.
+        """
+        count = self.local_count(frame, code) + _FIRST_OF_STACK
+        if not 0 < count <= _MOST_WORDS:
+            raise Torn("a frame of unlikely size")
+        raw = self.objects.memory.read(frame + self.objects.layout.frame_locals, 8 * count)
+        return _plausible(word & ~3 for word in struct.unpack(f"<{count}Q", raw))
 
     def _chunk_words(self, thread: int) -> list[int]:
         lay, memory = self.objects.layout, self.objects.memory

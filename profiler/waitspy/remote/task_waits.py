@@ -3,7 +3,8 @@ in queues.
 
 A task that waits stands in a method of what it waits for: ``self`` there is a local of a suspended
 coroutine, hence exact. Who is inside of an ``async with`` block is read from the coroutine, as for
-threads. Whoever took a lock without such a block is not found. Of connections those are found, too,
+threads. Of whoever took a lock without such a block there is a hint where a ``try`` block is behind
+that. Of connections those are found, too,
 that a method of their library uses, or that a local variable leads to. Whether a task still waits,
 or waits again, is known by the line in which it stands.
 """
@@ -26,6 +27,7 @@ from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.places import serves
 from waitspy.remote.task_takers import TaskTakers, waits_for_room
+from waitspy.remote.try_blocks import Call, TryBlocks
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.waiting_lines import Lines, WaitingLines
 from waitspy.remote.with_blocks import WithBlocks
@@ -100,6 +102,8 @@ class TaskWaits:
         self._connections = TaskConnections(KeptConnections(frames, blocks, self._pools))
         self._waiting = WaitingLines(frames, self._pools)
         self._lines: Lines = {}
+        self._tries = TryBlocks(frames, blocks)
+        self._by_hand: dict[tuple[StandingTask, int], Frame | None] = {}
         self._pool_of: dict[int, int] = {}
 
     def look(
@@ -158,6 +162,16 @@ class TaskWaits:
                 self._seen[task] = holds
                 for held in holds.keys() & waiters.keys():
                     holders.setdefault(held, []).append((task.task, holds[held], "with"))
+        by_hand = {
+            subject: waiting[subject][1]
+            for subject in waiters.keys() - holders.keys()
+            if kinds[subject] in {"lock", "semaphore"}
+        }
+        if not self._find_by_hand(by_hand, tasks, until_ns):
+            return None
+        for (task, subject), at in self._by_hand.items():
+            if at is not None:
+                holders.setdefault(subject, []).append((task.task, at, "reach"))
         uses = {pool: self._use(pool) for pool in waiters if kinds[pool] == "connections"}
         if not self._find_others(uses, holders, tasks, until_ns):
             return None
@@ -180,6 +194,54 @@ class TaskWaits:
             )
         self._lines = lines
         return tuple(found)
+
+    def _find_by_hand(
+        self,
+        waiting: Mapping[int, Sequence[StandingTask]],
+        tasks: Sequence[StandingTask],
+        until_ns: int,
+    ) -> bool:
+        """Notes where others seem to have taken what tasks wait for, given these by what that is,
+        by the call in which they do; None where they do not. Whether there was time for it.
+        """
+        before, self._by_hand = self._by_hand, {}
+        inside: dict[int, list[StandingTask]] = {}  # by the code of their coroutines
+        for task in tasks if waiting else ():
+            for code in {code for _, code, _ in task.steps}:
+                inside.setdefault(code, []).append(task)
+        for subject, who in waiting.items():
+            with contextlib.suppress(Unreadable):
+                call = self._call(subject, who[0])
+                if call is None or not self._tries.has_one(call):
+                    continue
+                wait = {task.task for task in who}
+                for task in inside.get(call.code, ()):
+                    key = task, subject
+                    if task.task in wait:
+                        continue
+                    if key not in before and time.thread_time_ns() >= until_ns:
+                        self._by_hand = {**before, **self._by_hand}
+                        return False
+                    known = before[key] if key in before else self._taken_by_hand(task, call)
+                    self._by_hand[key] = known
+        return True
+
+    def _call(self, subject: int, task: StandingTask) -> Call | None:
+        """The call in which a task waits for it; None: nothing has called it but the loop."""
+        at = self._place(task).subject
+        if not at:
+            return None
+        coroutine, code, instruction = task.steps[at - 1]
+        frame = self._frames.inside_of(coroutine)
+        return Call(frame, code, instruction, subject) if frame else None
+
+    def _taken_by_hand(self, task: StandingTask, call: Call) -> Frame | None:
+        with contextlib.suppress(Unreadable):
+            for coroutine, code, _ in task.steps:
+                frame = self._frames.inside_of(coroutine) if code == call.code else 0
+                if frame and self._tries.has_taken(frame, call):
+                    return self._frames.code(code, call.instruction)
+        return None
 
     def _place(self, task: StandingTask) -> _TaskPlace:
         """What tasks that stand there may wait for, and which of their coroutines are in blocks."""

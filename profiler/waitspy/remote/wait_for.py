@@ -2,9 +2,9 @@
 
 What a thread waits for is exact: the lock whose address it shows to the kernel, else the object
 whose method it stands in, a local of a frame that cannot go on. Who holds a lock is exact, too,
-where the lock names its owner, or a ``with`` block is entered; whoever called ``acquire`` by hand
-is not found. Tasks are asked where threads wait for a lock or a semaphore that threads are not
-known to hold, or for a future that no thread works on.
+where the lock names its owner, or a ``with`` block is entered; of whoever called ``acquire`` by
+hand there is a hint where a ``try`` block is behind that. Tasks are asked where threads wait for a
+lock or a semaphore that threads are not known to hold, or for a future that no thread works on.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from waitspy.remote.queue_takers import QueueTakers, Taking
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.thread_work import ThreadWork
+from waitspy.remote.try_blocks import Call, TryBlocks
 from waitspy.remote.wait_subjects import WaitSubjects
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
@@ -161,6 +162,8 @@ class WaitFor:
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._lost = LostThreadWaits(stacks)
         self._inside: dict[int, list[Entered]] = {}
+        self._tries = TryBlocks(stacks.code, blocks)
+        self._by_hand: dict[tuple[int, int, int], tuple[Holder, ...]] = {}
         self._handles: dict[int, int | None] = {}
         self._whole = True
         self._futexes: Mapping[int, int] = {}
@@ -285,7 +288,7 @@ class WaitFor:
         holders = tuple(self._of_lock(handle, until_ns)) if handle else ()
         lock = self._of_condition(frames, handle) if handle and not holders else None
         if lock is None and handle and kind is None and not holders:
-            lock = self._subjects.lock(self._threads[tid], handle)
+            lock = self._subjects.lock(self._threads[tid], handle, frames[0]) if frames else None
         if holders or lock:
             kind, subject = "lock", lock or handle or 0
         elif served is not None:
@@ -313,6 +316,8 @@ class WaitFor:
             holders = tuple(self._of_rlock(lock))
             if not holders and self._is_abandoned(lock):
                 kind = "abandoned-lock"
+        if not holders and subject and kind in {"lock", "semaphore"}:
+            holders = self._behind_acquire(frames, subject, until_ns)
         if self._stacks.frames(self._threads[tid].address) != frames:
             raise Torn("a thread that runs")
         if served is not None and served.coroutine and kind == "future":
@@ -368,6 +373,39 @@ class WaitFor:
         for other, entered in self._all_inside(until_ns):
             if entered.held == subject and other != tid:
                 yield Holder(other, "with", entered.at)
+
+    def _behind_acquire(
+        self, frames: Sequence[ThreadFrame], subject: int, until_ns: int
+    ) -> tuple[Holder, ...]:
+        """Who seems to have taken it by the call in which a thread with these frames waits."""
+        inner = sum(1 for _ in self._subjects.methods(frames))
+        if inner >= len(frames):
+            return ()
+        address, code, instruction = frames[inner]
+        key = code, instruction, subject
+        if key not in self._by_hand:  # all that wait in that call have one answer
+            call = Call(address, code, instruction, subject)
+            has: tuple[int, ...] = ()
+            if self._tries.has_one(call):
+                has = tuple(self._taken_by_hand(call, until_ns))
+            at = self._frames.code(code, instruction) if has else None
+            self._by_hand[key] = tuple(Holder(one, "reach", at) for one in has)
+        return self._by_hand[key]
+
+    def _taken_by_hand(self, call: Call, until_ns: int) -> Iterator[int]:
+        inside: dict[int, list[Entered]] = {}
+        for tid, entered in self._all_inside(until_ns):
+            inside.setdefault(tid, []).append(entered)
+        for tid, thread in self._threads.items():
+            if time.thread_time_ns() >= until_ns:
+                self._whole = False
+                break
+            with contextlib.suppress(Unreadable):
+                frames = self._stacks.frames(thread.address)
+                mine = [frame.address for frame in frames if frame.code == call.code]
+                taken = any(self._tries.has_taken(frame, call) for frame in mine)
+                if taken or self._tries.have_taken(inside.get(tid, ()), call):
+                    yield tid
 
     def _of_thread(self, subject: int) -> Iterator[Holder]:
         ident = self._objects.attributes(subject, {"_ident"}).get("_ident")

@@ -82,12 +82,16 @@ class WaitSubjects:
                 return "queue", word
         return None, 0
 
-    def lock(self, thread: Thread, handle: int) -> int | None:
-        """The lock object with that handle, as far as the thread's own frames refer to it."""
+    def lock(self, thread: Thread, handle: int, inner: ThreadFrame) -> int | None:
+        """The lock object with that handle, as far as the thread's own frames refer to it, of which
+        the innermost one may be a generator's.
+        """
         lock = self._locks.at(handle)
         if lock is not None:
             return lock
         words = self._frames.held(thread.address)
+        with contextlib.suppress(Unreadable):
+            words += self._frames.words_of(inner.address, inner.code)
         for word, kind in zip(words, self._objects.types_of(words), strict=True):
             with contextlib.suppress(Unreadable):
                 found = 0 if kind is None else self._locked_by(word, kind)

@@ -27,6 +27,9 @@ _EXIT_STACKS = frozenset({"ExitStack", "AsyncExitStack"})
 _SETUPS = frozenset({143, 154})
 """SETUP_WITH and SETUP_ASYNC_WITH up to 3.10 (Lib/opcode.py)."""
 
+_SETUP_TRY = 122
+"""SETUP_FINALLY up to 3.10, the type of the blocks that it makes, too."""
+
 _EXTENDED_ARG = 144
 _MOST_SLOTS = 256
 _MOST_BLOCKS = 20  # CO_MAXBLOCKS, Include/cpython/code.h
@@ -112,6 +115,38 @@ class WithBlocks:
             return False
         return any(_around(table, offset, {e.depth for e in table if e.depth and e.with_lasti}))
 
+    def try_behind(self, code: int, instruction: int, most: int) -> int | None:
+        """What tells the ``try`` block that begins within so many bytes behind an instruction, and
+        does not cover it; None: there is none.
+        """
+        lay = self._objects.layout
+        if lay.pair < (3, 11):
+            return self._setup_behind(code, instruction, most)
+        offset = instruction - code - lay.code_bytecode
+        table = self._table(code)
+        around = {entry.target for entry in table if entry.start <= offset < entry.end}
+        blocks = [
+            (entry.start, entry.target)
+            for entry in table
+            if offset < entry.start <= offset + most
+            and not entry.with_lasti
+            and entry.target not in around
+        ]
+        return min(blocks)[1] if blocks else None
+
+    def is_in_try(self, frame: int, block: int) -> bool:
+        """Whether a frame is in that block."""
+        lay = self._objects.layout
+        if lay.pair < (3, 11):
+            blocks = self._classic_blocks(self._memory.read(frame, lay.frame_locals))
+            return any(kind == _SETUP_TRY and handler == block for kind, handler, _ in blocks)
+        code, instruction = self._frames.stands(frame)
+        offset = instruction - code - lay.code_bytecode
+        mine = [e for e in self._table(code) if e.target == block and not e.with_lasti]
+        # where it awaits, another row covers it: each instruction has the innermost one only
+        starts, ends = [e.start for e in mine], [e.end for e in mine]
+        return bool(mine) and min(starts) <= offset < max(ends)
+
     def _behind(self, held: int, at: Frame, depth: int) -> list[Entered]:
         """The blocks that the generator of a context manager is in, or that a stack has entered."""
         name = self._objects.type_of(held).name
@@ -172,16 +207,10 @@ class WithBlocks:
     def _classic(self, frame: int) -> Iterator[tuple[int, Frame]]:
         lay = self._objects.layout
         raw = self._memory.read(frame, lay.frame_locals)
-        count = word_at(raw, lay.frame_block_count, "i")
-        if not 0 < count <= _MOST_BLOCKS:
-            return
         handlers: dict[int, int] = {}
-        for at in range(
-            lay.frame_blocks, lay.frame_blocks + count * lay.block_size, lay.block_size
-        ):
-            level = word_at(raw, at + lay.block_level, "i")
-            handlers.setdefault(level, word_at(raw, at + lay.block_handler, "i"))
-        depth = max(handlers)
+        for _, handler, level in self._classic_blocks(raw):
+            handlers.setdefault(level, handler)
+        depth = max(handlers, default=0)
         if not 0 < depth <= _MOST_SLOTS:
             return
         code = word_at(raw, lay.frame_code)
@@ -189,6 +218,40 @@ class WithBlocks:
         words = struct.unpack(f"<{depth}Q", self._memory.read(base, 8 * depth))
         for used, held in self._held(words):
             yield held, self._frames.code(code, self._setup(code, handlers.get(used)))
+
+    def _classic_blocks(self, raw: bytes) -> Iterator[tuple[int, int, int]]:
+        """Type, handler and level of each block of a frame, the outermost first."""
+        lay = self._objects.layout
+        count = word_at(raw, lay.frame_block_count, "i")
+        if 0 < count <= _MOST_BLOCKS:
+            end = lay.frame_blocks + count * lay.block_size
+            for at in range(lay.frame_blocks, end, lay.block_size):
+                fields = 0, lay.block_handler, lay.block_level
+                kind, handler, level = (word_at(raw, at + one, "i") for one in fields)
+                yield kind, handler, level
+
+    def _setup_behind(self, code: int, instruction: int, most: int) -> int | None:
+        """The handler of the ``try`` block that begins behind that instruction."""
+        unit = 2 if self._objects.layout.pair == (3, 10) else 1
+        begin = instruction * unit
+        for at, jump in self._jumps(code):
+            if begin < at <= begin + most:
+                return jump // unit
+        return None
+
+    def _jumps(self, code: int) -> Iterator[tuple[int, int]]:
+        """Where ``try`` blocks begin, and their handlers, in bytes."""
+        lay = self._objects.layout
+        unit = 2 if lay.pair == (3, 10) else 1  # bytes of what a jump counts
+        raw = self._bytes(self._memory.word(code + lay.code_bytes))
+        argument = 0
+        for at in range(0, len(raw) - 1, 2):
+            argument = argument << 8 | raw[at + 1]
+            if raw[at] == _EXTENDED_ARG:
+                continue
+            if raw[at] == _SETUP_TRY:
+                yield at, at + 2 + argument * unit
+            argument = 0
 
     def _has_setups(self, code: int) -> bool:
         """Whether there are such blocks in it at all."""

@@ -43,6 +43,13 @@ _RESULTS: Mapping[How | ChildHow | None, str] = {
 }
 """What a future is waited for, by how it is known who has to complete it."""
 
+_SEEM: Mapping[Held | TaskHeld | ChildHeld, str] = {
+    "lock": "for a lock that seems to be held by {who}",
+    "semaphore": "for a semaphore whose places seem to be held by {who}",
+    "connections": "for a connection of those that seem to be held by {who}",
+}
+"""Where that is a hint."""
+
 _ENDED = "for room in a queue from which {who} took, and nobody else was seen to"
 _ANYTHING = "for what is held by {who}"
 
@@ -69,8 +76,6 @@ def lines(chain: Sequence[Link], code: Code) -> Iterator[ChainLine]:
         if following.how == "reach":
             takes = "seems to take" if following.count == 1 else "seem to take"
         held = _held(link.waits_for, following.how).format(who=who, takes=takes)
-        if following.how == "reach":
-            held = held.replace(" held by ", " that seem to be held by ", 1)
         text = f"{_who(link, code, chain[0].pid)} {'wait' if link.count > 1 else 'waits'} {held}"
         if following.taken is not None:
             text = f"{text}, taken in {_where(following.taken, code)}"
@@ -84,6 +89,8 @@ def _held(kind: Held | TaskHeld | ChildHeld, how: How | ChildHow | None) -> str:
         return _RESULTS[how]
     if kind == "full-queue" and how == "ended":
         return _ENDED
+    if how == "reach" and kind in _SEEM:
+        return _SEEM[kind]
     return _WAITS_FOR.get(kind, _ANYTHING)
 
 

@@ -70,6 +70,38 @@ async def semaphores():
     case("semaphore", "semaphore", 1, 2, lines[0])
 
 
+async def try_blocks():
+    """Who takes it by hand, with a ``try`` block behind that."""
+    two, lines = asyncio.Semaphore(2), []
+
+    async def take():
+        lines.append(here())
+        await two.acquire()
+        try:
+            await forever()
+        finally:
+            two.release()
+
+    for _ in range(3):
+        keep(take())
+    case("semaphore by hand", "semaphore", 1, 2, None)
+    items = asyncio.Semaphore(1)
+
+    async def work():
+        while True:
+            await items.acquire()  # one more has come
+            try:
+                await forever()
+            except ValueError:
+                pass
+
+    keep(work())
+    keep(work())
+    case("semaphore as a signal", "semaphore", 1, 0, None)
+    await asyncio.sleep(0.05)
+    CASES["semaphore by hand"]["line"] = lines[0]
+
+
 async def conditions():
     one, lines = asyncio.Condition(), []
 
@@ -275,7 +307,7 @@ async def idle():
 
 
 STORIES = (
-    locks, semaphores, conditions, managers, connections_in_use, connections_of_generators,
+    locks, semaphores, try_blocks, conditions, managers, connections_in_use, connections_of_generators,
     connections_of_sqlalchemy, idle,
 )  # fmt: skip
 

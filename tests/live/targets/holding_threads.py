@@ -295,6 +295,96 @@ def others():
     Case("by hand", "lock").waited_by(wait)
 
 
+class ByHand:
+    """Who takes its lock by hand has a ``try`` block behind that."""
+
+    def __init__(self):
+        self.lock, self.line = threading.Lock(), None
+
+    def take(self, then):
+        self.line = here()
+        self.lock.acquire()
+        try:
+            then()
+        finally:
+            self.lock.release()
+
+
+def try_blocks():
+    case, one = Case("try behind", "lock", "reach"), ByHand()
+    case.held_by(lambda: one.take(lambda: (case.holds(one.line), forever())))
+    case.waited_by(lambda: one.take(None))
+    # the holder of another one does not hold this one
+    other = ByHand()
+    other.lock.acquire()
+    Case("try behind another lock", "lock").waited_by(lambda: other.take(None))
+    lock, stands = threading.Lock(), []
+
+    def take(own):
+        lock.acquire()
+        try:
+            own()
+        finally:
+            lock.release()
+        stands.append(1)
+        forever()
+
+    start(lambda: take(int))  # has given it back
+    until(lambda: stands)
+    lock.acquire()
+    Case("behind the try block", "lock").waited_by(lambda: take(None))
+
+
+def try_blocks_of_others():
+    stands = []
+    places, held = threading.Semaphore(2), Case("semaphore by hand", "semaphore", "reach")
+
+    def enter(own):
+        line = here()
+        places.acquire()
+        try:
+            own(line)
+        except ValueError:
+            pass
+        finally:
+            places.release()
+
+    held.held_by(lambda: enter(lambda line: (held.holds(line), forever())), count=2)
+    held.waited_by(lambda: enter(None))
+    within, kept = Case("try block of a generator", "lock", "reach"), threading.Lock()
+    lines = []
+
+    @contextlib.contextmanager
+    def taken():
+        lines.append(here())
+        kept.acquire()
+        try:
+            yield
+        finally:
+            kept.release()
+
+    def inside(own):
+        with taken():
+            own()
+
+    within.held_by(lambda: inside(lambda: (within.holds(lines[0]), forever())))
+    within.waited_by(lambda: inside(None))
+    items = threading.Semaphore(1)
+
+    def work():
+        while True:
+            items.acquire()  # one more has come
+            try:
+                stands.append(2)
+                forever()
+            except ValueError:
+                pass
+
+    start(work)
+    until(lambda: 2 in stands)
+    Case("semaphore as a signal", "semaphore").waited_by(work)
+
+
 def ring():
     locks = [threading.Lock(), threading.Lock()]
     cases = [Case(f"ring {n}", "lock", "with") for n in range(2)]
@@ -347,7 +437,9 @@ def runs():
 
 for each in (
     with_lock, deep_in_blocks, twice_at_one_depth, in_handler, with_rlock, rlock_by_hand,
-    condition, generator_block, semaphore, joined, work_item, queues, others, ring, own_lock, runs,
+    condition, generator_block, semaphore, joined, work_item, queues, others, try_blocks, try_blocks_of_others, ring,
+    own_lock,
+    runs,
 ):  # fmt: skip
     each()
 time.sleep(0.3)  # for those that only begin to wait
