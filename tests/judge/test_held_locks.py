@@ -272,6 +272,17 @@ def test_a_lock_that_went_from_hand_to_hand_makes_late() -> None:
     assert [key.tid for key in one.held_by] == [13, 14]
 
 
+def test_who_holds_it_in_turn_is_blamed_for_that_and_not_for_its_own_wait() -> None:
+    record, done = recorded((600, (waits(12, 14),)), (2_000, (waits(11, 12),)))
+    done[record.thread(12)] = activities(
+        activity(500, 1_500, LOOKUP, WANTS), activity(1_500, END_MS, REFRESH, RECEIVES)
+    )
+    chains = chains_of(record, done)
+    (one,) = held_locks.find(record, done, chains, (), at(END_MS), 100_000_000)
+    held = {key.tid: [(ms(a.start_ns), a.stack) for a in mine] for key, mine in one.held_by.items()}
+    assert held == {12: [(1_500, REFRESH)], 14: [(100, REFRESH)]}
+
+
 def places(tid: int, *holders: int, at_: str) -> WaitEdge:
     found = tuple(Holder(one, "with", frame(at_)) for one in holders)
     return WaitEdge(tid, "semaphore", LOCK, found, whole=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from waitspy.judge import blame, pool_threads, requests, task_stacks
 from waitspy.judge.episode import UNNAMED, Item, Starvation
-from waitspy.judge.spans import Span, common, union
+from waitspy.judge.spans import Span, common, union, without
 from waitspy.judge.task_stacks import shared, task_item
 from waitspy.judge.thread_time import compose, cut
 from waitspy.judge.wait_for import FOR_NOBODY, LOST, Chain, Chains, Party, standstill
@@ -191,6 +191,9 @@ def _episode(
         stack = guilty[party]
         items += [] if stack is None else [task_item(stack, span, 1)]
     of_tasks = any(stack is not None for stack in guilty.values())
+    waited: dict[ThreadKey, list[Span]] = {}
+    for waiter in () if chain.ring else waiters:  # who holds it in turn waits for it before
+        waited.setdefault(worker.thread(waiter.tid), []).append(waiter.span)
     taken = chain.links[min(1, len(chain.links) - 1)].taken
     detail = None if taken is None else f"a lock taken at {taken.file}:{taken.line}"
     root_waits_for = chain.root.waits_for
@@ -205,7 +208,7 @@ def _episode(
         place=_PLACES.get(root_waits_for or "", "a lock"),
         start_ns=span[0],
         end_ns=span[1],
-        held_by=_held_by(guilty, done, span),
+        held_by=_held_by(guilty, done, span, waited),
         base=None,
         evidence=(WAIT_FOR, THREADS),
         items=tuple(items),
@@ -253,11 +256,23 @@ def _stacks(chain: Chain) -> Iterator[Stack | None]:
 
 
 def _held_by(
-    guilty: _Guilty, done: Mapping[ThreadKey, Activities], span: Span
+    guilty: _Guilty,
+    done: Mapping[ThreadKey, Activities],
+    span: Span,
+    waited: Mapping[ThreadKey, Sequence[Span]],
 ) -> dict[ThreadKey, tuple[Activity, ...]]:
-    """What those threads did, and after that what the tasks of their loops did, who share it."""
+    """What those threads did while they did not wait for it themselves, and after that what the
+    tasks of their loops did, who share it.
+    """
     threads = sorted(party.thread for party in guilty if party.task is None)
-    found = {key: tuple(cut(done.get(key, NO_ACTIVITIES), *span)) for key in threads}
+    found = {
+        key: tuple(
+            activity
+            for piece in without(span, union(waited.get(key, ())))
+            for activity in cut(done.get(key, NO_ACTIVITIES), *piece)
+        )
+        for key in threads
+    }
     of_tasks: dict[ThreadKey, list[tuple[Stack, int]]] = {}
     for party, stack in guilty.items():
         if stack is not None:
