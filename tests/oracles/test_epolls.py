@@ -6,13 +6,15 @@ import contextlib
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.examples.build import process
 from waitspy.kernel import nettable
+from waitspy.kernel.unread_sockets import Sockets
+from waitspy.model.epolls import UnreadSocket
 from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.recording.epolls import EpollReady, EpollUnread
@@ -70,6 +72,47 @@ def test_a_wait_is_looked_into_at_its_onset_and_once_is_its_beginning(
         if watched.onset:
             onsets.append(now_ms)
     assert onsets == [25]
+    oracle.detach(watched)
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "kept_ms", "told_ms"),
+    [
+        (0, 0, [1_000]),
+        (4, 4, [1_000]),
+        (90, 0, [1_090]),  # we had no CPU before
+        (0, 90, []),  # while we read: it may have been so at the beginning, or at the end
+    ],
+)
+def test_what_is_read_late_within_a_tick_is_dated_by_when_it_was_read(
+    epfd: int,
+    watched: Watched,
+    late_ms: int,
+    kept_ms: int,
+    told_ms: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_ms = 0
+    monkeypatch.setattr("time.monotonic_ns", lambda: now_ms * 10**6)
+    oracle = EpollOracle(ONSET_NS)
+    oracle.attach(watched)
+
+    def unread(_: object, due: Iterable[int]) -> dict[int, tuple[UnreadSocket, ...]]:
+        nonlocal now_ms
+        now_ms += kept_ms
+        return dict.fromkeys(due, ())
+
+    monkeypatch.setattr(Sockets, "unread", unread)
+    list(oracle.tick(watched, 0))
+    now_ms = 1_000 + late_ms
+    rows = list(oracle.tick(watched, 1_000 * 10**6))
+    unread_rows = [row for row in rows if isinstance(row, EpollUnread) and row.epfd == epfd]
+    assert [row.at_ns // 10**6 for row in unread_rows] == told_ms
+    now_ms, kept_ms = 1_010, 0
+    again = [
+        row.epfd for row in oracle.tick(watched, 1_010 * 10**6) if isinstance(row, EpollUnread)
+    ]
+    assert (epfd in again) is not bool(told_ms)
     oracle.detach(watched)
 
 

@@ -164,6 +164,25 @@ def test_a_loop_that_handed_out_something_or_may_have_was_not_seen(loops: list[L
     assert unseen_loops(record) == [(100, LOOP)]
 
 
+@pytest.mark.parametrize(
+    ("late", "unseen"),
+    [
+        ([counted(600, 0, 12)], [(100, LOOP), (400, LOOP)]),  # read so late in the look at 400
+        ([counted(900, 0, 12)], [(100, LOOP), (400, LOOP)]),
+        ([counted(400, 3, 7), counted(900, 0, 12)], [(400, LOOP)]),
+        ([counted(600, 3, 7)], []),
+        ([counted(1_000, 0, 12)], []),
+    ],
+)
+def test_gaps_that_follow_upon_each_other_are_known_by_the_end_of_the_last_one(
+    late: list[LoopEvent], unseen: list[tuple[float, int]]
+) -> None:
+    ran = states((0, "futex 7"), (400, "futex 7"), (900, "futex 7"))
+    loops = (runs(0), counted(50, 3, 7), *late)
+    record = settle(worker(kernel={1: ran}, loops=loops), [GAP, (at(400), at(900))])
+    assert unseen_loops(record) == unseen
+
+
 def test_uvloop_serves_io_without_its_queue() -> None:
     facts = LoopInfo("uvloop", 5, 1, "running", False)
     loops = (LoopEvent(at(0), LOOP, facts=facts), counted(90, 0, 7), counted(400, 3, 7))

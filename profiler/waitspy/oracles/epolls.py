@@ -26,6 +26,7 @@ from waitspy.recording.rows import RowType
 _LOOK_NS = 100_000_000  # how often the sockets behind a wait are looked up
 _LOOK_SHARE = 0.03  # of one core at the most for those look-ups
 _RESCAN_NS = NS // 2
+_LATE_NS = NS // 200  # half of the time between two looks
 
 
 @dataclass(slots=True)
@@ -159,14 +160,20 @@ class EpollOracle:
     def _look(
         self, process: _WatchedEpolls, due: Mapping[int, _Epoll], now_ns: int
     ) -> Iterator[EpollRow]:
+        """What waits there, unless we had no CPU meanwhile: of when that is nobody knows then. What
+        is read late within a tick is dated by that.
+        """
         assert process.sockets is not None
-        began_ns = time.thread_time_ns()
+        began_ns, began_at_ns = time.thread_time_ns(), time.monotonic_ns()
         found = process.sockets.unread(due)
-        spent_ns = time.thread_time_ns() - began_ns
+        spent_ns, read_ns = time.thread_time_ns() - began_ns, time.monotonic_ns()
+        kept_ns = read_ns - began_at_ns - spent_ns
         for epoll in due.values():
-            epoll.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
-        for epfd, sockets in found.items():
-            yield EpollUnread(now_ns, epfd, sockets)
+            pause_ns = max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
+            epoll.next_look_ns = now_ns + (pause_ns if kept_ns <= _LATE_NS else 0)
+        at_ns = now_ns if began_at_ns - now_ns <= _LATE_NS else read_ns
+        for epfd, sockets in found.items() if kept_ns <= _LATE_NS else ():
+            yield EpollUnread(at_ns, epfd, sockets)
 
 
 def _prove(pid: int, fds: Iterable[int]) -> None:

@@ -76,7 +76,7 @@ def _loops(
     latest_ns = np.maximum.accumulate(events.at_ns)
     owners: dict[int, int | None] = {}
     facts = deque((n, e.loop, e.facts) for n, e in events.others.items() if e.facts is not None)
-    counts = _counts(events)
+    counts, ends_ns = _counts(events), _ends_ns(ran)
     unseen = []
     for gap in ran:
         place = int(np.searchsorted(latest_ns, gap[0], "right"))
@@ -87,7 +87,7 @@ def _loops(
             (place, LoopEvent(gap[0], loop, unseen=True))
             for loop, owner in owners.items()
             if (owner is None or owner not in states or owner in ran[gap])
-            and not _stood(counts.get(loop), *gap)
+            and not _stood(counts.get(loop), gap, ends_ns[gap])
         ]
     return events.with_more(unseen)
 
@@ -107,11 +107,26 @@ def _counts(events: LoopEvents) -> dict[int, tuple[Int64s, Int64s]]:
     }
 
 
-def _stood(counts: tuple[Int64s, Int64s] | None, start_ns: int, end_ns: int) -> bool:
+def _ends_ns(gaps: Iterable[Gap]) -> dict[Gap, int]:
+    """By when it is known what each gap has brought: the end of the last one of those that follow
+    upon each other. A look that takes long is a gap itself, and what it reads may be as late.
+    """
+    found: dict[Gap, int] = {}
+    following: Gap | None = None
+    for gap in sorted(gaps, reverse=True):
+        goes_on = following is not None and following[0] <= gap[1] + _SOON_NS
+        found[gap] = found[following] if following is not None and goes_on else gap[1]
+        following = gap
+    return found
+
+
+def _stood(counts: tuple[Int64s, Int64s] | None, gap: Gap, known_ns: int) -> bool:
     """Whether a queue is known to have handed out nothing in a gap.
 
-    A row of the very look that ended the gap says so, as does that there is none for a while.
+    A row of the very look that ended the gap says so, as does that there is none for a while after
+    it is known what the gap has brought.
     """
+    start_ns, end_ns = gap
     if counts is None:
         return False
     at_ns, steps = counts
@@ -119,7 +134,7 @@ def _stood(counts: tuple[Int64s, Int64s] | None, start_ns: int, end_ns: int) -> 
     if not first:
         return False
     told = first < len(at_ns) and at_ns[first] == end_ns
-    last = int(np.searchsorted(at_ns, end_ns if told else end_ns + _SOON_NS, "right"))
+    last = int(np.searchsorted(at_ns, end_ns if told else known_ns + _SOON_NS, "right"))
     return bool(np.all(steps[first:last] - steps[first - 1] <= _TORN))
 
 
