@@ -102,8 +102,7 @@ class _Need(NamedTuple):
     @property
     def of_one(self) -> bool:
         """Whether there is one who can give it, and no other."""
-        one = self.kind in _ONE_HOLDER and len(self.holders) == 1
-        return one and self.holders[0].how != "reach"
+        return self.kind in _ONE_HOLDER and [one.how != "reach" for one in self.holders] == [True]
 
 
 _Needs = Mapping[Party, Sequence[_Need]]
@@ -402,12 +401,9 @@ def _stuck(needs: _Needs, event: WaitForEvent) -> set[Party]:
     waiters: dict[Party, list[tuple[Party, int]]] = {}
     for party, mine in needs.items():
         for n, need in enumerate(mine):
-            hints = all(one.how == "reach" for one in need.holders)
-            if hints or need.kind in {"full-queue", "joined-queue"}:
-                continue  # others may have it, or take from it, who were not seen to
-            if need.kind == "connections" and need.subject in open_:
-                continue
-            if need.holders:
+            others = need.kind == "connections" and need.subject in open_
+            others |= need.kind in {"full-queue", "joined-queue"}  # may take who was not seen to
+            if not others and any(one.how != "reach" for one in need.holders):
                 closed[party] += 1
                 for holder in {one.party for one in need.holders}:
                     waiters.setdefault(holder, []).append((party, n))

@@ -27,7 +27,7 @@ from waitspy.remote.kept_connections import KeptConnections, TaskConnections
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.places import serves
 from waitspy.remote.task_takers import TaskTakers, waits_for_room
-from waitspy.remote.try_blocks import Call, TryBlocks
+from waitspy.remote.try_blocks import TryBlocks, WaitingCall
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.waiting_lines import Lines, WaitingLines
 from waitspy.remote.with_blocks import WithBlocks
@@ -226,16 +226,16 @@ class TaskWaits:
                     self._by_hand[key] = known
         return True
 
-    def _call(self, subject: int, task: StandingTask) -> Call | None:
+    def _call(self, subject: int, task: StandingTask) -> WaitingCall | None:
         """The call in which a task waits for it; None: nothing has called it but the loop."""
         at = self._place(task).subject
         if not at:
             return None
         coroutine, code, instruction = task.steps[at - 1]
         frame = self._frames.inside_of(coroutine)
-        return Call(frame, code, instruction, subject) if frame else None
+        return WaitingCall(frame, code, instruction, subject) if frame else None
 
-    def _taken_by_hand(self, task: StandingTask, call: Call) -> Frame | None:
+    def _taken_by_hand(self, task: StandingTask, call: WaitingCall) -> Frame | None:
         with contextlib.suppress(Unreadable):
             for coroutine, code, _ in task.steps:
                 frame = self._frames.inside_of(coroutine) if code == call.code else 0

@@ -26,7 +26,7 @@ _MOST_VARIABLES = 8
 _MOST_NAMES = 1 << 10
 
 
-class Call(NamedTuple):
+class WaitingCall(NamedTuple):
     """A frame that waits in a call: its address, its code, where in it, and for what object."""
 
     frame: int
@@ -57,7 +57,7 @@ class TryBlocks:
         self._objects = frames.objects
         self._blocks = blocks
 
-    def has_one(self, call: Call) -> bool:
+    def has_one(self, call: WaitingCall) -> bool:
         """Whether there is such a block behind a call, and its code gives back what it takes."""
         if self._blocks.try_behind(call.code, call.instruction, _MOST_BEHIND) is None:
             return False
@@ -65,7 +65,7 @@ class TryBlocks:
         names = self._objects.sequence(memory.word(call.code + lay.code_names), _MOST_NAMES)
         return _GIVES_BACK in self._objects.texts(names)
 
-    def has_taken(self, frame: int, call: Call) -> bool:
+    def has_taken(self, frame: int, call: WaitingCall) -> bool:
         """Whether another frame of that code seems to have what is waited for in the call."""
         target = self._blocks.try_behind(call.code, call.instruction, _MOST_BEHIND)
         if target is None or not self._blocks.is_in_try(frame, target):
@@ -73,7 +73,7 @@ class TryBlocks:
         way = next(self._ways(call), _Way(-1, ""))
         return way.variable < 0 or self._at(frame, call.code, way) == call.subject
 
-    def have_taken(self, entered: Iterable[Entered], call: Call) -> bool:
+    def have_taken(self, entered: Iterable[Entered], call: WaitingCall) -> bool:
         """The same of the generators of context managers (``contextlib``) that somebody is in."""
         for one in entered:
             with contextlib.suppress(Unreadable):
@@ -85,7 +85,7 @@ class TryBlocks:
                         return True
         return False
 
-    def _ways(self, call: Call) -> Iterator[_Way]:
+    def _ways(self, call: WaitingCall) -> Iterator[_Way]:
         count = len(self._frames.locals_of(call.frame, call.code)[:_MOST_VARIABLES])
         for n in range(count):
             if self._variable(call.frame, call.code, n) == call.subject:

@@ -29,10 +29,10 @@ from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.pool_jobs import RESULTS, PoolJob, PoolJobs, work_of
 from waitspy.remote.process_locks import ProcessLocks, SharedWait
 from waitspy.remote.queue_takers import QueueTakers, Taking
+from waitspy.remote.taken_by_hand import TakenByHand
 from waitspy.remote.thread_connections import ThreadConnections
 from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.thread_work import ThreadWork
-from waitspy.remote.try_blocks import Call, TryBlocks
 from waitspy.remote.wait_subjects import WaitSubjects
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
@@ -162,8 +162,7 @@ class WaitFor:
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
         self._lost = LostThreadWaits(stacks)
         self._inside: dict[int, list[Entered]] = {}
-        self._tries = TryBlocks(stacks.code, blocks)
-        self._by_hand: dict[tuple[int, int, int], tuple[Holder, ...]] = {}
+        self._by_hand = TakenByHand(stacks, blocks, self._subjects)
         self._handles: dict[int, int | None] = {}
         self._whole = True
         self._futexes: Mapping[int, int] = {}
@@ -317,7 +316,8 @@ class WaitFor:
             if not holders and self._is_abandoned(lock):
                 kind = "abandoned-lock"
         if not holders and subject and kind in {"lock", "semaphore"}:
-            holders = self._behind_acquire(frames, subject, until_ns)
+            every = self._threads, self._all_inside
+            holders = self._by_hand.holders(frames, subject, *every, until_ns)
         if self._stacks.frames(self._threads[tid].address) != frames:
             raise Torn("a thread that runs")
         if served is not None and served.coroutine and kind == "future":
@@ -373,39 +373,6 @@ class WaitFor:
         for other, entered in self._all_inside(until_ns):
             if entered.held == subject and other != tid:
                 yield Holder(other, "with", entered.at)
-
-    def _behind_acquire(
-        self, frames: Sequence[ThreadFrame], subject: int, until_ns: int
-    ) -> tuple[Holder, ...]:
-        """Who seems to have taken it by the call in which a thread with these frames waits."""
-        inner = sum(1 for _ in self._subjects.methods(frames))
-        if inner >= len(frames):
-            return ()
-        address, code, instruction = frames[inner]
-        key = code, instruction, subject
-        if key not in self._by_hand:  # all that wait in that call have one answer
-            call = Call(address, code, instruction, subject)
-            has: tuple[int, ...] = ()
-            if self._tries.has_one(call):
-                has = tuple(self._taken_by_hand(call, until_ns))
-            at = self._frames.code(code, instruction) if has else None
-            self._by_hand[key] = tuple(Holder(one, "reach", at) for one in has)
-        return self._by_hand[key]
-
-    def _taken_by_hand(self, call: Call, until_ns: int) -> Iterator[int]:
-        inside: dict[int, list[Entered]] = {}
-        for tid, entered in self._all_inside(until_ns):
-            inside.setdefault(tid, []).append(entered)
-        for tid, thread in self._threads.items():
-            if time.thread_time_ns() >= until_ns:
-                self._whole = False
-                break
-            with contextlib.suppress(Unreadable):
-                frames = self._stacks.frames(thread.address)
-                mine = [frame.address for frame in frames if frame.code == call.code]
-                taken = any(self._tries.has_taken(frame, call) for frame in mine)
-                if taken or self._tries.have_taken(inside.get(tid, ()), call):
-                    yield tid
 
     def _of_thread(self, subject: int) -> Iterator[Holder]:
         ident = self._objects.attributes(subject, {"_ident"}).get("_ident")
