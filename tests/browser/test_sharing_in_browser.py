@@ -121,7 +121,7 @@ def test_a_link_to_a_finding_opens_it_there(browser: webdriver.Chrome, show: Sho
     assert open_finding(browser) == "finding-2"
     assert 0 <= top(browser, "#finding-2") < 120
     click(browser, "#finding-1 .anchor")
-    assert open_finding(browser) == "finding-1"
+    WebDriverWait(browser, 5).until(lambda b: open_finding(b) == "finding-1")
     assert fragment(browser, "#finding-1") == "#finding-1"
 
 
