@@ -358,6 +358,7 @@ def _latent(
     that makes an epoll, polls it, and closes it runs a loop for that time only.
     """
     held = union((s.start_ns, s.end_ns) for s in starved)
+    changes = loops.changes_of(worker, loop.epfd)
     for n in np.flatnonzero(activities.length_ns >= min_stall_ns).tolist():
         activity = activities[n]
         if (
@@ -366,7 +367,7 @@ def _latent(
             and activity.stack != base
             and blame.in_loop(activity.stack, base)
             and not overlaps((activity.start_ns, activity.end_ns), held)
-            and loops.was_there(worker, loop.epfd, (activity.start_ns, activity.end_ns))
+            and loops.was_there(changes, worker.attached_ns, (activity.start_ns, activity.end_ns))
         ):
             span = Pending(loop, activity.start_ns, activity.end_ns, ())
             made = _make(

@@ -114,14 +114,18 @@ def find(
     )
 
 
-def was_there(worker: WorkerRecord, epfd: int, span: Span) -> bool:
-    """Whether it was one and the same epoll all through a span, as far as that is known."""
-    changes = [
+def changes_of(worker: WorkerRecord, epfd: int) -> list[tuple[int, bool]]:
+    """When a descriptor was opened as an epoll, or (True) closed."""
+    return [
         (event.at_ns, event.closed)
         for event in worker.epolls.others.values()
         if event.epfd == epfd and (event.closed or event.share is not None)
     ]
-    soon_ns = max(span[0], worker.attached_ns + _LISTED_NS)
+
+
+def was_there(changes: Sequence[tuple[int, bool]], attached_ns: int, span: Span) -> bool:
+    """Whether it was one and the same epoll all through a span, as far as that is known."""
+    soon_ns = max(span[0], attached_ns + _LISTED_NS)
     before = [closed for at_ns, closed in changes if at_ns <= soon_ns]
     gone = before[-1] if before else bool(changes)  # it is made later, if at all
     return not gone and not any(soon_ns < at_ns <= span[1] for at_ns, _ in changes)

@@ -22,6 +22,10 @@ NEVER_NS = NS << 32
 """A time that does not come."""
 
 
+LATE_NS = NS // 200
+"""What is read later within a tick is dated by that: half of the time between two looks."""
+
+
 @dataclass
 class Watched:
     """One worker under observation: what the oracles of a tick tell each other.

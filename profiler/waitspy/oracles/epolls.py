@@ -19,14 +19,13 @@ from typing import ClassVar
 from waitspy.kernel import descriptors, unread_sockets
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import EPOLL
-from waitspy.oracles import NEVER_NS, Watched
+from waitspy.oracles import LATE_NS, NEVER_NS, Watched
 from waitspy.recording.epolls import EpollClosed, EpollOpened, EpollReady, EpollRow, EpollUnread
 from waitspy.recording.rows import RowType
 
 _LOOK_NS = 100_000_000  # how often the sockets behind a wait are looked up
 _LOOK_SHARE = 0.03  # of one core at the most for those look-ups
 _RESCAN_NS = NS // 2
-_LATE_NS = NS // 200  # half of the time between two looks
 
 
 @dataclass(slots=True)
@@ -170,9 +169,9 @@ class EpollOracle:
         kept_ns = read_ns - began_at_ns - spent_ns
         for epoll in due.values():
             pause_ns = max(_LOOK_NS, int(spent_ns / _LOOK_SHARE))
-            epoll.next_look_ns = now_ns + (pause_ns if kept_ns <= _LATE_NS else 0)
-        at_ns = now_ns if began_at_ns - now_ns <= _LATE_NS else read_ns
-        for epfd, sockets in found.items() if kept_ns <= _LATE_NS else ():
+            epoll.next_look_ns = now_ns + (pause_ns if kept_ns <= LATE_NS else 0)
+        at_ns = now_ns if began_at_ns - now_ns <= LATE_NS else read_ns
+        for epfd, sockets in found.items() if kept_ns <= LATE_NS else ():
             yield EpollUnread(at_ns, epfd, sockets)
 
 

@@ -17,7 +17,7 @@ from typing import ClassVar
 from waitspy.model.clock import NS
 from waitspy.model.loops import LateTimer, LoopInfo, LoopWork
 from waitspy.model.oracle_names import ASYNCIO
-from waitspy.oracles import NEVER_NS, Watched
+from waitspy.oracles import LATE_NS, NEVER_NS, Watched
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.reading import TRANSIENT, reader_of, task_name, task_place
 from waitspy.recording.loops import (
@@ -35,7 +35,6 @@ from waitspy.remote.values import Callback, LoopFacts, LoopSnapshot, Service, Ti
 _LOOK_NS = 200_000_000
 _BEGINNING_NS = NS // 2  # so long the threads behind a wait are looked at again and again
 _RESCAN_NS = NS // 2
-_LATE_NS = NS // 200  # half of the time between two looks
 _SLEEPS = "_set_result_unless_cancelled"  # asyncio.futures of 3.8 to 3.15: what sleep waits for
 _TRIES = 3  # a look at a loop whose thread runs may be torn
 _SHARE = 0.01  # of one core, for looks at and names of a loop, and rescans for new threads
@@ -192,7 +191,7 @@ def _serve(reader: Reader, loop: _Loop, now_ns: int) -> Iterator[LoopRow]:
         return
     service = reader.service(loop.facts)
     read_ns = time.monotonic_ns()
-    if read_ns > now_ns + _LATE_NS:  # we had no CPU within this look: it may have served meanwhile
+    if read_ns > now_ns + LATE_NS:  # we had no CPU within this look: it may have served meanwhile
         now_ns = read_ns
     before = loop.service
     if service != before:

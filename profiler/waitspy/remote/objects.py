@@ -144,6 +144,11 @@ class Objects(Types):
             if piece is not None and word_at(piece, at) == kind
         ]
 
+    def names_used(self, code: int, limit: int) -> list[str | None]:
+        """The names of attributes and globals that code uses, in the order in which they come."""
+        names = self.memory.word(code + self.layout.code_names)
+        return self.texts(self.sequence(names, limit))
+
     def sequence(self, address: int, limit: int = _MOST_ENTRIES) -> list[int]:
         """The addresses of the items of a list or tuple."""
         lay = self.layout

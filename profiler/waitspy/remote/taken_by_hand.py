@@ -50,9 +50,9 @@ class TakenByHand:
         address, code, instruction = frames[inner]
         key = code, instruction, subject
         if key not in self._known:
-            call = WaitingCall(address, code, instruction, subject)
+            call = self._tries.call(address, code, instruction, subject)
             has: tuple[int, ...] = ()
-            if self._tries.has_one(call):
+            if call is not None:
                 has = tuple(self._taken(call, threads, all_inside, until_ns))
                 if time.thread_time_ns() >= until_ns:
                     return ()

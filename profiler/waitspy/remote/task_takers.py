@@ -260,9 +260,7 @@ class TaskTakers:
         if code not in self._names:
             names: list[str | None] = []
             with contextlib.suppress(Unreadable):
-                at = code + self._objects.layout.code_names
-                held = self._objects.sequence(self._objects.memory.word(at), _MOST_NAMES)
-                names = self._objects.texts(held)
+                names = self._objects.names_used(code, _MOST_NAMES)
             self._names[code] = [name for name in names if name]
             if len(self._names) > _MOST_KNOWN:
                 del self._names[next(iter(self._names))]

@@ -163,7 +163,7 @@ class TaskWaits:
                 for held in holds.keys() & waiters.keys():
                     holders.setdefault(held, []).append((task.task, holds[held], "with"))
         by_hand = {
-            subject: waiting[subject][1]
+            subject: (places[waiting[subject][1][0].place], waiting[subject][1])
             for subject in waiters.keys() - holders.keys()
             if kinds[subject] in {"lock", "semaphore"}
         }
@@ -197,7 +197,7 @@ class TaskWaits:
 
     def _find_by_hand(
         self,
-        waiting: Mapping[int, Sequence[StandingTask]],
+        waiting: Mapping[int, tuple[_TaskPlace, Sequence[StandingTask]]],
         tasks: Sequence[StandingTask],
         until_ns: int,
     ) -> bool:
@@ -209,10 +209,10 @@ class TaskWaits:
         for task in tasks if waiting else ():
             for code in {code for _, code, _ in task.steps}:
                 inside.setdefault(code, []).append(task)
-        for subject, who in waiting.items():
+        for subject, (place, who) in waiting.items():
             with contextlib.suppress(Unreadable):
-                call = self._call(subject, who[0])
-                if call is None or not self._tries.has_one(call):
+                call = self._call(subject, who[0], place)
+                if call is None:
                     continue
                 wait = {task.task for task in who}
                 for task in inside.get(call.code, ()):
@@ -226,14 +226,13 @@ class TaskWaits:
                     self._by_hand[key] = known
         return True
 
-    def _call(self, subject: int, task: StandingTask) -> WaitingCall | None:
-        """The call in which a task waits for it; None: nothing has called it but the loop."""
-        at = self._place(task).subject
-        if not at:
-            return None
-        coroutine, code, instruction = task.steps[at - 1]
+    def _call(self, subject: int, task: StandingTask, place: _TaskPlace) -> WaitingCall | None:
+        """The call in which a task waits for it, if others may stand behind that."""
+        if not place.subject:
+            return None  # nothing has called it but the loop
+        coroutine, code, instruction = task.steps[place.subject - 1]
         frame = self._frames.inside_of(coroutine)
-        return WaitingCall(frame, code, instruction, subject) if frame else None
+        return self._tries.call(frame, code, instruction, subject) if frame else None
 
     def _taken_by_hand(self, task: StandingTask, call: WaitingCall) -> Frame | None:
         with contextlib.suppress(Unreadable):

@@ -260,8 +260,7 @@ class ThreadGroups:
         if kind.name != "function" or kind.heap:
             return frozenset()
         code = self._memory.word(function + lay.function_code)
-        names = self._objects.sequence(self._memory.word(code + lay.code_names), _MOST_NAMES)
-        return frozenset(filter(None, self._objects.texts(names)))
+        return frozenset(filter(None, self._objects.names_used(code, _MOST_NAMES)))
 
     def _around(self, function: int, names: Collection[str]) -> list[int]:
         """The enclosing variables of a function, and the globals that it names."""

@@ -27,19 +27,15 @@ _MOST_NAMES = 1 << 10
 
 
 class WaitingCall(NamedTuple):
-    """A frame that waits in a call: its address, its code, where in it, and for what object."""
+    """A call in which others wait for an object: where it is, and the ``try`` block behind it; by
+    which variable of theirs, and which attribute of that ("" for none), the object is reached. No
+    variable (-1): it is a global one, or one of a function around it.
+    """
 
-    frame: int
     code: int
     instruction: int
     subject: int
-
-
-class _Way(NamedTuple):
-    """How a frame leads to an object: by which variable, and which attribute of that ("" for none);
-    no variable (-1): it is a global one, or one of a function around it.
-    """
-
+    block: int
     variable: int
     attribute: str
 
@@ -57,21 +53,21 @@ class TryBlocks:
         self._objects = frames.objects
         self._blocks = blocks
 
-    def has_one(self, call: WaitingCall) -> bool:
-        """Whether there is such a block behind a call, and its code gives back what it takes."""
-        if self._blocks.try_behind(call.code, call.instruction, _MOST_BEHIND) is None:
-            return False
-        memory, lay = self._objects.memory, self._objects.layout
-        names = self._objects.sequence(memory.word(call.code + lay.code_names), _MOST_NAMES)
-        return _GIVES_BACK in self._objects.texts(names)
+    def call(self, frame: int, code: int, instruction: int, subject: int) -> WaitingCall | None:
+        """The call in which a frame waits for that; None: there is no such block behind it, or its
+        code does not give back what it takes.
+        """
+        block = self._blocks.try_behind(code, instruction, _MOST_BEHIND)
+        if block is None or _GIVES_BACK not in self._objects.names_used(code, _MOST_NAMES):
+            return None
+        way = next(self._ways(frame, code, subject), (-1, ""))
+        return WaitingCall(code, instruction, subject, block, *way)
 
     def has_taken(self, frame: int, call: WaitingCall) -> bool:
         """Whether another frame of that code seems to have what is waited for in the call."""
-        target = self._blocks.try_behind(call.code, call.instruction, _MOST_BEHIND)
-        if target is None or not self._blocks.is_in_try(frame, target):
+        if not self._blocks.is_in_try(frame, call.block):
             return False
-        way = next(self._ways(call), _Way(-1, ""))
-        return way.variable < 0 or self._at(frame, call.code, way) == call.subject
+        return call.variable < 0 or self._at(frame, call) == call.subject
 
     def have_taken(self, entered: Iterable[Entered], call: WaitingCall) -> bool:
         """The same of the generators of context managers (``contextlib``) that somebody is in."""
@@ -85,23 +81,24 @@ class TryBlocks:
                         return True
         return False
 
-    def _ways(self, call: WaitingCall) -> Iterator[_Way]:
-        count = len(self._frames.locals_of(call.frame, call.code)[:_MOST_VARIABLES])
+    def _ways(self, frame: int, code: int, subject: int) -> Iterator[tuple[int, str]]:
+        """The variables, and attributes of these, by which a frame leads to an object."""
+        count = len(self._frames.locals_of(frame, code)[:_MOST_VARIABLES])
         for n in range(count):
-            if self._variable(call.frame, call.code, n) == call.subject:
-                yield _Way(n, "")
+            if self._variable(frame, code, n) == subject:
+                yield n, ""
         for n in range(count):
             with contextlib.suppress(Unreadable):
-                word = self._variable(call.frame, call.code, n)
+                word = self._variable(frame, code, n)
                 if word and self._objects.type_of(word).heap:
                     for name, value in self._objects.attributes(word).items():
-                        if value == call.subject:
-                            yield _Way(n, name)
+                        if value == subject:
+                            yield n, name
 
-    def _at(self, frame: int, code: int, way: _Way) -> int:
-        word = self._variable(frame, code, way.variable)
-        if way.attribute and word:
-            return self._objects.attributes(word, {way.attribute}).get(way.attribute, 0)
+    def _at(self, frame: int, call: WaitingCall) -> int:
+        word = self._variable(frame, call.code, call.variable)
+        if call.attribute and word:
+            return self._objects.attributes(word, {call.attribute}).get(call.attribute, 0)
         return word
 
     def _variable(self, frame: int, code: int, n: int) -> int:

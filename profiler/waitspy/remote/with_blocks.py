@@ -232,25 +232,28 @@ class WithBlocks:
 
     def _setup_behind(self, code: int, instruction: int, most: int) -> int | None:
         """The handler of the ``try`` block that begins behind that instruction."""
-        unit = 2 if self._objects.layout.pair == (3, 10) else 1
+        unit = self._unit
         begin = instruction * unit
-        for at, jump in self._jumps(code):
+        for at, target in self._begun(code, {_SETUP_TRY}):
             if begin < at <= begin + most:
-                return jump // unit
+                return target // unit
         return None
 
-    def _jumps(self, code: int) -> Iterator[tuple[int, int]]:
-        """Where ``try`` blocks begin, and their handlers, in bytes."""
-        lay = self._objects.layout
-        unit = 2 if lay.pair == (3, 10) else 1  # bytes of what a jump counts
-        raw = self._bytes(self._memory.word(code + lay.code_bytes))
+    @property
+    def _unit(self) -> int:
+        """The bytes that a jump, and an index of a frame, count."""
+        return 2 if self._objects.layout.pair == (3, 10) else 1
+
+    def _begun(self, code: int, kinds: Container[int]) -> Iterator[tuple[int, int]]:
+        """Where blocks of these kinds begin, and their handlers, in bytes."""
+        raw = self._bytes(self._memory.word(code + self._objects.layout.code_bytes))
         argument = 0
         for at in range(0, len(raw) - 1, 2):
             argument = argument << 8 | raw[at + 1]
             if raw[at] == _EXTENDED_ARG:
                 continue
-            if raw[at] == _SETUP_TRY:
-                yield at, at + 2 + argument * unit
+            if raw[at] in kinds:
+                yield at, at + 2 + argument * self._unit
             argument = 0
 
     def _has_setups(self, code: int) -> bool:
@@ -267,18 +270,11 @@ class WithBlocks:
 
     def _setup(self, code: int, handler: int | None) -> int | None:
         """The instruction that began the block with that handler, as frames count them."""
-        lay = self._objects.layout
-        unit = 2 if lay.pair == (3, 10) else 1  # bytes of what a jump counts
-        raw = self._bytes(self._memory.word(code + lay.code_bytes))
-        argument = 0
-        for at in range(0, len(raw) - 1, 2):
-            argument = argument << 8 | raw[at + 1]
-            if raw[at] == _EXTENDED_ARG:
-                continue
-            if raw[at] in _SETUPS and at + 2 + argument * unit == (handler or 0) * unit:
-                return at // unit
-            argument = 0
-        return None
+        unit = self._unit
+        return next(
+            (at // unit for at, to in self._begun(code, _SETUPS) if to == (handler or 0) * unit),
+            None,
+        )
 
     # --- both -----------------------------------------------------------------------------
 
