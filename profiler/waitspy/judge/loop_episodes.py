@@ -354,11 +354,10 @@ def _latent(
 ) -> Iterator[Starvation]:
     """Blocking calls on the running loop's thread that happened to starve nothing.
 
-    Of a loop whose work can be read, that is known only if it was looked at meanwhile. A thread
-    that makes an epoll, polls it, and closes it runs a loop for that time only.
+    Of a loop whose work can be read, that is known only if it was looked at meanwhile.
     """
     held = union((s.start_ns, s.end_ns) for s in starved)
-    changes = loops.changes_of(worker, loop.epfd)
+    changes = loops.changes_of(worker, loop.epfd)  # a thread may run a loop for a moment only
     for n in np.flatnonzero(activities.length_ns >= min_stall_ns).tolist():
         activity = activities[n]
         if (
