@@ -36,13 +36,16 @@ def test_a_server_with_other_clocks_is_recorded(tmp_path: Path) -> None:
 @pytest.mark.alone  # its timers are as late as they are told to be only if it gets the CPU
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_timers_on_other_clocks_are_as_late_as_they_are(loop: str, tmp_path: Path) -> None:
-    mode = "blocked", "0.3", "0.2", "0", *(["uvloop"] if loop == "uvloop" else [])
+    # Blocks 50 ms after its beats were late, and so between two of them, 20 ms apart.
+    mode = "blocked", "0.3", "0.05", "0", *(["uvloop"] if loop == "uvloop" else [])
     with target([*BY, TARGETS / "timer_loop.py", *mode]) as server:
         told = recorded(tmp_path, server.pid, seconds=1.5)
     found = blamed(told, tmp_path / "rec")
     (harm,) = (one for one in found if one in starved_by_itself(told))
     assert harm["blame"]["source"] == "time.sleep(HARM_S)", said(told)
-    (timers,) = harm["victims"]  # there is nothing else that could be late
-    assert timers["kind"] == "timer", said(told)
+    # A beat that was due in the turn of the loop that blocks has been fired: its task is what waits.
+    late = {one["kind"]: one for one in harm["victims"]}
+    assert late.keys() <= {"timer", "task"}, said(told)
+    timers = late["timer"]
     on_average_s = timers["waited_s"] / timers["count"]
     assert 0.15 < on_average_s <= harm["longest_s"], said(told)
