@@ -177,6 +177,14 @@ def test_tasks_of_which_no_code_is_seen_are_told_without_a_name() -> None:
             Wait(WaitKind.SOCKET, "get"),
         ),
         (
+            (
+                "f@/app/a.py:1 > AsyncClient.get@site/httpx/_client.py:5 > "
+                "SocketStream.receive@site/anyio/_backends/_asyncio.py:1431 > "
+                "Event.wait@lib/asyncio/locks.py:213"
+            ),
+            Wait(WaitKind.SOCKET, "AsyncClient.get"),
+        ),
+        (
             "f@/app/a.py:1 > Process.wait@lib/asyncio/subprocess.py:137",
             Wait(WaitKind.SUBPROCESS, "Process.wait"),
         ),
@@ -218,9 +226,13 @@ def test_who_waits_behind_one_that_waits_for_work_is_idle(idle: str) -> None:
     [
         "refresh@/app/cache.py:41 > Lock.acquire@lib/asyncio/locks.py:114",
         "refresh@/app/cache.py:41 > ClientSession.get@site/aiohttp/client.py:600",
+        (
+            "refresh@/app/cache.py:41 > AsyncClient.get@site/httpx/_client.py:1768 > "
+            "SocketStream.receive@site/anyio/_backends/_asyncio.py:1431 > Event.wait@lib/asyncio/locks.py:213"
+        ),
         "Server.serve_forever@lib/asyncio/base_events.py:372 > refresh@/app/cache.py:41 > sleep@lib/asyncio/tasks.py:649",
     ],
-    ids=["another lock", "a reply", "a callback of the program"],
+    ids=["another lock", "a reply", "a reply by AnyIO", "a callback of the program"],
 )
 def test_who_waits_behind_one_that_is_in_the_middle_of_something_is_starved(slow: str) -> None:
     assert len(found((1_500, [wait(holder(stack_=stack(slow)))]))) == 1

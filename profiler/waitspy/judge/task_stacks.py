@@ -10,6 +10,7 @@ from waitspy.judge.spans import Span
 from waitspy.model.activities import Activity
 from waitspy.model.code_origin import Origin
 from waitspy.model.stacks import Stack
+from waitspy.model.stream_reads import read_of, reads
 from waitspy.model.unsent import drain_of, drains
 from waitspy.model.waits import Wait, WaitKind
 
@@ -26,7 +27,7 @@ _SLEEPS, _STREAMS, _PROCESSES = "/asyncio/tasks.py", "/asyncio/streams.py", "/as
 
 def is_slow(stack: Stack) -> bool:
     """Whether a task is in the middle of something, rather than waiting for something to do."""
-    if drains(stack):
+    if drains(stack) or reads(stack):
         return True
     for frame in reversed(stack):
         for file, names in _FOR_WORK.items():
@@ -47,7 +48,7 @@ def wait_of(stack: Stack) -> Wait:
     for each in below:
         if each.is_one_of(_SLEEPS, "sleep"):
             kind = WaitKind.SLEEP
-        elif each.rooted.endswith(_STREAMS) or drain_of(each) is not None:
+        elif each.rooted.endswith(_STREAMS) or drain_of(each) or read_of(each):
             kind = WaitKind.SOCKET
         elif each.rooted.endswith(_PROCESSES):
             kind = WaitKind.SUBPROCESS
