@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from tests.examples.build import SOURCES, activities, activity, at, frame, ms, recording, stack
+from tests.examples.build import (
+    SOURCES,
+    activities,
+    activity,
+    at,
+    frame,
+    ms,
+    recording,
+    stack,
+    worker,
+)
 from tests.judge import test_task_waits
 from tests.judge.test_task_waits import CHAINS, END_MS
 from waitspy.judge import analysis, task_waits
@@ -251,6 +261,32 @@ def test_a_thread_without_code_of_the_program_says_no_more_than_the_task() -> No
     one = worked(HASHES)
     assert [link.waits_for for link in one.links] == ["lock", None]
     assert one.root is None
+
+
+POLLS = Wait(WaitKind.LOOP_POLL, None, "epoll_wait")
+
+
+@pytest.mark.parametrize(("wait_", "goes_on"), [(RECEIVES, True), (POLLS, False)])
+def test_a_chain_goes_on_to_the_process_that_has_to_answer_a_task(
+    wait_: Wait, goes_on: bool
+) -> None:
+    """Thread 201 of process 200 has to send what the task reads that holds a lock."""
+    sender = Holder(201, "reach", pid=200)
+    holds = replace_struct(holder("slow", does=WORKS), sender=sender)
+    told, other = record(wait(LEFT, holds)), worker(200)
+    done = {other.thread(201): activities(activity(0, END_MS, RUNS, wait_))}
+    chains = Chains([told, other], done, {}, SOURCES)
+    (one,) = task_waits.find(told, chains, at(END_MS), 100_000_000)
+    if goes_on:
+        assert [(link.pid, link.waits_for) for link in one.links[1:]] == [
+            (100, "message"),
+            (200, None),
+        ]
+        assert (one.links[-1].how, one.links[-1].wait) == ("reach", RECEIVES)
+        assert one.root == (other.thread(201), RUNS, RECEIVES), "weighed there"
+    else:
+        assert [link.waits_for for link in one.links] == ["lock", None], "it has nothing to do"
+        assert one.root is None
 
 
 def test_several_hops_are_weighed_at_the_last_one() -> None:

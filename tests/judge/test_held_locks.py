@@ -17,7 +17,7 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.threads import NO_STATES
-from waitspy.model.wait_for import Held, Holder, TaskEdge, WaitEdge, WaitForEvent
+from waitspy.model.wait_for import Held, Holder, How, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
 LOOKUP = stack("run@/app/cache.py:1 > lookup@/app/cache.py:52")
@@ -610,3 +610,85 @@ def test_a_lock_of_a_process_that_was_not_recorded_names_that_one() -> None:
     assert [(link.pid, link.tid) for link in found.links] == [(100, 12), (200, 200)]
     assert found.root.wait.kind is WaitKind.UNKNOWN
     assert list(held_locks.find(record, done, chains_of(record, done), [], at(END_MS), 1)) == []
+
+
+# --- messages from other processes -----------------------------------------------------------------
+
+
+def answered_by(
+    other: Wait, *looks: tuple[float, tuple[WaitEdge, ...]], how: How = "peer"
+) -> Chain | None:
+    """The chain of thread 12: thread 14 has the lock, and waits for a message of process 200."""
+    message = WaitEdge(14, "message", OTHER, (Holder(200, how, pid=200),), whole=True)
+    record, done = recorded((700, (waits(12, 14), message)))
+    sibling = replace(
+        worker(200),
+        states={200: states((0, "futex 0x30"))},
+        wait_for=tuple(WaitForEvent(at(when), edges) for when, edges in looks),
+    )
+    done[sibling.thread(200)] = activities(activity(100, END_MS, LOOKUP, other))
+    return Chains([record, sibling], done, {}, SOURCES).of(record.thread(12), at(500), at(1_500))
+
+
+SLEEPS = Wait(WaitKind.SLEEP, "time.sleep", "clock_nanosleep")
+
+
+def test_a_chain_goes_on_to_who_has_to_send_what_the_holder_waits_to_read() -> None:
+    one = answered_by(SLEEPS)
+    assert one is not None
+    assert [(link.pid, link.tid, link.waits_for, link.how) for link in one.links] == [
+        (100, 12, "lock", None),
+        (100, 14, "message", "with"),
+        (200, 200, None, "peer"),
+    ]
+    assert one.root.wait == SLEEPS
+    assert held_locks.is_slow(one)
+
+
+@pytest.mark.parametrize(
+    "idles",
+    [
+        Wait(WaitKind.LOOP_POLL, None, "epoll_wait"),
+        Wait(WaitKind.POOL_IDLE, None, "futex"),
+        Wait(WaitKind.SOCKET, "sock.accept", "accept4"),
+        Wait(WaitKind.SOCKET, "select.poll", "poll"),
+        Wait(WaitKind.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_but_not_to_one_who_has_nothing_to_do(idles: Wait) -> None:
+    one = answered_by(idles)
+    assert one is not None
+    assert [(link.pid, link.tid) for link in one.links] == [(100, 12), (100, 14)]
+    assert (one.root.wait, one.root.waits_for) == (RECEIVES, None)
+    assert held_locks.is_slow(one), "what the holder does counts, as if the other one was not known"
+
+
+def test_and_not_to_one_of_whom_no_stack_was_seen() -> None:
+    message = WaitEdge(14, "message", OTHER, (Holder(200, "peer", pid=200),), whole=True)
+    one = chain((700, (waits(12, 14), message)))
+    assert one is not None
+    assert [link.tid for link in one.links] == [12, 14]
+
+
+@pytest.mark.parametrize(("how", "ring"), [("peer", True), ("reach", False)])
+def test_who_wants_the_lock_of_one_that_waits_for_its_message_is_in_a_ring(
+    how: How, ring: bool
+) -> None:
+    back = WaitEdge(200, "lock", LOCK, (Holder(14, "with", TAKEN, pid=100),), whole=True)
+    one = answered_by(WANTS, (700, (back,)), how=how)
+    assert one is not None
+    assert one.ring == ring, "who only seems to have to send it may not be the one"
+    if ring:
+        assert [(link.pid, link.tid, link.waits_for) for link in one.links] == [
+            (100, 14, "message"),
+            (200, 200, "lock"),
+        ]
+
+
+def test_two_who_wait_for_a_message_of_each_other_are_no_ring() -> None:
+    back = WaitEdge(200, "message", LOCK, (Holder(14, "peer", pid=100),), whole=True)
+    one = answered_by(RECEIVES, (700, (back,)))
+    assert one is not None
+    assert not one.ring, "others may write there, too"
+    assert [(link.pid, link.tid) for link in one.links] == [(100, 12), (100, 14), (200, 200)]

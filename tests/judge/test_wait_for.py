@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.examples.build import SOURCES, activities, activity, at, ms, stack, states, worker
-from waitspy.judge.wait_for import Chains, Party, standstill
+from waitspy.judge.needs import Party
+from waitspy.judge.wait_for import Chains, standstill
 from waitspy.model.activities import Activities
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord

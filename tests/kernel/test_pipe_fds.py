@@ -85,12 +85,12 @@ def test_other_files_are_no_pipes() -> None:
 
 def test_whether_an_epoll_watches_it() -> None:
     with pipe() as (reads, writes), contextlib.closing(select.epoll()) as epoll:
-        assert not pipe_fds.is_watched(ME, reads)
+        assert not any(pipe_fds.watching(ME, reads))
         epoll.register(reads, select.EPOLLIN)
-        assert pipe_fds.is_watched(ME, reads)
-        assert not pipe_fds.is_watched(ME, writes)
+        assert any(pipe_fds.watching(ME, reads))
+        assert not any(pipe_fds.watching(ME, writes))
         epoll.unregister(reads)
-        assert not pipe_fds.is_watched(ME, reads)
+        assert not any(pipe_fds.watching(ME, reads))
 
 
 def test_a_process_that_stands_in_a_write_does_so_until_somebody_reads() -> None:

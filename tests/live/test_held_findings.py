@@ -258,3 +258,26 @@ def test_a_lock_whose_holder_was_killed_is_a_deadlock(python: str, tmp_path: Pat
     assert [link["waits_for"]["kind"] for link in finding["chain"]] == ["orphaned-lock"]
     assert f"by process {program.ready['holder']}, which has ended" in finding["detail"]
     assert "terminate()" in finding["remedy"]
+
+
+ANSWERING = TARGETS / "answering.py"
+
+
+@pytest.mark.parametrize("python", newest_always())
+def test_who_has_to_answer_is_the_root_where_a_lock_is_held_over_that(
+    python: str, tmp_path: Path
+) -> None:
+    with target([python, ANSWERING]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=4)
+    found = [one for one in starved_by_itself(report) if one["kind"] == "held-lock"]
+    roots = {tuple(link["source"] for link in one["chain"]) for one in found}
+    assert roots == {
+        ("with lock:", "pipe.recv()", "time.sleep(ANSWER_S)  # by pipe"),
+        ("with lock:", "connection.recv(1)", "time.sleep(ANSWER_S)  # by thread"),
+        ("with lock:", "connection.recv(1)", "time.sleep(ANSWER_S)  # by loop"),
+        ("async with lock:", "await reader.read(1)", "time.sleep(ANSWER_S)  # by thread"),
+    }, said(report)
+    for one in found:
+        wants, waits, root = one["chain"]
+        assert (wants["waits_for"]["kind"], waits["waits_for"]["kind"]) == ("lock", "message")
+        assert wants["who"]["pid"] == waits["who"]["pid"] == program.pid != root["who"]["pid"]

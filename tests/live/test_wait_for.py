@@ -17,6 +17,7 @@ from tests.remote.interpreters import HERE, Python, found, with_modules
 from tests.remote.memories import Wrong
 from tests.remote.started import started
 from waitspy.kernel import procfs
+from waitspy.kernel.nettable import Ends
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
 from waitspy.model.connection_pools import PoolUse
@@ -311,7 +312,14 @@ def crossed(look: WaitLook, tid: int, path: str) -> dict[str, Any] | None:
         "line": first and first.at and first.at.line,
         "thread": next((h.tid for h in waiting.holders if h.task is None), None),
         "loop": after.tid if after is not None else None,
-        "peer": next((ends.peer_port for at, ends in look.drains.items() if at in of), None),
+        "peer": next(
+            (
+                ends.peer_port
+                for at, ends in look.streams.items()
+                if at in of and isinstance(ends, Ends)
+            ),
+            None,
+        ),
         "then": [after.kind, thens[0]] if after is not None and thens else None,
         "count": len(thens),
     }

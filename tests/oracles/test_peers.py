@@ -43,6 +43,43 @@ def test_a_peer_that_does_not_read(family: int, address: str) -> None:
     peers.close()
 
 
+def inode(one: socket.socket) -> int:
+    return os.fstat(one.fileno()).st_ino
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "through"),
+    [
+        (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+        (socket.AF_INET6, "::1", "::1"),
+        (socket.AF_INET6, "::", "127.0.0.1"),
+    ],
+)
+def test_the_other_end_of_a_connection(family: int, address: str, through: str) -> None:
+    peers = Peers(os.getpid())
+    with (
+        socket.create_server(
+            (address, 0), family=family, dualstack_ipv6=address == "::"
+        ) as listener,
+        socket.create_connection((through, listener.getsockname()[1])) as client,
+    ):
+        assert peers.other_ends([inode(client)]) == {}, "nobody has accepted it yet"
+        with listener.accept()[0] as server:
+            both = inode(client), inode(server)
+            assert peers.other_ends(both) == dict(zip(both, both[::-1], strict=True))
+            assert peers.other_ends([inode(listener)]) == {}
+    peers.close()
+
+
+def test_the_other_end_of_a_unix_socket() -> None:
+    peers = Peers(os.getpid())
+    one, other = socket.socketpair()
+    with one, other:
+        assert peers.other_ends([inode(one), 1]) == {inode(one): inode(other)}
+    assert peers.other_ends([]) == {}
+    peers.close()
+
+
 @pytest.mark.parametrize(
     "ends", [Ends("127.0.0.1", 9, "127.0.0.1", 9), Ends("", 0, "", 0), Ends("::1", 1, "x", 1 << 20)]
 )

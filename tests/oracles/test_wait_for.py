@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -16,8 +16,9 @@ from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.stacks import Frame
-from waitspy.model.wait_for import Held, Holder, LentPool, WaitEdge
+from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import Watched
+from waitspy.oracles.other_ends import EndedAt, OtherEnds
 from waitspy.oracles.wait_for import WaitForOracle
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Torn, Unavailable
@@ -58,6 +59,8 @@ class Scripted:
         self.jobs = jobs or {}
         self.pools = list(pools)
         self.asked: list[tuple[list[int], Mapping[int, int]]] = []
+        self.tasks: tuple[TaskEdge, ...] = ()
+        self.streams: Mapping[int, int] = {}
 
     def wait_for(
         self,
@@ -73,7 +76,7 @@ class Scripted:
         if isinstance(said, Exception):
             raise said
         pools = self.pools.pop(0) if len(self.pools) > 1 else self.pools[0]
-        return WaitLook(tuple(said), pools, jobs=self.jobs, shared=self.shared)
+        return WaitLook(tuple(said), pools, self.tasks, self.streams, self.jobs, self.shared)
 
     def held_between(self) -> tuple[HeldBetween, ...]:
         return self.held
@@ -418,3 +421,94 @@ def test_an_event_is_not_asked_about_again_before_its_process_has_run() -> None:
     for at in range(60_000, 61_000, 10):
         list(looks.at(at, ran=at == 60_000))
     assert [8] in reader.tids
+
+
+# --- messages --------------------------------------------------------------------------------------
+
+(READ,) = (number for number, name in syscalls.TABLES["x86_64"].items() if name == "recvfrom")
+
+
+class Ends:
+    """Says who has to send what; who asks, and for which threads, is noted."""
+
+    calls = frozenset({READ})
+
+    def __init__(self, *senders: int) -> None:
+        self.senders = senders
+        self.asked: list[list[int]] = []
+
+    def of(
+        self, process: EndedAt, peers: object, tids: Iterable[int], every: Mapping[int, object],
+        now_ns: int,
+    ) -> Iterator[WaitEdge]:  # fmt: skip
+        assert every.keys() == {100, 200}
+        assert process.watched.pid == 100
+        self.asked.append(sorted(tids))
+        for tid in tids:
+            if tid in self.senders:
+                yield message(tid)
+
+    def of_fd(
+        self, pid: int, fd: int, peers: object, every: Mapping[int, object], now_ns: int
+    ) -> tuple[Holder, ...]:
+        return (Holder(201, "peer", pid=200),) if fd in self.senders else ()
+
+    def forget(self, pid: int) -> None:
+        """Nothing is kept."""
+
+
+def message(tid: int) -> WaitEdge:
+    return WaitEdge(tid, "message", 0x20, (Holder(201, "peer", pid=200),), whole=True)
+
+
+def two_processes(reader: Scripted, ends: Ends) -> tuple[Looks, Watched]:
+    looks = Looks(reader)
+    looks.oracle._ends = cast("OtherEnds", ends)
+    other = Watched(process(200), "/proc/200", reader=cast("Reader", Scripted([])))
+    assert looks.oracle.attach(other) == "ok"
+    return looks, other
+
+
+def test_who_waits_to_read_is_asked_once_from_whom() -> None:
+    ends, reader = Ends(7), Scripted([])
+    looks, other = two_processes(reader, ends)
+    looks.stand(0, 7, 8, number=READ)
+    rows = [row for at in range(0, 5_000, 10) for row in looks.at(at)]
+    assert [row.waiting for row in rows] == [(message(7),)]
+    assert ends.asked == [[7, 8]]
+    assert reader.asked == [], "they stand in no futex"
+    assert other.holders == {201}, "its stack is read"
+    looks.stand(5_000, 7, number=READ)
+    (row,) = [row for at in range(5_000, 6_000, 10) for row in looks.at(at)]
+    assert row.waiting == (message(7),), "it has run since: another message"
+    assert ends.asked == [[7, 8], [7]]
+
+
+def test_nobody_is_asked_where_no_other_process_is_watched() -> None:
+    looks = Looks(Scripted([]))
+    ends = Ends(7)
+    looks.oracle._ends = cast("OtherEnds", ends)
+    looks.stand(0, 7, number=READ)
+    assert [row for at in range(0, 1_000, 10) for row in looks.at(at)] == []
+    assert ends.asked == []
+
+
+def test_who_holds_something_and_waits_to_read_is_told_with_those_who_wait_for_that() -> None:
+    looks, _ = two_processes(Scripted([edge(7, 8)]), Ends(8))
+    looks.stand(0, 7)
+    looks.stand(100, 8, number=READ)  # it has not stood there for long
+    rows = [row for at in range(0, 130, 10) for row in looks.at(at)]
+    assert [row.waiting for row in rows] == [(edge(7, 8), message(8))]
+
+
+def test_what_a_task_waits_to_read_is_told_with_it() -> None:
+    reader = Scripted([edge(7, 8)])
+    reader.tasks = (TaskEdge(0xA1, 8, ()), TaskEdge(0xA2, 8, ()), TaskEdge(0xA3, 8, ()))
+    reader.streams = {0xA1: 5, 0xA2: 6}
+    looks, other = two_processes(reader, Ends(5))
+    looks.stand(0, 7)
+    (row,) = [row for at in range(0, 130, 10) for row in looks.at(at)]
+    reads, of_nobody, does_not = row.tasks
+    assert (reads.kind, reads.holders) == ("message", (Holder(201, "peer", pid=200),))
+    assert (of_nobody.kind, of_nobody.holders) == (does_not.kind, does_not.holders) == (None, ())
+    assert 201 in other.holders

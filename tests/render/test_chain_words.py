@@ -89,6 +89,20 @@ def test_a_thread_of_another_process_is_told_with_that() -> None:
     assert of_root.startswith("thread 4733 (`refresher`) of process 4790 waits")
 
 
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [
+        ("peer", "a message from thread 4733 (`refresher`) of process 4790"),
+        ("reach", "a message that thread 4733 (`refresher`) of process 4790 seems to have to send"),
+    ],
+)
+def test_who_has_to_send_a_message(how: How, what: str) -> None:
+    first, root = examples.held_lock().chain
+    chain = (replace(first, waits_for="message"), replace(root, pid=4790, taken=None, how=how))
+    told_of, _ = chain_words.lines(chain, told)
+    assert told_of.text == f"thread 4711 (`MainThread`) waits for {what}"
+
+
 def test_and_a_task_of_another_process() -> None:
     first, root = examples.held_lock().chain
     _, of_root = chain_words.lines((first, replace(root, pid=4790, task="refresh")), told)

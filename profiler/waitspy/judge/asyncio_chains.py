@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from waitspy.judge import blame
+from waitspy.judge.spots import spot_of
 from waitspy.judge.task_stacks import is_slow, name_of, wait_of
-from waitspy.judge.wait_for import LOST, spot_of
+from waitspy.judge.wait_for import LOST
 from waitspy.model.clock import NS
 from waitspy.model.judged import Link
 from waitspy.model.processes import ThreadKey

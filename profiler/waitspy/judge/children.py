@@ -15,10 +15,10 @@ from waitspy.judge import blame
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.held_locks import MAY_BE_DEADLOCKS, thread_item
 from waitspy.judge.spans import Span, common, length_ns, union
+from waitspy.judge.spots import spot_of
 from waitspy.judge.task_stacks import name_of, task_item, wait_of
 from waitspy.judge.task_waits import loop_thread
 from waitspy.judge.thread_time import cut
-from waitspy.judge.wait_for import spot_of
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.children import ChildWait, StandingChild
 from waitspy.model.clock import NS

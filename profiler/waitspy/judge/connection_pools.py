@@ -18,9 +18,10 @@ from waitspy.judge.episode import Starvation
 from waitspy.judge.held_locks import thread_item
 from waitspy.judge.loop_service import longest_gap_ns
 from waitspy.judge.spans import Span, common, grouped, union
+from waitspy.judge.spots import spot_of
 from waitspy.judge.task_stacks import wait_of
 from waitspy.judge.thread_time import cut, trim
-from waitspy.judge.wait_for import Chains, spot_of, standstill
+from waitspy.judge.wait_for import Chains, standstill
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin

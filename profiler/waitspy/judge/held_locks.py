@@ -13,10 +13,18 @@ from dataclasses import dataclass, field, replace
 
 from waitspy.judge import blame, pool_threads, requests, task_stacks
 from waitspy.judge.episode import UNNAMED, Item, Starvation
+from waitspy.judge.needs import Party
 from waitspy.judge.spans import Span, common, union, without
 from waitspy.judge.task_stacks import shared, task_item
 from waitspy.judge.thread_time import compose, cut
-from waitspy.judge.wait_for import FOR_NOBODY, LOST, Chain, Chains, Party, standstill
+from waitspy.judge.wait_for import (
+    FOR_NOBODY,
+    LOST,
+    Chain,
+    Chains,
+    standstill,
+    waits_for_work,
+)
 from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.kinds import (
@@ -44,9 +52,6 @@ _SLOW = frozenset(
 
 _HALF = 0.5
 _OWED_NS = NS // 2
-
-_FOR_WORK = ("accept", "select", "poll")
-"""Calls that wait for work to arrive, by the last part of their names."""
 
 _PLACES = {
     "lost-job": "a pool of processes", "lost-result": "a result", "lost-signal": "an event",
@@ -356,10 +361,7 @@ def is_slow(chain: Chain) -> bool:
     root, did = chain.root, chain.did[-1]
     if root.task is not None:
         return did is not None and task_stacks.is_slow(did.stack)
-    call = (root.wait.call or "").rpartition(".")[2]
-    syscall = root.wait.syscall or ""
-    for_work = call in _FOR_WORK or syscall.startswith("accept")
-    return root.wait.kind in _SLOW and not for_work
+    return root.wait.kind in _SLOW and not waits_for_work(root.wait)
 
 
 def thread_item(doing: Sequence[Activity], span: Span) -> Item:

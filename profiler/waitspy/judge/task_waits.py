@@ -20,8 +20,9 @@ from waitspy.judge import blame, requests
 from waitspy.judge.asyncio_chains import TaskChain, Waits, all_slow, follow, holders_of, stuck_in
 from waitspy.judge.episode import Starvation
 from waitspy.judge.spans import Span, common
+from waitspy.judge.spots import spot_of
 from waitspy.judge.task_stacks import shared, task_item, wait_of
-from waitspy.judge.wait_for import LOST, Chains, spot_of
+from waitspy.judge.wait_for import LOST, Chains
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Lending, LentTo
@@ -32,6 +33,7 @@ from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Stack
 from waitspy.model.task_waits import TaskHolder, TaskWait
 from waitspy.model.unsent import drains
+from waitspy.model.wait_for import Held, How
 
 _LEAST_NS = NS // 2  # a wait that two looks saw is longer, unless something came in between
 
@@ -134,16 +136,22 @@ def _to_root(
     found: Starvation, last: TaskHolder, worker: WorkerRecord, span: Span, chains: Chains
 ) -> Starvation:
     """The same with what is at its root, where that is another one than those who hold the thing
-    itself: the thread that works for the last task, or whoever holds what that one waits for.
+    itself: the thread that works for the last task, the one of another process from which it is to
+    hear, or whoever holds what that one waits for.
     """
     links = found.links
     tail = None
+    how: How = "work-item"
+    waits_for: Held = "future"
     if last.thread is not None:
         tail = chains.from_worker(worker.thread(last.thread), span)
+    elif last.sender is not None:
+        tail = chains.from_sender(worker.thread(0), last.sender, span)
+        how, waits_for = last.sender.how, "message"
     if tail is not None:
         did, home = tail.did[-1], tail.parties[-1].home
-        first = replace(tail.links[0], how="work-item")
-        task = replace(links[-1], waits_for="future", unsent=None)
+        first = replace(tail.links[0], how=how)
+        task = replace(links[-1], waits_for=waits_for, unsent=None)
         root = None if did is None else (home, did.stack, did.wait)
         return replace(found, links=(*links[:-1], task, first, *tail.links[1:]), root=root)
     if len(links) <= _SHORT:

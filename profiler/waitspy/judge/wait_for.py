@@ -16,13 +16,15 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 
 from waitspy.judge import blame, task_stacks
-from waitspy.judge.classify import polls_by_frames, source_line
+from waitspy.judge.classify import polls_by_frames
+from waitspy.judge.needs import HeldBy, Need, Party, stuck
 from waitspy.judge.spans import Span
+from waitspy.judge.spots import spot_of
 from waitspy.model.activities import Activities, Activity
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
@@ -31,7 +33,7 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import SourceLines, WorkerRecord
 from waitspy.model.stacks import Frame
 from waitspy.model.threads import FOREVER_NS, NO_STATES, KernelStates
-from waitspy.model.wait_for import Held, Holder, How, Lost, TaskEdge, WaitEdge, WaitForEvent
+from waitspy.model.wait_for import Held, Holder, Lost, TaskEdge, WaitEdge, WaitForEvent
 from waitspy.model.waits import Wait, WaitKind
 
 LOST: frozenset[Held] = frozenset(get_args(Lost))
@@ -40,28 +42,13 @@ LOST: frozenset[Held] = frozenset(get_args(Lost))
 FOR_NOBODY = LOST | {"abandoned-lock", "orphaned-lock", "lost-job"}
 """What nobody will give up, or do."""
 
-_ONE_HOLDER: frozenset[Held] = frozenset({"lock", "thread", "future", "task", "loop"})
-"""What only the one can give that has it."""
-
 _MOST_SAMPLES = 64
+_FOR_WORK = ("accept", "select", "poll")
+"""Calls that wait for work to arrive, by the last part of their names."""
+
+_IDLE = frozenset({WaitKind.LOOP_POLL, WaitKind.POOL_IDLE, WaitKind.UNKNOWN})
+
 _HALF = 0.5  # of a wait, in which a loop's thread has to do one thing to be what it waits for
-
-
-class Party(NamedTuple):
-    """A thread; or a task, by its address, and the thread that runs its loop (tid zero: none)."""
-
-    thread: ThreadKey
-    task: int | None = None
-
-    @property
-    def process(self) -> ThreadKey:
-        """The process that it is of."""
-        return self.thread._replace(tid=0)
-
-    @property
-    def home(self) -> ThreadKey:
-        """Its thread; the main one of a task whose loop none is seen to run."""
-        return self.thread._replace(tid=self.thread.tid or self.thread.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +69,6 @@ class Chain:
     def root(self) -> Link:
         """Where it ends."""
         return self.links[-1]
-
-
-class _HeldBy(NamedTuple):
-    """One who holds something, how that is known, and where it was taken."""
-
-    party: Party
-    how: How
-    at: Frame | None
-
-
-class _Need(NamedTuple):
-    """What one of them waits for, and who holds it."""
-
-    kind: Held
-    subject: int
-    holders: tuple[_HeldBy, ...]
-
-    @property
-    def of_one(self) -> bool:
-        """Whether there is one who can give it, and no other."""
-        return self.kind in _ONE_HOLDER and [one.how != "reach" for one in self.holders] == [True]
-
-
-_Needs = Mapping[Party, Sequence[_Need]]
 
 
 class Chains:
@@ -158,6 +121,15 @@ class Chains:
         link = Link(*who, spot_of(at, self.sources), did.wait, did.start_ns / NS)
         return Chain((link,), (Party(thread),), (did,))
 
+    def from_sender(self, process: ThreadKey, sender: Holder, span: Span) -> Chain | None:
+        """The chain from a thread that has to send what a task of that process waits to read; None:
+        it has nothing to do, or shows no own code.
+        """
+        at_ns = span[1] - 1
+        thread = self.party(process, sender, at_ns).thread
+        did = self.did(thread, at_ns)
+        return self.from_worker(thread, span) if did is not None and is_at_work(did.wait) else None
+
     def did(self, thread: ThreadKey, at_ns: int, until_ns: int = 0) -> Activity | None:
         """What a thread did at a time; of one that runs on what it does the longest while it is
         waited for, until then: samples come late.
@@ -194,23 +166,23 @@ class _Look:
     ) -> None:
         self.process = process
         self.tasks: dict[Party, TaskEdge] = {}
-        self.needs: dict[Party, list[_Need]] = {}
+        self.needs: dict[Party, list[Need]] = {}
         self._party = party
         for edge in event.waiting:
-            need = _Need(edge.kind, edge.subject, self._all(_holders(edge, event)))
+            need = Need(edge.kind, edge.subject, self._all(_holders(edge, event)))
             self.needs[Party(process._replace(tid=edge.tid))] = [need]
         for task in event.tasks:
             runs = process._replace(tid=task.tid)
             self.tasks[Party(runs, task.task)] = task
             mine = self.needs[Party(runs, task.task)] = []
             if task.kind is not None:
-                mine.append(_Need(task.kind, 0, self._all(task.holders)))
+                mine.append(Need(task.kind, 0, self._all(task.holders)))
             if task.tid:
-                mine.append(_Need("loop", 0, (_HeldBy(Party(runs), "loop", None),)))
-        self.stuck = _stuck(self.needs, event)
+                mine.append(Need("loop", 0, (HeldBy(Party(runs), "loop", None),)))
+        self.stuck = stuck(self.needs, event)
 
-    def _all(self, holders: Iterable[Holder]) -> tuple[_HeldBy, ...]:
-        return tuple(_HeldBy(self._party(one), one.how, one.at) for one in holders)
+    def _all(self, holders: Iterable[Holder]) -> tuple[HeldBy, ...]:
+        return tuple(HeldBy(self._party(one), one.how, one.at) for one in holders)
 
     def waiting(self, pool: int) -> int:
         """How many wait for a connection of that pool."""
@@ -241,7 +213,7 @@ class _Walk:
         order = self._order
         links: list[Link] = []
         did: list[Activity | None] = []
-        has: _HeldBy | None = None
+        has: HeldBy | None = None
         while True:
             order.append(party)
             need, following = self._next(party)
@@ -263,11 +235,11 @@ class _Walk:
         ring[0] = replace(ring[0], how=has.how, taken=self._taken(has))
         return Chain(tuple(ring), tuple(order[first:]), tuple(did[first:]), ring=True)
 
-    def _next(self, party: Party) -> tuple[_Need | None, _HeldBy | None]:
+    def _next(self, party: Party) -> tuple[Need | None, HeldBy | None]:
         """What one waits for, and the holder with whom the chain goes on; of one that can never go
         on, what keeps it from that.
         """
-        needs: Sequence[_Need] = self._look.needs.get(party, ())
+        needs: Sequence[Need] = self._look.needs.get(party, ())
         stuck = self._look.stuck
         if party in stuck:
             needs = sorted(
@@ -295,13 +267,14 @@ class _Walk:
         shared_ns = min(did.end_ns, span[1]) - max(did.start_ns, span[0])
         return shared_ns >= (span[1] - span[0]) * _HALF
 
-    def _holder(self, party: Party, need: _Need) -> _HeldBy | None:
+    def _holder(self, party: Party, need: Need) -> HeldBy | None:
         """The holder with whom a chain goes on: one that is in it already closes the ring; else one
         of which a stack was seen. None: those in it are all that are known, but not all there are.
         """
-        holders: Sequence[_HeldBy] = need.holders
+        holders: Sequence[HeldBy] = need.holders
         stuck = self._look.stuck
-        if need.of_one and holders[0].party in (*self._of_one, party):
+        closes = need.of_one and need.kind != "message"  # two who listen may hear from others
+        if closes and holders[0].party in (*self._of_one, party):
             return holders[0]
         known = [one for one in holders if one.party in self._order] if party in stuck else []
         if party not in stuck:
@@ -309,16 +282,19 @@ class _Walk:
             holders = [one for one in holders if one.party not in stuck] or holders
             holders = [one for one in holders if not self._leads_back(one)] or holders
         seen = [one for one in holders if self._did(one.party)]
+        if need.kind == "message":  # of one who has nothing to do, it tells nothing
+            seen = [one for one in seen if (did := self._did(one.party)) and is_at_work(did.wait)]
+            holders = seen
         return next(iter(known or self._alike(seen) or holders), None)
 
-    def _leads_back(self, holder: _HeldBy) -> bool:
+    def _leads_back(self, holder: HeldBy) -> bool:
         """Whether one waits for those alone who are in the chain."""
         return any(
             bool(need.holders) and all(one.party in self._order for one in need.holders)
             for need in self._look.needs.get(holder.party, ())
         )
 
-    def _alike(self, holders: Sequence[_HeldBy]) -> list[_HeldBy]:
+    def _alike(self, holders: Sequence[HeldBy]) -> list[HeldBy]:
         """Those who are at the line at which the most of them are, known ones before others."""
         sure = [one for one in holders if one.how != "reach"] or holders
         at = Counter(self._spot(one.party) for one in sure)
@@ -331,7 +307,7 @@ class _Walk:
         did = self._did(party)
         return None if did is None else blame.blamed(did.stack)
 
-    def _link(self, party: Party, has: _HeldBy | None, need: _Need | None) -> Link:
+    def _link(self, party: Party, has: HeldBy | None, need: Need | None) -> Link:
         did, of_task = self._did(party), party.task is not None
         link = Link(
             pid=party.home.pid,
@@ -352,7 +328,7 @@ class _Walk:
             return replace(link, count=self._look.waiting(need.subject))
         return link
 
-    def _taken(self, has: _HeldBy) -> Spot | None:
+    def _taken(self, has: HeldBy) -> Spot | None:
         return spot_of(has.at, self._chains.sources)
 
     def _did(self, party: Party) -> Activity | None:
@@ -388,37 +364,15 @@ def _holders(edge: WaitEdge, event: WaitForEvent) -> tuple[Holder, ...]:
     return next(pools, edge.holders)
 
 
-def _stuck(needs: _Needs, event: WaitForEvent) -> set[Party]:
-    """Those who need something that only such ones hold."""
-    open_ = {  # others may have some of their connections
-        pool.subject
-        for pool in event.pools
-        if pool.use is None
-        or pool.use.lent is None
-        or sum(holder.how != "reach" for holder in pool.holders) < pool.use.lent
-    }
-    closed: Counter[Party] = Counter()
-    waiters: dict[Party, list[tuple[Party, int]]] = {}
-    for party, mine in needs.items():
-        for n, need in enumerate(mine):
-            others = need.kind == "connections" and need.subject in open_
-            others |= need.kind in {"full-queue", "joined-queue"}  # may take who was not seen to
-            if not others and any(one.how != "reach" for one in need.holders):
-                closed[party] += 1
-                for holder in {one.party for one in need.holders}:
-                    waiters.setdefault(holder, []).append((party, n))
-    stuck = set(closed)
-    free = [party for party in waiters if party not in stuck]
-    opened: set[tuple[Party, int]] = set()
-    while free:  # who needs nothing but what those hold who can go on, can go on itself
-        for party, n in waiters.get(free.pop(), ()):
-            if (party, n) not in opened:
-                opened.add((party, n))
-                closed[party] -= 1
-                if not closed[party]:
-                    stuck.remove(party)
-                    free.append(party)
-    return stuck
+def waits_for_work(wait: Wait) -> bool:
+    """Whether one waits for something to do: a connection, or a message by any of several."""
+    call = (wait.call or "").rpartition(".")[2]
+    return call in _FOR_WORK or (wait.syscall or "").startswith("accept")
+
+
+def is_at_work(wait: Wait) -> bool:
+    """Whether one that waits so is known to be in the middle of something."""
+    return wait.kind not in _IDLE and not waits_for_work(wait)
 
 
 def standstill(worker: WorkerRecord, tid: int, at_ns: int, stop_ns: int) -> Span | None:
@@ -431,18 +385,6 @@ def standstill(worker: WorkerRecord, tid: int, at_ns: int, stop_ns: int) -> Span
     if n < 0 or ends[n] <= at_ns:
         return None
     return int(starts[n]), int(np.minimum(ends[n], stop_ns))
-
-
-def spot(frame: Frame, sources: SourceLines) -> Spot:
-    """A frame's line, with its text where it was read."""
-    line = source_line(frame, sources)
-    source = None if line is None else line.strip()
-    return Spot(frame.function, frame.file or None, frame.line, source)
-
-
-def spot_of(frame: Frame | None, sources: SourceLines) -> Spot | None:
-    """The same; None where there is none."""
-    return None if frame is None else spot(frame, sources)
 
 
 def _at_ns(event: WaitForEvent) -> int:

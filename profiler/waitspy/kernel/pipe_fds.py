@@ -5,6 +5,7 @@ Sources: proc_pid_fd(5), proc_pid_fdinfo(5) and proc_pid_syscall(5) of Linux man
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,12 +48,17 @@ def ends(pid: int) -> tuple[PipeEnd, ...]:
     found = []
     for fd, link in procfs.fds(pid).items():
         pipe = procfs.parse_pipe(link)
-        if pipe is not None and (one := _end(pid, fd, pipe)) is not None:
+        if pipe is not None and (one := end(pid, fd, pipe)) is not None:
             found.append(one)
     return tuple(found)
 
 
-def _end(pid: int, fd: int, pipe: int) -> PipeEnd | None:
+def end(pid: int, fd: int, pipe: int) -> PipeEnd | None:
+    """Which end of that pipe a descriptor is; None: it was closed meanwhile.
+
+    Raises:
+        OSError: the process may not be looked into.
+    """
     try:
         flags = _flags(procfs.read(pid, f"fdinfo/{fd}"))
     except ProcessLookupError:  # closed meanwhile
@@ -82,8 +88,8 @@ def of_fd(pid: int, fd: int) -> int | None:
         return None
 
 
-def is_watched(pid: int, fd: int) -> bool:
-    """Whether an epoll of the process watches that descriptor.
+def watching(pid: int, fd: int) -> Iterator[int]:
+    """The epolls of the process that watch that descriptor.
 
     Raises:
         OSError: it is gone, or may not be looked into.
@@ -93,8 +99,7 @@ def is_watched(pid: int, fd: int) -> bool:
             for line in procfs.read(pid, f"fdinfo/{epfd}").splitlines():
                 parts = line.split()
                 if len(parts) > 1 and parts[0] == b"tfd:" and int(parts[1]) == fd:
-                    return True
-    return False
+                    yield epfd
 
 
 def calls(pid: int) -> dict[int, Call] | None:

@@ -44,8 +44,10 @@ _LAST_DATA_RECV = 52  # offsetof(struct tcp_info, tcpi_last_data_recv)
 _SENT = 200  # offsetof(struct tcp_info, tcpi_bytes_sent); Linux 4.19
 _OPEN = 1 << TcpState.ESTABLISHED | 1 << TcpState.CLOSE_WAIT  # the server may still answer
 _UNIX_MESSAGE = 16  # sizeof(struct unix_diag_msg), include/uapi/linux/unix_diag.h
-_UNIX_NAME, _UNIX_QUEUE = 0, 4  # UNIX_DIAG_NAME, UNIX_DIAG_RQLEN
+_UNIX_NAME, _UNIX_PEER, _UNIX_QUEUE = 0, 2, 4  # UNIX_DIAG_NAME, _PEER, _RQLEN
 _UNIX_SHOW = 1 << _UNIX_NAME | 1 << _UNIX_QUEUE  # UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN
+_UNIX_SHOW_PEER = 1 << _UNIX_PEER  # UDIAG_SHOW_PEER
+_ANY_COOKIE = 0xFFFFFFFF  # INET_DIAG_NOCOOKIE, twice
 _WAIT_S = 0.2
 
 
@@ -116,18 +118,39 @@ class SockDiag:
 
     def sending(self, ends: Ends) -> Sending | None:
         """What a connection has not got rid of; None when not known."""
-        with suppress(ValueError, struct.error):  # no addresses of TCP
-            message = self._about(ends)
-            if message is not None:
-                (unsent,) = struct.unpack_from("=L", message, _WQUEUE)
-                return Sending(unsent, message[_TIMER] == _PROBES)
+        message = self._about(ends)
+        if message is None:
+            return None
+        (unsent,) = struct.unpack_from("=L", message, _WQUEUE)
+        return Sending(unsent, message[_TIMER] == _PROBES)
+
+    def inode(self, ends: Ends) -> int | None:
+        """That of the socket with those ends; None where there is none, or none was accepted."""
+        message = self._about(ends)
+        return None if message is None else struct.unpack_from("=L", message, _INODE)[0] or None
+
+    def unix_peer(self, inode: int) -> int | None:
+        """The inode of the unix socket at the other end of one; None where that is not known."""
+        body = struct.pack(
+            "=BBHLLLLL", socket.AF_UNIX, 0, 0, 0, inode, _UNIX_SHOW_PEER, _ANY_COOKIE, _ANY_COOKIE
+        )
+        message = self._one(_asking(body, _REQUEST, self._sequence + 1))
+        for kind, value in _attributes(message or b"", _UNIX_MESSAGE):
+            if kind == _UNIX_PEER and len(value) >= 4:
+                return struct.unpack_from("=L", value)[0] or None
         return None
 
     def _about(self, ends: Ends) -> bytes | None:
         """What the kernel says of one connection."""
+        with suppress(OSError, ValueError, struct.error):  # no addresses of TCP
+            return self._one(_request(ends, self._sequence + 1))
+        return None
+
+    def _one(self, request: bytes) -> bytes | None:
+        """The answer to a request about one socket that has the next number; None without."""
         self._sequence += 1
         with suppress(OSError, struct.error):
-            self._socket.send(_request(ends, self._sequence))
+            self._socket.send(request)
             while True:
                 answer = self._socket.recv(8192)
                 size, kind, _, sequence, _ = _HEADER.unpack_from(answer)
@@ -176,10 +199,7 @@ class SockDiag:
     def _dump(self, body: bytes) -> Iterator[bytes]:
         """The messages that answer a request for many."""
         self._sequence += 1
-        size = _HEADER.size + len(body)
-        self._socket.send(
-            _HEADER.pack(size, _BY_FAMILY, _REQUEST | _DUMP, self._sequence, 0) + body
-        )
+        self._socket.send(_asking(body, _REQUEST | _DUMP, self._sequence))
         while True:
             answer = self._socket.recv(1 << 16)
             at = 0
@@ -279,8 +299,12 @@ def _request(ends: Ends, sequence: int) -> bytes:
     sockid = ports + addresses + struct.pack("=L", 0) + b"\xff" * 8
     # inet_diag_req_v2: family, protocol, wanted extensions, padding, states
     body = struct.pack("=BBBBL", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, 0xFFFFFFFF)
-    size = _HEADER.size + len(body) + len(sockid)
-    return _HEADER.pack(size, _BY_FAMILY, _REQUEST, sequence, 0) + body + sockid
+    return _asking(body + sockid, _REQUEST, sequence)
+
+
+def _asking(body: bytes, flags: int, sequence: int) -> bytes:
+    size = _HEADER.size + len(body)
+    return _HEADER.pack(size, _BY_FAMILY, flags, sequence, 0) + body
 
 
 def _consumed(message: bytes) -> int | None:

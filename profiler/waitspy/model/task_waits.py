@@ -12,7 +12,7 @@ from waitspy.model.connection_pools import PoolUse
 from waitspy.model.ranges import Address, Many, Ns, Tid
 from waitspy.model.stacks import Frame
 from waitspy.model.unsent import Unsent
-from waitspy.model.wait_for import How, Lost
+from waitspy.model.wait_for import Holder, How, Lost
 
 TaskHeld = Literal["lock", "semaphore", "connections", "full-queue", Lost]
 """A lock, a place of a semaphore, a connection of a pool, room in a queue (those who take from it
@@ -26,7 +26,8 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     The one that is there the longest has been since ``since_ns``, None where it was seen once.
     ``future`` is the type of what they wait for, ``unsent`` is what they wait to get rid of.
     ``waits`` is the thing (its address) that all of them wait for, if that is one of those told.
-    ``thread`` is the one that is at work on what one of them waits for in the end, if there is one.
+    ``thread`` is the one that is at work on what one of them waits for in the end, if there is one;
+    ``sender`` is who has to send what it waits to read, if that is a thread of another process.
     """
 
     stack: tuple[Frame, ...]
@@ -38,6 +39,7 @@ class TaskHolder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     how: How = "with"
     waits: Address | None = None
     thread: Tid | None = None
+    sender: Holder | None = None
 
 
 class TaskWait(msgspec.Struct, frozen=True, array_like=True, gc=False):

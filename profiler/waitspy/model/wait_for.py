@@ -19,23 +19,25 @@ Lost = Literal["lost-result", "lost-signal", "lost-lock", "lost-queue"]
 Held = Literal[
     "lock", "abandoned-lock", "orphaned-lock", "lost-job", "condition", "event", "semaphore",
     "barrier", "thread", "queue", "full-queue", "joined-queue", "future", "connections", "task",
-    "loop", Lost,
+    "loop", "message", Lost,
 ]  # fmt: skip
 """What is waited for: a lock, one that nobody is left to give up, as its process was forked or
 its holder's has ended, work that nobody has, a signal, a place, an end, what somebody has to hand
 in, to take out of a full queue, or to have done of all that was put into one, a connection of a
-pool, the end of a task, or one's turn on an event loop; or what nobody else can reach.
+pool, the end of a task, one's turn on an event loop, or what has to come from the other end of a
+pipe or connection; or what nobody else can reach.
 """
 
 How = Literal[
     "owner", "mutex", "with", "work-item", "queued", "takes", "join", "task", "loop", "frame",
-    "reach", "ended",
+    "peer", "reach", "ended",
 ]  # fmt: skip
 """How it is known who holds it: it names its owner, as a mutex of C code does, too, a ``with``
 block is entered, a thread does that work, or is the only one that can and does something else, it
-was seen to take from that queue, it is that thread, or that task, it runs that loop, or it stands
-in a method of it. With ``reach`` a variable of the thread leads there, or what it was started with,
-or it stands behind such a call as others wait in: that is a hint. Who has ``ended`` had it.
+was seen to take from that queue, it is that thread, or that task, it runs that loop, it stands in a
+method of it, or it is the only thread of the only process that has the other end. With ``reach`` a
+variable of the thread leads there, or what it was started with, it stands behind such a call as
+others wait in, or its loop watches for that: that is a hint. Who has ``ended`` had it.
 """
 
 

@@ -55,7 +55,7 @@ class PipeEnds:
         """Whether an epoll of the worker tells it that the pipe can be read: then it will."""
         if pipe not in self._watched:
             mine = {fd for fd, end in self._own.items() if end.pipe == pipe}
-            self._watched[pipe] = any(pipe_fds.is_watched(self.worker, fd) for fd in mine)
+            self._watched[pipe] = any(any(pipe_fds.watching(self.worker, fd)) for fd in mine)
         return self._watched[pipe]
 
 

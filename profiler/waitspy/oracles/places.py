@@ -22,9 +22,10 @@ from waitspy.model.places import TaskGroup
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHolder, TaskWait
 from waitspy.model.unsent import Unsent, drains
-from waitspy.model.wait_for import How
+from waitspy.model.wait_for import Holder, How
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.other_ends import EndedAt, OtherEnds
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
@@ -52,6 +53,7 @@ _MOST_GROUPS = 32
 _MOST_WAITS = 16  # things that tasks wait for, those that most of them do
 _MOST_HOLDERS = 8  # places at which one thing is held
 _MOST_DRAINS = 16  # tasks of one place of whose connections the kernel is asked
+_SEVERAL = 2
 _MOST_WORKERS = 2  # tasks of a look of which it is asked anew which thread works for them
 _NO_WORK = tuple(f"/asyncio/{name}.py" for name in ("tasks", "streams", "locks", "queues"))
 """Where tasks wait for what no thread works on."""
@@ -84,12 +86,15 @@ class _LoopTasks:
 @dataclass(slots=True)
 class _WatchedTasks:
     """``workers`` are the threads at work on what tasks wait for, of so many more of whom that can
-    be asked in this look.
+    be asked in this look; ``senders`` are those of other processes from which they wait to hear.
+    ``every`` are all processes.
     """
 
     watched: Watched
     reader: Reader
     peers: Peers
+    ends: OtherEnds
+    every: Mapping[int, _WatchedTasks]
     loops: dict[int, _LoopTasks] = field(default_factory=dict)
     began_ns: int = 0
     next_ns: int = 0
@@ -98,6 +103,7 @@ class _WatchedTasks:
     for_held: Allowance = field(default_factory=lambda: Allowance(_HELD_SHARE))
     spent_held_ns: int = 0
     workers: dict[StandingTask, int] = field(default_factory=dict)
+    senders: dict[StandingTask, Holder | None] = field(default_factory=dict)
     asks_left: int = 0
 
     def worker_of(self, task: StandingTask, stack: Stack) -> int | None:
@@ -116,6 +122,23 @@ class _WatchedTasks:
             self.watched.holders.add(found)
         return found
 
+    def sender_to(self, task: StandingTask, now_ns: int) -> Holder | None:
+        """The thread of another process that has to send what a task waits to read, if it is known
+        and the only one; its stack is read.
+        """
+        if task in self.senders or not self.asks_left or len(self.every) < _SEVERAL:
+            return self.senders.get(task)
+        fd = self.reader.streams.empty(task)
+        if fd is None:
+            return None
+        self.asks_left -= 1
+        every = {pid: EndedAt(one.watched, one.reader) for pid, one in self.every.items()}
+        found = self.ends.of_fd(self.watched.pid, fd, self.peers, every, now_ns)
+        one = self.senders[task] = found[0] if len(found) == 1 else None
+        if one is not None and one.pid in every:
+            every[one.pid].watched.holders.add(one.tid)
+        return one
+
     def again_ns(self, now_ns: int, spent_ns: int) -> int:
         """When to look again after such a look."""
         pause_ns = min(_LONGEST_NS, max(_LOOK_NS, (now_ns - self.began_ns) // _LATER))
@@ -133,6 +156,7 @@ class PlacesOracle:
 
     def __init__(self) -> None:
         self._processes: dict[int, _WatchedTasks] = {}
+        self._ends = OtherEnds()
         self._for_all = Allowance(_ALL_SHARE)
         self._next_ns = 0
 
@@ -149,7 +173,9 @@ class PlacesOracle:
             pass  # that it changes is no reason not to look later
         except OSError as error:
             return f"process_vm_readv: {error.strerror}"
-        self._processes[watched.pid] = _WatchedTasks(watched, reader, Peers(watched.pid))
+        self._processes[watched.pid] = _WatchedTasks(
+            watched, reader, Peers(watched.pid), self._ends, self._processes
+        )
         return "ok"
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[PlacesRow]:
@@ -192,6 +218,7 @@ class PlacesOracle:
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
+        self._ends.forget(watched.pid)
         process = self._processes.pop(watched.pid, None)
         if process is not None:
             process.peers.close()
@@ -249,7 +276,7 @@ def _unsent(process: _WatchedTasks, stack: Stack, tasks: Iterable[StandingTask])
     """What tasks that stand there wait to get rid of; of very many, the first ones tell."""
     if not drains(stack):
         return None
-    ends = (process.reader.drain(task) for task in islice(tasks, _MOST_DRAINS))
+    ends = (process.reader.streams.full(task) for task in islice(tasks, _MOST_DRAINS))
     return process.peers.unsent(one for one in ends if one is not None)
 
 
@@ -300,6 +327,7 @@ def _held(
     process.asks_left = _MOST_WORKERS
     standing = {task for other in process.loops.values() for task, _ in other.waits.values()}
     process.workers = {task: tid for task, tid in process.workers.items() if task in standing}
+    process.senders = {task: one for task, one in process.senders.items() if task in standing}
     some = [one for one in found if any((one.subject, task) in loop.stays for task in one.waiters)]
     most = sorted(some, key=lambda one: (-len(one.waiters), one.subject))[:_MOST_WAITS]
     waits = {task: one.subject for one in most for task in one.waiters}
@@ -379,7 +407,8 @@ def _holder(
     unsent = _unsent(process, stack, tasks)
     seen_ns = since_ns if since_ns < now_ns else None
     thread = process.worker_of(last, stack)
-    return TaskHolder(stack, at, len(some), seen_ns, future, unsent, how, thread=thread)
+    sender = process.sender_to(last, now_ns)
+    return TaskHolder(stack, at, len(some), seen_ns, future, unsent, how, None, thread, sender)
 
 
 def _waited(group: Iterable[tuple[StandingTask, int]], now_ns: int) -> tuple[int, int]:

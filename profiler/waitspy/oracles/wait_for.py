@@ -9,7 +9,7 @@ others may let go of, once anything of its process has run. Of the others one lo
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -17,12 +17,14 @@ from typing import ClassVar
 from msgspec import structs
 
 from waitspy.kernel import procfs
+from waitspy.kernel.nettable import Ends
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
 from waitspy.model.oracle_names import WAIT_FOR
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import NEVER_NS, Watched, pool_jobs
 from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.other_ends import EndedAt, OtherEnds
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.oracles.shared_locks import SharedLocks
@@ -70,6 +72,8 @@ class _WatchedWaits:
     """``soonest_ns`` is when one of those that stand is to be looked at; ``next_ns`` from when on
     there is time for it, ``urgent_ns`` for those that a wait is about, which are ``wanted``. Until
     ``held_until_ns`` it is of use to look more often: some have just waited for what others hold.
+    ``messages`` are what those of them wait for that wait for a message, None where that is not
+    known.
     """
 
     watched: Watched
@@ -77,6 +81,7 @@ class _WatchedWaits:
     peers: Peers
     runs: int = 0
     stands: dict[int, _Stands] = field(default_factory=dict)
+    messages: dict[int, WaitEdge | None] = field(default_factory=dict)
     told: dict[int, WaitEdge] = field(default_factory=dict)
     told_pools: dict[int, LentPool] = field(default_factory=dict)
     told_tasks: tuple[TaskEdge, ...] = ()
@@ -121,6 +126,7 @@ class WaitForOracle:
         self._futexes = syscalls.futexes()
         self._processes: dict[int, _WatchedWaits] = {}
         self._shared = SharedLocks()
+        self._ends = OtherEnds()
         self._turn = 0
 
     def attach(self, watched: Watched) -> str:
@@ -137,7 +143,9 @@ class WaitForOracle:
         if process is None:
             return
         process.runs += watched.ran
-        _keep(process, watched, self._futexes, self._onset_ns)
+        several = len(self._processes) > 1
+        waits = self._futexes | self._ends.calls if several else self._futexes
+        _keep(process, watched, waits, self._onset_ns)
         if watched.onset:  # their stacks come first, at the end of this tick
             process.wanted |= watched.suspects
             return
@@ -169,13 +177,21 @@ class WaitForOracle:
         self, process: _WatchedWaits, watched: Watched, tids: list[int]
     ) -> Iterator[WaitForRow]:
         blocked = watched.blocked  # who is woken, but has not run yet, is not in it
-        addresses = {tid: blocked[tid][1] for tid in process.stands if tid in blocked}
+        addresses = {
+            tid: blocked[tid][1]
+            for tid in process.stands
+            if tid in blocked and blocked[tid][0] in self._futexes
+        }
         still_ns = {tid: at for tid, at in watched.blocked_since_ns.items() if tid in blocked}
         found: WaitLook | None = None
         with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes: later
-            found = process.reader.wait_for(tids, addresses, still_ns, _CPU_NS)
+            asked = [tid for tid in tids if tid in addresses]
+            look = process.reader.wait_for
+            found = look(asked, addresses, still_ns, _CPU_NS) if asked else WaitLook(())
         at_ns = time.monotonic_ns()
         edges = () if found is None else self._with_processes(found, watched)
+        if found is not None:
+            edges += tuple(self._messages(process, tids, (*edges, *found.tasks), at_ns))
         stood = (_checked(one, watched) for one in edges if watched.stood(one.tid))
         seen = {one.tid: one for one in stood if one is not None}
         pools = {} if found is None else {pool.subject: pool for pool in found.pools}
@@ -199,7 +215,7 @@ class WaitForOracle:
         for one in seen.values():
             if one.holders or one.kind in {"lost-job", *_FOUND}:
                 self._note(one, watched)
-        tasks = () if found is None else tuple(_with_unsent(process, found))
+        tasks = () if found is None else tuple(self._with_streams(process, found, at_ns))
         for task in tasks:
             self._note(task, watched)
         for pool in pools.values():
@@ -215,6 +231,55 @@ class WaitForOracle:
         process.told.update(seen)
         process.told_pools = pools
         process.told_tasks = tasks
+
+    def _messages(
+        self,
+        process: _WatchedWaits,
+        tids: Iterable[int],
+        seen: Iterable[WaitEdge | TaskEdge],
+        now_ns: int,
+    ) -> Iterator[WaitEdge]:
+        """What those threads wait for, and those that hold what was seen, if that is a message."""
+        watched, several = process.watched, len(self._processes) > 1
+        holders = (one.tid for edge in seen for one in edge.holders if one.pid is None)
+        wanted = [
+            tid
+            for tid in dict.fromkeys((*tids, *holders))
+            if several and watched.blocked.get(tid, (-1, 0))[0] in self._ends.calls
+        ]
+        new = [tid for tid in wanted if tid not in process.messages]
+        if new:
+            every = self._every()
+            process.messages.update(dict.fromkeys(new))
+            with suppress(OSError):  # it is ending
+                mine = every[watched.pid]
+                for one in self._ends.of(mine, process.peers, new, every, now_ns):
+                    process.messages[one.tid] = one
+        for tid in wanted:
+            edge = process.messages[tid]
+            if edge is not None:
+                yield edge
+
+    def _with_streams(
+        self, process: _WatchedWaits, look: WaitLook, now_ns: int
+    ) -> Iterator[TaskEdge]:
+        """The tasks of a look, with what they wait to get rid of, or from whom to hear."""
+        for task in look.tasks:
+            stream = look.streams.get(task.task)
+            if isinstance(stream, Ends):
+                yield structs.replace(task, unsent=process.peers.unsent([stream]))
+                continue
+            told = task
+            if stream is not None and task.kind is None and len(self._processes) > 1:
+                with suppress(OSError):  # it is ending
+                    mine = process.watched.pid, stream, process.peers
+                    holders = self._ends.of_fd(*mine, self._every(), now_ns)
+                    told = structs.replace(task, kind="message", holders=holders)
+            yield told if told.holders else task
+
+    def _every(self) -> dict[int, EndedAt]:
+        """All processes that are watched."""
+        return {pid: EndedAt(one.watched, one.reader) for pid, one in self._processes.items()}
 
     def _with_processes(self, found: WaitLook, watched: Watched) -> tuple[WaitEdge, ...]:
         """The same edges with the processes that have what threads wait for: jobs of pools, locks
@@ -276,6 +341,7 @@ class WaitForOracle:
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
+        self._ends.forget(watched.pid)
         process = self._processes.pop(watched.pid, None)
         if process is not None:
             process.peers.close()
@@ -286,14 +352,6 @@ def _rests_until_ns(process: _WatchedWaits) -> int:
     if process.wanted:
         return max(process.soonest_ns, min(process.next_ns, process.urgent_ns))
     return max(process.soonest_ns, process.next_ns)
-
-
-def _with_unsent(process: _WatchedWaits, look: WaitLook) -> Iterator[TaskEdge]:
-    """The tasks of a look, with what they wait to get rid of."""
-    for task in look.tasks:
-        ends = look.drains.get(task.task)
-        unsent = None if ends is None else process.peers.unsent([ends])
-        yield structs.replace(task, unsent=unsent)
 
 
 def _checked(one: WaitEdge, watched: Watched) -> WaitEdge | None:
@@ -324,15 +382,16 @@ def _is_mutex(one: WaitEdge, watched: Watched) -> bool:
     return False
 
 
-def _keep(process: _WatchedWaits, watched: Watched, futexes: frozenset[int], onset_ns: int) -> None:
-    """Notes who has come to stand in a futex, and forgets who has moved."""
+def _keep(process: _WatchedWaits, watched: Watched, waits: frozenset[int], onset_ns: int) -> None:
+    """Notes who has come to stand in one of those calls, and forgets who has moved."""
     for tid in watched.moved:
         process.stands.pop(tid, None)
+        process.messages.pop(tid, None)
         told = process.told.get(tid)
         if told is not None and (told.kind != "queue" or tid not in watched.tids):
             del process.told[tid]  # an idle thread comes back to its queue: that is told once
         number, _ = watched.blocked.get(tid, (-1, 0))
-        if number in futexes:
+        if number in waits:
             next_ns = watched.blocked_since_ns.get(tid, 0) + onset_ns
             process.stands[tid] = _Stands(next_ns)
             process.soonest_ns = min(process.soonest_ns, next_ns)

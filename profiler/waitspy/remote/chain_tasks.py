@@ -30,11 +30,11 @@ from waitspy.remote.asgiref_waits import AsgirefWaits
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.awaiting import linked
 from waitspy.remote.callables import Callables
-from waitspy.remote.drains import Drains
 from waitspy.remote.locks import Locks
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.places import stack_of
 from waitspy.remote.runtime import Thread
+from waitspy.remote.task_streams import TaskStreams
 from waitspy.remote.thread_work import ThreadWork
 from waitspy.remote.values import StandingTask, TasksLook
 from waitspy.remote.with_blocks import Entered, WithBlocks
@@ -91,7 +91,7 @@ class ChainTasks:
         self._objects = self._frames.objects
         self._callables = Callables(self._objects, self._frames)
         self._locks = Locks(self._objects)
-        self._ends = Drains(self._frames)
+        self._streams = TaskStreams(self._frames)
         self._runs = tasks.runs
         self._threads = reads.threads
         self._with_blocks = reads.blocks
@@ -150,13 +150,15 @@ class ChainTasks:
             and (again[task] is not None or self._part.tasks.at(task) is not None)
         )
 
-    def drains(self) -> Iterator[tuple[int, Ends]]:
-        """Those of the tasks that wait for room in a connection, and its ends."""
+    def streams(self) -> Iterator[tuple[int, Ends | int]]:
+        """Those of the tasks that wait for room in a connection, and its ends; or to read from one,
+        and its descriptor.
+        """
         for address in self._edges:
             task = self._standing.get(address)
-            ends = None if task is None else self._ends.ends(task)
-            if ends is not None:
-                yield address, ends
+            found = task and (self._streams.full(task) or self._streams.empty(task))
+            if found is not None:
+                yield address, found
 
     # --- who holds it ---------------------------------------------------------------------
 

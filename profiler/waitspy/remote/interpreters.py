@@ -36,8 +36,8 @@ class Interpreters:
         """Each of them."""
         return iter(self.now.values())
 
-    def look(self) -> None:
-        """Notes interpreters that began or ended."""
+    def look(self) -> Interpreters:
+        """Notes interpreters that began or ended; these are they."""
         now = self.runtime.interpreters()
         for key in self.now.keys() - set(now):
             del self.now[key]
@@ -47,6 +47,7 @@ class Interpreters:
                 self.now[address, number] = InterpreterState(
                     self.runtime, self.frames.objects, address, number
                 )
+        return self
 
     def numbered(self, number: int) -> InterpreterState:
         """The interpreter with that number; Torn when it has ended."""

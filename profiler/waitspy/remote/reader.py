@@ -15,7 +15,6 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping, 
 from itertools import chain
 
 from waitspy.kernel import procfs
-from waitspy.kernel.nettable import Ends
 from waitspy.model.code_origin import Homes
 from waitspy.model.stacks import Stack
 from waitspy.remote import children
@@ -23,7 +22,7 @@ from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.chain_tasks import PartTasks
 from waitspy.remote.children import ChildHolders, ChildLook
 from waitspy.remote.code_origin import import_facts
-from waitspy.remote.drains import Drains
+from waitspy.remote.end_users import EndUsers
 from waitspy.remote.frames import Frames
 from waitspy.remote.interpreters import TRIES, Interpreters, again
 from waitspy.remote.loops import LoopInMemory, Running, owner_in_frames
@@ -36,6 +35,7 @@ from waitspy.remote.pool_jobs import PoolWork, work_of
 from waitspy.remote.pool_reader import PoolReader
 from waitspy.remote.process_locks import HeldBetween, ProcessLocks
 from waitspy.remote.runtime import Gil, Runtime
+from waitspy.remote.task_streams import TaskStreams
 from waitspy.remote.task_waits import TaskWaits
 from waitspy.remote.tasks import Task, TaskSet
 from waitspy.remote.thread_names import thread_names
@@ -56,6 +56,8 @@ from waitspy.remote.with_blocks import WithBlocks
 _MANY_THREADS = 64
 _MOST_ASKED = 256  # threads of a process that are asked for locks between processes
 
+_OfTasks = tuple[TaskWaits, LostWaits]
+
 
 class Reader:
     """One process under observation; use it from one thread.
@@ -75,11 +77,12 @@ class Reader:
         self._stacks = ThreadStacks(self._frames)
         self._moving = MovingStacks(self._frames)
         self._blocks = WithBlocks(self._frames)
-        self._drains = Drains(self._frames)
-        self._task_waits: dict[int, tuple[TaskWaits, LostWaits]] = {}
+        self.streams = TaskStreams(self._frames)
+        self._task_waits: dict[int, _OfTasks] = {}
         self._thread_waits = ThreadWaits(self._stacks, self._blocks)
         self._interps = Interpreters(self.runtime, self._frames)
         self.pools = PoolReader(self._interps, lambda: self._history)
+        self.ends = EndUsers(self._interps, self._stacks, self.runtime)
         self._history: dict[int, tuple[int, int | None]] = {}
         for _ in range(TRIES):
             with contextlib.suppress(Unreadable):
@@ -378,9 +381,7 @@ class Reader:
         looks = self._looks_at(loop, tasks)
         return () if looks is None else looks[1].look(tasks, waited, cpu_ns)
 
-    def _looks_at(
-        self, loop: int, tasks: Sequence[StandingTask]
-    ) -> tuple[TaskWaits, LostWaits] | None:
+    def _looks_at(self, loop: int, tasks: Sequence[StandingTask]) -> _OfTasks | None:
         """What reads who holds, and who can give, what the tasks of a loop wait for."""
         if loop not in self._task_waits and tasks:
             part = self._interps.part_of(tasks[0].task)
@@ -409,10 +410,6 @@ class Reader:
         part = self._interps.part_of(task.task)
         return None if part is None else part.worker_of(task, likely, self._stacks)
 
-    def drain(self, task: StandingTask) -> Ends | None:
-        """Both ends of the connection that a task waits to have room in; None: of none."""
-        return self._drains.ends(task)
-
     # --- processes that it has started ------------------------------------------------------
 
     def child_waits(self, known: Container[int], cpu_ns: int) -> ChildLook:
@@ -433,11 +430,7 @@ class Reader:
 
     def import_facts(self) -> tuple[ImportFacts, ...]:
         """Where each interpreter that has begun finds its modules."""
-        return again(self._all_import_facts)
-
-    def _all_import_facts(self) -> tuple[ImportFacts, ...]:
-        self._interps.look()
-        return tuple(import_facts(interp) for interp in self._interps)
+        return again(lambda: tuple(map(import_facts, self._interps.look())))
 
     def know(self, homes: Homes) -> None:
         """Frames that are read from now on know whose they are."""

@@ -45,14 +45,15 @@ Tasks = Callable[[Container[int]], Mapping[int, PartTasks]]
 class WaitLook(NamedTuple):
     """What threads wait for, the pools of connections among that, and the tasks that hold some.
 
-    ``drains`` are those of them (by address) that wait for room in a connection, ``jobs`` those of
-    pools of processes, by the thread that waits, and ``shared`` the locks between processes.
+    ``streams`` has those of them (by address) that wait for room in a connection, with its ends, or
+    to read from one, with its descriptor; ``jobs`` those of pools of processes, by the thread that
+    waits, and ``shared`` the locks between processes.
     """
 
     waiting: tuple[WaitEdge, ...]
     pools: tuple[LentPool, ...] = ()
     tasks: tuple[TaskEdge, ...] = ()
-    drains: Mapping[int, Ends] = MappingProxyType({})
+    streams: Mapping[int, Ends | int] = MappingProxyType({})
     jobs: Mapping[int, PoolJob] = MappingProxyType({})
     shared: Mapping[int, SharedWait] = MappingProxyType({})
 
@@ -89,7 +90,7 @@ class ThreadWaits:
         asked, found = list(tids), dict[int, WaitEdge]()
         pools: list[LentPool] = []
         holding: list[TaskEdge] = []
-        drains: dict[int, Ends] = {}
+        streams: dict[int, Ends | int] = {}
         jobs: dict[int, PoolJob] = {}
         shared: dict[int, SharedWait] = {}
         before, self._connections = self._connections, {}
@@ -109,23 +110,19 @@ class ThreadWaits:
                 asks = look.ask(listed[interp.number], in_blocks, until_ns)
                 self._in_blocks = {**self._in_blocks, **asks.blocks}
                 holding += look.tasks
-                drains.update(asks.drains())
+                streams.update(asks.streams())
             look.find_lost(until_ns)
             found = {one.tid: one for one in look.waiting} | found
             jobs.update(look.jobs)
             shared.update(look.shared)
             if of_tasks:
-                waiting = [
-                    task
-                    for part in (listed or {}).values()
-                    for each in part.looks
-                    for task in each.tasks
-                ]
+                looks = [each for part in (listed or {}).values() for each in part.looks]
+                waiting = [task for each in looks for task in each.tasks]
                 pools += mine.lent_to_tasks(seen.pools, waiting, until_ns)
             else:
                 pools += seen.pools
-        edges = tuple(found.values())
-        return WaitLook(edges, tuple(pools), tuple(holding), drains, jobs, shared)
+        parts = tuple(found.values()), tuple(pools), tuple(holding)
+        return WaitLook(*parts, streams, jobs, shared)
 
 
 class WaitFor:
