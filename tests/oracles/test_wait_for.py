@@ -512,3 +512,17 @@ def test_what_a_task_waits_to_read_is_told_with_it() -> None:
     assert (reads.kind, reads.holders) == ("message", (Holder(201, "peer", pid=200),))
     assert (of_nobody.kind, of_nobody.holders) == (does_not.kind, does_not.holders) == (None, ())
     assert 201 in other.holders
+
+
+def test_who_comes_while_there_is_no_time_to_ask_is_asked_later() -> None:
+    ends = Ends(7)
+    looks, _ = two_processes(Scripted([edge(6, 7)]), ends)
+    looks.oracle._processes[100].peers.next_ns = 3_000 * MS
+    looks.stand(0, 7, number=READ)
+    looks.stand(0, 6)
+    rows = [row for at in range(0, 3_000, 10) for row in looks.at(at)]
+    assert [row.waiting for row in rows] == [(edge(6, 7),)]
+    assert ends.asked == []
+    rows = [row for at in range(3_000, 6_000, 10) for row in looks.at(at)]
+    assert message(7) in {one for row in rows for one in row.waiting}
+    assert ends.asked == [[7]]

@@ -4,6 +4,7 @@ socket is at the other end of one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -11,17 +12,25 @@ from waitspy.kernel import nettable
 from waitspy.kernel.nettable import Ends
 from waitspy.kernel.sockdiag import Sending, SockDiag
 from waitspy.model.unsent import Unsent
+from waitspy.oracles.allowance import Allowance
 
+_SHARE = 0.005  # of one core, for other ends
 _MOST = 16  # connections that are asked about for one place
 
 
 class Peers:
-    """Asks about those of one process; it opens what it asks with when it first does."""
+    """Asks about those of one process; it opens what it asks with when it first does.
+
+    ``next_ns`` is from when on it may be asked for other ends: for these, the kernel lists all
+    connections of a machine.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._diag: SockDiag | None = None
         self._refused = False
+        self._for_ends = Allowance(_SHARE)
+        self.next_ns = 0
 
     def unsent(self, connections: Iterable[Ends]) -> Unsent | None:
         """What is in their send queues; None: nothing, or that is not known."""
@@ -48,11 +57,14 @@ class Peers:
         wanted = set(inodes)
         if diag is None or not wanted:
             return {}
+        began_ns = time.thread_time_ns()
         found = {one: diag.unix_peer(one) for one in wanted}
         rest = {one for one, other in found.items() if other is None}
         for row in nettable.read_tcp(self._pid, inodes=rest) if rest else ():
             ends = Ends(row.remote, row.remote_port, row.local, row.local_port)
             found[row.inode] = diag.inode(ends)
+        spent_ns = time.thread_time_ns() - began_ns
+        self.next_ns = self._for_ends.spend(spent_ns, time.monotonic_ns())
         return {one: other for one, other in found.items() if other is not None}
 
     def _opened(self) -> SockDiag | None:

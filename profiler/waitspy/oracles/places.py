@@ -129,7 +129,7 @@ class _WatchedTasks:
         if task in self.senders or not self.asks_left or len(self.every) < _SEVERAL:
             return self.senders.get(task)
         fd = self.reader.streams.empty(task)
-        if fd is None:
+        if fd is None or now_ns < self.peers.next_ns:
             return None
         self.asks_left -= 1
         every = {pid: EndedAt(one.watched, one.reader) for pid, one in self.every.items()}

@@ -200,6 +200,9 @@ class WaitForOracle:
             stands.after = None
             if one is not None and one.subject in pools and not pools[one.subject].whole:
                 stands.next_ns = at_ns
+            elif found is not None and self._reads(tid, watched):  # from there all the time
+                known = tid in process.messages
+                stands.next_ns = NEVER_NS if known else max(at_ns, process.peers.next_ns)
             elif found is None or (
                 one is not None and (one.holders or one.kind in _HELD or tid in found.jobs)
             ):
@@ -240,25 +243,26 @@ class WaitForOracle:
         now_ns: int,
     ) -> Iterator[WaitEdge]:
         """What those threads wait for, and those that hold what was seen, if that is a message."""
-        watched, several = process.watched, len(self._processes) > 1
+        watched = process.watched
         holders = (one.tid for edge in seen for one in edge.holders if one.pid is None)
-        wanted = [
-            tid
-            for tid in dict.fromkeys((*tids, *holders))
-            if several and watched.blocked.get(tid, (-1, 0))[0] in self._ends.calls
-        ]
+        wanted = [tid for tid in dict.fromkeys((*tids, *holders)) if self._reads(tid, watched)]
         new = [tid for tid in wanted if tid not in process.messages]
-        if new:
-            every = self._every()
+        if new and now_ns >= process.peers.next_ns:
             process.messages.update(dict.fromkeys(new))
+            every = self._every()
             with suppress(OSError):  # it is ending
                 mine = every[watched.pid]
-                for one in self._ends.of(mine, process.peers, new, every, now_ns):
+                some = self._ends.of(mine, process.peers, new, every, now_ns)
+                for one in some if len(every) > 1 else ():
                     process.messages[one.tid] = one
         for tid in wanted:
-            edge = process.messages[tid]
+            edge = process.messages.get(tid)
             if edge is not None:
                 yield edge
+
+    def _reads(self, tid: int, watched: Watched) -> bool:
+        number, _ = watched.blocked.get(tid, (-1, 0))
+        return number in self._ends.calls
 
     def _with_streams(
         self, process: _WatchedWaits, look: WaitLook, now_ns: int
@@ -270,7 +274,8 @@ class WaitForOracle:
                 yield structs.replace(task, unsent=process.peers.unsent([stream]))
                 continue
             told = task
-            if stream is not None and task.kind is None and len(self._processes) > 1:
+            may_ask = len(self._processes) > 1 and now_ns >= process.peers.next_ns
+            if stream is not None and task.kind is None and may_ask:
                 with suppress(OSError):  # it is ending
                     mine = process.watched.pid, stream, process.peers
                     holders = self._ends.of_fd(*mine, self._every(), now_ns)
