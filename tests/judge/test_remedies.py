@@ -15,6 +15,7 @@ from waitspy.model.kinds import (
     DEADLOCK,
     EXHAUSTED_POOL,
     GIL_BOUND,
+    HELD_LOCK,
     KINDS,
     PARKED_LOOP,
     Kind,
@@ -23,6 +24,7 @@ from waitspy.model.pools import PoolKind
 from waitspy.model.waits import Wait, WaitKind
 
 SLEEP = Wait(WaitKind.SLEEP, "time.sleep")
+IMPORTS = "<frozen importlib._bootstrap>:_load_unlocked"
 FRAMES = (
     "opentelemetry/sdk/trace/export/__init__.py:SimpleSpanProcessor.on_end",
     "httpx/_client.py:AsyncClient.__init__",
@@ -82,6 +84,16 @@ def test_who_waits_for_a_process_is_told_to_read_its_pipes(awaited: str) -> None
     )
 
 
+def test_who_waits_for_a_module_is_told_to_import_it_before() -> None:
+    sleeps = Wait(WaitKind.SLEEP, "time.sleep")
+    assert "import it before requests come" in find(
+        Case(HELD_LOCK, sleeps, frames=("app/views.py:load", IMPORTS))
+    )
+    assert "import it before requests come" not in find(
+        Case(HELD_LOCK, sleeps, frames=("app/views.py:load",))
+    )
+
+
 def test_every_row_can_be_told() -> None:
     # Calls that each row's pattern knows, with all kinds and waits.
     calls = ("", "x.y", "requests.get", "cur.execute", "logging", "time.sleep")
@@ -90,7 +102,7 @@ def test_every_row_can_be_told() -> None:
         *({"library": name} for name in ("gevent", "eventlet", "twisted", "curio", "trio", OTHER)),
         *({"library": name} for name in (NODE, NODE_UNSEEN)),
         {"library": NODE, "packages": frozenset({"piscina"})},
-        *({"frames": (frame,)} for frame in FRAMES),
+        *({"frames": (frame,)} for frame in (*FRAMES, IMPORTS)),
         *(
             {"waits_for": frozenset({held})}
             for held in (

@@ -225,6 +225,9 @@ ROWS: tuple[Remedy, ...] = (
          "what each of them waits for a timeout, let their loops go on after an error, and turn "
          "requests away while it is full (put_nowait, or a timeout) instead of letting them wait",
          HELD_LOCK, waits_for="full-queue"),
+    _row("a module is imported while others wait for it: import it before requests come, at the "
+         "top of a module, or when the server starts",
+         HELD_LOCK, frames=r"importlib\._bootstrap>:_load_unlocked$"),
     _row("hold the lock for shorter: do the slow wait before or after, and take the lock for what "
          "it protects only; or wait with a timeout", HELD_LOCK),
     _row("what its threads wait for is held or made elsewhere (who has the lock, who fills the "

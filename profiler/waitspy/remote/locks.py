@@ -13,6 +13,9 @@ from waitspy.remote.type_facts import TypeFacts
 
 _LOCKS = frozenset({"_thread.lock", "_thread.RLock"})
 
+OF_MODULES = "_ModuleLock"
+"""What threads wait in that import a module while another one does: Lib/importlib/_bootstrap.py."""
+
 
 class Locks:
     """Reads locks of one process.
@@ -75,8 +78,18 @@ class Locks:
         return self.handle(held)
 
     def owner(self, lock: int) -> int | None:
-        """The pthread id of who holds an RLock; 0: nobody; None: it is another kind of lock."""
+        """The pthread id of who holds an RLock, or imports what a module's lock is for; 0: nobody;
+        None: it is another kind of lock.
+        """
         lay = self._objects.layout
-        if self._objects.type_of(lock).name != "_thread.RLock":
+        kind = self._objects.type_of(lock)
+        if kind.name == OF_MODULES:
+            return self._importer(lock)
+        if kind.name != "_thread.RLock":
             return None
         return self._memory.word(lock + lay.lock_owner)
+
+    def _importer(self, lock: int) -> int:
+        owner = self._objects.attributes(lock, {"owner"}).get("owner", 0)
+        named = bool(owner) and self._objects.type_of(owner).name == "int"
+        return self._objects.integer(owner) if named else 0

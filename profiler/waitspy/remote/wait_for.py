@@ -300,6 +300,8 @@ class WaitFor:
                     kind, subject, holders = "lock", futex, (Holder(has, "mutex"),)
         elif kind == "thread":
             holders = tuple(self._of_thread(subject))
+        elif kind == "lock":
+            holders = tuple(self._of_rlock(subject))
         elif kind == "semaphore":
             holders = tuple(self._of_object(tid, subject, until_ns))
         elif kind == "future":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from waitspy.model.code_origin import base_name
 from waitspy.model.wait_for import Held
-from waitspy.remote.locks import Locks
+from waitspy.remote.locks import OF_MODULES, Locks
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.pool_jobs import FILE as POOL_FILE
 from waitspy.remote.pool_jobs import RESULTS
@@ -24,6 +24,7 @@ _KINDS: Mapping[str, Held] = {
     "Thread": "thread",
     "Queue": "queue",
     "Future": "future",
+    OF_MODULES: "lock",
     **dict.fromkeys(RESULTS, "future"),
 }
 """Classes of the standard library in whose methods threads wait, by name."""
@@ -31,7 +32,10 @@ _KINDS: Mapping[str, Held] = {
 _OF_QUEUES: Mapping[str, Held] = {"put": "full-queue", "join": "joined-queue"}
 """Methods of a queue in which a thread waits for those who take from it, not for an item."""
 
-FILES = ("/threading.py", "/queue.py", "/concurrent/futures/_base.py", POOL_FILE)
+FILES = (
+    "/threading.py", "/queue.py", "/concurrent/futures/_base.py", POOL_FILE,
+    "<frozen importlib._bootstrap>",
+)  # fmt: skip
 """Where these are."""
 
 _BEGIN = frozenset({"run", "worker"})

@@ -5,7 +5,9 @@ known and at which line it was taken.
 """
 
 import contextlib
+import importlib.machinery
 import json
+import os
 import queue
 import sys
 import threading
@@ -85,6 +87,33 @@ def with_lock():
         before.acquire()
 
     left.waited_by(wait_before)
+
+
+def importing():
+    """Who imports a module keeps others who want it from that; its name has to be new."""
+    case = Case("importing", "lock", "owner")
+    name = "waited_for_%d" % os.getpid()
+
+    class Module:
+        @staticmethod
+        def find_spec(wanted, path=None, target=None):
+            return importlib.machinery.ModuleSpec(name, Module) if wanted == name else None
+
+        @staticmethod
+        def create_module(spec):
+            return None
+
+        @staticmethod
+        def exec_module(module):
+            case.holds()
+            forever()
+
+    def want():
+        __import__(name)
+
+    sys.meta_path.insert(0, Module)
+    case.held_by(want)
+    case.waited_by(want)
 
 
 def deep_in_blocks():
@@ -438,7 +467,7 @@ def runs():
 for each in (
     with_lock, deep_in_blocks, twice_at_one_depth, in_handler, with_rlock, rlock_by_hand,
     condition, generator_block, semaphore, joined, work_item, queues, others, try_blocks, try_blocks_of_others, ring,
-    own_lock,
+    own_lock, importing,
     runs,
 ):  # fmt: skip
     each()
