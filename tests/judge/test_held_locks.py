@@ -664,6 +664,23 @@ def test_but_not_to_one_who_has_nothing_to_do(idles: Wait) -> None:
     assert held_locks.is_slow(one), "what the holder does counts, as if the other one was not known"
 
 
+@pytest.mark.parametrize(("kind", "slow"), [("reply", True), ("message", False)])
+def test_a_message_may_bring_work_and_a_reply_does_not(kind: Held, slow: bool) -> None:
+    """Threads that take their jobs from another process by turns are idle, however slow it is."""
+    takes = Wait(WaitKind.QUEUE, "Connection.recv", "read")
+    message = WaitEdge(14, kind, OTHER, (Holder(200, "peer", pid=200),), whole=True)
+    record, done = recorded((700, (waits(12, 14), message)), root=takes)
+    sibling = replace(worker(200), states={200: states((0, "futex 0x30"))})
+    done[sibling.thread(200)] = activities(activity(100, END_MS, LOOKUP, SLEEPS))
+    chains = Chains([record, sibling], done, {}, SOURCES)
+    one = chains.of(record.thread(12), at(500), at(1_500))
+    assert one is not None
+    assert one.root.wait == SLEEPS
+    assert held_locks.is_slow(one) == slow
+    found = list(held_locks.find(record, done, chains, [], at(END_MS), 100_000_000))
+    assert [each.kind for each in found] == [HELD_LOCK] * slow
+
+
 def test_and_not_to_one_of_whom_no_stack_was_seen() -> None:
     message = WaitEdge(14, "message", OTHER, (Holder(200, "peer", pid=200),), whole=True)
     one = chain((700, (waits(12, 14), message)))

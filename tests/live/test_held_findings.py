@@ -279,5 +279,6 @@ def test_who_has_to_answer_is_the_root_where_a_lock_is_held_over_that(
     }, said(report)
     for one in found:
         wants, waits, root = one["chain"]
-        assert (wants["waits_for"]["kind"], waits["waits_for"]["kind"]) == ("lock", "message")
+        kind = "reply" if wants["source"] == "with lock:" else "message"
+        assert (wants["waits_for"]["kind"], waits["waits_for"]["kind"]) == ("lock", kind)
         assert wants["who"]["pid"] == waits["who"]["pid"] == program.pid != root["who"]["pid"]

@@ -18,7 +18,7 @@ import pytest
 from tests.examples.build import process
 from waitspy.kernel import descriptors, procfs
 from waitspy.model import syscalls
-from waitspy.model.wait_for import Holder
+from waitspy.model.wait_for import Held, Holder
 from waitspy.oracles import Watched
 from waitspy.oracles.other_ends import EndedAt, OtherEnds
 from waitspy.oracles.peers import Peers
@@ -38,11 +38,13 @@ class Users:
         self,
         *threads: int,
         using: Collection[int | EndUse] | Exception = (),
+        asked: bool = False,
         loops: Collection[Any] = (),
     ) -> None:
         self.ends = self
         self._threads, self._using, self._loops = threads, using, loops
         self.asked: set[int] = set()
+        self._has_asked = asked
 
     def threads(self) -> list[int]:
         return list(self._threads)
@@ -52,6 +54,9 @@ class Users:
             raise self._using
         self.asked |= set(fds)
         return [one if isinstance(one, EndUse) else EndUse(one, one) for one in self._using]
+
+    def has_asked(self, tid: int) -> bool:
+        return self._has_asked
 
     def loops(self, *, frames: bool) -> Collection[Any]:
         assert not frames
@@ -97,13 +102,15 @@ def waiting(read: Callable[[], object]) -> Iterator[int]:
     thread.join()
 
 
-def told(tid: int, *others: EndedAt, mine: Users | None = None) -> tuple[Holder, ...]:
-    me = at(ME, mine or Users(tid))
+def told(
+    tid: int, *others: EndedAt, mine: Users | None = None, kind: Held = "message"
+) -> tuple[Holder, ...]:
+    me = at(ME, mine or Users(tid, asked=kind == "reply"))
     every = {one.watched.pid: one for one in (me, *others)}
     peers = Peers(ME)
     edges = list(OtherEnds().of(me, peers, [tid], every, time.monotonic_ns()))
     peers.close()
-    assert all((one.tid, one.kind) == (tid, "message") for one in edges)
+    assert all((one.tid, one.kind) == (tid, kind) for one in edges)
     return edges[0].holders if edges else ()
 
 
@@ -117,14 +124,15 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 Pair = tuple[socket.socket, socket.socket]
 
 
+@pytest.mark.parametrize("kind", ["message", "reply"])
 @pytest.mark.parametrize("timeout_s", [None, 60], ids=["recv", "poll, then recv"])
 def test_the_only_thread_of_the_only_process_with_the_other_end_has_to_answer(
-    pair: Pair, timeout_s: float | None
+    pair: Pair, timeout_s: float | None, kind: Held
 ) -> None:
     mine, other = pair
     mine.settimeout(timeout_s)
     with child(other.fileno()) as pid, waiting(lambda: mine.recv(1)) as tid:
-        found = told(tid, at(pid, Users(pid)))
+        found = told(tid, at(pid, Users(pid)), kind=kind)
         other.send(b"x")
     assert found == (Holder(pid, "peer", pid=pid),)
 

@@ -90,15 +90,20 @@ def test_a_thread_of_another_process_is_told_with_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "what"),
+    ("kind", "how", "what"),
     [
-        ("peer", "a message from thread 4733 (`refresher`) of process 4790"),
-        ("reach", "a message that thread 4733 (`refresher`) of process 4790 seems to have to send"),
+        ("message", "peer", "a message from thread 4733 (`refresher`) of process 4790"),
+        ("reply", "peer", "a reply of thread 4733 (`refresher`) of process 4790"),
+        *(
+            (kind, "reach", (f"a {kind} that thread 4733 (`refresher`) of process 4790 seems to have "
+                            "to send"))
+            for kind in ("message", "reply")
+        ),
     ],
-)
-def test_who_has_to_send_a_message(how: How, what: str) -> None:
+)  # fmt: skip
+def test_who_has_to_send_a_message(kind: Held, how: How, what: str) -> None:
     first, root = examples.held_lock().chain
-    chain = (replace(first, waits_for="message"), replace(root, pid=4790, taken=None, how=how))
+    chain = (replace(first, waits_for=kind), replace(root, pid=4790, taken=None, how=how))
     told_of, _ = chain_words.lines(chain, told)
     assert told_of.text == f"thread 4711 (`MainThread`) waits for {what}"
 

@@ -357,11 +357,15 @@ def _place(frame: Frame | None) -> tuple[str, int | None] | None:
 
 
 def is_slow(chain: Chain) -> bool:
-    """Whether the root is in the middle of something, rather than waiting for something to do."""
-    root, did = chain.root, chain.did[-1]
-    if root.task is not None:
+    """Whether the root is in the middle of something, rather than waiting for something to do; of
+    one who waits for a message of another process, whether that one is: it may bring work.
+    """
+    messages = (n for n, link in enumerate(chain.links) if link.waits_for == "message")
+    n = next(messages, len(chain.links) - 1)
+    last, did = chain.links[n], chain.did[n]
+    if last.task is not None:
         return did is not None and task_stacks.is_slow(did.stack)
-    return root.wait.kind in _SLOW and not waits_for_work(root.wait)
+    return last.wait.kind in _SLOW and not waits_for_work(last.wait)
 
 
 def thread_item(doing: Sequence[Activity], span: Span) -> Item:

@@ -14,10 +14,13 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, How, WaitForEvent
 
-_ONE_HOLDER: frozenset[Held] = frozenset({"lock", "thread", "future", "task", "loop", "message"})
+FROM_OUTSIDE: frozenset[Held] = frozenset({"message", "reply"})
+"""What another process has to send."""
+
+_ONE_HOLDER: frozenset[Held] = FROM_OUTSIDE | {"lock", "thread", "future", "task", "loop"}
 """What only the one can give that has it."""
 
-_OPEN: frozenset[Held] = frozenset({"full-queue", "joined-queue", "message"})
+_OPEN: frozenset[Held] = FROM_OUTSIDE | {"full-queue", "joined-queue"}
 """What others may do who were not seen to be able to."""
 
 

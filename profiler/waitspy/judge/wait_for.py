@@ -22,7 +22,7 @@ import numpy as np
 
 from waitspy.judge import blame, task_stacks
 from waitspy.judge.classify import polls_by_frames
-from waitspy.judge.needs import HeldBy, Need, Party, stuck
+from waitspy.judge.needs import FROM_OUTSIDE, HeldBy, Need, Party, stuck
 from waitspy.judge.spans import Span
 from waitspy.judge.spots import spot_of
 from waitspy.model.activities import Activities, Activity
@@ -273,7 +273,9 @@ class _Walk:
         """
         holders: Sequence[HeldBy] = need.holders
         stuck = self._look.stuck
-        closes = need.of_one and need.kind != "message"  # two who listen may hear from others
+        closes = (
+            need.of_one and need.kind not in FROM_OUTSIDE
+        )  # two who listen may hear from others
         if closes and holders[0].party in (*self._of_one, party):
             return holders[0]
         known = [one for one in holders if one.party in self._order] if party in stuck else []
@@ -282,7 +284,7 @@ class _Walk:
             holders = [one for one in holders if one.party not in stuck] or holders
             holders = [one for one in holders if not self._leads_back(one)] or holders
         seen = [one for one in holders if self._did(one.party)]
-        if need.kind == "message":  # of one who has nothing to do, it tells nothing
+        if need.kind in FROM_OUTSIDE:  # of one who has nothing to do, it tells nothing
             seen = [one for one in seen if (did := self._did(one.party)) and is_at_work(did.wait)]
             holders = seen
         return next(iter(known or self._alike(seen) or holders), None)

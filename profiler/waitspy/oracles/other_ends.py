@@ -19,7 +19,7 @@ from typing import NamedTuple
 from waitspy.kernel import pipe_fds, procfs
 from waitspy.model import syscalls
 from waitspy.model.clock import NS
-from waitspy.model.wait_for import Holder, WaitEdge
+from waitspy.model.wait_for import Held, Holder, WaitEdge
 from waitspy.oracles import Watched
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT
@@ -89,7 +89,8 @@ class OtherEnds:
             holders = tuple(self._holders(watched.pid, tid, others.get(link, ""), every, times))
             if holders and watched.stood(tid):
                 inode = int(link.partition("[")[2][:-1])
-                yield WaitEdge(tid, "message", inode, holders[:_MOST_HOLDERS], whole=True)
+                kind: Held = "reply" if _has_asked(process.reader, tid) else "message"
+                yield WaitEdge(tid, kind, inode, holders[:_MOST_HOLDERS], whole=True)
 
     def of_fd(
         self, pid: int, fd: int, peers: Peers, every: Mapping[int, EndedAt], now_ns: int
@@ -169,6 +170,13 @@ class OtherEnds:
     def forget(self, pid: int) -> None:
         """A process is watched no more."""
         self._files.pop(pid, None)
+
+
+def _has_asked(reader: Reader, tid: int) -> bool:
+    """Whether what a thread reads is the reply to what it has sent itself."""
+    with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes
+        return reader.ends.has_asked(tid)
+    return False
 
 
 def _is_stream(link: str) -> bool:

@@ -23,6 +23,10 @@ _DEEPEST = 2  # attributes of attributes
 _MOST_OBJECTS = 256  # variables of one thread
 _MOST_ATTRIBUTES = 64  # of one of these, at each step
 _MOST_THREADS = 256
+_INNER = 8  # frames in which one may send and then read
+_MOST_NAMES = 256
+_SENDS = frozenset({"send", "send_bytes", "sendall", "sendmsg", "write", "request"})
+_READS = frozenset({"recv", "recv_bytes", "recv_into", "read", "readline", "getresponse"})
 _POLLED = struct.Struct("=ihh")  # a descriptor, what is waited for, what has come: poll(2)
 _FOR_INPUT = 0x1  # POLLIN
 
@@ -82,6 +86,27 @@ class EndUsers:
                         frames = self._frames_using(thread.address, interp.objects, fds)
                         found += [EndUse(thread.tid, frame) for frame in frames]
         return found
+
+    def has_asked(self, tid: int) -> bool:
+        """Whether the code that reads in a thread sends something before: the innermost frames that
+        do both tell, by the order in which their code uses these names.
+        """
+        for interp in self._interps.look():
+            for thread in self._runtime.threads(interp.address):
+                if thread.tid == tid:
+                    return self._asks(thread.address, interp.objects)
+        return False
+
+    def _asks(self, thread: int, objects: Objects) -> bool:
+        for frame in self._stacks.frames(thread, _INNER):
+            names = objects.names_used(frame.code, _MOST_NAMES)
+            sends, reads = (
+                min((names.index(name) for name in some if name in names), default=None)
+                for some in (_SENDS, _READS)
+            )
+            if sends is not None and reads is not None:
+                return sends < reads
+        return False
 
     def _frames_using(self, thread: int, objects: Objects, fds: Collection[int]) -> Iterator[int]:
         frames = [(frame.address, frame.code) for frame in self._stacks.frames(thread)]

@@ -33,6 +33,7 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "task": "for the end of {who}",
     "loop": "for its turn on the loop that {who} runs",
     "message": "for a message from {who}",
+    "reply": "for a reply of {who}",
     "exit": "for the end of {who}",
     "output": "for output of {who}",
     "reader": "for room in a pipe that only the server can read, and does not",
@@ -49,6 +50,7 @@ _SEEM: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "semaphore": "for a semaphore whose places seem to be held by {who}",
     "connections": "for a connection of those that seem to be held by {who}",
     "message": "for a message that {who} seems to have to send",
+    "reply": "for a reply that {who} seems to have to send",
 }
 """Where that is a hint."""
 
