@@ -178,11 +178,16 @@ def _chains() -> list[Case]:
     for story, kind, harmful in (
         ("consumer", "lock", True), ("mutex", "lock", True), ("asgiref", "lock", True),
         ("mutexes", "deadlock", True), ("alone", "deadlock", True), ("filling", "lock", False),
-        ("handed", "lock", False), ("serves", "deadlock", False),
+        ("handed", "lock", False), ("serves", "deadlock", False), ("taken", "lock", True),
+        ("passed", "lock", False),
     ):  # fmt: skip
         needs = ("asgiref",) if story in {"asgiref", "alone", "serves"} else ()
         name = f"held-{kind} chain of threads, {story}"
         cases.append(Case(name, "chains_of_threads.py", (story,), harmful, needs, asyncio=False))
+    for story in ("pipe", "service", "manager", "turns", "quick"):
+        harmful = story not in {"turns", "quick"}
+        name = f"held-lock over an answer, {story}"
+        cases.append(Case(name, "answers_of_processes.py", (story,), harmful, asyncio=False))
     for story, kind, harmful in (
         ("hops", "lock", True), ("two", "deadlock", True), ("three", "deadlock", True),
         ("replaced", "deadlock", True), ("ended", "deadlock", True), ("ordered", "lock", False),

@@ -3,9 +3,11 @@
 consumer: who holds a lock waits for room in a queue, whose consumer is slow. mutex: a lock of C code
 is held over a slow call; mutexes: each of two threads has one, and wants the other's. asgiref: a
 lock is held over ``async_to_sync`` of a slow coroutine; alone: a thread waits for a coroutine that
-awaits a call which that thread alone may make.
+awaits a call which that thread alone may make. taken: a lock is held over a slow call by who has
+called its ``acquire``.
 Harmless: filling: threads wait for room in queues all the time, and hold nothing; handed: a lock of
-C code goes from hand to hand; serves: a thread makes the calls of the coroutine that it waits for.
+C code goes from hand to hand; serves: a thread makes the calls of the coroutine that it waits for;
+passed: a lock that is taken by ``acquire`` goes from hand to hand.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ import threading
 import time
 
 import truth
-from together import FREE_S, NEVER, start
+from together import FREE_S, NEVER, harm, start
 
 STORY = sys.argv[1]
 LATER_S = 1.5
@@ -35,26 +37,6 @@ class Mutex:
 
     def __exit__(self, *_):
         self.libc.pthread_mutex_unlock(self.mutex)
-
-
-def want(lock):
-    while True:
-        due_ns = time.monotonic_ns()
-        with lock:
-            truth.served("thread", due_ns, tid=0)
-        time.sleep(0.01)
-
-
-def harm(lock, hold, culprit, root):
-    for _ in range(3):
-        start(want, lock)
-    truth.ready()
-    for length_s in truth.lengths(0.3):
-        time.sleep(FREE_S)
-        with lock:
-            number = truth.begin("held-lock", culprit, tid=0, root=root)
-            hold(length_s)
-        truth.end(number)
 
 
 def wait_for_ever(culprit):
@@ -128,6 +110,53 @@ def mutexes():
     NEVER.wait()
 
 
+def take(lock, call, argument):
+    lock.acquire()
+    try:
+        call(argument)
+    finally:
+        lock.release()
+
+
+def served(due_ns):
+    truth.served("thread", due_ns, tid=0)
+
+
+def want_by_hand(lock):
+    while True:
+        take(lock, served, time.monotonic_ns())
+        time.sleep(0.01)
+
+
+def logged(length_s):
+    number = truth.begin("held-lock", slow_call, tid=0, root="slow_call")
+    slow_call(length_s)
+    truth.end(number)
+
+
+def taken():
+    lock = threading.Lock()
+    for _ in range(3):
+        start(want_by_hand, lock)
+    truth.ready()
+    for length_s in truth.lengths(0.3):
+        time.sleep(FREE_S)
+        take(lock, logged, length_s)
+
+
+def pass_on(lock):
+    while True:
+        take(lock, time.sleep, 0.005)
+
+
+def passed():
+    lock = threading.Lock()
+    for _ in range(6):
+        start(pass_on, lock)
+    truth.ready()
+    NEVER.wait()
+
+
 def hand_on(lock):
     while True:
         with lock:
@@ -196,5 +225,5 @@ def serves():
     NEVER.wait()
 
 
-every = (consumer, filling, mutex, mutexes, handed, asgiref, alone, serves)
+every = (consumer, taken, passed, filling, mutex, mutexes, handed, asgiref, alone, serves)
 {each.__name__: each for each in every}[STORY]()

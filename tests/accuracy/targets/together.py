@@ -48,6 +48,28 @@ def serve_in_threads(answer):
     return {"port": server.server_address[1]}
 
 
+def want(lock):
+    """Wants a lock all the time, and says for how long it had to wait."""
+    while True:
+        due_ns = time.monotonic_ns()
+        with lock:
+            truth.served("thread", due_ns, tid=0)
+        time.sleep(0.01)
+
+
+def harm(lock, hold, culprit, root):
+    """Holds a lock that threads want over ``hold(length_s)`` every now and then, for ever."""
+    for _ in range(3):
+        start(want, lock)
+    truth.ready()
+    for length_s in truth.lengths(0.3):
+        time.sleep(FREE_S)
+        with lock:
+            number = truth.begin("held-lock", culprit, tid=0, root=root)
+            hold(length_s)
+        truth.end(number)
+
+
 class AllHold:
     """Waits until so many threads hold what they hold, and then until that is logged."""
 
