@@ -58,6 +58,7 @@ SUBJECTS = frozenset(
         "requests",
         "wait_for",
         "connection_pools",
+        "file_locks",
         "task_waits",
         "places",
         "waits",

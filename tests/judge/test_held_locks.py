@@ -612,6 +612,30 @@ def test_a_lock_of_a_process_that_was_not_recorded_names_that_one() -> None:
     assert list(held_locks.find(record, done, chains_of(record, done), [], at(END_MS), 1)) == []
 
 
+# --- locks on files --------------------------------------------------------------------------------
+
+
+def of_file(start_ms: float) -> list[Starvation]:
+    """Thread 11 waits from then on for a lock on a file that another process has."""
+    edge = WaitEdge(11, "file-lock", LOCK, (Holder(200, "owner", pid=200),), whole=True)
+    record, done = recorded((1_000, (edge,)))
+    standing = {**record.states, 11: states((0, "run"), (start_ms, "flock 5"))}
+    record = replace(record, states=standing)
+    other = replace(worker(200), states={200: states((0, "clock_nanosleep"))})
+    done[other.thread(200)] = activities(activity(100, END_MS, REFRESH, SLEEPS))
+    chains = Chains([record, other], done, {}, SOURCES)
+    return list(held_locks.find(record, done, chains, [], at(END_MS), 100_000_000))
+
+
+def test_a_lock_on_a_file_that_another_process_has_starves_who_came_for_it() -> None:
+    (one,) = of_file(300)
+    assert (one.kind, [key.pid for key in one.held_by]) == (HELD_LOCK, [200])
+
+
+def test_who_has_waited_for_it_since_before_may_wait_for_the_end_of_that_process() -> None:
+    assert of_file(199) == []
+
+
 # --- messages from other processes -----------------------------------------------------------------
 
 

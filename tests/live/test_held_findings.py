@@ -220,6 +220,25 @@ def test_a_lock_between_processes_blames_the_one_that_holds_it(python: str, tmp_
     assert waiter["who"]["pid"] != root["who"]["pid"]
 
 
+@pytest.mark.parametrize("python", ENDS)
+def test_a_lock_on_a_file_blames_the_process_that_has_it(python: str, tmp_path: Path) -> None:
+    with target([python, LOCKS, "file"]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert finding["kind"] == "held-lock", said(report)
+    assert (finding["blame"]["function"], finding["wait"]["call"]) == ("taking_file", "time.sleep")
+    waiter, root = finding["chain"]
+    assert waiter["waits_for"]["kind"] == "file-lock"
+    assert (root["how"], root["source"]) == ("owner", "time.sleep(hold_s)")
+    assert waiter["who"]["pid"] != root["who"]["pid"]
+
+
+def test_who_waits_to_lead_when_the_leader_has_ended_is_no_finding(tmp_path: Path) -> None:
+    with target([sys.executable, LOCKS, "standby"]) as program:
+        report = record(program.pid, tmp_path / "rec", seconds=2)
+    assert [f for f in report["findings"] if f["kind"] != "no-cpu"] == [], said(report)
+
+
 def test_locks_that_processes_take_in_another_order_are_a_deadlock(tmp_path: Path) -> None:
     with target([sys.executable, LOCKS, "ring"]) as program:
         report = record(program.pid, tmp_path / "rec", seconds=2)

@@ -95,7 +95,7 @@ def waiting(read: Callable[[], object]) -> Iterator[int]:
     thread = threading.Thread(target=run)
     thread.start()
     while not tids or not procfs.read(ME, f"task/{tids[0]}/syscall").startswith(
-        (b"0 ", b"45 ", b"7 ")
+        (b"0 ", b"45 ", b"7 ", b"73 ")
     ):
         time.sleep(0.001)
     yield tids[0]

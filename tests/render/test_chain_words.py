@@ -94,6 +94,16 @@ def test_a_thread_of_another_process_is_told_with_that() -> None:
     [
         ("message", "peer", "a message from thread 4733 (`refresher`) of process 4790"),
         ("reply", "peer", "a reply of thread 4733 (`refresher`) of process 4790"),
+        (
+            "file-lock",
+            "owner",
+            "a lock on a file that thread 4733 (`refresher`) of process 4790 has",
+        ),
+        (
+            "file-lock",
+            "reach",
+            "a lock on a file that thread 4733 (`refresher`) of process 4790 seems to have",
+        ),
         *(
             (kind, "reach", (f"a {kind} that thread 4733 (`refresher`) of process 4790 seems to have "
                             "to send"))

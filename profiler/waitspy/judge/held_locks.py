@@ -51,6 +51,7 @@ _SLOW = frozenset(
 """Waits that end by themselves, and do not wait for work to arrive."""
 
 _HALF = 0.5
+_SOON_NS = NS // 5  # after a recording has begun: what was so before is known by then
 _OWED_NS = NS // 2
 
 _PLACES = {
@@ -149,7 +150,7 @@ def _is_held(one: WaitEdge) -> bool:
     """Whether somebody holds what a thread waits for; a result that a loop has to make, too."""
     if one.kind == "future":
         return any(holder.how in {"task", "loop"} for holder in one.holders)
-    return one.kind in {"lock", "semaphore"} and bool(one.holders)
+    return one.kind in {"lock", "semaphore", "file-lock"} and bool(one.holders)
 
 
 def _episode(
@@ -173,6 +174,8 @@ def _episode(
         return None
     kinds = {edge.kind for waiter in waiters for _, edge in waiter.seen}
     if kinds <= LOST and not _is_missed(worker, done, waiters, kinds):
+        return None
+    if kinds == {"file-lock"} and _stands_by(worker, done, waiters, span):
         return None
     kind = DEADLOCK if chain.ring else HELD_LOCK
     looks = [
@@ -332,6 +335,32 @@ def _is_limit(
     return taken <= wanted and not served and not requests.is_owed(worker, span, _OWED_NS)
 
 
+def _stands_by(
+    worker: WorkerRecord,
+    done: Mapping[ThreadKey, Activities],
+    waiters: Sequence[_Waiter],
+    span: Span,
+) -> bool:
+    """Whether they may wait for the end of another process, to do then what it does: a lock on a
+    file says who leads. They have waited since before the recording, and no request waits for them.
+    """
+    begun_ns = worker.attached_ns + _SOON_NS
+    if span[0] > begun_ns or any(waiter.span[0] > begun_ns for waiter in waiters):
+        return False
+    return not _serves(worker, done, waiters) and not requests.is_owed(worker, span, _OWED_NS)
+
+
+def _serves(
+    worker: WorkerRecord, done: Mapping[ThreadKey, Activities], waiters: Sequence[_Waiter]
+) -> bool:
+    """Whether a framework has begun what one of them does."""
+    return any(
+        pool_threads.is_begun_by_server(activity.stack)
+        for waiter in waiters
+        for activity in cut(done.get(worker.thread(waiter.tid), NO_ACTIVITIES), *waiter.span)
+    )
+
+
 def _is_missed(
     worker: WorkerRecord,
     done: Mapping[ThreadKey, Activities],
@@ -341,12 +370,7 @@ def _is_missed(
     """Whether what is lost keeps a request, or a thread from what it does: programs park their main
     thread on purpose, and others in an event.
     """
-    stacks = [
-        activity.stack
-        for waiter in waiters
-        for activity in cut(done.get(worker.thread(waiter.tid), NO_ACTIVITIES), *waiter.span)
-    ]
-    if any(map(pool_threads.is_begun_by_server, stacks)):
+    if _serves(worker, done, waiters):
         return True
     others = any(waiter.tid != worker.worker.pid for waiter in waiters)
     return "lost-signal" not in kinds and others

@@ -17,7 +17,9 @@ from waitspy.model.wait_for import Held, How, WaitForEvent
 FROM_OUTSIDE: frozenset[Held] = frozenset({"message", "reply"})
 """What another process has to send."""
 
-_ONE_HOLDER: frozenset[Held] = FROM_OUTSIDE | {"lock", "thread", "future", "task", "loop"}
+_ONE_HOLDER: frozenset[Held] = FROM_OUTSIDE | {
+    "lock", "thread", "future", "task", "loop", "file-lock",
+}  # fmt: skip
 """What only the one can give that has it."""
 
 _OPEN: frozenset[Held] = FROM_OUTSIDE | {"full-queue", "joined-queue"}

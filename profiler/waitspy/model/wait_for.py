@@ -19,14 +19,14 @@ Lost = Literal["lost-result", "lost-signal", "lost-lock", "lost-queue"]
 Held = Literal[
     "lock", "abandoned-lock", "orphaned-lock", "lost-job", "condition", "event", "semaphore",
     "barrier", "thread", "queue", "full-queue", "joined-queue", "future", "connections", "task",
-    "loop", "message", "reply", Lost,
+    "loop", "file-lock", "message", "reply", Lost,
 ]  # fmt: skip
-"""What is waited for: a lock, one that nobody is left to give up, as its process was forked or
-its holder's has ended, work that nobody has, a signal, a place, an end, what somebody has to hand
+"""What is waited for: a lock, one that nobody is left to give up, as its process was forked or its
+holder's has ended, work that nobody has, a signal, a place, an end, what somebody has to hand
 in, to take out of a full queue, or to have done of all that was put into one, a connection of a
-pool, the end of a task, one's turn on an event loop, or what has to come from the other end of a
-pipe or connection, a reply where the thread has sent something there before; or what nobody else
-can reach.
+pool, the end of a task, one's turn on an event loop, a lock on a file, or what has to come from
+the other end of a pipe or connection, a reply where the thread has sent something there before;
+or what nobody else can reach.
 """
 
 How = Literal[

@@ -24,6 +24,7 @@ from waitspy.model.oracle_names import WAIT_FOR
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import NEVER_NS, Watched, pool_jobs
 from waitspy.oracles.allowance import Allowance
+from waitspy.oracles.file_locks import FileLocks
 from waitspy.oracles.other_ends import EndedAt, OtherEnds
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
@@ -127,6 +128,7 @@ class WaitForOracle:
         self._processes: dict[int, _WatchedWaits] = {}
         self._shared = SharedLocks()
         self._ends = OtherEnds()
+        self._file_locks = FileLocks()
         self._turn = 0
 
     def attach(self, watched: Watched) -> str:
@@ -144,7 +146,8 @@ class WaitForOracle:
             return
         process.runs += watched.ran
         several = len(self._processes) > 1
-        waits = self._futexes | self._ends.calls if several else self._futexes
+        waits = self._futexes | self._file_locks.calls
+        waits |= self._ends.calls if several else frozenset()
         _keep(process, watched, waits, self._onset_ns)
         if watched.onset:  # their stacks come first, at the end of this tick
             process.wanted |= watched.suspects
@@ -191,7 +194,7 @@ class WaitForOracle:
         at_ns = time.monotonic_ns()
         edges = () if found is None else self._with_processes(found, watched)
         if found is not None:
-            edges += tuple(self._messages(process, tids, (*edges, *found.tasks), at_ns))
+            edges += tuple(self._by_descriptor(process, tids, (*edges, *found.tasks), at_ns))
         stood = (_checked(one, watched) for one in edges if watched.stood(one.tid))
         seen = {one.tid: one for one in stood if one is not None}
         pools = {} if found is None else {pool.subject: pool for pool in found.pools}
@@ -200,7 +203,7 @@ class WaitForOracle:
             stands.after = None
             if one is not None and one.subject in pools and not pools[one.subject].whole:
                 stands.next_ns = at_ns
-            elif found is not None and self._reads(tid, watched):  # from there all the time
+            elif found is not None and _stands_in(tid, watched, self._ends.calls):
                 known = tid in process.messages
                 stands.next_ns = NEVER_NS if known else max(at_ns, process.peers.next_ns)
             elif found is None or (
@@ -235,17 +238,25 @@ class WaitForOracle:
         process.told_pools = pools
         process.told_tasks = tasks
 
-    def _messages(
+    def _by_descriptor(
         self,
         process: _WatchedWaits,
         tids: Iterable[int],
         seen: Iterable[WaitEdge | TaskEdge],
         now_ns: int,
     ) -> Iterator[WaitEdge]:
-        """What those threads wait for, and those that hold what was seen, if that is a message."""
+        """What those threads wait for, and those that hold what was seen, if that is a lock on a
+        file, or a message.
+        """
         watched = process.watched
         holders = (one.tid for edge in seen for one in edge.holders if one.pid is None)
-        wanted = [tid for tid in dict.fromkeys((*tids, *holders)) if self._reads(tid, watched)]
+        asked = dict.fromkeys((*tids, *holders))
+        locked = [tid for tid in asked if _stands_in(tid, watched, self._file_locks.calls)]
+        with suppress(OSError):  # it is ending, or the kernel does not tell of locks
+            if locked:
+                every = self._every()
+                yield from self._file_locks.of(every[watched.pid], locked, every)
+        wanted = [tid for tid in asked if _stands_in(tid, watched, self._ends.calls)]
         new = [tid for tid in wanted if tid not in process.messages]
         if new and now_ns >= process.peers.next_ns:
             process.messages.update(dict.fromkeys(new))
@@ -259,10 +270,6 @@ class WaitForOracle:
             edge = process.messages.get(tid)
             if edge is not None:
                 yield edge
-
-    def _reads(self, tid: int, watched: Watched) -> bool:
-        number, _ = watched.blocked.get(tid, (-1, 0))
-        return number in self._ends.calls
 
     def _with_streams(
         self, process: _WatchedWaits, look: WaitLook, now_ns: int
@@ -357,6 +364,11 @@ def _rests_until_ns(process: _WatchedWaits) -> int:
     if process.wanted:
         return max(process.soonest_ns, min(process.next_ns, process.urgent_ns))
     return max(process.soonest_ns, process.next_ns)
+
+
+def _stands_in(tid: int, watched: Watched, calls: Container[int]) -> bool:
+    number, _ = watched.blocked.get(tid, (-1, 0))
+    return number in calls
 
 
 def _checked(one: WaitEdge, watched: Watched) -> WaitEdge | None:

@@ -1,6 +1,6 @@
 """Which threads use a file descriptor: a variable of theirs leads to an object that stands for it.
 
-Such objects are sockets, the connections of ``multiprocessing``, and files in binary mode. A
+Such objects are sockets, the connections of ``multiprocessing``, and files. A
 handler has its connection in a variable, or in an attribute of one; so does whoever has handed it
 to a thread of its own and still has it in a variable: this is a hint.
 """
@@ -36,6 +36,9 @@ and Modules/_io/fileio.c, fileio; the same from 3.8 to 3.15."""
 
 _BUFFERED = frozenset({"_io.BufferedReader", "_io.BufferedWriter", "_io.BufferedRWPair"})
 """These begin with the file below: Modules/_io/bufferedio.c."""
+
+_OF_TEXT, _BUFFER = "_io.TextIOWrapper", 16
+"""Of these it comes after two flags and a size: Modules/_io/textio.c, textio."""
 
 _CONNECTION = "_ConnectionBase"
 """Lib/multiprocessing/connection.py: ``_handle`` is its descriptor."""
@@ -150,5 +153,7 @@ class EndUsers:
             with contextlib.suppress(Unreadable):
                 if kind.name in _BUFFERED:
                     yield objects.memory.word(address + objects.layout.object_size)
+                elif kind.name == _OF_TEXT:
+                    yield objects.memory.word(address + objects.layout.object_size + _BUFFER)
                 elif kind.heap and not kind.flags & IS_TYPE and kind.name not in _NO_INSTANCES:
                     yield from objects.attributes(address).values()

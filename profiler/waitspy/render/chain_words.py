@@ -32,6 +32,7 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "connections": "for a connection of those held by {who}",
     "task": "for the end of {who}",
     "loop": "for its turn on the loop that {who} runs",
+    "file-lock": "for a lock on a file that {who} has",
     "message": "for a message from {who}",
     "reply": "for a reply of {who}",
     "exit": "for the end of {who}",
@@ -49,6 +50,7 @@ _SEEM: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "lock": "for a lock that seems to be held by {who}",
     "semaphore": "for a semaphore whose places seem to be held by {who}",
     "connections": "for a connection of those that seem to be held by {who}",
+    "file-lock": "for a lock on a file that {who} seems to have",
     "message": "for a message that {who} seems to have to send",
     "reply": "for a reply that {who} seems to have to send",
 }

@@ -1,9 +1,11 @@
 """Processes that wait for locks which others of them have: argv CASE. Runs on Python 3.8 and newer."""
 
+import fcntl
 import json
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 
 KEPT = []  # locks that are no more here are no more for a process that only begins, either
@@ -45,6 +47,15 @@ def taking(lock, hold_s, pause_s):
         time.sleep(pause_s)
 
 
+def taking_file(path, hold_s, pause_s):
+    """The same with a lock on a file."""
+    while True:
+        with open(path, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            time.sleep(hold_s)
+        time.sleep(pause_s)
+
+
 def crossing(first, second, ready, go):
     with first:
         ready.release()
@@ -77,6 +88,15 @@ def pair(context, hold_s):
     lock = context.Lock()
     started(context, taking, lock, hold_s, 0.02)
     started(context, taking, lock, 0.005, 0.02)
+    return {}
+
+
+def of_a_file(context, *times):
+    """One for each hold_s and pause_s: from the next on they come while the first one has it."""
+    path = tempfile.mkstemp()[1]
+    for hold_s, pause_s in times:
+        started(context, taking_file, path, hold_s, pause_s)
+        time.sleep(0.3)
     return {}
 
 
@@ -118,6 +138,8 @@ if __name__ == "__main__":
         "known": lambda: known(fork),
         "held": lambda: pair(default, 0.5),
         "quick": lambda: pair(default, 0.005),
+        "file": lambda: of_a_file(fork, (0.5, 0.02), (0.005, 0.02)),
+        "standby": lambda: of_a_file(fork, (1000, 0), (1000, 0)),
         "ring": lambda: ring(fork),
         "two wait": lambda: two_wait(fork),
     }[sys.argv[1]]()
