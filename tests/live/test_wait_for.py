@@ -22,7 +22,7 @@ from waitspy.model.clock import NS
 from waitspy.model.code_origin import base_name
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.wait_for import Holder, How, LentPool, TaskEdge, WaitEdge
-from waitspy.remote.memory import Unavailable, Unreadable
+from waitspy.remote.memory import Torn, Unavailable, Unreadable
 from waitspy.remote.process_locks import SharedWait
 from waitspy.remote.reader import Reader
 from waitspy.remote.values import HeldByTasks
@@ -90,6 +90,26 @@ def test_locks_between_processes(python: Python) -> None:
             look = Reader(waits).wait_for([waits], futexes(waits), {}, NS)
             assert [(one.kind, one.holders) for one in look.waiting] == [(kind, ())]
             assert look.shared == {}
+
+
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(python, id=str(python), marks=marks(python.version)) for python in found()],
+)
+def test_which_threads_use_a_descriptor_and_have_sent_something_before(python: Python) -> None:
+    with target([python.path, str(TARGETS / "answering.py")], env=python.environment) as process:
+        fd, ends = process.ready["fd"], Reader(process.pid).ends
+        # the main thread has it in a variable, and begins the one that uses it now and then
+        while len(users := {use.tid for use in ends.using([fd])}) < len([process.pid, "user"]):
+            time.sleep(0.01)
+        (user,) = users - {process.pid}
+        while not ends.has_asked(user):
+            time.sleep(0.01)
+        assert not ends.has_asked(process.pid)
+        assert users < set(ends.threads())
+        assert ends.using([fd + 1000]) == []
+        with pytest.raises(Torn):
+            ends.using([fd], 0)
 
 
 @pytest.mark.parametrize("python", found(), ids=str)

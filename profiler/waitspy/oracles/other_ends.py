@@ -138,19 +138,19 @@ class OtherEnds:
         if at.keys() - {pid}:
             at.pop(pid, None)  # whoever forks has both ends for a while, or for ever
         uses: dict[int, list[EndUse]] = {}
-        for one, fds in at.items():
-            with suppress(*TRANSIENT, OSError, Unavailable):  # it is ending, or changes
-                threads = set(every[one].reader.ends.threads()) - ({tid} if one == pid else set())
+        with suppress(*TRANSIENT, OSError, Unavailable):  # one is ending, or changes: not known
+            for one, fds in at.items():
+                ends = every[one].reader.ends
+                threads = set(ends.threads()) - ({tid} if one == pid else set())
                 if len(at) == len(threads) == 1 and one != pid:
                     yield Holder(threads.pop(), "peer", pid=one)
                     return
-                uses[one] = [use for use in every[one].reader.ends.using(fds) if use.tid in threads]
-        found = list(dict.fromkeys(_own(uses)))
-        for one in at.keys() - {pid for pid, _ in found}:
-            with suppress(*TRANSIENT, OSError, Unavailable):
+                uses[one] = [use for use in ends.using(fds) if use.tid in threads]
+            found = list(dict.fromkeys(_own(uses)))
+            for one in at.keys() - {other for other, _ in found}:
                 found += [(one, user) for user in _looped(one, at[one], every[one].reader)]
-        for one, user in _without_acceptors(found, every):
-            yield Holder(user, "reach", pid=None if one == pid else one)
+            for one, user in _without_acceptors(found, every):
+                yield Holder(user, "reach", pid=None if one == pid else one)
 
     def _fds(self, pid: int, link: str, times: _Times) -> list[int]:
         """The descriptors of a process that lead there, and can be written to."""

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from waitspy.remote.interpreters import Interpreters
-from waitspy.remote.memory import Unreadable, word_at
+from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
 from waitspy.remote.runtime import Runtime
 from waitspy.remote.thread_stacks import ThreadStacks
 from waitspy.remote.type_facts import IS_TYPE, TypeFacts
 
-_DEEPEST = 2  # attributes of attributes
-_MOST_OBJECTS = 256  # variables of one thread
-_MOST_ATTRIBUTES = 64  # of one of these, at each step
+_MOST_ATTRIBUTES = 64  # of one object
 _MOST_THREADS = 256
 _INNER = 8  # frames in which one may send and then read
 _MOST_NAMES = 256
@@ -46,6 +45,10 @@ _CONNECTION = "_ConnectionBase"
 _NO_INSTANCES = frozenset({"module", "function", "builtin_function_or_method"})
 
 
+USING_CPU_NS = 15_000_000
+"""Of this thread, to look for the users of a descriptor in one process."""
+
+
 class EndUse(NamedTuple):
     """A thread, and the frame of it (by its address) with a variable that leads there."""
 
@@ -65,6 +68,7 @@ class EndUsers:
         self._interps = interps
         self._stacks = stacks
         self._runtime = runtime
+        self._kinds: dict[int, str | None] = {}
 
     def polled(self, address: int) -> int | None:
         """The descriptor, the first one given to poll(2), from which that waits for input; None:
@@ -78,16 +82,23 @@ class EndUsers:
         every = (self._runtime.threads(interp.address) for interp in self._interps.look())
         return [thread.tid for some in every for thread in some if thread.tid is not None]
 
-    def using(self, fds: Collection[int]) -> list[EndUse]:
-        """The frames that use one of these descriptors, of as many threads as are asked."""
+    def using(self, fds: Collection[int], cpu_ns: int = USING_CPU_NS) -> list[EndUse]:
+        """The frames that use one of these descriptors, of as many threads as are asked; Torn if
+        this thread's CPU time ``cpu_ns`` is not enough for all of these.
+        """
+        until_ns = time.thread_time_ns() + cpu_ns
         self._stacks.code.objects.forget()
+        self._kinds.clear()
         found: list[EndUse] = []
         for interp in self._interps.look():
+            leads: dict[int, bool] = {}
             for thread in self._runtime.threads(interp.address)[:_MOST_THREADS]:
                 with contextlib.suppress(Unreadable):
                     if thread.tid is not None:
-                        frames = self._frames_using(thread.address, interp.objects, fds)
+                        frames = self._frames_using(thread.address, interp.objects, fds, leads)
                         found += [EndUse(thread.tid, frame) for frame in frames]
+                if time.thread_time_ns() >= until_ns:
+                    raise Torn("too many threads to ask")
         return found
 
     def has_asked(self, tid: int) -> bool:
@@ -111,49 +122,51 @@ class EndUsers:
                 return sends < reads
         return False
 
-    def _frames_using(self, thread: int, objects: Objects, fds: Collection[int]) -> Iterator[int]:
+    def _frames_using(
+        self, thread: int, objects: Objects, fds: Collection[int], leads: dict[int, bool]
+    ) -> Iterator[int]:
+        """Those of a thread; ``leads`` says of what was looked into whether it leads there."""
         frames = [(frame.address, frame.code) for frame in self._stacks.frames(thread)]
-        leads: dict[int, bool] = {}
-        for (frame, _), mine in zip(frames, self._stacks.code.variables(frames), strict=True):
-            new = {one: kind for one, kind in mine.items() if one not in leads}
-            for one, kind in new.items():
-                leads[one] = len(leads) < _MOST_OBJECTS and self._leads(one, kind, objects, fds)
-            if any(leads[one] for one in mine):
+        variables = self._stacks.code.variables(frames)
+        every = {one: kind for mine in variables for one, kind in mine.items() if one not in leads}
+        leads.update((one, False) for one in every)
+        inner: dict[int, list[int]] = {}
+        for one, kind in every.items():
+            for other in self._inside(one, kind, objects):
+                inner.setdefault(other, []).append(one)
+        kinds = dict(zip(inner, objects.types_of(list(inner)), strict=True))
+        for one, kind_ in (every | kinds).items():
+            if kind_ is not None and self._stands_for(one, kind_, objects, fds):
+                leads.update(dict.fromkeys((one, *inner.get(one, ())), True))
+        for (frame, _), mine in zip(frames, variables, strict=True):
+            if any(leads.get(one) for one in mine):
                 yield frame
-
-    def _leads(self, address: int, kind: TypeFacts, objects: Objects, fds: Collection[int]) -> bool:
-        """Whether an object stands for one of the descriptors, or leads to one that does."""
-        seen = new = {address: kind}
-        for depth in range(_DEEPEST + 1):
-            if any(self._stands_for(one, kind, objects, fds) for one, kind in new.items()):
-                return True
-            inner = self._inside(new.items(), objects) if depth < _DEEPEST else ()
-            left = [one for one in dict.fromkeys(inner) if one not in seen][:_MOST_ATTRIBUTES]
-            kinds = objects.types_of(left)
-            new = {one: kind for one, kind in zip(left, kinds, strict=True) if kind is not None}
-            seen = seen | new
-        return False
 
     def _stands_for(
         self, address: int, kind: TypeFacts, objects: Objects, fds: Collection[int]
     ) -> bool:
-        with contextlib.suppress(Unreadable, KeyError):
+        if kind.address not in self._kinds:
             names = {kind.name, *(objects.type_at(base).name for base in kind.mro)}
-            if not names.isdisjoint(_OF_C):
-                raw = objects.memory.read(address + objects.layout.object_size, 4)
-                return word_at(raw, 0, "i") in fds
-            if _CONNECTION in names:
+            some = (name for name in (*_OF_C, _CONNECTION) if name in names)
+            self._kinds[kind.address] = next(some, None)
+        name = self._kinds[kind.address]
+        if name is None:
+            return False
+        with contextlib.suppress(Unreadable, KeyError):
+            if name == _CONNECTION:
                 handle = objects.attributes(address, {"_handle"})["_handle"]
                 return objects.integer(handle) in fds
+            raw = objects.memory.read(address + objects.layout.object_size, 4)
+            return word_at(raw, 0, "i") in fds
         return False
 
-    def _inside(self, known: Iterable[tuple[int, TypeFacts]], objects: Objects) -> Iterator[int]:
-        """The attributes of instances of classes written in Python, and the file below a buffer."""
-        for address, kind in known:
-            with contextlib.suppress(Unreadable):
-                if kind.name in _BUFFERED:
-                    yield objects.memory.word(address + objects.layout.object_size)
-                elif kind.name == _OF_TEXT:
-                    yield objects.memory.word(address + objects.layout.object_size + _BUFFER)
-                elif kind.heap and not kind.flags & IS_TYPE and kind.name not in _NO_INSTANCES:
-                    yield from objects.attributes(address).values()
+    def _inside(self, address: int, kind: TypeFacts, objects: Objects) -> Sequence[int]:
+        """The attributes of an instance of a class written in Python, the file below a buffer."""
+        with contextlib.suppress(Unreadable):
+            if kind.name in _BUFFERED:
+                return [objects.memory.word(address + objects.layout.object_size)]
+            if kind.name == _OF_TEXT:
+                return [objects.memory.word(address + objects.layout.object_size + _BUFFER)]
+            if kind.heap and not kind.flags & IS_TYPE and kind.name not in _NO_INSTANCES:
+                return objects.attribute_values(address)[:_MOST_ATTRIBUTES]
+        return ()

@@ -5,6 +5,7 @@ unix socket on an event loop. A task asks the second one, too. Runs on Python 3.
 """
 
 import asyncio
+import json
 import multiprocessing
 import socket
 import threading
@@ -117,7 +118,7 @@ def main():
         lock = threading.Lock()
         threading.Thread(target=holds, args=(lock, ask), daemon=True).start()
         threading.Thread(target=wants, args=(lock,), daemon=True).start()
-    print("{}", flush=True)
+    print(json.dumps({"fd": mine.fileno()}), flush=True)
     asyncio.new_event_loop().run_until_complete(of_tasks(port))
 
 
