@@ -136,6 +136,19 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
 
 
 @pytest.mark.parametrize("python", ENDS)
+def test_who_waits_for_items_of_a_queue_by_way_of_other_futures(python: Python) -> None:
+    with started(python, TARGETS / "thread_groups.py", "replies") as process:
+        reader = Reader(process.pid)
+        (group,) = reader.pools.groups(reader.pools.executors())
+        looked = reader.pools.group(group)
+        assert set(looked.promises) >= set(process.truth["own"])
+        assert process.truth["of_all"] not in looked.promises
+        waiting = reader.pools.awaiting_items(looked)
+        *waits, _ = process.truth["tasks"]
+        assert {task.address for task in waiting} == set(waits)
+
+
+@pytest.mark.parametrize("python", ENDS)
 def test_pools_of_processes(python: Python) -> None:
     with started(python, TARGETS / "process_pool.py", "known") as process:
         reader = Reader(process.pid)

@@ -69,7 +69,7 @@ class AwaitedTasks:
     def callbacks(self, future: int) -> list[str]:
         """The names of the functions that are called when a future is done."""
         found = []
-        for function in self._calls(future):
+        for function in self.calls(future):
             with contextlib.suppress(Unreadable):
                 found.append(self._callables.describe(function).name)
         return found
@@ -78,7 +78,7 @@ class AwaitedTasks:
         """Whether a future of a loop is done when one of a thread is (``_chain_future``) whose work
         nobody has begun.
         """
-        for function in self._calls(future):
+        for function in self.calls(future):
             with contextlib.suppress(Unreadable):
                 code, cells = self._callables.closure(function) or (None, [])
                 if code is None or not code.rooted.endswith(_FUTURES):
@@ -151,10 +151,10 @@ class AwaitedTasks:
         if not code.rooted.endswith(_TASKS) or base_name(code.function) != _SHIELDS:
             return []
         # the one of them that calls another one of them when it is done
-        return [one for one in cells if one and not set(cells).isdisjoint(self._calls(one))]
+        return [one for one in cells if one and not set(cells).isdisjoint(self.calls(one))]
 
-    def _calls(self, future: int) -> Iterator[int]:
-        """The functions that are called when a future is done."""
+    def calls(self, future: int) -> Iterator[int]:
+        """The functions that are called when a future of a loop is done."""
         with contextlib.suppress(Unreadable):
             if not self._is_future(self._objects.type_of(future)):
                 return

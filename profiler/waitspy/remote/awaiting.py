@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from waitspy.model.stacks import Frame
 from waitspy.remote.callables import Callables
 from waitspy.remote.memory import Unreadable
+from waitspy.remote.objects import Objects
 from waitspy.remote.runtime import Thread
 from waitspy.remote.tasks import Task
 
@@ -49,11 +50,6 @@ class Awaiting:
                     found[word] = by_future[word]
         return list(found.values())
 
-    def for_items(self, items: Iterable[int], pending: Iterable[Task]) -> list[Task]:
-        """Those of the pending tasks that wait for one of these work items."""
-        by_future = {task.waiter: task for task in pending if task.waiter}
-        return [by_future[word] for word in self._behind(items) if word in by_future]
-
     def _behind(self, items: Iterable[int]) -> Iterator[int]:
         """What lies in the cells of the functions that are called when a work item is done."""
         for item in items:
@@ -76,6 +72,17 @@ def linked(callables: Callables, future: int, function: str) -> Iterator[list[in
             yield [word for word in cells if word]
 
 
+def calls_of_threads_future(objects: Objects, future: int) -> list[int] | None:
+    """The functions that are called when a future of a thread is done; None: it is no such future.
+
+    Raises:
+        Unreadable: it is gone.
+        OSError: no permission, or the process is gone.
+    """
+    added = objects.attributes(future, {"_done_callbacks"}).get("_done_callbacks")
+    return None if added is None else objects.sequence(added, _MOST_CALLBACKS)
+
+
 def chained(callables: Callables, future: int) -> Iterator[tuple[Frame, list[int]]]:
     """The functions that are called when a future of a thread is done, with what lies in the cells
     of their closures.
@@ -84,9 +91,7 @@ def chained(callables: Callables, future: int) -> Iterator[tuple[Frame, list[int
         Unreadable: the future is gone.
         OSError: no permission, or the process is gone.
     """
-    objects = callables.objects
-    added = objects.attributes(future, {"_done_callbacks"}).get("_done_callbacks", 0)
-    for function in objects.sequence(added, _MOST_CALLBACKS):
+    for function in calls_of_threads_future(callables.objects, future) or ():
         with contextlib.suppress(Unreadable):
             found = callables.closure(function)
             if found is not None:

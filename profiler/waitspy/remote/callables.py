@@ -66,6 +66,21 @@ class Callables:
         found = self.objects.sequence(cells, _MOST_CELLS) if cells else []
         return code, [memory.word(cell + lay.cell_content) for cell in found]
 
+    def held(self, address: int) -> list[int]:
+        """What a callable has with it: arguments of partial objects, and what lies in the cells of
+        the function's closure.
+        """
+        lay, memory = self.objects.layout, self.objects.memory
+        found: list[int] = []
+        for _ in range(_DEEPEST):
+            if self.objects.type_of(address).name != "functools.partial":
+                break
+            args = memory.word(address + lay.partial_args)
+            found += self.objects.sequence(args, _MOST_CELLS) if args else []
+            address = memory.word(address + lay.partial_function)
+        closure = self.closure(address)
+        return found if closure is None else found + closure[1]
+
     def _inner(self, address: int, args: int) -> tuple[int, TypeFacts]:
         """What is called behind partial objects and ``Context.run``."""
         lay, memory = self.objects.layout, self.objects.memory

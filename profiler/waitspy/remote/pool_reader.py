@@ -5,16 +5,18 @@ threads, limiters.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.asyncio_readers import AsyncioReaders
 from waitspy.remote.awaiting import Awaiting
 from waitspy.remote.callables import Callables
+from waitspy.remote.completions import Completions
 from waitspy.remote.interpreters import Interpreters, again
 from waitspy.remote.loops import LoopInMemory
 from waitspy.remote.memory import Torn, Unavailable, Unreadable
 from waitspy.remote.multiprocessing_pools import MultiprocessingPools
+from waitspy.remote.objects import Objects
 from waitspy.remote.pools import Pools
 from waitspy.remote.process_pools import ProcessPools
 from waitspy.remote.queues import QueueMark, Queues
@@ -223,12 +225,13 @@ class PoolReader:
         part = self._interps.part(pool.interpreter)
         if part is None or (isinstance(pool, ProcessPoolFacts) and pool.tasks is not None):
             return ()  # results of multiprocessing tell of no task
+        objects = part.interp.objects
+        promises = pool.promises if isinstance(pool, GroupFacts) else _futures(objects, pool.items)
+        done = Completions(part.awaited, self._callables).of(promises)
         tasks = part.pending().tasks
-        if isinstance(pool, GroupFacts):
-            waiting = [task for task in tasks if task.waiter in pool.promises]
-        else:
-            waiting = Awaiting(self._callables, None).for_items(pool.items, tasks)
-        return tuple(part.tasks.facts(task) for task in waiting)
+        return tuple(
+            part.tasks.facts(task) for task in tasks if task.waiter and task.waiter in done
+        )
 
     def awaiting(self, pool: PoolFacts | GroupFacts | LimiterFacts) -> tuple[TaskFacts, ...]:
         """The tasks that await what the threads of a pool are doing; AnyIO's may be any thread."""
@@ -240,3 +243,10 @@ class PoolReader:
         mine = [t for t in threads if isinstance(pool, LimiterFacts) or t.tid in pool.tids]
         tasks = Awaiting(self._callables, kind).tasks(mine, part.pending().tasks)
         return tuple(part.tasks.facts(task) for task in tasks[:_MOST_AWAITING])
+
+
+def _futures(objects: Objects, items: Iterable[int]) -> Iterator[int]:
+    """The futures of work items."""
+    for item in items:
+        with contextlib.suppress(Unreadable, KeyError):
+            yield objects.attributes(item, {"future"})["future"]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -50,6 +51,9 @@ thread for is kept by its ``_team``; each thread has a queue of its own.
 
 _PROMISES = frozenset({"Future", "Task", "Event", "Condition"})
 """What whoever handed in an item may wait for, by the names of classes or of their bases."""
+
+_QUEUES = frozenset({"Queue", "SimpleQueue"})
+"""By which it may be answered, in the same way."""
 
 _CALLED = frozenset(
     {"function", "method", "functools.partial", "builtin_function_or_method", "method_descriptor"}
@@ -279,13 +283,24 @@ class ThreadGroups:
         names = tuple(map(self._named, items))
         alike = len({one.name for one in names}) <= 1
         kinds = {word: self._bases(word) for word in self._inside(items)}
+        promises = {word for word, names in kinds.items() if names & _PROMISES}
+        queues = {word for word, names in kinds.items() if names & _QUEUES}
         return replace(
             group,
             head=items[0] if items else None,
             first=names if alike or not group.any_order else (),
-            promises=tuple(word for word, names in kinds.items() if names & _PROMISES),
+            promises=tuple(promises | self._of_one_item(items, queues)),
             of_clients=any(_SOCKET in names for names in kinds.values()),
         )
+
+    def _of_one_item(self, items: Sequence[int], queues: Collection[int]) -> set[int]:
+        """Those of the queues that one of several items has alone: its giver waits there for an
+        answer. One that they share may be where a consumer idles.
+        """
+        if not queues or len(items) < 2:
+            return set()
+        found = Counter(word for item in items for word in self._inside([item]) if word in queues)
+        return {queue for queue, count in found.items() if count == 1}
 
     def _facts(self, group: list[_Work]) -> GroupFacts:
         one = group[0]

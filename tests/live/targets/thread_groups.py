@@ -237,6 +237,44 @@ def known():
     os._exit(0)
 
 
+async def replies():
+    """Tasks wait for what lies in a queue by way of asyncio's helpers; its only thread hangs."""
+    loop, jobs = asyncio.get_running_loop(), queue.Queue()
+    jobs.put(forever.wait)
+    threading.Thread(target=drain, args=(jobs,), daemon=True).start()
+    while jobs.qsize():
+        await asyncio.sleep(0.01)
+
+    def put(future):
+        jobs.put((future, quick))
+        return future
+
+    def of_thread():
+        return asyncio.wrap_future(put(concurrent.futures.Future()))
+
+    answers = asyncio.Queue()
+    jobs.put((answers, quick))
+    own, of_all = [queue.Queue(), queue.SimpleQueue()], queue.Queue()
+    for one in own:
+        jobs.put((one, of_all))
+    tasks = [
+        loop.create_task(one)
+        for one in (
+            answers.get(),
+            asyncio.wait_for(of_thread(), 600),
+            asyncio.wait_for(asyncio.shield(of_thread()), 600),
+            asyncio.wait({of_thread()}),
+            asyncio.wait_for(put(loop.create_future()), 600),
+            asyncio.wait_for(loop.create_future(), 600),  # for nothing in the queue
+        )
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    say(tasks=[id(task) for task in tasks], own=list(map(id, own)), of_all=id(of_all))
+    sys.stdin.read()
+    os._exit(0)
+
+
 class Waits(threading.Thread):
     """Has been busy since it was started, and holds its queue in an attribute."""
 
@@ -254,6 +292,7 @@ def say(**truth):
 
 
 STORIES = {
+    "replies": lambda: asyncio.run(replies()),
     "awaited": lambda: asyncio.run(awaited(queue.Queue())),
     "awaited-priority": lambda: asyncio.run(awaited(queue.PriorityQueue())),
     "brisk": brisk,
