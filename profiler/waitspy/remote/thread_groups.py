@@ -3,7 +3,8 @@
 Which queue a thread takes from is exact where it was seen to wait for an item of it. One that has
 been busy all along tells by what it was started with: the queue among what its function can name
 (arguments, attributes of its object, enclosing variables, globals), if there is one only and that
-function calls ``get`` and never ``put``. Servers with a queue of another kind have a row here.
+function calls ``get`` and never ``put``; else the one whose name has ``get`` behind it. Servers
+with a queue of another kind have a row here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from waitspy.model.pools import PoolKind
@@ -82,10 +84,10 @@ class _Work(NamedTuple):
 
 
 class _Function(NamedTuple):
-    """What a thread runs, and the names that its code uses."""
+    """What a thread runs, and the names that its code uses, in their order."""
 
     called: Called
-    names: frozenset[str]
+    names: tuple[str, ...]
 
 
 class ThreadGroups:
@@ -213,13 +215,26 @@ class ThreadGroups:
         if row is not None:
             items, signal = row
             return work._replace(queue=items, kept_in=items, signal=signal, role=PoolKind.SERVER)
-        names = function.names
-        if names & _TAKES and not names & _GIVES:
+        names = frozenset(function.names)
+        if names.isdisjoint(_TAKES):
+            return work
+        queues: Mapping[int, int] = {}
+        if names.isdisjoint(_GIVES):
             queues = self._queues_among([*words, *self._around(target, names)])
-            if len(queues) == 1:
-                (queue, kept_in), *_ = queues.items()
-                return work._replace(queue=queue, kept_in=kept_in, signal=queue)
+        if len(queues) != 1:
+            queues = self._queues_among(self._asked(target, owner, function.names))
+        if len(queues) == 1:
+            (queue, kept_in), *_ = queues.items()
+            return work._replace(queue=queue, kept_in=kept_in, signal=queue)
         return work
+
+    def _asked(self, function: int, owner: int, names: Sequence[str]) -> list[int]:
+        """The globals, and attributes of its object, whose first use by a function is ``get``: the
+        names of code are in the order in which they come.
+        """
+        asked = {name for name, following in pairwise(names) if following in _TAKES}
+        found = list(self._objects.attributes(owner, asked).values()) if owner and asked else []
+        return found + (self._globals(function, asked) if asked else [])
 
     def _arguments(self, held: Mapping[str, int]) -> list[int]:
         args, kwargs = held.get("_args"), held.get("_kwargs")
@@ -257,23 +272,27 @@ class ThreadGroups:
                 return run["run"]
         raise Unreadable("a thread without run")
 
-    def _names(self, function: int) -> frozenset[str]:
+    def _names(self, function: int) -> tuple[str, ...]:
         """The names that a function's code uses; none for what is no function."""
         lay = self._objects.layout
         kind = self._objects.type_of(function)
         if kind.name != "function" or kind.heap:
-            return frozenset()
+            return ()
         code = self._memory.word(function + lay.function_code)
-        return frozenset(filter(None, self._objects.names_used(code, _MOST_NAMES)))
+        return tuple(filter(None, self._objects.names_used(code, _MOST_NAMES)))
 
     def _around(self, function: int, names: Collection[str]) -> list[int]:
         """The enclosing variables of a function, and the globals that it names."""
         lay = self._objects.layout
         closure = self._memory.word(function + lay.function_closure)
         cells = self._objects.sequence(closure, _MOST_WORDS) if closure else []
-        pairs = self._objects.dict_items(self._memory.word(function + lay.function_globals))
         found = [self._memory.word(cell + lay.cell_content) for cell in cells]
-        return found + list(self._objects.named(pairs, names).values())
+        return found + self._globals(function, names)
+
+    def _globals(self, function: int, names: Collection[str]) -> list[int]:
+        lay = self._objects.layout
+        pairs = self._objects.dict_items(self._memory.word(function + lay.function_globals))
+        return list(self._objects.named(pairs, names).values())
 
     # --- what they are --------------------------------------------------------------------
 

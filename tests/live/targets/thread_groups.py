@@ -196,7 +196,7 @@ def brisk():
 def known():
     """Groups in known states, for who reads them."""
     simple, plain, never_idle = queue.SimpleQueue(), queue.Queue(), queue.Queue()
-    in_and_out, last = queue.Queue(), queue.LifoQueue()
+    in_and_out, last, asked = queue.Queue(), queue.LifoQueue(), queue.Queue()
     pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="own")
     pool.submit(quick).result()
     threads = [
@@ -206,7 +206,12 @@ def known():
         threading.Thread(target=pass_on, args=(in_and_out, plain), daemon=True),
         threading.Thread(target=drain, args=(last,), daemon=True),
         Waits(never_idle),
+        Answers(asked, queue.Queue()),
     ]
+    asked.put((forever.wait, queue.Queue()))
+    threading.Thread(target=ask, args=(asked,), daemon=True).start()
+    while asked.qsize() < 2:
+        time.sleep(0.001)
     never_idle.put(forever.wait)
     for _ in range(3):
         never_idle.put(quick)
@@ -214,19 +219,21 @@ def known():
     never_idle.put((future, job, socket.socket()))
     for thread in threads:
         thread.start()
-    while never_idle.qsize() > 4:
+    while never_idle.qsize() > 4 or asked.qsize() > 1:
         time.sleep(0.001)
     tids = [thread.native_id for thread in threads]
     say(
         groups={
             "drain": {"simple": tids[:1], "plain": tids[1:3], "last": tids[4:5]},
             "pass_on": {"in_and_out": tids[3:4]},
-            "Waits.run": {"never_idle": tids[5:]},
+            "Waits.run": {"never_idle": tids[5:6]},
+            "Answers.run": {"asked": tids[6:7]},
         },
         queues={
             "simple": id(simple),
             "plain": id(plain),
             "never_idle": id(never_idle),
+            "asked": id(asked),
             "in_and_out": id(in_and_out),
             "last": id(last),
         },
@@ -285,6 +292,27 @@ class Waits(threading.Thread):
     def run(self):
         while True:
             self.jobs.get()()
+
+
+class Answers(threading.Thread):
+    """Takes from one of two queues, and fills what it is given in an item."""
+
+    def __init__(self, jobs, others):
+        super().__init__(daemon=True)
+        self.others = others
+        self.jobs = jobs
+
+    def run(self):
+        while True:
+            job, answers = self.jobs.get()
+            answers.put(job())
+
+
+def ask(jobs):
+    """Fills a queue, and waits at another one for its answer."""
+    answers = queue.Queue()
+    jobs.put((quick, answers))
+    answers.get()
 
 
 def say(**truth):
