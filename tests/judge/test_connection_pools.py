@@ -300,8 +300,30 @@ def test_a_loop_that_wants_a_connection_is_told_as_a_loop() -> None:
     case = Case(look(800, BOTH))
     told = case.episode(BLOCKED_LOOP, 12)
     found = case.explained(told)
-    assert found[0] == told
+    assert replace(found[0], lending=None, detail=None) == told
     assert [len(one.items) for one in found[1:]] == [1], "of the other one alone"
+
+
+def test_a_loop_that_wants_a_connection_which_its_own_tasks_have_says_so() -> None:
+    task = stack("serve@/app/web.py:5 > chat@/app/chat.py:88 > StreamReader.readline@lib/x.py:7")
+    tasks = (LentToTasks(task, "with", TAKEN, 2),)
+    case = Case(look(800, LentPool(POOL, FULL, (), whole=True, tasks=tasks), tids=(12,)))
+    (one,) = case.explained(case.episode(BLOCKED_LOOP, 12))
+    assert one.detail == "QueuePool: 2 of 2 connections are lent"
+    assert one.lending is not None
+    assert [(to.what, to.count, to.at and to.at.line) for to in one.lending.to] == [("task", 2, 88)]
+    (finding,) = findings.judge([one], SOURCES, 3.0, case.chains)
+    assert (finding.kind, finding.lending) == (BLOCKED_LOOP, one.lending)
+    assert [blame.function for blame in finding.blames] == ["list_users"]
+
+
+@pytest.mark.parametrize("use", [None, PoolUse("QueuePool", 2, 1)])
+def test_a_loop_that_wants_a_connection_of_a_pool_with_some_left_waits_for_another_reason(
+    use: PoolUse | None,
+) -> None:
+    case = Case(look(800, lent(has(13), use=use), tids=(12,)))
+    told = case.episode(BLOCKED_LOOP, 12)
+    assert case.explained(told) == [told]
 
 
 def test_a_pool_that_is_told_although_connections_are_not() -> None:

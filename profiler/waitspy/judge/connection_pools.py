@@ -28,6 +28,7 @@ from waitspy.model.code_origin import Origin
 from waitspy.model.judged import Lending, LentTo
 from waitspy.model.kinds import (
     ACCEPT_BACKLOG,
+    BLOCKED_LOOP,
     DEADLOCK,
     EXHAUSTED_CONNECTIONS,
     EXHAUSTED_POOL,
@@ -95,6 +96,7 @@ class Judge:
         left = list(told)
         found: list[Starvation] = []
         for pool, wait in self._waiters(stop_ns).items():
+            left = [self._with_lending(one, pool, wait) for one in left]
             left, following = self._following(left, wait)
             waiters = self._untold(wait, left)
             spans = union(waiter.span for waiter in waiters)
@@ -135,16 +137,34 @@ class Judge:
         rest: list[Starvation] = []
         following: list[Starvation] = []
         for one in told:
-            mine = [key.tid for key in one.held_by if self._is_mine(key)]
-            whole_ns = (one.end_ns - one.start_ns) * len(one.held_by)
-            waited_ns = sum(
-                until_ns - from_ns
-                for tid in mine
-                for from_ns, until_ns in common(spans.get(tid, []), [(one.start_ns, one.end_ns)])
-            )
-            follows = one.kind in _FOLLOW and waited_ns > 0 and waited_ns >= whole_ns * _HALF
+            follows = one.kind in _FOLLOW and self._waited(one, spans)
             (following if follows else rest).append(one)
         return rest, following
+
+    def _waited(self, one: Starvation, spans: Mapping[int, list[Span]]) -> bool:
+        """Whether its threads waited for a connection for most of the time."""
+        whole_ns = (one.end_ns - one.start_ns) * len(one.held_by)
+        waited_ns = sum(
+            until_ns - from_ns
+            for key in one.held_by
+            if self._is_mine(key)
+            for from_ns, until_ns in common(spans.get(key.tid, []), [(one.start_ns, one.end_ns)])
+        )
+        return waited_ns > 0 and waited_ns >= whole_ns * _HALF
+
+    def _with_lending(
+        self, one: Starvation, pool: int, waiters: Sequence[_Standstill]
+    ) -> Starvation:
+        """A loop that is held up by a wait for a connection, with who has them: tasks of its own
+        cannot give one back meanwhile.
+        """
+        if one.kind is not BLOCKED_LOOP or not self._waited(one, self._spans(waiters)):
+            return one
+        full = self._full_looks(pool, (one.start_ns, one.end_ns))
+        if not full:
+            return one
+        lending = self._told(full, waiters)
+        return replace(one, lending=lending, detail=_detail(lending)) if lending.to else one
 
     def _untold(
         self, waiters: Sequence[_Standstill], told: Iterable[Starvation]
@@ -170,26 +190,19 @@ class Judge:
     # --- one episode ----------------------------------------------------------------------
 
     def _episode(self, pool: int, waiters: Sequence[_Standstill], span: Span) -> Starvation | None:
-        looks = self._looks.get(pool, [])
-        looks = looks[
-            bisect_left(looks, span[0], key=_at_ns) : bisect_right(looks, span[1], key=_at_ns)
-        ]
-        full = [look for look in looks if _is_full(look[1])]
+        full = self._full_looks(pool, span)
         owed = requests.is_owed(self._worker, span, _OWED_NS)
-        if not full or len(full) < len(looks) * _HALF or not (owed or self._are_served(waiters)):
+        if not full or not (owed or self._are_served(waiters)):
             return None
         longest = max(waiters, key=lambda w: w.span[1] - w.span[0])
         chain = self._chains.of(self._worker.thread(longest.tid), *longest.span)
         ring = chain is not None and chain.ring
         kind = DEADLOCK if ring else EXHAUSTED_CONNECTIONS
         verdict: Verdict = "late" if self._goes_round(waiters, span) and not ring else "starving"
-        told = max(full, key=lambda look: (-look[1].unknown, self._waiting(waiters, look[0])))
-        lending = self._lending(*told, self._waiting(waiters, told[0]))
+        lending = self._told(full, waiters)
         held_by = self._held_by(full, span)
         if not held_by:
             held_by = {self._worker.thread(w.tid): self._did(w.tid, w.span) for w in waiters}
-        lent = f"{lending.lent} of {lending.limit} connections are lent"
-        to_whom = "" if lending.to else ", to whom is not known"
         return Starvation(
             kind=kind,
             verdict=verdict,
@@ -203,9 +216,27 @@ class Judge:
             base=None,
             evidence=(WAIT_FOR, THREADS, REQUESTS) if owed else (WAIT_FOR, THREADS),
             items=tuple(thread_item(self._did(w.tid, w.span), w.span) for w in waiters),
-            detail=f"{lending.pool}: {lent}{to_whom}",
+            detail=_detail(lending),
             lending=lending,
         )
+
+    def _full_looks(self, pool: int, span: Span) -> list[tuple[int, LentPool]]:
+        """The looks of a span at which all connections were lent; none if they were at few."""
+        looks = self._looks.get(pool, [])
+        looks = looks[
+            bisect_left(looks, span[0], key=_at_ns) : bisect_right(looks, span[1], key=_at_ns)
+        ]
+        full = [look for look in looks if _is_full(look[1])]
+        return full if len(full) >= len(looks) * _HALF else []
+
+    def _told(
+        self, looks: Sequence[tuple[int, LentPool]], waiters: Sequence[_Standstill]
+    ) -> Lending:
+        """The look of which the most is known, and at which the most waited."""
+        at_ns, pool = max(
+            looks, key=lambda look: (-look[1].unknown, self._waiting(waiters, look[0]))
+        )
+        return self._lending(at_ns, pool, self._waiting(waiters, at_ns))
 
     def _goes_round(self, waiters: Sequence[_Standstill], span: Span) -> bool:
         """Whether one after the other got a connection: until the first one did, nobody may have
@@ -289,6 +320,11 @@ def _is_full(pool: LentPool) -> bool:
     """Whether all connections of a pool are lent for sure."""
     use = pool.use
     return use is not None and None not in {use.limit, use.lent} and use.exhausted
+
+
+def _detail(lending: Lending) -> str:
+    to_whom = "" if lending.to else ", to whom is not known"
+    return f"{lending.pool}: {lending.lent} of {lending.limit} connections are lent{to_whom}"
 
 
 def _at_ns(look: tuple[int, LentPool]) -> int:

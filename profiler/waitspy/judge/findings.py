@@ -15,6 +15,7 @@ from waitspy.judge.wait_for import Chains
 from waitspy.model.clock import NS
 from waitspy.model.judged import Blame, Episode, Finding, Lending, Link, Spot
 from waitspy.model.kinds import (
+    BLOCKED_LOOP,
     EXHAUSTED_CONNECTIONS,
     GC_PAUSE,
     GIL_BOUND,
@@ -138,7 +139,8 @@ def _finding(
     wait = waits.most_common(1)[0][0] if waits else Wait(WaitKind.UNKNOWN)
     longest = max((one.episode for one in group), key=lambda one: one.end_ns - one.start_ns)
     unnamed = blame.NATIVE_CODE if first.node else blame.C_CALLBACK
-    blames = _blames(frames, sources, longest.lending, unnamed)
+    has_them = longest.lending if kind is not BLOCKED_LOOP else None  # the loop wants one
+    blames = _blames(frames, sources, has_them, unnamed)
     lengths_s = [(one.episode.end_ns - one.episode.start_ns) / NS for one in group]
     victims = () if latent else victims_of.of([one.episode for one in group])
     starved_s = 0.0 if latent else sum(lengths_s)
