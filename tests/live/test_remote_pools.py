@@ -122,12 +122,13 @@ def test_threads_that_take_from_one_queue(python: Python) -> None:
         edges = reader.wait_for(process.truth["tids"], futexes(process.pid), {}, NS).waiting
         assert {edge.kind for edge in edges} == {"queue", "event"}
         waiting = {edge.subject for edge in edges if edge.kind == "queue"}
-        at_work = {addresses["never_idle"], addresses["asked"]}
+        at_work = {addresses[name] for name in ("never_idle", "asked", "served")}
         assert waiting == {*known, addresses["last"]} - at_work
         found = reader.pools.groups(reader.pools.executors())
         groups = {group.queue: reader.pools.group(group) for group in found}
         assert {q: (group.name, group.tids) for q, group in groups.items()} == known
         assert {len(reader.pools.queued(groups[q]) or ()) for q in waiting & known.keys()} == {0}
+        assert groups[addresses["served"]].role == PoolKind.SERVER
         queued = groups[addresses["never_idle"]]
         assert len(reader.pools.queued(queued) or ()) == 4
         assert queued.head == (reader.pools.queued(queued) or ())[0]

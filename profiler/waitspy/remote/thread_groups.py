@@ -46,6 +46,10 @@ class _Dispatcher(NamedTuple):
 _DISPATCHERS = (_Dispatcher("ThreadedTaskDispatcher", "queue", "queue_cv"),)
 """waitress/task.py, 3.0."""
 
+_CHEROOT = "WorkerThread", ("server", "requests", "_queue")
+"""CherryPy's threads, and how each leads to their queue.Queue (cheroot/workers/threadpool.py, 11).
+"""
+
 _REACTOR = "twisted.internet.reactor", "threadpool"
 """An object in the place of a module. What its pool (twisted/python/threadpool.py, 26.10) has no
 thread for is kept by its ``_team``; each thread has a queue of its own.
@@ -215,6 +219,10 @@ class ThreadGroups:
         if row is not None:
             items, signal = row
             return work._replace(queue=items, kept_in=items, signal=signal, role=PoolKind.SERVER)
+        queue = self._of_cheroot(owner) if owner else 0
+        kept_in = self._queues.kept_in(queue) if queue else None
+        if kept_in:
+            return work._replace(queue=queue, kept_in=kept_in, signal=queue, role=PoolKind.SERVER)
         names = frozenset(function.names)
         if names.isdisjoint(_TAKES):
             return work
@@ -260,6 +268,17 @@ class ThreadGroups:
                 if len(held) == 2:
                     return held[row.items], held[row.signal]
         return None
+
+    def _of_cheroot(self, owner: int) -> int:
+        """The queue of a thread of CherryPy's; zero for any other."""
+        name, way = _CHEROOT
+        if self._objects.type_of(owner).name != name:
+            return 0
+        for attribute in way:
+            owner = self._objects.attributes(owner, {attribute}).get(attribute, 0)
+            if not owner:
+                break
+        return owner
 
     def _run_of(self, thread: int) -> int:
         """The ``run`` of a thread object's class."""

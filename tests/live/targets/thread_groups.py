@@ -197,6 +197,7 @@ def known():
     """Groups in known states, for who reads them."""
     simple, plain, never_idle = queue.SimpleQueue(), queue.Queue(), queue.Queue()
     in_and_out, last, asked = queue.Queue(), queue.LifoQueue(), queue.Queue()
+    served = queue.Queue()
     pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="own")
     pool.submit(quick).result()
     threads = [
@@ -207,7 +208,9 @@ def known():
         threading.Thread(target=drain, args=(last,), daemon=True),
         Waits(never_idle),
         Answers(asked, queue.Queue()),
+        WorkerThread(served),
     ]
+    served.put(forever.wait)
     asked.put((forever.wait, queue.Queue()))
     threading.Thread(target=ask, args=(asked,), daemon=True).start()
     while asked.qsize() < 2:
@@ -219,7 +222,7 @@ def known():
     never_idle.put((future, job, socket.socket()))
     for thread in threads:
         thread.start()
-    while never_idle.qsize() > 4 or asked.qsize() > 1:
+    while never_idle.qsize() > 4 or asked.qsize() > 1 or served.qsize():
         time.sleep(0.001)
     tids = [thread.native_id for thread in threads]
     say(
@@ -228,12 +231,14 @@ def known():
             "pass_on": {"in_and_out": tids[3:4]},
             "Waits.run": {"never_idle": tids[5:6]},
             "Answers.run": {"asked": tids[6:7]},
+            "WorkerThread.run": {"served": tids[7:]},
         },
         queues={
             "simple": id(simple),
             "plain": id(plain),
             "never_idle": id(never_idle),
             "asked": id(asked),
+            "served": id(served),
             "in_and_out": id(in_and_out),
             "last": id(last),
         },
@@ -306,6 +311,26 @@ class Answers(threading.Thread):
         while True:
             job, answers = self.jobs.get()
             answers.put(job())
+
+
+class WorkerThread(threading.Thread):
+    """Takes what clients want as one of cheroot's does, which CherryPy runs on."""
+
+    def __init__(self, jobs):
+        super().__init__(daemon=True)
+        self.server = Things(requests=Things(_queue=jobs, get=jobs.get))
+
+    def run(self):
+        self.take_all()
+
+    def take_all(self):
+        while True:
+            self.server.requests.get()()
+
+
+class Things:
+    def __init__(self, **held):
+        self.__dict__.update(held)
 
 
 def ask(jobs):
