@@ -37,6 +37,8 @@ TRIO_BASE = MAIN + stack(
 )
 TRIO_POLL = TRIO_BASE + stack("EpollIOManager.get_events@site/trio/_core/_io_epoll.py:208")
 HUB = stack("Hub.run@site/gevent/hub.py:647")
+GREENLET = stack("handle@site/gevent/pywsgi.py:578 > app@/app/web.py:6")
+GEVENT_THREAD = stack("_WorkerGreenlet.run@site/gevent/threadpool.py:199")
 CELERY = stack("create_loop@site/kombu/asynchronous/hub.py:301")
 
 
@@ -156,6 +158,13 @@ def test_trio_and_uvloops_run_are_running_loops() -> None:
     assert not in_loop(PARKED, TRIO_POLL)
 
 
+def test_a_greenlet_runs_in_a_loop_that_was_never_seen_to_poll() -> None:
+    assert in_loop(GREENLET, None)
+    assert not in_loop(stack("app@/app/web.py:6 > get@site/gevent/queue.py:1"), None)
+    assert not in_loop(GEVENT_THREAD, None)
+    assert not in_loop((), None)
+
+
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
@@ -167,6 +176,9 @@ def test_trio_and_uvloops_run_are_running_loops() -> None:
         (PARKED, False),
         (C_BASE, False),
         (HUB, True),
+        (GREENLET, True),
+        (GEVENT_THREAD, False),
+        (stack("GreenThread.main@site/eventlet/greenthread.py:272"), True),
         ((), False),
         (stack("_run_once@/app/scheduler.py:3"), False),
         (stack("unrolled_run@/app/scheduler.py:3"), False),

@@ -23,7 +23,9 @@ _RUNNERS = frozenset({"_run_once", "unrolled_run"})  # asyncio (nest_asyncio too
 _REACTOR = ("mainLoop", "twisted/internet/base.py")  # polls one frame above, as those do
 _ENTRIES = ("asyncio/runners.py", "uvloop/__init__.py")  # their run() has no other frame of uvloop
 _TRIO_POLLS = "/trio/_core/_io_"  # called by its run() itself, beside unrolled_run
-_OTHER_LOOPS = ("/gevent/", "/eventlet/hubs/", "/twisted/internet/", "/curio/")
+_GREENLETS = ("/gevent/", "/eventlet/greenthread.py")  # what a hub runs begins there
+_OTHER_LOOPS = (*_GREENLETS, "/eventlet/hubs/", "/twisted/internet/", "/curio/")
+_GEVENT_THREADS = "/gevent/threadpool.py"  # begins the stacks of threads that run no loop
 _MACHINERY = {
     "asyncio/events.py": {"_run"},
     "/threading.py": {"_bootstrap", "_bootstrap_inner", "run"},
@@ -102,12 +104,12 @@ def in_loop(stack: Stack, base: Stack | None, *, never_idle: bool = False) -> bo
 
     Other loops show no runner frame: there what runs them in the base must lie below.
     With no base at all, a stack without a runner counts as parked, unless the loop is known to
-    have been served all the time (``never_idle``).
+    have been served all the time (``never_idle``), or it is that of a greenlet.
     """
     if _last_runner(stack) is not None:
         return True
     if base is None:
-        return never_idle
+        return never_idle or _is_greenlet(stack)
     if _last_runner(base) is not None:
         return False
     if any(frame.rooted.endswith(_GREENLET_HUBS) for frame in base):
@@ -232,9 +234,20 @@ def stand_in(frame: Frame | None, other: Frame | None) -> Frame | None:
 
 def shows_loop(stack: Stack) -> bool:
     """Whether the frames of a running event loop are in the stack (loops in C have none)."""
-    return _last_runner(stack) is not None or any(
-        library in frame.rooted for frame in stack for library in (*_OTHER_LOOPS, _TRIO_POLLS)
+    other = next((frame for frame in stack if _is_of_other_loop(frame)), None)
+    return _last_runner(stack) is not None or (
+        other is not None and not other.rooted.endswith(_GEVENT_THREADS)
     )
+
+
+def _is_greenlet(stack: Stack) -> bool:
+    """Whether it begins in what gevent or eventlet has a hub run."""
+    first = stack[0].rooted if stack else ""
+    return any(place in first for place in _GREENLETS) and not first.endswith(_GEVENT_THREADS)
+
+
+def _is_of_other_loop(frame: Frame) -> bool:
+    return any(library in frame.rooted for library in (*_OTHER_LOOPS, _TRIO_POLLS))
 
 
 def shows_asyncio(stack: Stack) -> bool:
