@@ -283,6 +283,19 @@ def test_who_holds_it_in_turn_is_blamed_for_that_and_not_for_its_own_wait() -> N
     assert held == {12: [(1_500, REFRESH)], 14: [(100, REFRESH)]}
 
 
+def test_who_has_given_it_back_and_idles_in_its_pool_is_not_blamed_for_that() -> None:
+    record, done = recorded((600, (waits(12, 14),)))
+    idle = stack("_worker@lib/concurrent/futures/thread.py:81")
+    done[record.thread(14)] = activities(
+        activity(100, 1_000, REFRESH, RECEIVES),
+        activity(1_000, END_MS, idle, Wait(WaitKind.POOL_IDLE)),
+    )
+    chains = chains_of(record, done)
+    (one,) = held_locks.find(record, done, chains, (), at(END_MS), 100_000_000)
+    (held,) = one.held_by.values()
+    assert [(ms(a.start_ns), ms(a.end_ns), a.stack) for a in held] == [(500, 1_000, REFRESH)]
+
+
 def places(tid: int, *holders: int, at_: str) -> WaitEdge:
     found = tuple(Holder(one, "with", frame(at_)) for one in holders)
     return WaitEdge(tid, "semaphore", LOCK, found, whole=True)

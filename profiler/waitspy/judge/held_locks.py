@@ -269,8 +269,8 @@ def _held_by(
     span: Span,
     waited: Mapping[ThreadKey, Sequence[Span]],
 ) -> dict[ThreadKey, tuple[Activity, ...]]:
-    """What those threads did while they did not wait for it themselves, and after that what the
-    tasks of their loops did, who share it.
+    """What those threads did while they did not wait for it themselves, nor for work from a pool,
+    and after that what the tasks of their loops did, who share it.
     """
     threads = sorted(party.thread for party in guilty if party.task is None)
     found = {
@@ -278,6 +278,7 @@ def _held_by(
             activity
             for piece in without(span, union(waited.get(key, ())))
             for activity in cut(done.get(key, NO_ACTIVITIES), *piece)
+            if activity.wait.kind is not WaitKind.POOL_IDLE
         )
         for key in threads
     }
