@@ -123,6 +123,23 @@ def test_what_is_awaited_is_named_by_who_knows(awaits: str, told: str, wait: str
     assert (one.function, one.awaits, one.wait) == ("fetch", told, wait)
 
 
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("run_asgi@site/uvicorn/h11.py:4 > query@/app/db.py:9", "other"),
+        ("run_asgi@site/uvicorn/h11.py:4 > query@/app/db.py:9 > poll@site/filelock/api.py:3",
+         "other"),
+        ("run_asgi@site/uvicorn/h11.py:4 > chat@/app/ws.py:9 > receive@site/starlette/ws.py:3",
+         "idle"),  # what its client says next
+        ("query@/app/db.py:9", "idle"),
+        ("invoke@site/click/core.py:9 > consume@/app/main.py:9", "idle"),
+    ],
+)  # fmt: skip
+def test_a_request_that_waits_at_a_queue_is_not_idle(text: str, wait: str) -> None:
+    waits = f"{text} > Queue.get@lib/asyncio/queues.py:158"
+    assert [place.wait for place in found(looked_at(seen(9_000, group(waits))))] == [wait]
+
+
 def test_a_future_has_its_types_name_or_none_that_is_known() -> None:
     for future, told in (("_GatheringFuture", "gather"), ("Task", "Task"), (None, "?")):
         one = TaskGroup(stack(OWN), future, 1, None, still=False)

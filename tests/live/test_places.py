@@ -187,7 +187,7 @@ def test_a_report_names_the_line_at_which_clients_are_kept_waiting(
     section = " ".join(text.partition("\nwhat waits\n")[2].partition("\nprocesses\n")[0].split())
     assert "- 3 tasks at serve," in section
     assert "await Future, the oldest for at least" in section
-    assert "tasks where idle ones wait" in section
+    assert "; idle ones do so, too" in section
     assert section.count("- ") <= 6
 
 

@@ -148,7 +148,7 @@ def _awaited(group: TaskGroup, frame: Frame) -> tuple[str, PlaceWait]:
     that waits: ``StreamReader.readline`` says more than what it calls. Without either, it is the
     future itself.
     """
-    below = group.stack[group.stack.index(frame) + 1 :] if frame in group.stack else ()
+    before, below = _around(group.stack, frame) if frame in group.stack else ((), ())
     if not below:
         future = group.future or "?"
         return _FUTURES.get(future, future), _usual(frame, None)
@@ -160,7 +160,17 @@ def _awaited(group: TaskGroup, frame: Frame) -> tuple[str, PlaceWait]:
     ]
     called = run[0] if run and last.origin is Origin.STDLIB else last
     line = "" if called.line is None else f":{called.line}"
-    return f"{called.function} ({called.home.short}{line})", _usual(frame, called)
+    usual = _usual(frame, called)
+    if usual == "idle" and frame.origin is Origin.USER and _is_for_request(before, below):
+        usual = "other"
+    return f"{called.function} ({called.home.short}{line})", usual
+
+
+def _is_for_request(before: Stack, below: Stack) -> bool:
+    """Whether a framework runs the program's code for somebody, and that does not wait for the
+    framework: for what its client says next, for instance.
+    """
+    return any(map(_hands_out, before)) and all(one.origin is not Origin.FRAMEWORK for one in below)
 
 
 def _usual(frame: Frame, called: Frame | None) -> PlaceWait:

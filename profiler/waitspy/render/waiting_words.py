@@ -44,13 +44,14 @@ def lines(report: Report, code: Code) -> list[str]:
 
 
 def few_lines(report: Report, code: Code) -> list[str]:
-    """The same in six lines at most: what may be idle is only counted."""
+    """The same in six lines at most: what may be idle is only counted, but where there is room."""
     owed = [*_outside(report, code), *_owed(report), *_unseen(report, code)]
     if len(owed) > _FEW_PORTS:
         owed[_FEW_PORTS - 1 :] = [f"and {len(owed) - _FEW_PORTS + 1} ports more"]
-    end = [*_rest(report), *_workers(report.waiting.workers)]
-    room = _FEW_LINES - len(owed) - len(end)
-    return [*owed, *(_place(one, code) for one in _telling(report)[:room]), *end]
+    workers = _workers(report.waiting.workers)
+    room = _FEW_LINES - len(owed) - len(_rest(report)) - len(workers)
+    shown = _telling(report)[: max(0, room)]
+    return [*owed, *(_place(one, code) for one in shown), *_rest(report, shown), *workers]
 
 
 def _outside(report: Report, code: Code) -> list[str]:
@@ -79,8 +80,14 @@ def _unseen(report: Report, code: Code) -> list[str]:
 
 
 def _telling(report: Report) -> list[Place]:
-    """The places at which no idle task or thread usually waits."""
-    return [one for one in report.waiting.places or () if one.wait != "idle"]
+    """The places at which no idle task or thread usually waits, and after these where tasks do in
+    the program's own code: that may be a queue of connections, say.
+    """
+    places = report.waiting.places or ()
+    telling = [one for one in places if one.wait != "idle"]
+    return telling + [
+        one for one in places if one.wait == "idle" and one.own and one.what == "task"
+    ]
 
 
 def _place(one: Place, code: Code) -> str:
@@ -110,9 +117,9 @@ def _age(one: Place) -> str:
     return f"{which}there at every look for {duration(one.longest_s)}"
 
 
-def _rest(report: Report) -> list[str]:
+def _rest(report: Report, shown: Sequence[Place] = ()) -> list[str]:
     """What the places that are told leave out, in one line."""
-    idle = [one for one in report.waiting.places or () if one.wait == "idle"]
+    idle = [one for one in report.waiting.places or () if one.wait == "idle" and one not in shown]
     counts = [
         plural(sum(one.count for one in idle if one.what == what), what)
         for what in ("task", "thread")

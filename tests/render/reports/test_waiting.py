@@ -244,6 +244,22 @@ def test_the_text_has_six_lines_at_most_and_only_counts_idle_ones() -> None:
     assert (len(few), few[2], few[3]) == (6, "and 7 ports more", PLACES[0])
 
 
+def test_the_text_tells_where_tasks_of_the_program_idle_if_there_is_room() -> None:
+    places = report_examples.places()
+    assert places.places is not None
+    idle = tuple(one for one in places.places if one.wait == "idle")
+    few = waiting_words.few_lines(
+        replace(report_examples.waiting(), waiting=replace(places, places=idle)), str
+    )
+    rest = "1 thread where idle ones wait: for input, a queue or a timer"
+    assert few[1:3] == [PLACES[4], f"{rest}; {LOOKED}"]
+    others = tuple(replace(one, own=False) for one in idle)
+    few = waiting_words.few_lines(
+        replace(report_examples.waiting(), waiting=replace(places, places=others)), str
+    )
+    assert few[1] == f"40 tasks and {rest}; {LOOKED}"
+
+
 def test_what_is_not_known_of_tasks_is_said() -> None:
     known = replace(report_examples.places(), tasks=None)
     report = replace(report_examples.healthy(), waiting=known)
