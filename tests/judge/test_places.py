@@ -101,6 +101,11 @@ def test_tasks_are_told_at_their_own_line_with_what_they_await() -> None:
             "lock",
         ),
         (
+            "Lock.__aenter__@site/tornado/locks.py:574",
+            "Lock.__aenter__ (tornado/locks.py:574)",
+            "lock",
+        ),
+        (
             (
                 "ClientSession._request@site/aiohttp/client.py:500"
                 " > BaseConnector.connect@site/aiohttp/connector.py:540"

@@ -36,14 +36,19 @@ _NOT_WAITS = frozenset({WaitKind.ON_CPU, WaitKind.GIL, WaitKind.LOOP_POLL, WaitK
 _IDLE_WAITS = frozenset({WaitKind.POOL_IDLE, WaitKind.QUEUE, WaitKind.SLEEP, WaitKind.JOIN})
 _FUTURES = {"_GatheringFuture": "gather"}
 
-_LOCKS = {"/asyncio/locks.py": frozenset({"acquire"})}
+_LOCKS = {
+    "/asyncio/locks.py": frozenset({"acquire"}),
+    "/tornado/locks.py": frozenset({"__aenter__"}),
+}
 _IDLE = {
     "/asyncio/queues.py": frozenset({"get", "join"}),
     "/asyncio/streams.py": frozenset({"read", "readline", "readuntil", "readexactly"}),
     "/asyncio/tasks.py": frozenset({"sleep"}),
     "/asyncio/base_events.py": frozenset({"serve_forever"}),
 }
-"""Functions of asyncio that wait for what others hold, and those in which idle tasks wait."""
+"""Functions of asyncio, and Tornado, that wait for what others hold, and those in which idle tasks
+wait.
+"""
 
 _SERVER = "/socketserver.py", "serve_forever"
 _HANDED_OUT = {

@@ -34,14 +34,15 @@ from waitspy.remote.with_blocks import WithBlocks
 
 _PRIMITIVES = (
     "/asyncio/locks.py", "/asyncio/queues.py", "/anyio/_backends/_asyncio.py",
-    "/anyio/_core/_synchronization.py",
+    "/anyio/_core/_synchronization.py", "/tornado/locks.py",
 )  # fmt: skip
 _KINDS: Mapping[str, TaskHeld] = {
     "Lock": "lock",
     "Semaphore": "semaphore",
     "CapacityLimiter": "semaphore",
 }
-"""Classes of asyncio and AnyIO that tasks hold, by the names of theirs or of their bases."""
+"""Classes that tasks hold, of asyncio, AnyIO and Tornado, by the names of theirs or of their bases.
+"""
 
 _GIVES_UP = "Condition"
 """Whoever waits in one is in its block, and does not hold its lock."""
@@ -53,7 +54,8 @@ _GREENLETS = "/sqlalchemy/util/", "greenlet_spawn"
 _QUEUE_POOL = PoolUse("SQLAlchemy's QueuePool", None, None)
 """What is known of that pool as long as nobody is seen whose connection leads there."""
 
-_ACQUIRE = frozenset({"acquire", "acquire_on_behalf_of"})
+_ACQUIRE = frozenset({"acquire", "acquire_on_behalf_of", "__aenter__"})
+"""In which tasks wait; Tornado's ``acquire`` is no coroutine."""
 
 
 def may_be_held(stack: Stack) -> bool:

@@ -25,6 +25,7 @@ from waitspy.remote.values import StandingTask
 _MOST_LINES = 64
 _MOST_PLACES = 8192  # of one line, that are read
 _OF_PRIMITIVES = "_waiters", "_wait_queue", *TAKEN_FROM
+_INSIDE = "_block"  # the semaphore that a lock of Tornado's is made of
 _OF_QUEUES = "_getters"
 
 ANY_NUMBER = 1 << 32
@@ -134,7 +135,9 @@ class WaitingLines:
     def _lines(self, subject: int, kind: TaskHeld) -> list[int]:
         """Where those who wait for something stand; empty: in no line."""
         if kind != "connections":
-            found = self._objects.attributes(subject, _OF_PRIMITIVES)
+            found = self._objects.attributes(subject, {*_OF_PRIMITIVES, _INSIDE})
+            if _INSIDE in found:
+                found = self._objects.attributes(found[_INSIDE], _OF_PRIMITIVES)
             for name in _OF_PRIMITIVES:
                 if name in found:
                     return [found[name]]

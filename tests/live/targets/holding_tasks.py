@@ -239,6 +239,35 @@ class AsyncConnection:
 """
 
 
+TORNADO = """
+import collections
+
+class Semaphore:
+    def __init__(self, value):
+        self._waiters, self._value = collections.deque(), value
+    def acquire(self):
+        waiter = asyncio.get_running_loop().create_future()
+        if self._value:
+            self._value -= 1
+            waiter.set_result(None)
+        else:
+            self._waiters.append(waiter)
+        return waiter
+    async def __aenter__(self):
+        await self.acquire()
+    async def __aexit__(self, *_):
+        pass
+
+class Lock:
+    def __init__(self):
+        self._block = Semaphore(1)
+    async def __aenter__(self):
+        await self._block.acquire()
+    async def __aexit__(self, *_):
+        pass
+"""
+
+
 def library(file, source):
     """What that code defines, as if it were in that file."""
     names = {"asyncio": asyncio, "contextlib": contextlib}
@@ -293,6 +322,21 @@ async def connections_of_sqlalchemy():
     case("connections of SQLAlchemy", "connections", 1, 2, lines[0])
 
 
+async def locks_of_tornado():
+    names, lines = library("/tornado/locks.py", TORNADO), []
+
+    async def hold(thing):
+        lines.append(here())
+        async with thing:
+            await forever()
+
+    for kind, thing in (("lock", names["Lock"]()), ("semaphore", names["Semaphore"](1))):
+        for _ in range(3):
+            keep(hold(thing))
+            await asyncio.sleep(0.05)
+        case(f"{kind} of Tornado", kind, 2, 1, lines[0])
+
+
 KEPT = []
 
 
@@ -308,7 +352,7 @@ async def idle():
 
 STORIES = (
     locks, semaphores, try_blocks, conditions, managers, connections_in_use, connections_of_generators,
-    connections_of_sqlalchemy, idle,
+    connections_of_sqlalchemy, locks_of_tornado, idle,
 )  # fmt: skip
 
 
