@@ -30,7 +30,7 @@ from waitspy.remote.task_takers import TaskTakers, waits_for_room
 from waitspy.remote.try_blocks import TryBlocks, WaitingCall
 from waitspy.remote.values import HeldByTasks, StandingTask
 from waitspy.remote.waiting_lines import Lines, WaitingLines
-from waitspy.remote.with_blocks import WithBlocks
+from waitspy.remote.with_blocks import Entered, WithBlocks
 
 _PRIMITIVES = (
     "/asyncio/locks.py", "/asyncio/queues.py", "/anyio/_backends/_asyncio.py",
@@ -211,13 +211,14 @@ class TaskWaits:
         for task in tasks if waiting else ():
             for code in {code for _, code, _ in task.steps}:
                 inside.setdefault(code, []).append(task)
+        within = [task for task, holds in self._seen.items() if holds]
         for subject, (place, who) in waiting.items():
             with contextlib.suppress(Unreadable):
                 call = self._call(subject, who[0], place)
                 if call is None:
                     continue
                 wait = {task.task for task in who}
-                for task in inside.get(call.code, ()):
+                for task in dict.fromkeys((*inside.get(call.code, ()), *within)):
                     key = task, subject
                     if task.task in wait:
                         continue
@@ -242,6 +243,9 @@ class TaskWaits:
                 frame = self._frames.inside_of(coroutine) if code == call.code else 0
                 if frame and self._tries.has_taken(frame, call):
                     return self._frames.code(code, call.instruction)
+            entered = (Entered(held, at) for held, at in self._seen.get(task, {}).items())
+            if self._tries.have_taken(entered, call):
+                return self._frames.code(call.code, call.instruction)
         return None
 
     def _place(self, task: StandingTask) -> _TaskPlace:

@@ -98,8 +98,27 @@ async def try_blocks():
     keep(work())
     keep(work())
     case("semaphore as a signal", "semaphore", 1, 0, None)
+    one, within = asyncio.Lock(), []
+
+    @contextlib.asynccontextmanager
+    async def taken():
+        within.append(here())
+        await one.acquire()
+        try:
+            yield
+        finally:
+            one.release()
+
+    async def uses():
+        async with taken():
+            await forever()
+
+    keep(uses())
+    keep(uses())
+    case("lock by hand in a manager", "lock", 1, 1, None)
     await asyncio.sleep(0.05)
     CASES["semaphore by hand"]["line"] = lines[0]
+    CASES["lock by hand in a manager"]["line"] = within[0]
 
 
 async def conditions():
