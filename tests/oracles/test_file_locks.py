@@ -16,7 +16,7 @@ import pytest
 from tests.oracles.test_other_ends import ME, Users, at, waiting
 from waitspy.model.wait_for import Holder, WaitEdge
 from waitspy.oracles.file_locks import FileLocks
-from waitspy.oracles.other_ends import EndedAt
+from waitspy.oracles.other_ends import Readable
 
 HOLDS = """
 import fcntl, sys, signal
@@ -38,7 +38,7 @@ def lock(file: IO[str]) -> None:
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def told(tid: int, *others: EndedAt) -> list[WaitEdge]:
+def told(tid: int, *others: Readable) -> list[WaitEdge]:
     me = at(ME, Users(tid))
     return list(FileLocks().of(me, [tid], {one.watched.pid: one for one in (me, *others)}))
 

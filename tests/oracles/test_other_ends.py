@@ -20,7 +20,7 @@ from waitspy.kernel import descriptors, procfs
 from waitspy.model import syscalls
 from waitspy.model.wait_for import Held, Holder
 from waitspy.oracles import Watched
-from waitspy.oracles.other_ends import EndedAt, OtherEnds
+from waitspy.oracles.other_ends import OtherEnds, Readable
 from waitspy.oracles.peers import Peers
 from waitspy.remote.end_users import EndUse
 from waitspy.remote.memory import Torn
@@ -68,11 +68,11 @@ class Users:
             return int.from_bytes(os.pread(memory.fileno(), 4, address), sys.byteorder)
 
 
-def at(pid: int, users: Users, *, accepting: Collection[int] = ()) -> EndedAt:
+def at(pid: int, users: Users, *, accepting: Collection[int] = ()) -> Readable:
     watched = Watched(process(pid), f"/proc/{pid}")
     watched.stood = lambda _: True
     watched.blocked.update((tid, (ACCEPT, 3)) for tid in accepting)
-    return EndedAt(watched, cast("Reader", users))
+    return Readable(watched, cast("Reader", users))
 
 
 @contextlib.contextmanager
@@ -103,7 +103,7 @@ def waiting(read: Callable[[], object]) -> Iterator[int]:
 
 
 def told(
-    tid: int, *others: EndedAt, mine: Users | None = None, kind: Held = "message"
+    tid: int, *others: Readable, mine: Users | None = None, kind: Held = "message"
 ) -> tuple[Holder, ...]:
     me = at(ME, mine or Users(tid, asked=kind == "reply"))
     every = {one.watched.pid: one for one in (me, *others)}

@@ -18,7 +18,7 @@ from waitspy.model.connection_pools import PoolUse
 from waitspy.model.stacks import Frame
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import Watched
-from waitspy.oracles.other_ends import EndedAt, OtherEnds
+from waitspy.oracles.other_ends import OtherEnds, Readable
 from waitspy.oracles.wait_for import WaitForOracle
 from waitspy.recording.wait_for import WaitForRow
 from waitspy.remote.memory import Torn, Unavailable
@@ -438,7 +438,7 @@ class Ends:
         self.asked: list[list[int]] = []
 
     def of(
-        self, process: EndedAt, peers: object, tids: Iterable[int], every: Mapping[int, object],
+        self, process: Readable, peers: object, tids: Iterable[int], every: Mapping[int, object],
         now_ns: int,
     ) -> Iterator[WaitEdge]:  # fmt: skip
         assert every.keys() == {100, 200}

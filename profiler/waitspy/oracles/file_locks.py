@@ -14,7 +14,7 @@ from contextlib import suppress
 from waitspy.kernel import file_locks, pipe_fds, procfs
 from waitspy.model import syscalls
 from waitspy.model.wait_for import Holder, WaitEdge
-from waitspy.oracles.other_ends import EndedAt
+from waitspy.oracles.other_ends import Readable
 from waitspy.oracles.reading import TRANSIENT
 from waitspy.remote.memory import Unavailable
 
@@ -32,7 +32,7 @@ class FileLocks:
         """The numbers of the calls in which a thread may wait for such a lock."""
 
     def of(
-        self, process: EndedAt, tids: Iterable[int], every: Mapping[int, EndedAt]
+        self, process: Readable, tids: Iterable[int], every: Mapping[int, Readable]
     ) -> Iterator[WaitEdge]:
         """What those threads wait for that stand in such a call, where it is known who has it.
 
@@ -64,7 +64,7 @@ class FileLocks:
         return None
 
 
-def _holders(has: int, pid: int, tid: int, link: str, process: EndedAt | None) -> Iterator[Holder]:
+def _holders(has: int, pid: int, tid: int, link: str, process: Readable | None) -> Iterator[Holder]:
     """The threads of the process that has the lock, others than the one that waits."""
     other = None if has == pid else has
     if process is None:

@@ -34,7 +34,7 @@ _KEPT_NS = NS  # for which what a process has open counts as known
 _PIPE, _SOCKET = "pipe:[", "socket:["
 
 
-class EndedAt(NamedTuple):
+class Readable(NamedTuple):
     """A process that is watched, and what reads its memory."""
 
     watched: Watched
@@ -69,10 +69,10 @@ class OtherEnds:
 
     def of(
         self,
-        process: EndedAt,
+        process: Readable,
         peers: Peers,
         tids: Iterable[int],
-        every: Mapping[int, EndedAt],
+        every: Mapping[int, Readable],
         now_ns: int,
     ) -> Iterator[WaitEdge]:
         """What those threads wait for that stand in such a call, where it is known who answers.
@@ -93,7 +93,7 @@ class OtherEnds:
                 yield WaitEdge(tid, kind, inode, holders[:_MOST_HOLDERS], whole=True)
 
     def of_fd(
-        self, pid: int, fd: int, peers: Peers, every: Mapping[int, EndedAt], now_ns: int
+        self, pid: int, fd: int, peers: Peers, every: Mapping[int, Readable], now_ns: int
     ) -> tuple[Holder, ...]:
         """Who may answer a process at the other end of that descriptor of it; others than its own
         threads.
@@ -106,7 +106,7 @@ class OtherEnds:
         holders = self._holders(pid, 0, other, every, _Times(now_ns - _KEPT_NS, now_ns))
         return tuple(one for one in holders if one.pid is not None)[:_MOST_HOLDERS]
 
-    def _awaited(self, process: EndedAt, tid: int) -> str:
+    def _awaited(self, process: Readable, tid: int) -> str:
         """The pipe or socket from which a thread waits to read, as a link of /proc tells it; empty
         if that is something else.
         """
@@ -130,7 +130,7 @@ class OtherEnds:
         pid: int,
         tid: int,
         other: str,
-        every: Mapping[int, EndedAt],
+        every: Mapping[int, Readable],
         times: _Times,
     ) -> Iterator[Holder]:
         """The threads that may answer at that end: others than the one that waits."""
@@ -221,7 +221,7 @@ def _looped(pid: int, fds: Collection[int], reader: Reader) -> Sequence[int]:
 
 
 def _without_acceptors(
-    found: Sequence[tuple[int, int]], every: Mapping[int, EndedAt]
+    found: Sequence[tuple[int, int]], every: Mapping[int, Readable]
 ) -> Sequence[tuple[int, int]]:
     """Without those that wait for other connections: they have handed this one to somebody."""
     accepts = syscalls.accepts(platform.machine())

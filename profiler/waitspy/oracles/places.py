@@ -25,7 +25,7 @@ from waitspy.model.unsent import Unsent, drains
 from waitspy.model.wait_for import Holder, How
 from waitspy.oracles import Watched
 from waitspy.oracles.allowance import Allowance
-from waitspy.oracles.other_ends import EndedAt, OtherEnds
+from waitspy.oracles.other_ends import OtherEnds, Readable
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
@@ -132,7 +132,7 @@ class _WatchedTasks:
         if fd is None or now_ns < self.peers.next_ns:
             return None
         self.asks_left -= 1
-        every = {pid: EndedAt(one.watched, one.reader) for pid, one in self.every.items()}
+        every = {pid: Readable(one.watched, one.reader) for pid, one in self.every.items()}
         found = self.ends.of_fd(self.watched.pid, fd, self.peers, every, now_ns)
         one = self.senders[task] = found[0] if len(found) == 1 else None
         if one is not None and one.pid in every:

@@ -25,7 +25,7 @@ from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.oracles import NEVER_NS, Watched, pool_jobs
 from waitspy.oracles.allowance import Allowance
 from waitspy.oracles.file_locks import FileLocks
-from waitspy.oracles.other_ends import EndedAt, OtherEnds
+from waitspy.oracles.other_ends import OtherEnds, Readable
 from waitspy.oracles.peers import Peers
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.oracles.shared_locks import SharedLocks
@@ -289,9 +289,9 @@ class WaitForOracle:
                     told = structs.replace(task, kind="message", holders=holders)
             yield told if told.holders else task
 
-    def _every(self) -> dict[int, EndedAt]:
+    def _every(self) -> dict[int, Readable]:
         """All processes that are watched."""
-        return {pid: EndedAt(one.watched, one.reader) for pid, one in self._processes.items()}
+        return {pid: Readable(one.watched, one.reader) for pid, one in self._processes.items()}
 
     def _with_processes(self, found: WaitLook, watched: Watched) -> tuple[WaitEdge, ...]:
         """The same edges with the processes that have what threads wait for: jobs of pools, locks
