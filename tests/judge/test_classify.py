@@ -214,6 +214,13 @@ def test_several_calls_on_one_line_leave_the_call_unknown() -> None:
     assert name(USER, FUTEX, "step(one(), two())") == Wait(K.LOCK, None, "futex")
 
 
+def test_what_an_executor_calls_a_c_function_by_is_no_name() -> None:
+    works = THREAD + stack("_WorkItem.run@lib/concurrent/futures/thread.py:58")
+    line = "result = self.fn(*self.args, **self.kwargs)"
+    assert name(works, FUTEX, line) == Wait(K.LOCK, None, "futex")
+    assert name(works, "openat 0", line) == Wait(K.FILE, None, "openat")
+
+
 def test_a_call_that_cannot_be_in_that_system_call_is_not_named() -> None:
     # The sampled line is a little older than the kernel's state.
     assert name(USER, "recvfrom 3", "time.sleep(1)") == Wait(K.SOCKET, None, "recvfrom")

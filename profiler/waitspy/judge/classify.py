@@ -25,6 +25,7 @@ from waitspy.model.waits import Wait, WaitKind, WaitTable
 _LETTER_BITS = 21  # of any character
 _NO_CALL = -2
 _MEANING_BITS = 16  # there are some for each system call
+_WORK_ITEM = "/concurrent/futures/thread.py", "run"
 _WITH = re.compile(r"(?:async\s+)?with\s+(.+?)(?:\s+as\s+\w+)?:")
 
 
@@ -227,9 +228,11 @@ def _by_source(stack: Stack, syscall: str | None, sources: SourceLines) -> Wait:
     if kind is WaitKind.LOCK and line is not None and (entered := _WITH.match(line.strip())):
         return Wait(kind, f"with {entered[1]}", syscall)
     # Several calls on one line: which of them waits is not known. A sleep in another system call
-    # is a line that was sampled a moment before or after.
-    known = len(found) == 1 and (
-        kind is WaitKind.SLEEP or not waits.CALLS[0].pattern.search(found[0])
+    # is a line that was sampled a moment before or after. ``self.fn`` says nothing of a C function.
+    known = (
+        len(found) == 1
+        and not stack[-1].is_one_of(*_WORK_ITEM)
+        and (kind is WaitKind.SLEEP or not waits.CALLS[0].pattern.search(found[0]))
     )
     return Wait(kind, found[0] if known else None, syscall)
 
