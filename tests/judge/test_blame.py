@@ -432,6 +432,7 @@ def test_a_select_loop_of_the_program_s_own_runs_below_its_handlers() -> None:
     ("shown", "library"),
     [
         ("unrolled_run@site/trio/_core/_run.py:2900", "trio"),
+        ("EpollIOManager.get_events@site/trio/_core/_io_epoll.py:208", "trio"),
         ("run@site/trio/_core/_run.py:2400", None),
         ("unrolled_run@/app/loops.py:9", None),
         ("run@site/gevent/hub.py:647", "gevent"),

@@ -259,7 +259,8 @@ def shows_asyncio(stack: Stack) -> bool:
 def foreign_loop(stack: Stack) -> str | None:
     """The library of a loop whose tasks and timers cannot be read: only its I/O is seen."""
     for frame in stack:
-        if "/trio/" in frame.rooted and base_name(frame.function) == "unrolled_run":
+        turns = "/trio/" in frame.rooted and base_name(frame.function) == "unrolled_run"
+        if turns or _TRIO_POLLS in frame.rooted:
             return "trio"
         for library in _OTHER_LOOPS:
             if library in frame.rooted:
