@@ -15,6 +15,8 @@ _DEEPEST = 8
 
 _MOST_CELLS = 64
 
+_CHUNK = "/concurrent/futures/process.py", "_process_chunk"
+
 _STEPS = frozenset({"TaskStepMethWrapper", "TaskWakeupMethWrapper"})
 """Modules/_asynciomodule.c; from 3.12 on with the module before the name."""
 
@@ -82,14 +84,14 @@ class Callables:
         return found if closure is None else found + closure[1]
 
     def _inner(self, address: int, args: int) -> tuple[int, TypeFacts]:
-        """What is called behind partial objects and ``Context.run``."""
+        """What is called behind partial objects, ``Context.run`` and ``map`` of processes."""
         lay, memory = self.objects.layout, self.objects.memory
         kind = self.objects.type_of(address)
         for _ in range(_DEEPEST):
             if kind.name == "functools.partial":
                 args = memory.word(address + lay.partial_args)
                 address = memory.word(address + lay.partial_function)
-            elif self._runs_in_context(address, kind):
+            elif self._runs_in_context(address, kind) or (args and self._runs_chunk(address, kind)):
                 inner = self._first(args)
                 if not inner:
                     break
@@ -108,6 +110,13 @@ class Callables:
         if not bound or self._builtin_name(address) != "run":
             return False
         return self.objects.type_of(bound).name in {"Context", "_contextvars.Context"}
+
+    def _runs_chunk(self, address: int, kind: TypeFacts) -> bool:
+        """Whether it is the function by which ``ProcessPoolExecutor.map`` calls another one."""
+        if kind.name != "function" or kind.heap:
+            return False
+        code = self.objects.memory.word(address + self.objects.layout.function_code)
+        return self.frames.code(code).is_one_of(*_CHUNK)
 
     def _first(self, args: int) -> int:
         items = self.objects.sequence(args, 1 << 10) if args else []

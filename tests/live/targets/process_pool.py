@@ -18,6 +18,10 @@ def quick():
     pass
 
 
+def mapped(_):
+    pass
+
+
 def stuck():
     threading.Event().wait()
 
@@ -27,8 +31,9 @@ def known():
     pool = ProcessPoolExecutor(2)
     for _ in range(2):
         pool.submit(stuck)
-    for _ in range(5):
+    for _ in range(4):
         pool.submit(quick)
+    pool.map(mapped, [1])
     print(json.dumps({"pids": sorted(pool._processes), "queued": 5}), flush=True)
     sys.stdin.read()
 
