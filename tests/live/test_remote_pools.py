@@ -159,7 +159,7 @@ def test_pools_of_processes(python: Python) -> None:
         assert pool.size == 2
         assert len(reader.pools.queued(pool) or ()) == process.truth["queued"]
         looked = reader.pools.process_pool(pool)
-        assert [item.name for item in looked.first] == ["quick"] * 4 + ["mapped"]
+        assert [item.name for item in looked.first] == ["quick"] * 3 + ["Job.__call__", "mapped"]
         assert looked.items == reader.pools.queued(pool)
 
 

@@ -150,23 +150,30 @@ class Thing:
 
 def test_names_of_callables(frames: Frames) -> None:
     import functools
+    import threading
+    from concurrent.futures.process import _process_chunk
 
     callables = Callables(frames.objects, frames)
     thing = Thing()
     bound, part = thing.method, functools.partial(functools.partial(plain, 1), 2)
     numbers: list[int] = []
-    append, made = numbers.append, Thing
+    append, made, cached = numbers.append, Thing, functools.lru_cache(plain)
+    chunk = functools.partial(_process_chunk, plain)
     for call, name in (
         (plain, "plain"),
         (bound, "Thing.method"),
         (part, "plain"),
         (append, "list.append"),
         (len, "len"),
-        (thing, "Thing"),
+        (thing, "Thing.__call__"),
         (made, "Thing"),
+        (cached, "plain"),
+        (chunk, "plain"),
+        (threading.Lock(), "_thread.lock"),
     ):
         assert callables.describe(id(call)).name == name
     assert callables.describe(id(bound)).bound == id(thing)
+    assert callables.describe(id(thing)).bound == id(thing)
     assert callables.describe(id(plain)).where == f"{__file__}:{plain.__code__.co_firstlineno}"
     endless = functools.partial(plain)
     for _ in range(100):

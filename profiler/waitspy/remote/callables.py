@@ -15,6 +15,7 @@ _DEEPEST = 8
 
 _MOST_CELLS = 64
 
+_CACHED, _WRAPPED = "functools._lru_cache_wrapper", "__wrapped__"
 _CHUNK = "/concurrent/futures/process.py", "_process_chunk"
 
 _STEPS = frozenset({"TaskStepMethWrapper", "TaskWakeupMethWrapper"})
@@ -84,7 +85,9 @@ class Callables:
         return found if closure is None else found + closure[1]
 
     def _inner(self, address: int, args: int) -> tuple[int, TypeFacts]:
-        """What is called behind partial objects, ``Context.run`` and ``map`` of processes."""
+        """What is called behind partial objects, ``Context.run``, ``map`` of processes, and
+        ``functools.cache``.
+        """
         lay, memory = self.objects.layout, self.objects.memory
         kind = self.objects.type_of(address)
         for _ in range(_DEEPEST):
@@ -96,6 +99,11 @@ class Callables:
                 if not inner:
                     break
                 address, args = inner, 0
+            elif kind.name == _CACHED:
+                held = self.objects.attributes(address, {_WRAPPED})
+                if not held:
+                    break
+                address, args = held[_WRAPPED], 0
             else:
                 break
             kind = self.objects.type_of(address)
@@ -140,6 +148,9 @@ class Callables:
             return Called("task step", task=task)
         if kind.is_class:  # a class
             return Called(self.objects.type_at(address).name)
+        call = self.objects.inherited(kind, "__call__")
+        if call and self.objects.type_of(call).name == "function":
+            return self._function(call)._replace(bound=address)
         return Called(kind.name, bound=address)
 
     def _function(self, address: int) -> Called:

@@ -25,6 +25,7 @@ from waitspy.remote.type_facts import (
 
 _MOST_ENTRIES = 1 << 17
 _MOST_ATTRIBUTES = 1024
+_MOST_OF_CLASS = 1 << 12
 _MOST_DIGITS = 4
 _SHORT = 56
 
@@ -308,6 +309,19 @@ class Objects(Types):
     def attribute_values(self, address: int) -> list[int]:
         """The values in an instance's ``__dict__``."""
         return [value for _, value in self._dict_of(address, self.type_of(address))]
+
+    def inherited(self, kind: TypeFacts, name: str) -> int:
+        """What a class, or one of its bases, has by that name; zero: nothing, or those are written
+        in C.
+        """
+        for base in kind.mro:
+            if not self.type_at(base).heap:
+                break
+            names = self.memory.word(base + self.layout.type_dict)
+            found = self.named(self.dict_items(names, _MOST_OF_CLASS), {name})
+            if found:
+                return found[name]
+        return 0
 
     def made_dict(self, address: int) -> int:
         """The dict object of an instance; zero: it has none, or it has never been made."""

@@ -282,13 +282,9 @@ class ThreadGroups:
 
     def _run_of(self, thread: int) -> int:
         """The ``run`` of a thread object's class."""
-        for base in self._objects.type_of(thread).mro:
-            if not self._objects.type_at(base).heap:
-                break
-            names = self._memory.word(base + self._objects.layout.type_dict)
-            run = self._objects.named(self._objects.dict_items(names, _MOST_NAMES), {"run"})
-            if run:
-                return run["run"]
+        run = self._objects.inherited(self._objects.type_of(thread), "run")
+        if run:
+            return run
         raise Unreadable("a thread without run")
 
     def _names(self, function: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A pool of processes in a known state, or starved: argv CASE. Runs on Python 3.8 and newer."""
 
 import asyncio
+import functools
 import json
 import sys
 import threading
@@ -18,6 +19,11 @@ def quick():
     pass
 
 
+class Job:
+    def __call__(self):
+        pass
+
+
 def mapped(_):
     pass
 
@@ -31,9 +37,10 @@ def known():
     pool = ProcessPoolExecutor(2)
     for _ in range(2):
         pool.submit(stuck)
-    for _ in range(4):
+    for _ in range(3):
         pool.submit(quick)
-    pool.map(mapped, [1])
+    pool.submit(Job())
+    pool.map(functools.lru_cache(maxsize=None)(mapped), [1])
     print(json.dumps({"pids": sorted(pool._processes), "queued": 5}), flush=True)
     sys.stdin.read()
 
