@@ -102,4 +102,4 @@ def test_who_waits_for_results_of_multiprocessing(call: str) -> None:
 
 def test_the_function_that_a_worker_of_multiprocessing_was_given() -> None:
     shown = ENDPOINT + stack("worker@lib/multiprocessing/pool.py:125 > convert@/app/jobs.py:5")
-    assert pool_threads.function(shown) == "convert"
+    assert pool_threads.functions(shown) == {"convert"}

@@ -116,6 +116,15 @@ def test_a_batch_handed_in_at_once_is_no_starvation() -> None:
     assert found(OWN, [*burst, waits(160, "slow")], BLOCKED) == []
 
 
+def test_a_batch_of_a_package_s_function_that_calls_the_program_s_is_one() -> None:
+    run = "Thread.run@lib/threading.py:982 > _WorkItem.run@lib/concurrent/futures/thread.py:58"
+    shown = stack(f"{run} > Batched.__call__@site/batched/calls.py:9 > slow@/app/jobs.py:5")
+    did = {tid: [(0.0, 2_000.0, shown, SLEEPS)] for tid in (11, 12)}
+    did[1] = [(0, 2_000, BATCH, WAITS)]
+    assert found(OWN, [*STUCK, waits(160, "Batched.__call__")], did) == []
+    assert len(found(OWN, [*STUCK, waits(160, "Thread.run")], did)) == 1
+
+
 def test_but_other_work_behind_the_batch_is_starved() -> None:
     did = {**BLOCKED, 1: [(0, 2_000, BATCH, WAITS)]}
     (one,) = found(OWN, [*STUCK, waits(160, "save")], did)

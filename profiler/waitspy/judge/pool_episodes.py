@@ -279,7 +279,7 @@ def _is_same_work(
     """Whether what waits is what is being done; None: one of them is not known by name."""
     names = {base_name(pool.names[n][0]) for w in waited for n in pool.named(w)}
     running = {
-        name for mine in guilty.values() for a in mine if (name := pool_threads.function(a.stack))
+        name for mine in guilty.values() for a in mine for name in pool_threads.functions(a.stack)
     }
     return names <= running if names and running else None
 

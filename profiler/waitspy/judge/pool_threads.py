@@ -188,8 +188,9 @@ def named(name: str, where: str | None) -> Frame:
     return Frame(name, file, int(line) if line.isdecimal() else None)
 
 
-def function(stack: Stack) -> str | None:
-    """The function that the pool's thread was given: the outermost one of the program.
+def functions(stack: Stack) -> frozenset[str]:
+    """What the pool's thread may have been given: the outermost function of the program, or one of
+    a package that calls it; none where no function of the program is there.
 
     A process that was forked shows below it what its parent did.
     """
@@ -197,8 +198,11 @@ def function(stack: Stack) -> str | None:
         if frame.is_one_of(*_PROCESS) or _is_worker(frame):
             stack = stack[n + 1 :]
             break
-    own = next((f for f in stack if f.origin is Origin.USER and not f.home.made), None)
-    return base_name(own.function) if own is not None else None
+    for n, frame in enumerate(stack):
+        if frame.origin is Origin.USER and not frame.home.made:
+            packages = (one for one in stack[:n] if one.origin is Origin.PACKAGE)
+            return frozenset(base_name(one.function) for one in (*packages, frame))
+    return frozenset()
 
 
 def _stacks(mine: Activities) -> Iterable[Stack]:
