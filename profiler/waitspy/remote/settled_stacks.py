@@ -2,14 +2,21 @@
 
 A thread that runs is found in the same functions again and again: a loop that polls, or the body
 of a loop of its own. Then nothing has to be followed. Its frames lie where they lay, and have the
-same code, linked and standing as before; only the innermost one may stand elsewhere. If all copies
-agree in this, and the code is proven, its stack is known. Otherwise it is followed from anew.
+same code, linked and standing as before; only the innermost one may stand elsewhere, and may be one
+of those further out, as the calls above it are over. If that and the code is proven, its stack is
+known. Otherwise it is followed from anew.
+
+One copy is enough for that, as it need not tell what the stack is, only whether it is one that is
+known. Where the innermost frame is, is read first, and the frames after that: one that was live
+then is overwritten only by one that is called later, and what was called shows in the frame below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from operator import itemgetter
+from typing import NamedTuple
 
 from waitspy.model.stacks import Stack
 from waitspy.remote.codes import Codes
@@ -18,7 +25,24 @@ from waitspy.remote.memory import Memory, Torn, Unreadable
 from waitspy.remote.thread_stacks import ThreadState
 
 _LARGEST_SPAN = 1 << 15
+_TRIES = 2  # the thread may call or return while it is read; to follow it takes ten times as long
 _MOST_STACKS = 256  # instructions of the innermost frame that are remembered
+
+
+class _Level(NamedTuple):
+    """A stack of which the innermost frame is one of the chain's.
+
+    ``pick`` takes from the words of a copy what has to be as ``expected``: all but where that
+    frame stands, the word ``instruction``. ``code`` is its code, ``below`` are the frames below it,
+    and ``stacks`` has the whole stack by where it stands.
+    """
+
+    pick: Callable[[tuple[int, ...]], object]
+    expected: object
+    instruction: int
+    code: int
+    below: Stack
+    stacks: dict[int, Stack]
 
 
 class Settled:
@@ -47,50 +71,42 @@ class Settled:
     ) -> None:
         self._code = code
         self.homes = code.homes
-        self._below = stack[:-1]
+        self._chain, self._stack = chain, stack
+        self._is_of_c = shape.is_of_c
         self.innermost, top = next(iter(chain.items()))
-        self._top = top
         if shape.is_of_c(top):
             raise Torn("a call from C that only begins")
-        self._stacks = {top.instruction: stack}
         proof = code.proof({raw.code: None for raw in chain.values() if not shape.is_of_c(raw)})
         places, offsets = _places(shape, thread, cframe, part, list(chain))
-        self._size = sum(size for _, size in places)
-        self._copies = shape.copies
         self._told = proof.told
-        self._code_at = self._size * self._copies
-        self._same = memory.same(places * self._copies + proof.places)
+        self._same = memory.same(places + proof.places)
         fields = [(shape.frame_at, "Q"), (shape.ident_at, "Q")]
         if cframe:
             fields.append((shape.head_size, "Q"))
-        heads = len(fields)
+        self._heads = len(fields)
         fields += [(at + offset, kind) for at in offsets for offset, kind in shape.fields]
-        self._words, order = packed(fields)
-        self._frame = order[2 if cframe else 0]
-        self._instruction = order[heads + RawFrame._fields.index("instruction")]
-        self._expected = self._first(order, heads, thread, cframe or self.innermost, chain)
+        self._words, self._order = packed(fields)
+        # where a C frame leads to the innermost frame, it has to be the same one
+        self._fixed = [0, 1] if cframe else [1]
+        self._frame = self._order[2 if cframe else 0]
+        self._expected = self._first(thread, cframe or self.innermost)
+        self._levels: dict[int, _Level] = {}
 
-    def _first(
-        self,
-        order: Sequence[int],
-        heads: int,
-        thread: ThreadState,
-        frame: int,
-        chain: Mapping[int, RawFrame],
-    ) -> tuple[int, ...]:
+    def _first(self, thread: ThreadState, frame: int) -> tuple[int, ...]:
         """The words of the first copy, if they are those of the chain.
 
         Raises:
             Unreadable: they are not.
         """
         raw = self._same.read()
-        if raw is None or raw[self._code_at :] != self._told:
+        if raw is None or not raw.endswith(self._told):
             raise Unreadable("frames that have ended")
         words: tuple[int, ...] = self._words.unpack_from(raw)
-        told = [words[n] for n in order]
-        links, width = [*chain, 0], len(RawFrame._fields)
+        told = [words[n] for n in self._order]
+        heads, links, width = self._heads, [*self._chain, 0], len(RawFrame._fields)
         right = told[:2] == [frame, thread.ident] and told[2:heads] == links[: heads - 2]
-        for (n, known), (_, back) in zip(enumerate(chain.values()), pairwise(links), strict=True):
+        chain = zip(enumerate(self._chain.values()), pairwise(links), strict=True)
+        for (n, known), (_, back) in chain:
             seen = raw_frame(told[heads + width * n :][:width])
             if n == 0:
                 seen = seen._replace(instruction=known.instruction)
@@ -101,38 +117,48 @@ class Settled:
 
     def look(self) -> Stack | None:
         """Its stack now, if the frames are the same; None: they are to be followed."""
-        raw = self._same.read()
-        if raw is None or raw[self._code_at :] != self._told:
-            return None
-        size, at = self._size, self._instruction
-        last = raw[self._code_at - size : self._code_at]
-        instruction = -1
-        for n in reversed(range(self._copies)):
-            copy = raw[n * size : n * size + size]
-            if copy == last and instruction >= 0:
-                continue
-            words = self._words.unpack_from(copy)
-            if instruction < 0:
-                instruction = max(0, words[at])
-            if words != self._expected and (
-                words[:at] != self._expected[:at] or words[at + 1 :] != self._expected[at + 1 :]
-            ):
-                self.innermost = words[self._frame]
+        for _ in range(_TRIES):
+            raw = self._same.read()
+            if raw is None or not raw.endswith(self._told):
                 return None
-        return self._standing(instruction)
+            words = self._words.unpack_from(raw)
+            self.innermost = frame = words[self._frame]
+            level = self._levels.get(frame) or self._level(frame)
+            if level is None:
+                return None
+            if level.pick(words) == level.expected:
+                instruction = max(0, words[level.instruction])
+                return level.stacks.get(instruction) or self._standing(level, instruction)
+        return None
 
-    def _standing(self, instruction: int) -> Stack | None:
+    def _level(self, frame: int) -> _Level | None:
+        """What has to be so while that frame is the innermost one; None: it is none of the chain,
+        or an entry from C, above which a call may only begin.
+        """
+        top = self._chain.get(frame)
+        if top is None or self._is_of_c(top):
+            return None
+        outer = list(self._chain.values())[list(self._chain).index(frame) + 1 :]
+        width = len(RawFrame._fields)
+        end = self._heads + width * len(self._chain)
+        begin = end - width * (len(outer) + 1)
+        at = begin + RawFrame._fields.index("instruction")
+        wanted = [*self._fixed, *range(begin, at), *range(at + 1, end)]
+        pick = itemgetter(*(self._order[field] for field in wanted))
+        below = self._stack[: sum(not self._is_of_c(raw) for raw in outer)]
+        made = _Level(pick, pick(self._expected), self._order[at], top.code, below, {})
+        self._levels[frame] = made
+        return made
+
+    def _standing(self, level: _Level, instruction: int) -> Stack | None:
         """The stack when the innermost frame stands there."""
-        known = self._stacks.get(instruction)
-        if known is not None:
-            return known
-        if len(self._stacks) >= _MOST_STACKS:
-            self._stacks.clear()
+        if len(level.stacks) >= _MOST_STACKS:
+            level.stacks.clear()
         try:
-            frame = self._code.known(self._top.code, instruction)
+            frame = self._code.known(level.code, instruction)
         except Unreadable:
             return None
-        found = self._stacks[instruction] = (*self._below, frame)
+        found = level.stacks[instruction] = (*level.below, frame)
         return found
 
 
