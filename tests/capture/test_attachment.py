@@ -428,6 +428,8 @@ class _Resting(_Counting):
         self.until_ns = until_ns
         self.tells_at = tells_at
         self.asked_at: list[int] = []
+        self.idles_ns = 0
+        self.comes_at: tuple[int, ...] = ()  # a thread
         self.sees_due: tuple[int, ...] = ()
         self.before: list[int] = []
 
@@ -436,6 +438,9 @@ class _Resting(_Counting):
         self.before.append(watched.before_ns)
         watched.due |= now_ns in self.sees_due
         watched.rests_until_ns = self.until_ns
+        watched.idles_until_ns = self.idles_ns if now_ns < self.idles_ns else 0
+        if now_ns in self.comes_at:
+            watched.tids = {*watched.tids, now_ns}
         if now_ns in self.tells_at:
             yield Row(now_ns)
 
@@ -512,3 +517,36 @@ def test_a_thread_that_was_not_seen_to_block_is_asked_after(
     worker.one._watched.running.add(os.getpid())
     worker.ticks(3, 4)
     assert never.asked_at == [1, 3, 4]
+
+
+def test_who_idles_is_not_asked_though_the_process_runs_until_something_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, idles = _Resting("first", 0), _Resting("idles")
+    idles.idles_ns = 100
+    worker = _Worker(tmp_path, monkeypatch, threads, idles)
+    worker.ticks(*range(1, 9), ran_at=tuple(range(1, 9)))
+    assert threads.asked_at == list(range(1, 9))
+    assert idles.asked_at == [1]
+    threads.comes_at = (11,)
+    worker.ticks(*range(9, 15), ran_at=tuple(range(9, 15)))
+    assert idles.asked_at == [1, 11], "a thread came"
+    worker.one._watched.called = True
+    worker.ticks(15, 16, ran_at=(15, 16))
+    assert idles.asked_at[2:] == [15], "another worker's oracle called"
+    threads.sees_due = (18,)
+    worker.ticks(*range(17, 22), ran_at=tuple(range(17, 22)))
+    assert idles.asked_at[3:] == [18, 19], "something waits, or did at the tick before"
+    worker.ticks(99, 100, 101, ran_at=(99, 100, 101))
+    assert idles.asked_at[5:] == [100, 101]
+
+
+def test_who_idled_while_the_process_ran_rests_no_longer_than_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has not seen may be due by then, though the process does not run any more."""
+    idles = _Resting("idles")
+    idles.idles_ns = 10
+    worker = _Worker(tmp_path, monkeypatch, idles)
+    worker.ticks(*range(1, 20), ran_at=(1, 2, 3))
+    assert idles.asked_at == [1, 10]

@@ -149,3 +149,23 @@ def test_what_is_read_late_within_a_look_is_dated_by_when_it_was_read(
     monkeypatch.setattr("time.monotonic_ns", lambda: (1_000 + late_ms) * MS)
     served = LoopServed(told_ms * MS, ADDRESS, 0, 2)
     assert served in worker.at(1_000, polls=False, ran=True)
+
+
+def test_it_idles_only_while_there_is_no_loop_and_it_knows_that_the_process_ran() -> None:
+    """Whether the process has run since the last search is not known to who was not asked."""
+    worker = Worker(due_ms=9_000)
+    loops, worker.reader.loops = worker.reader.loops, tuple  # type: ignore[method-assign]
+    worker.at(0, polls=False, ran=True)
+    assert not worker.watched.idles_until_ns, "it has just searched"
+    worker.at(10, polls=False, ran=True)
+    until_ns = worker.watched.idles_until_ns
+    assert 10 * MS < until_ns <= NS
+    worker.watched.idles_until_ns = 0
+    worker.at(20, polls=False, ran=False)
+    assert worker.watched.idles_until_ns == until_ns == worker.watched.rests_until_ns
+    worker.reader.loops = loops  # type: ignore[method-assign]
+    worker.watched.idles_until_ns = 0
+    assert worker.at(until_ns // MS, polls=False, ran=False), "it is found then"
+    for ms in (10, 20):
+        worker.at(until_ns // MS + ms, polls=False, ran=True)
+        assert not worker.watched.idles_until_ns, "each time that it runs, a loop may have served"

@@ -10,7 +10,7 @@ from typing import cast
 
 from tests.examples.build import process
 from waitspy.model import syscalls
-from waitspy.oracles import Watched
+from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.pools import PoolsOracle
 from waitspy.recording.pools import PoolQueue
 from waitspy.remote.queues import QueueMark
@@ -146,3 +146,19 @@ def test_threads_there_is_no_time_for_are_read_little_by_little_and_then_searche
     assert looks.at(30, 1) == []
     assert looks.reader.unread == 0
     assert looks.at(40, 1) == [(1, 0)]
+
+
+def test_it_idles_only_while_there_is_no_pool_and_it_knows_that_the_process_ran() -> None:
+    looks = Looks()
+    groups, looks.reader.groups = looks.reader.groups, lambda *_: ()  # type: ignore[method-assign]
+    looks.at(0)
+    assert not looks.watched.idles_until_ns, "it has just searched"
+    looks.at(0)
+    assert 0 < looks.watched.idles_until_ns == looks.watched.rests_until_ns < NEVER_NS
+    looks.reader.groups = groups  # type: ignore[method-assign]
+    looks.watched.tids = {11, 12, 13}
+    looks.watched.idles_until_ns = 0
+    looks.at(2, 7)
+    looks.at(3, 7)
+    assert looks.oracle._processes[100].queues, "a new thread is a reason to search at once"
+    assert not looks.watched.idles_until_ns, "each time that it runs, items may be taken"

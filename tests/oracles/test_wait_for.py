@@ -331,6 +331,40 @@ def test_who_is_asked_only_when_he_does_not_rest_misses_nothing() -> None:
     assert len(every[0]) >= 3
 
 
+def test_who_is_not_asked_while_he_idles_misses_nothing() -> None:
+    """Threads come to stand while others run on and on, and until nothing runs any more."""
+
+    def told(*, idles: bool) -> tuple[list[WaitForRow], list[list[int]]]:
+        looks = Looks(Scripted([edge(12, 14)], [edge(7, kind="event")], [edge(13, 15)]))
+        reader = cast("Scripted", looks.watched.reader)
+        rows: list[WaitForRow] = []
+        asked = 0
+        for ms in range(0, 9_000, 10):
+            if moved := {0: (12,), 300: (7,), 1_980: (14,), 2_050: (13,)}.get(ms):
+                looks.stand(ms, *moved)
+            ran = ms < 2_100 or 2_500 < ms < 4_000
+            until_ns = looks.watched.idles_until_ns if ran else looks.watched.rests_until_ns
+            if ran and ms * MS < until_ns:
+                looks.watched.rests_until_ns = min(looks.watched.rests_until_ns, until_ns)
+            if not idles or ms * MS >= until_ns:
+                looks.watched.rests_until_ns = looks.watched.idles_until_ns = 0
+                rows += looks.at(ms, ran=ran)
+                asked += 1
+        assert asked < 200 or not idles
+        return rows, reader.tids
+
+    every, idling = told(idles=False), told(idles=True)
+    assert idling == every
+    assert len(every[1]) >= 6
+
+
+def test_whether_its_process_has_run_since_an_event_was_asked_about_is_not_missed() -> None:
+    looks = Looks(Scripted([edge(7, kind="event")]))
+    looks.stand(0, 7)
+    list(looks.at(100))
+    assert not looks.watched.idles_until_ns, "it has just looked: that it runs on is news"
+
+
 def test_an_unreadable_process_says_why() -> None:
     watched = Watched(process(), "/proc/100")
     watched.reader = "no Python interpreter is mapped"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from waitspy.capture import budget, code_origin
@@ -67,6 +68,15 @@ class _Life:
             self._pidfd = None
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """An oracle that runs, and until when it need not be asked, as it said at its last tick."""
+
+    oracle: Oracle
+    rests_until_ns: int = 0
+    idles_until_ns: int = 0
+
+
 class Attachment:
     """Everything that is recorded of one worker; ``row`` is its row in meta.json.
 
@@ -114,8 +124,8 @@ class Attachment:
             self.row["native_ids"] = [[now_ns, told, tid] for told, tid in self._inherited.items()]
         self._tids: dict[int, int] = {}
         self._named: set[int] = set()
-        self._oracles: list[Oracle] = []
-        self._rests_until_ns: dict[str, int] = {}  # by oracle, as it said at its last tick
+        self._asked: list[_Asked] = []
+        self._asked_tids: object = None
         self._rest_ns = 0
         self._missing = [oracle for oracle in oracles if concerns(oracle.name, worker)]
         self._attached_ns = self._tried_ns = now_ns
@@ -183,23 +193,31 @@ class Attachment:
 
     def _ask(self, now_ns: int) -> None:
         watched = self._watched
-        stirs = watched.ran or watched.was_due or watched.called or bool(watched.running)
+        alarms = watched.was_due or watched.called
+        stirs = watched.ran or alarms or bool(watched.running)
         watched.called = False
         stirs = stirs or bool(watched.readiness.poll(0))
-        for oracle in list(self._oracles):
-            rests_ns = self._rests_until_ns.get(oracle.name, 0)
-            if not stirs and now_ns < rests_ns and not (watched.due or watched.onset):
-                continue
-            watched.rests_until_ns = 0
+        for one in self._asked:
+            # of the threads, the oracle that looks first tells
+            if not (alarms or watched.due or watched.onset or watched.tids is not self._asked_tids):
+                if stirs and now_ns < one.idles_until_ns:
+                    if one.idles_until_ns < one.rests_until_ns:  # noqa: PLR1730  (at each tick)
+                        one.rests_until_ns = one.idles_until_ns  # it does not know what ran since
+                    continue
+                if not stirs and now_ns < one.rests_until_ns:
+                    continue
+            watched.rests_until_ns = watched.idles_until_ns = 0
             try:
-                rows = list(oracle.tick(watched, now_ns))
+                rows = list(one.oracle.tick(watched, now_ns))
             except Exception as error:  # noqa: BLE001  (one oracle's fault must not end them all)
-                self._fail(oracle, error, now_ns)
+                self._fail(one, error, now_ns)
                 continue
-            self._rests_until_ns[oracle.name] = watched.rests_until_ns
+            one.rests_until_ns = watched.rests_until_ns
+            one.idles_until_ns = watched.idles_until_ns
             if rows:
-                self._writer.append(oracle.name, self.pid, rows)
+                self._writer.append(one.oracle.name, self.pid, rows)
                 stirs = True  # what one has seen may be news to those that look after it
+        self._asked_tids = watched.tids
 
     def _may_rest_until_ns(self, now_ns: int) -> int:
         """Until when nobody has to be asked, as long as the process does not run and no I/O becomes
@@ -208,7 +226,7 @@ class Attachment:
         watched = self._watched
         if watched.due or watched.onset or watched.holders or watched.tids != self._named:
             return 0
-        until_ns = min((self._rests_until_ns[one.name] for one in self._oracles), default=NEVER_NS)
+        until_ns = min([one.rests_until_ns for one in self._asked], default=NEVER_NS)
         if self._missing and now_ns < self._attached_ns + _YOUNG_NS:
             return min(until_ns, self._tried_ns + _RETRY_NS)
         return until_ns
@@ -263,14 +281,14 @@ class Attachment:
         self.row["exit"] = exit_
         self.sampler.stop(now_ns)
         self.release()
-        for oracle in self._oracles:
-            self._writer.end_stream(oracle.name, self.pid, exit_)
+        for one in self._asked:
+            self._writer.end_stream(one.oracle.name, self.pid, exit_)
 
     def release(self) -> None:
         """Gives back what the oracles hold of the target."""
         self._life.close()
-        for oracle in self._oracles:
-            self._let_go(oracle)
+        for one in self._asked:
+            self._let_go(one.oracle)
 
     def _attach(self) -> None:
         """Starts the oracles that do not run yet: an interpreter that begins cannot be read.
@@ -290,15 +308,15 @@ class Attachment:
             self.row["oracles"][oracle.name] = state
             if state == "ok":
                 self._missing.remove(oracle)
-                self._oracles.append(oracle)
+                self._asked.append(_Asked(oracle))
                 self._writer.start_stream(oracle.name, self.pid, oracle.rows)
 
-    def _fail(self, oracle: Oracle, error: Exception, now_ns: int) -> None:
+    def _fail(self, one: _Asked, error: Exception, now_ns: int) -> None:
         """Ends an oracle that ran; from then on nothing is claimed of the worker."""
-        self._oracles.remove(oracle)
-        why = self._give_up(oracle, error)
+        self._asked = [other for other in self._asked if other is not one]
+        why = self._give_up(one.oracle, error)
         self.row.setdefault("known_ns", now_ns)
-        self._writer.end_stream(oracle.name, self.pid, why)
+        self._writer.end_stream(one.oracle.name, self.pid, why)
 
     def _give_up(self, oracle: Oracle, error: Exception) -> str:
         """Goes on without an oracle that failed; why is noted, and returned."""

@@ -49,7 +49,9 @@ class Watched:
     ``before_ns`` is the time of the tick before, whether or not anybody was asked at it.
     ``rests_until_ns`` is set by an oracle at its tick: until when it would see nothing new as long
     as the process does not run and no I/O becomes ready; not set, it is asked at every tick.
-    ``readiness`` tells of the latter: readable while I/O waits on an epoll of the process.
+    ``idles_until_ns`` is the same though the process runs, as long as no thread of it comes or goes
+    and nobody sees that something waits; who sets it knows already that the process has run.
+    ``readiness`` tells when I/O becomes ready: readable while it waits on an epoll of the process.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
     """
@@ -75,6 +77,7 @@ class Watched:
     called: bool = False
     before_ns: int = 0
     rests_until_ns: int = 0
+    idles_until_ns: int = 0
     readiness: select.poll = field(default_factory=select.poll)
 
     def begin_tick(self, *, ran: bool) -> None:

@@ -110,7 +110,7 @@ class ChildrenOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
-        watched.rests_until_ns = process.next_ns
+        watched.rests_until_ns = watched.idles_until_ns = process.next_ns
         if now_ns < process.next_ns:
             return
         began_ns = time.thread_time_ns()

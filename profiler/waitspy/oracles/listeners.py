@@ -114,7 +114,7 @@ class BacklogOracle:
         except OSError:  # the process is ending
             return
         if namespace.at_ns == process.seen_ns and not process.since_ns:
-            watched.rests_until_ns = _rests_until_ns(process)
+            watched.rests_until_ns = watched.idles_until_ns = _rests_until_ns(process)
             return  # nothing new, and nothing waits
         process.seen_ns = namespace.at_ns
         for inode in process.fds:

@@ -128,6 +128,8 @@ class LoopsOracle:
                     and now_ns < loop.quiet_since_ns + _BEGINNING_NS
                 )
             watched.rests_until_ns = self._rests_until_ns(process, watched)
+            if not process.loops and process.unseen:
+                watched.idles_until_ns = watched.rests_until_ns
             process.unread = False
         except TRANSIENT:
             process.unread |= watched.ran  # what it served is told at the next tick, not later

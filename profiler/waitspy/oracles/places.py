@@ -187,10 +187,12 @@ class PlacesOracle:
             process.began_ns, process.next_ns = now_ns, now_ns + _FIRST_NS
         process.unseen |= watched.ran
         watched.rests_until_ns = process.next_ns
+        if process.unseen and now_ns < process.next_ns:
+            watched.idles_until_ns = process.next_ns
         if now_ns < process.next_ns:
             return
         if process.unseen and now_ns < self._next_ns:
-            watched.rests_until_ns = self._next_ns
+            watched.rests_until_ns = watched.idles_until_ns = self._next_ns
             return  # it is another worker's turn
         began_ns = time.thread_time_ns()
         try:

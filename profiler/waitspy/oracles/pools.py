@@ -134,6 +134,8 @@ class PoolsOracle:
                         self._suspect(queue.facts)
                     yield from _look(process.reader, key, queue, now_ns)
             watched.rests_until_ns = self._rests_until_ns(process, watched)
+            if not process.queues and process.unseen:
+                watched.idles_until_ns = watched.rests_until_ns
         except TRANSIENT:
             process.next_scan_ns = 0  # what was known may be gone
             process.unseen = watched.ran  # what stands still is not worth a second try

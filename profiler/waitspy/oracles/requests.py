@@ -94,7 +94,9 @@ class RequestsOracle:
         if ports.teller is None:
             ports.teller = watched.pid
         watched.rests_until_ns = ports.next_ns
-        if ports.teller != watched.pid:
+        if ports.teller == watched.pid:
+            watched.idles_until_ns = ports.next_ns
+        else:
             watched.rests_until_ns += _LOOK_NS  # then it may have become the teller
         if ports.teller != watched.pid or now_ns < ports.next_ns:
             return

@@ -153,6 +153,8 @@ class WaitForOracle:
             process.wanted |= watched.suspects
             return
         watched.rests_until_ns = _rests_until_ns(process)
+        if watched.ran:  # who comes to stand from now on is looked at that much later
+            watched.idles_until_ns = min(watched.rests_until_ns, now_ns + self._onset_ns)
         urgent = bool(process.wanted) and now_ns >= process.urgent_ns
         if now_ns < process.soonest_ns or (not urgent and now_ns < process.next_ns):
             return
@@ -164,6 +166,7 @@ class WaitForOracle:
                 every = (stands.next_ns for stands in process.stands.values())
                 process.soonest_ns = min(every, default=NEVER_NS)
             return
+        watched.idles_until_ns = 0  # whether it runs after this look counts
         began_ns = time.thread_time_ns()
         yield from self._look(process, watched, due[:_MOST])
         spent_ns, at_ns = time.thread_time_ns() - began_ns, time.monotonic_ns()
