@@ -344,3 +344,39 @@ def test_an_unreadable_process_says_why() -> None:
     watched.reader = "no Python interpreter is mapped"
     assert ChildrenOracle().attach(watched) == "no Python interpreter is mapped"
     assert list(ChildrenOracle().tick(watched, NS)) == []
+
+
+def test_who_has_no_processes_below_is_asked_again_only_once_one_was_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To list them takes milliseconds where there are many threads."""
+    made, below, asked = list[bytes | None]([b"1"]), dict[int, int](), list[int]()
+
+    def listed(pid: int, threads: int) -> dict[int, int]:
+        asked.append(pid)
+        return dict(below)
+
+    monkeypatch.setattr("waitspy.oracles.children._below", listed)
+    monkeypatch.setattr(procfs, "last_made", lambda: made[0])
+    looks = Looks()
+    for _ in range(3):
+        looks.look()
+    assert asked == [ME]
+    made[0], below[1 << 30] = b"2", ME
+    for _ in range(3):
+        looks.look()
+    assert asked == 4 * [ME], "those that it has may end, or go elsewhere, at any time"
+    below.clear()
+    for _ in range(3):
+        looks.look()
+    assert len(asked) == 5
+    made[0] = None
+    looks.look()
+    assert len(asked) == 6, "nobody knows"
+
+
+def test_what_was_made_last_is_told() -> None:
+    before = procfs.last_made()
+    assert before is not None
+    subprocess.run(["true"], check=True)
+    assert procfs.last_made() != before

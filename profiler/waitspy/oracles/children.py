@@ -69,12 +69,14 @@ class _StandsStill:
 
 @dataclass(slots=True)
 class _WatchedChildren:
-    """``parents`` are the processes below it, each with its parent; ``tasks`` are those that wait
-    for one, each since a look. ``holders`` are those who have the ``asked`` ones at hand.
+    """``parents`` are the processes below it, each with its parent, as they were when
+    ``last_made`` was the newest one; ``tasks`` are those that wait for one, each since a look.
+    ``holders`` are those who have the ``asked`` ones at hand.
     """
 
     reader: Reader
     parents: dict[int, int] = field(default_factory=dict)
+    last_made: bytes | None = None
     stands: dict[int, _StandsStill] = field(default_factory=dict)
     tasks: dict[int, tuple[ChildTask, int]] = field(default_factory=dict)
     told: tuple[StandingChild, ...] = ()
@@ -249,7 +251,10 @@ class ChildrenOracle:
 
 def _keep(process: _WatchedChildren, watched: Watched, now_ns: int) -> None:
     """Notes which processes there are below the worker, and since when each has stood."""
-    process.parents = _below(watched.pid, len(watched.tids))
+    last_made = procfs.last_made()
+    if process.parents or last_made is None or last_made != process.last_made:
+        process.parents = _below(watched.pid, len(watched.tids))
+    process.last_made = last_made
     before, process.stands = process.stands, {}
     for pid in process.parents:
         try:
