@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal, NamedTuple
+
+from msgspec import structs
 
 from waitspy.kernel.nettable import Ends
 from waitspy.model.code_origin import base_name
@@ -366,3 +368,18 @@ class ChainTasks:
             known = self._part.tasks.at(task)
             loop = self._loops[task] = 0 if known is None else known.loop
         return self._runs.get(loop, 0)
+
+
+def with_tasks(edge: WaitEdge, holders: tuple[Holder, ...]) -> WaitEdge:
+    """The same with tasks that hold it, too, or instead of the thread that runs them."""
+    if edge.kind == "semaphore":
+        return structs.replace(edge, holders=(*edge.holders, *holders))
+    kind: Held = "lock" if edge.kind == "abandoned-lock" else edge.kind
+    return structs.replace(edge, kind=kind, holders=holders)
+
+
+def only_sure(edge: WaitEdge, sure: Container[int], asks: ChainTasks) -> WaitEdge:
+    """The same without tasks that are not known to have stood still."""
+    holders = tuple(one for one in edge.holders if one.task is None or one.task in sure)
+    whole = edge.whole and asks.whole and holders == edge.holders
+    return structs.replace(edge, holders=holders, whole=whole)

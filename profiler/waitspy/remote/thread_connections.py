@@ -16,6 +16,7 @@ from msgspec import structs
 from waitspy.model.connection_pools import PoolUse
 from waitspy.model.wait_for import Holder, LentPool, LentToTasks
 from waitspy.remote.connection_pools import OF_THREADS, ConnectionPools, is_wait
+from waitspy.remote.event_waits import EventWaits
 from waitspy.remote.frames import Frames
 from waitspy.remote.kept_connections import Has, KeptConnections, TaskConnections, rank
 from waitspy.remote.memory import Torn, Unreadable
@@ -48,6 +49,7 @@ class ThreadConnections:
 
     A thread that stands where it stood is not read again: ``still`` has since when each does.
     ``asked`` says whether all threads were, but those that stand where another one has none.
+    ``events`` has what those wait for that wait for no connection, but for an event.
 
     Raises:
         Unreadable: from every method.
@@ -60,6 +62,7 @@ class ThreadConnections:
     pools: ConnectionPools = field(init=False)
     still: Mapping[int, int] = field(default_factory=dict)
     asked: bool = False
+    events: EventWaits = field(default_factory=EventWaits)
     _seen: dict[int, _SeenThread] = field(default_factory=dict)
     _kept: KeptConnections = field(init=False)
     _tasks: TaskConnections = field(init=False)
@@ -75,6 +78,7 @@ class ThreadConnections:
         self.still = still
         kept = self._seen.items()
         self._seen = {tid: one for tid, one in kept if still.get(tid) == one.since_ns}
+        self.events.begin(still)
 
     def waited_for(self, thread: Thread) -> int | None:
         """The pool for whose connection a thread waits; None: for none."""

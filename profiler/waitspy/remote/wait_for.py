@@ -22,7 +22,14 @@ from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote import mutexes
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.asgiref_waits import AsgirefWaits
-from waitspy.remote.chain_tasks import Blocks, ChainTasks, PartTasks, ThreadReaders
+from waitspy.remote.chain_tasks import (
+    Blocks,
+    ChainTasks,
+    PartTasks,
+    ThreadReaders,
+    only_sure,
+    with_tasks,
+)
 from waitspy.remote.locks import Locks
 from waitspy.remote.lost_thread_waits import LOST_KINDS, LostThreadWaits
 from waitspy.remote.memory import Torn, Unreadable
@@ -202,6 +209,9 @@ class WaitFor:
             tid = left.pop(0)
             if tid in self._found or tid not in self._threads or tid not in self._futexes:
                 continue
+            if (known := self._connections.events.of(tid)) is not None:
+                self._found[tid] = known
+                continue
             with contextlib.suppress(Unreadable):
                 pool = self._connections.waited_for(self._threads[tid])
                 if pool is not None:
@@ -232,21 +242,20 @@ class WaitFor:
                 by = self._completed_by.get(tid, 0)
                 holders = asks.holders(edge, by) if self._may_be_of_tasks(edge) else ()
                 if holders:
-                    self._found[tid] = _with_tasks(edge, holders)
+                    self._found[tid] = with_tasks(edge, holders)
             asked |= left
             self._follow(asks.follow(), until_ns)
         self.tasks = asks.confirmed()
         sure = {task.task for task in self.tasks}
-        self._found = {tid: _only(edge, sure, asks) for tid, edge in self._found.items()}
+        self._found = {tid: only_sure(edge, sure, asks) for tid, edge in self._found.items()}
         return asks
 
     def find_lost(self, until_ns: int) -> None:
         """Tells what nobody else can reach from what somebody may give, as far as there is time."""
         groups: dict[tuple[Held, int], list[int]] = {}
         for edge in self._found.values():
-            given = (
-                edge.holders and edge.kind != "full-queue"
-            )  # who took from it may have dropped it
+            # who took from a queue may have dropped it
+            given = edge.holders and edge.kind != "full-queue"
             if edge.kind in LOST_KINDS and not given and edge.tid not in self.jobs:
                 groups.setdefault((edge.kind, edge.subject), []).append(edge.tid)
         for (kind, subject), tids in groups.items():
@@ -279,6 +288,9 @@ class WaitFor:
     def _waiting(self, tid: int, futex: int, until_ns: int) -> WaitEdge | None:
         frames = self._stacks.frames(self._threads[tid].address)
         kind, subject = self._subjects.of(frames)
+        if kind == "event" and self._subjects.is_signalled(frames):
+            self._check(tid, frames)
+            return self._connections.events.note(WaitEdge(tid, kind, subject, (), whole=True))
         served = self._asgiref.served(frames)
         handle = self._locks.wanted(futex)
         holders = tuple(self._of_lock(handle, until_ns)) if handle else ()
@@ -317,11 +329,14 @@ class WaitFor:
         if not holders and subject and kind in {"lock", "semaphore"}:
             every = self._threads, self._all_inside
             holders = self._by_hand.holders(frames, subject, *every, until_ns)
-        if self._stacks.frames(self._threads[tid].address) != frames:
-            raise Torn("a thread that runs")
+        self._check(tid, frames)
         if served is not None and served.coroutine and kind == "future":
             self._completed_by[tid] = served.coroutine
         return WaitEdge(tid, kind, subject, holders, self._whole)
+
+    def _check(self, tid: int, frames: Sequence[ThreadFrame]) -> None:
+        if self._stacks.frames(self._threads[tid].address) != frames:
+            raise Torn("a thread that runs")
 
     # --- what it is -----------------------------------------------------------------------
 
@@ -432,18 +447,3 @@ class WaitFor:
                 with contextlib.suppress(Unreadable):
                     self._inside[other] = self._blocks.of_thread(self._stacks, thread.address)
             yield from ((other, entered) for entered in self._inside[other])
-
-
-def _with_tasks(edge: WaitEdge, holders: tuple[Holder, ...]) -> WaitEdge:
-    """The same with tasks that hold it, too, or instead of the thread that runs them."""
-    if edge.kind == "semaphore":
-        return structs.replace(edge, holders=(*edge.holders, *holders))
-    kind: Held = "lock" if edge.kind == "abandoned-lock" else edge.kind
-    return structs.replace(edge, kind=kind, holders=holders)
-
-
-def _only(edge: WaitEdge, sure: Container[int], asks: ChainTasks) -> WaitEdge:
-    """The same without tasks that are not known to have stood still."""
-    holders = tuple(one for one in edge.holders if one.task is None or one.task in sure)
-    whole = edge.whole and asks.whole and holders == edge.holders
-    return structs.replace(edge, holders=holders, whole=whole)

@@ -76,6 +76,13 @@ class WaitSubjects:
             first = self._frames.first_variable(frame.address)
             yield base_name(code.function), first, self._kind(first)
 
+    def is_signalled(self, frames: Iterable[ThreadFrame]) -> bool:
+        """Whether the innermost frame waits on a condition, for a lock of its own that nobody else
+        knows; an event's own lock it takes in frames of others.
+        """
+        function, _, kind = next(self.methods(frames), ("", 0, None))
+        return function == "wait" and kind == "condition"
+
     def simple_queue(self, thread: Thread, futex: int) -> tuple[Held | None, int]:
         """The SimpleQueue, written in C, for an item of which a thread waits."""
         handles = {futex, self._locks.parked(futex)}
