@@ -25,7 +25,7 @@ from waitspy.remote.memory import Torn, Unavailable
 from waitspy.remote.pool_jobs import PoolJob, PoolTask, PoolWork
 from waitspy.remote.process_locks import HeldBetween, SharedPlace, SharedWait
 from waitspy.remote.reader import Reader
-from waitspy.remote.wait_for import WaitLook
+from waitspy.remote.wait_for import MOST_WAITING, WaitLook
 
 (FUTEX,) = syscalls.futexes()
 ONSET_NS = 50_000_000
@@ -455,6 +455,18 @@ def test_an_event_is_not_asked_about_again_before_its_process_has_run() -> None:
     for at in range(60_000, 61_000, 10):
         list(looks.at(at, ran=at == 60_000))
     assert [8] in reader.tids
+
+
+def test_who_was_not_asked_as_there_were_too_many_is_asked_again() -> None:
+    some = [edge(tid, kind="event") for tid in range(10, 10 + MOST_WAITING)]
+    reader = Scripted(some, [edge(7, 8)])
+    looks = Looks(reader)
+    looks.stand(0, 7, *range(10, 10 + MOST_WAITING))
+    rows = [row for at in range(0, 400, 10) for row in looks.at(at)]
+    assert edge(7, 8) in rows[-1].waiting
+    few = Looks(Scripted(some[1:], [edge(7, 8)]))
+    few.stand(0, 7, *range(10, 10 + MOST_WAITING))
+    assert len([row for at in range(0, 400, 10) for row in few.at(at)]) == 1, "it waits for nothing"
 
 
 # --- messages --------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from waitspy.remote.memory import Unavailable
 from waitspy.remote.pool_jobs import PoolJob, PoolWork
 from waitspy.remote.process_locks import HeldBetween
 from waitspy.remote.reader import Reader
-from waitspy.remote.wait_for import WaitLook
+from waitspy.remote.wait_for import MOST_WAITING, WaitLook
 
 _AGAIN_NS = NS // 5  # looks at those who still wait for what somebody holds; one that failed
 _SHARE = 0.01  # of one core, for the looks at one worker
@@ -209,8 +209,10 @@ class WaitForOracle:
             elif found is not None and _stands_in(tid, watched, self._ends.calls):
                 known = tid in process.messages
                 stands.next_ns = NEVER_NS if known else max(at_ns, process.peers.next_ns)
-            elif found is None or (
-                one is not None and (one.holders or one.kind in _HELD or tid in found.jobs)
+            elif (
+                found is None
+                or (one is None and len(found.waiting) >= MOST_WAITING)  # it was not asked
+                or (one is not None and (one.holders or one.kind in _HELD or tid in found.jobs))
             ):
                 stands.next_ns = at_ns + stands.again_ns
                 stands.again_ns = min(2 * stands.again_ns, _LATER_NS)

@@ -43,7 +43,8 @@ from waitspy.remote.thread_work import ThreadWork
 from waitspy.remote.wait_subjects import WaitSubjects
 from waitspy.remote.with_blocks import Entered, WithBlocks
 
-_MOST_WAITING = 32
+MOST_WAITING = 32
+"""Of which one look tells; of more threads it may not have asked all."""
 
 Tasks = Callable[[Container[int]], Mapping[int, PartTasks]]
 """Lists the tasks that wait, by interpreter, some of them such as it is given by address."""
@@ -205,7 +206,7 @@ class WaitFor:
 
     def _follow(self, tids: Iterable[int], until_ns: int) -> None:
         left = list(dict.fromkeys(tids))
-        while left and self._others < _MOST_WAITING:
+        while left and self._others < MOST_WAITING:
             tid = left.pop(0)
             if tid in self._found or tid not in self._threads or tid not in self._futexes:
                 continue
