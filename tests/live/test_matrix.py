@@ -58,16 +58,14 @@ def test_a_blocking_endpoint_of_fastapi(python: Python, tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_buffer_versus_job(tmp_path: Path, *, every: bool) -> None:
+@pytest.mark.slow
+def test_buffer_versus_job(tmp_path: Path) -> None:
     """On the Pythons that the scenario can run on, two side by side: they hardly use any CPU."""
     others = {
         version: path
         for version, path in pythons.found().items()
         if sys.version_info[:2] != tuple(map(int, version.split(".")[:2])) >= (3, 11)
     }
-    if not every:
-        others = {version: others[version] for version in [*others][:: max(1, len(others) - 1)]}
     scenario = SCENARIOS["buffer-vs-job"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scenarios")}
     expected = scenario.truth["block"]
