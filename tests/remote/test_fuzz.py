@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +173,9 @@ def test_a_process_read_with_errors(share: float) -> None:
                 reader.pools.limiters,
                 groups,
                 reader.pools.processes,
+                functools.partial(reader.ends.using, [0, 1, 2]),
+                functools.partial(reader.ends.has_asked, threading.get_native_id()),
+                functools.partial(reader.ends.polled, id(loops)),
             )
             for look in looks:
                 began_s = time.monotonic()
@@ -184,6 +188,8 @@ def test_a_process_read_with_errors(share: float) -> None:
                     assert len(seen.tasks) <= seen.looked <= seen.pending
                     for task in seen.tasks:
                         check_text(reader.where(task))
+                        reader.streams.full(task)
+                        reader.streams.empty(task)
             assert time.monotonic() - began_s < PATIENCE_S
             for loop in loops:
                 for names in (0, 50):
