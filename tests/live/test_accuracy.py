@@ -15,7 +15,10 @@ from tests.remote.interpreters import HERE
 
 pytestmark = [pytest.mark.ptrace, pytest.mark.alone]
 
-LEFT_OUT = {"resolve", "two loops", "5,000 tasks, timers only"}
+LEFT_OUT = {
+    "resolve", "two loops", "5,000 tasks, timers only", "cpu-loop, timers only",
+    "polling, timers only",
+}  # fmt: skip
 """Of the quick cases: ``make slow`` tries them, as ``make accuracy`` does."""
 
 

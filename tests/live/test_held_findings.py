@@ -178,7 +178,7 @@ def test_a_lock_that_was_held_at_the_fork_is_a_deadlock(
 @pytest.mark.parametrize(
     "story",
     [
-        "leaders", "batch", "forked_patient", "parked", "brief_in_tasks", "handed_in_tasks",
+        "leaders", "batch", pytest.param("forked_patient", marks=pytest.mark.slow), "parked", "brief_in_tasks", "handed_in_tasks",
         "peer_reads", "somebody_left",
     ],
 )  # fmt: skip

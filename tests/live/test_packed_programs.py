@@ -129,7 +129,7 @@ def frozen_file(folder: Path) -> Sequence[str]:
         zipped,
         beside_its_packages,
         in_wheels,
-        pex,
+        pytest.param(pex, marks=pytest.mark.slow),
         pytest.param(frozen_folder, marks=pytest.mark.slow),
         pytest.param(frozen_file, marks=pytest.mark.slow),
     ],

@@ -147,7 +147,7 @@ def test_quick_work_behind_blocking_calls_in_a_pool_of_multiprocessing(
         ("served", "processes"),
         pytest.param("batch", "processes", marks=pytest.mark.slow),
         ("batch", "threads"),
-        ("idle", "threads"),
+        pytest.param("idle", "threads", marks=pytest.mark.slow),
     ],
 )
 def test_a_pool_of_multiprocessing_that_starves_nobody_is_no_finding(
@@ -188,7 +188,7 @@ def test_a_loop_that_waits_for_a_pool_leads_to_the_worker_that_has_its_work(
 
 
 @pytest.mark.parametrize("python", newest_always())
-@pytest.mark.parametrize("story", ["lost", "orphaned"])
+@pytest.mark.parametrize("story", ["lost", pytest.param("orphaned", marks=pytest.mark.slow)])
 def test_who_waits_for_work_that_a_killed_process_had_waits_for_ever(
     story: str, python: str, tmp_path: Path
 ) -> None:
