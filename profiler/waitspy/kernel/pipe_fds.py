@@ -114,11 +114,20 @@ def calls(pid: int) -> dict[int, Call] | None:
     found = {}
     for tid in tids:
         marks = procfs.switch_counts(procfs.read(pid, f"task/{tid}/status"))
-        call = parse_call(procfs.read(pid, f"task/{tid}/syscall"), marks)
-        if call is None:
+        stands_in = parse_call(procfs.read(pid, f"task/{tid}/syscall"), marks)
+        if stands_in is None:
             return None
-        found[tid] = call
+        found[tid] = stands_in
     return found
+
+
+def call(pid: int, tid: int) -> Call | None:
+    """The call that a thread is blocked in, without marks.
+
+    Raises:
+        OSError: it has ended, or may not be looked into.
+    """
+    return parse_call(procfs.read(pid, f"task/{tid}/syscall"), b"")
 
 
 def parse_call(raw: bytes, marks: bytes) -> Call | None:

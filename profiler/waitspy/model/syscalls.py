@@ -7,7 +7,7 @@ Sources: Linux 6.12 arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 _X86_64 = {
     0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv", 20: "writev",
@@ -44,18 +44,22 @@ def name(number: int | None, arch: str) -> str | None:
     return None if number is None else TABLES.get(arch, {}).get(number)
 
 
+def numbers(names: Container[str], arch: str | None = None) -> frozenset[int]:
+    """Those of the calls with these names; of this machine by default."""
+    table = TABLES.get(arch or platform.machine(), {})
+    return frozenset(number for number, call in table.items() if call in names)
+
+
 def epoll_waits(arch: str | None = None) -> frozenset[int]:
     """Numbers of the calls with which a thread waits on an epoll; of this machine by default."""
-    table = TABLES.get(arch or platform.machine(), {})
-    return frozenset(number for number, call in table.items() if call in EPOLL_WAITS)
+    return numbers(EPOLL_WAITS, arch)
 
 
 def accepts(arch: str) -> frozenset[int]:
     """Numbers of the calls with which a thread accepts a connection."""
-    return frozenset(number for number, call in TABLES.get(arch, {}).items() if call in ACCEPTS)
+    return numbers(ACCEPTS, arch)
 
 
 def futexes() -> frozenset[int]:
     """Numbers of the calls with which a thread of this machine waits for a lock or a signal."""
-    table = TABLES.get(platform.machine(), {})
-    return frozenset(number for number, call in table.items() if call == "futex")
+    return numbers({"futex"})

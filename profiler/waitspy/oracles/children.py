@@ -234,7 +234,7 @@ class ChildrenOracle:
             if number not in self._calls:
                 continue
             try:
-                call = pipe_fds.parse_call(procfs.read(watched.pid, f"task/{tid}/syscall"), b"")
+                call = pipe_fds.call(watched.pid, tid)
             except ProcessLookupError:  # it has ended
                 continue
             if call is None or call.number != number or not watched.stood(tid):

@@ -7,7 +7,6 @@ leads to that file: this is a hint. Of a process that is not watched no more is 
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -18,7 +17,6 @@ from waitspy.oracles.other_ends import Readable
 from waitspy.oracles.reading import TRANSIENT
 from waitspy.remote.memory import Unavailable
 
-_CALLS = frozenset({"flock", "fcntl"})
 _SET_AND_WAIT = frozenset({7, 38})  # F_SETLKW, F_OFD_SETLKW: include/uapi/asm-generic/fcntl.h
 
 
@@ -26,9 +24,8 @@ class FileLocks:
     """Finds them among all processes."""
 
     def __init__(self) -> None:
-        table = syscalls.TABLES.get(platform.machine(), {})
-        self._names = {number: call for number, call in table.items() if call in _CALLS}
-        self.calls = frozenset(self._names)
+        self._of_fcntl = syscalls.numbers({"fcntl"})
+        self.calls = self._of_fcntl | syscalls.numbers({"flock"})
         """The numbers of the calls in which a thread may wait for such a lock."""
 
     def of(
@@ -57,10 +54,11 @@ class FileLocks:
     def _wanted(self, pid: int, tid: int) -> int | None:
         """The descriptor of the file for whose lock a thread waits."""
         with suppress(ProcessLookupError):  # it has ended
-            call = pipe_fds.parse_call(procfs.read(pid, f"task/{tid}/syscall"), b"")
-            name = None if call is None else self._names.get(call.number)
-            if call is not None and (name == "flock" or call.args[1] in _SET_AND_WAIT):
-                return call.args[0] if name is not None else None
+            call = pipe_fds.call(pid, tid)
+            if call is None or call.number not in self.calls:
+                return None
+            waits = call.number not in self._of_fcntl or call.args[1] in _SET_AND_WAIT
+            return call.args[0] if waits else None
         return None
 
 

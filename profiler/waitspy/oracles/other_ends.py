@@ -60,11 +60,9 @@ class OtherEnds:
     """Finds them among all processes that are watched."""
 
     def __init__(self) -> None:
-        table = syscalls.TABLES.get(platform.machine(), {})
-        self._reads = frozenset(number for number, call in table.items() if call in _READS)
-        self._polls = frozenset(number for number, call in table.items() if call in _POLLS)
+        self._polls = syscalls.numbers(_POLLS)
         self._files: dict[int, _OpenFiles] = {}
-        self.calls = self._reads | self._polls
+        self.calls = syscalls.numbers(_READS | _POLLS)
         """The numbers of the calls in which a thread may wait for a message."""
 
     def of(
@@ -112,7 +110,7 @@ class OtherEnds:
         """
         pid = process.watched.pid
         with suppress(*TRANSIENT, OSError, ValueError):  # it has gone on, or has ended
-            call = pipe_fds.parse_call(procfs.read(pid, f"task/{tid}/syscall"), b"")
+            call = pipe_fds.call(pid, tid)
             if call is None or call.number not in self.calls:
                 return ""
             fd: int | None = call.args[0]

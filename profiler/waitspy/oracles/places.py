@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar
@@ -133,7 +134,9 @@ class _WatchedTasks:
             return None
         self.asks_left -= 1
         every = {pid: Readable(one.watched, one.reader) for pid, one in self.every.items()}
-        found = self.ends.of_fd(self.watched.pid, fd, self.peers, every, now_ns)
+        found: tuple[Holder, ...] = ()
+        with suppress(OSError):  # it was closed meanwhile: other tasks are there all the same
+            found = self.ends.of_fd(self.watched.pid, fd, self.peers, every, now_ns)
         one = self.senders[task] = found[0] if len(found) == 1 else None
         if one is not None and one.pid in every:
             every[one.pid].watched.holders.add(one.tid)

@@ -16,9 +16,9 @@ import threading
 import time
 
 import truth
+from together import FREE_S, start, want
 
 STORY = sys.argv[1]
-FREE_S = 0.3
 
 
 def slow_call(length_s):
@@ -32,20 +32,6 @@ def hold(lock, length_s, others=()):
     for other in others:
         other.join()
     truth.end(number)
-
-
-def want(lock):
-    while True:
-        due_ns = time.monotonic_ns()
-        with lock:
-            truth.served("thread", due_ns, tid=0)
-        time.sleep(0.01)
-
-
-def start(function, *arguments):
-    thread = threading.Thread(target=function, args=arguments, daemon=True)
-    thread.start()
-    return thread
 
 
 def threads():

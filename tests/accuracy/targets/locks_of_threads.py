@@ -19,7 +19,7 @@ import threading
 import time
 
 import truth
-from together import FREE_S, NEVER, harm_often, serve_in_threads, start
+from together import FREE_S, NEVER, harm_often, serve_in_threads, start, want
 
 STORY, LOCK, CALL = [*sys.argv[1:], "sleep"][:3]
 POOL = concurrent.futures.ThreadPoolExecutor(2)
@@ -107,14 +107,6 @@ CALLS = {
 }  # fmt: skip
 call = CALLS[CALL]
 ROOT = "background" if CALL in {"join", "future"} else call.__name__
-
-
-def want(lock):
-    while True:
-        due_ns = time.monotonic_ns()
-        with lock:
-            truth.served("thread", due_ns, tid=0)
-        time.sleep(0.01)
 
 
 def hold(lock, length_s):
