@@ -14,11 +14,14 @@ from waitspy.model.clock import NS
 from waitspy.model.places import TaskGroup
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.task_waits import TaskHolder
+from waitspy.model.wait_for import Holder
 from waitspy.oracles import Watched
+from waitspy.oracles.other_ends import OtherEnds
 from waitspy.oracles.places import PlacesOracle
 from waitspy.recording.places import PlacesRow, TasksHeld, TasksSame, TasksSeen
 from waitspy.remote.memory import Torn, Unavailable
 from waitspy.remote.reader import Reader
+from waitspy.remote.task_streams import TaskStreams
 from waitspy.remote.values import HeldByTasks, Service, StandingTask, TasksLook
 
 STACK = stack("get@/app/main.py:7")
@@ -301,3 +304,30 @@ def test_a_lock_that_is_lost_is_told_once_and_holders_say_what_they_wait_for() -
     kinds = [[wait.kind for wait in row.waits] for row in rows]
     assert kinds[-1] == ["lock", "lost-lock"]
     assert [holder.waits for holder in rows[-1].waits[0].holders] == [0x20]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_from_whom_a_task_is_to_hear_is_asked_once(closed: bool) -> None:
+    sender = Holder(9, "reach", pid=7)
+    asked: list[int] = []
+
+    class Ends:
+        def of_fd(self, pid: int, fd: int, *_: object) -> tuple[Holder, ...]:
+            asked.append(fd)
+            if closed:
+                raise ProcessLookupError
+            return (sender,)
+
+    class Streams:
+        def empty(self, task: StandingTask) -> int:
+            return 5
+
+    watching = Watching([look(task(1))])
+    process = watching.oracle._processes[7]
+    process.reader.streams = cast("TaskStreams", Streams())
+    process.ends, process.every = cast("OtherEnds", Ends()), {7: process, 8: process}
+    process.asks_left = 2
+    assert process.sender_to(task(1), ns(1)) == (None if closed else sender)
+    assert process.sender_to(task(1), ns(1)) == (None if closed else sender)
+    assert asked == [5]
+    assert watching.watched.holders == (set() if closed else {9}), "its stack is read"
