@@ -144,7 +144,7 @@ def test_no_look_pays_for_collecting_what_was_there_before(
 
 def test_its_memory_is_its_own_and_not_that_of_what_has_started_it() -> None:
     """A child, whose parent is large, of what it has used itself."""
-    code = "from waitspy.capture.session import own_peak_rss_bytes as own; print(own())"
+    code = "from waitspy.capture.meta import own_peak_rss_bytes as own; print(own())"
     large = (
         "import os, subprocess, sys; kept = os.urandom(1) * 400_000_000; "
         f"print(subprocess.run([sys.executable, '-c', {code!r}], stdout=-1, text=True).stdout)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,8 +149,13 @@ def test_looks_that_came_early_put_off_none() -> None:
     assert [one.next_ns(now_ms * MS) // MS for now_ms in (11, 12, 13, 14)] == [20, 22, 23, 24]
 
 
-def rounds(one: Round, now_ms: range) -> list[int]:
-    return [now for now in now_ms if one.due(now * MS)]
+def rounds(one: Round, now_ms: Iterable[int]) -> list[int]:
+    done = []
+    for now in now_ms:
+        if now * MS >= one.next_ns:
+            one.begin(now * MS)
+            done.append(now)
+    return done
 
 
 def test_rounds_do_not_shift_with_the_ticks_that_run_them() -> None:
@@ -159,7 +166,11 @@ def test_rounds_do_not_shift_with_the_ticks_that_run_them() -> None:
 
 
 def test_rounds_that_were_missed_are_not_made_up_for() -> None:
+    assert rounds(Round(50 * MS, 0), (0, 1000, 1001, 1049, 1050)) == [0, 1000, 1050]
+
+
+def test_a_round_before_its_time_puts_off_none() -> None:
     one = Round(50 * MS, 0)
-    assert [one.due(now_ms * MS) for now_ms in (0, 1000, 1001, 1049, 1050)] == [
-        True, True, False, False, True,
-    ]  # fmt: skip
+    one.begin(0)
+    one.begin(30 * MS)
+    assert one.next_ns == 50 * MS

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from waitspy.capture import budget, code_origin
+from waitspy.capture.meta import worker_row
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Homes, Program
@@ -38,13 +38,6 @@ _STACKS_SHARE = 0.01  # of one core, for such looks at one worker
 _RETRY_NS = NS // 2
 _YOUNG_NS = 10 * NS  # for so long after it was met, a worker may still be starting
 _GIL_DUMP_EVERY_NS = NS // 10  # nothing else tells who keeps it: one in every stall
-
-
-def worker_row(worker: Worker, now_ns: int) -> dict[str, Any]:
-    """The worker's row in meta.json, without what is unknown."""
-    values = {name: getattr(worker, name) for name in Worker.__dataclass_fields__}
-    row = {name: value for name, value in values.items() if value is not None}
-    return {**row, "attached_ns": now_ns, "oracles": {}}
 
 
 class _Life:
@@ -81,6 +74,7 @@ class Attachment:
     """Everything that is recorded of one worker; ``row`` is its row in meta.json.
 
     ``stalls`` counts how often something began to wait long, ``stalling`` is whether it still does.
+    ``over`` is whether the last tick found that the process has ended, so that a scan closes this.
     """
 
     def __init__(
@@ -96,14 +90,13 @@ class Attachment:
         self.row = worker_row(worker, now_ns)
         self.losses: list[Loss] = []
         self.stalls = 0
-        self.stalling = False
+        self.stalling = self.over = False
         self.rate_hz = 1.0
         self._writer = writer
         self._watched = Watched(worker, f"/proc/{worker.pid}")
         self._life = _Life(worker.pid)
         self._clock = procfs.cpu_clock(worker.pid)
         self._cpu_ns = -1
-        self._ran = True
         self._cost_s = sampler.cost_s(worker.threads or 1)
         self._measured = Sampling()
         self._sampled = budget.Recently()
@@ -123,10 +116,10 @@ class Attachment:
         if self._inherited:
             self.row["native_ids"] = [[now_ns, told, tid] for told, tid in self._inherited.items()]
         self._tids: dict[int, int] = {}
-        self._named: set[int] = set()
+        self._named: object = None
         self._asked: list[_Asked] = []
         self._asked_tids: object = None
-        self._rest_ns = 0
+        self._rest_ns: int | None = 0
         self._missing = [oracle for oracle in oracles if concerns(oracle.name, worker)]
         self._attached_ns = self._tried_ns = now_ns
         self._asks_ns = [now_ns + after_ns for after_ns in _ASK_AT_NS]
@@ -152,44 +145,59 @@ class Attachment:
             cpu_ns = time.clock_gettime_ns(self._clock)
         except OSError:  # it is gone; the next scan closes it
             cpu_ns = -1
-        self._ran = ran = cpu_ns != self._cpu_ns or cpu_ns < 0
+        ran = cpu_ns != self._cpu_ns or cpu_ns < 0
         self._cpu_ns = cpu_ns
-        watched = self._watched  # others may have found that it holds something
-        called = watched.holders or watched.called
-        if ran or now_ns >= self._rest_ns or called or watched.readiness.poll(0):
+        if ran or self._has_to_look(now_ns):
             self._look(now_ns, ran=ran)
         self._watched.before_ns = now_ns
 
+    def _has_to_look(self, now_ns: int) -> bool:
+        """Whether somebody may see something though nothing ran."""
+        watched = self._watched  # others may have found that it holds something
+        if self._rest_ns is None:
+            self._rest_ns = self._may_rest_until_ns()
+        called = watched.holders or watched.called
+        return bool(now_ns >= self._rest_ns or called or watched.readiness.poll(0))
+
     def _look(self, now_ns: int, *, ran: bool) -> None:
         """Asks all oracles; where nothing ran, those that may see something all the same."""
-        if self.over:
+        if ran and self._life.over:  # who ends, runs
+            self.over = True
             return
-        self._watched.begin_tick(ran=ran)
+        watched = self._watched
+        watched.begin_tick(ran=ran)
         if self._missing and now_ns >= self._tried_ns + _RETRY_NS:
             self._tried_ns = now_ns
             if now_ns < self._attached_ns + _YOUNG_NS:
                 self._attach()
         self._ask(now_ns)
-        if self._watched.tids != self._named:
+        if watched.tids is not self._named:
             self._name_threads(now_ns)
-        self.stalls += self._watched.onset
-        self.stalling = self._watched.onset or (self.stalling and self._watched.due)
-        # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
-        self._wants_dump = self._watched.onset or (self._wants_dump and self._watched.due)
-        self._wants_stacks = self._watched.onset or (self._wants_stacks and self._watched.due)
-        unread = self.sampler.look(self._watched, now_ns, at_once=self._watched.onset)
+        onset, due = watched.onset, watched.due
+        self.stalls += onset
+        self.stalling = onset or (self.stalling and due)
+        unread = self.sampler.look(watched, now_ns, at_once=onset)
         if self.sampler.immediate:
             self._wants_stacks = self._wants_dump = False
-        elif self._wants_stacks:
+        else:
+            self._read_beside_sampler(now_ns)
+        if not self._wants_stacks:
+            watched.suspects.clear()
+            watched.holders.clear()
+        self._rest_ns = 0 if unread else None
+
+    def _read_beside_sampler(self, now_ns: int) -> None:
+        """Stacks where a wait begins, of a sampler that takes its own whenever it comes to it."""
+        onset, due = self._watched.onset, self._watched.due
+        # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
+        self._wants_dump = onset or (self._wants_dump and due)
+        self._wants_stacks = onset or (self._wants_stacks and due)
+        if self._wants_stacks:
             self._wants_stacks = not self._read_stacks()
         elif self._watched.holders:
             self._read_stacks_of(sorted(self._watched.holders & self._watched.blocked.keys()))
         if self._wants_dump:
             self._dump(now_ns)
-        if not self._wants_stacks:
-            self._watched.suspects.clear()
-            self._watched.holders.clear()
-        self._rest_ns = 0 if unread else self._may_rest_until_ns(now_ns)
 
     def _ask(self, now_ns: int) -> None:
         watched = self._watched
@@ -219,22 +227,17 @@ class Attachment:
                 stirs = True  # what one has seen may be news to those that look after it
         self._asked_tids = watched.tids
 
-    def _may_rest_until_ns(self, now_ns: int) -> int:
+    def _may_rest_until_ns(self) -> int:
         """Until when nobody has to be asked, as long as the process does not run and no I/O becomes
         ready. What waits, and who holds it, is looked at again and again.
         """
         watched = self._watched
-        if watched.due or watched.onset or watched.holders or watched.tids != self._named:
+        if watched.due or watched.onset or watched.holders or watched.tids is not self._named:
             return 0
         until_ns = min([one.rests_until_ns for one in self._asked], default=NEVER_NS)
-        if self._missing and now_ns < self._attached_ns + _YOUNG_NS:
+        if self._missing and watched.before_ns < self._attached_ns + _YOUNG_NS:
             return min(until_ns, self._tried_ns + _RETRY_NS)
         return until_ns
-
-    @property
-    def over(self) -> bool:
-        """Whether the process has ended, so that the next scan closes this; ending, it ran."""
-        return self._ran and self._life.over
 
     def play(self, worker: Worker) -> None:
         """Takes over the part that the process turns out to play: a master has no workers at first,
@@ -408,7 +411,7 @@ class Attachment:
 
     def _name_threads(self, now_ns: int) -> None:
         """Notes which OS thread is meant by each id that the sampler gives."""
-        self._named = set(self._watched.tids)
+        self._named = self._watched.tids
         if not self._renamed:
             return
         try:
@@ -421,8 +424,8 @@ class Attachment:
             if self._tids.get(sampled) != tid:
                 self.row.setdefault("native_ids", []).append([now_ns, sampled, tid])
         self._tids = told
-        if len(told) < len(self._named):
-            self._named = set()  # a thread is only starting: look again
+        if len(told) < len(self._watched.tids):
+            self._named = None  # a thread is only starting: look again
 
     def _explained(self, loss: Loss) -> Loss:
         """What py-spy says of a file that it cannot open does not say which, and why."""

@@ -7,18 +7,15 @@ look for new and ended workers, turn sampler segments over, and write what is kn
 from __future__ import annotations
 
 import gc
-import os
-import platform
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 from waitspy import __version__
-from waitspy.capture.attachment import Attachment, worker_row
+from waitspy.capture import meta
+from waitspy.capture.attachment import Attachment
 from waitspy.capture.budget import Budget, Purse, Recently
 from waitspy.capture.command import Command
 from waitspy.capture.precedence import precedence
@@ -26,7 +23,6 @@ from waitspy.capture.signals import Signals
 from waitspy.capture.sources import Roots
 from waitspy.capture.ticks import Pace, Round
 from waitspy.errors import TargetError
-from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.model.processes import Worker
 from waitspy.model.recorded import Loss
@@ -114,6 +110,7 @@ class Capture:
         self._coming: dict[tuple[int, int], Worker] = {}
         self._skipped: dict[tuple[int, int], tuple[Worker, int]] = {}
         self._headless: set[tuple[int, int]] = set()
+        self._scanned: tuple[Worker, ...] | None = None
         self._losses: list[Loss] = []
         self._looks = self._turn = self._attaching_ns = 0
         self._peak_rss = 0
@@ -189,26 +186,33 @@ class Capture:
         self._pace.begin(now_ns, time.process_time_ns())
         scans, steps, flushes = (Round(every, now_ns) for every in (_SCAN_NS, _STEP_NS, _FLUSH_NS))
         signals_seen = 0
+        ended = False
         while True:
             now_ns = time.monotonic_ns()
             if end_ns is not None and now_ns >= end_ns:
                 self._pace.look(now_ns)
                 return False
             try:
-                due = scans.due(now_ns) or any(one.over for one in self._attached.values())
-                if due and not self._scan(now_ns):
-                    return False
+                if ended or now_ns >= scans.next_ns:
+                    scans.begin(now_ns)
+                    if not self._scan(now_ns):
+                        return False
                 if self._coming:
                     self._attach_some()
                 now_ns = time.monotonic_ns()  # of what is seen now, and of the gap before it
                 self._pace.look(now_ns)
                 self._looks += 1
+                ended = stalling = False
                 for one in self._attached.values():
                     one.tick(now_ns)
-                timing(any(one.stalling for one in self._attached.values()))
-                if steps.due(now_ns):
+                    ended = ended or one.over
+                    stalling = stalling or one.stalling
+                timing(stalling)
+                if now_ns >= steps.next_ns:
+                    steps.begin(now_ns)
                     self._step(now_ns)
-                if flushes.due(now_ns):
+                if now_ns >= flushes.next_ns:
+                    flushes.begin(now_ns)
                     self._account(now_ns)
             except OSError as error:
                 self._disk_failed(error)
@@ -227,7 +231,16 @@ class Capture:
 
     def _scan(self, now_ns: int) -> bool:
         """Attaches new workers and closes ended ones; False when nothing is left."""
-        found = {(w.pid, w.start_ticks): w for w in self._tree.scan()}
+        workers = self._tree.scan()
+        if workers is not self._scanned or self._tree.executed:
+            self._scanned = workers
+            self._take_over(workers, now_ns)
+        if self._command is not None:
+            return self._command.exit_code is None
+        return any((one.pid, one.start_ticks) not in self._headless for one in workers)
+
+    def _take_over(self, workers: Iterable[Worker], now_ns: int) -> None:
+        found = {(w.pid, w.start_ticks): w for w in workers}
         for key in [key for key in self._attached if key not in found]:
             self._attached.pop(key).detach(now_ns, self._exit_of(key[0]))
         for key in [key for key in self._attached if key[0] in self._tree.executed]:
@@ -251,9 +264,6 @@ class Capture:
                 self._skipped.setdefault(key, (worker, now_ns))
         self._coming = {key: one for key, one in self._coming.items() if key in found}
         self._share_out()
-        if self._command is not None:
-            return self._command.exit_code is None
-        return bool(found.keys() - self._headless)
 
     def _attach_some(self) -> None:
         """Attaches those that wait for it, for a moment: the others are watched meanwhile."""
@@ -379,7 +389,7 @@ class Capture:
             self._losses.append(Loss("some looks of the oracles", why, "record fewer workers"))
         own_ns = time.process_time_ns() - self._start_cpu_ns
         cpu_ns = own_ns + sum(one.sampler.cpu_ns() for one in self._everyone)
-        own_rss = own_peak_rss_bytes()
+        own_rss = meta.own_peak_rss_bytes()
         self._writer.meta["end_ns"] = self._end_ns or now_ns
         self._writer.meta["cost"] = {
             "cpu_s": round(cpu_ns / NS, 4),
@@ -406,7 +416,7 @@ class Capture:
             why = worker.why_not or "it cannot be attached"
             what = f"the whole process ({worker.command})"
             losses.append(Loss(what, why, worker.remedy or "", worker.pid))
-        skipped = [worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
+        skipped = [meta.worker_row(worker, seen_ns) for worker, seen_ns in self._skipped.values()]
         self._writer.meta["looks"] = self._looks
         self._writer.meta["gaps"] = self._pace.gaps
         self._writer.meta["workers"] = [one.row for one in self._everyone] + skipped
@@ -419,15 +429,9 @@ class Capture:
         ]
 
     def _first_meta(self) -> dict[str, Any]:
-        wall = datetime.now().astimezone()  # the time that the machine's logs tell
         return {
-            "clock": {"monotonic_ns": self._start_ns, "wall": wall.isoformat()},
-            "host": {
-                "name": socket.gethostname(),
-                "kernel": platform.release(),
-                "arch": platform.machine(),
-                "cpus": os.cpu_count() or 1,
-            },
+            "clock": meta.clock(self._start_ns),
+            "host": meta.host(),
             "target": self._options.target,
             "sampler": chosen(self._options.sampler, blocking=self._options.blocking),
             "rate_hz": self._options.rate_hz,
@@ -435,14 +439,3 @@ class Capture:
             "min_stall_s": self._options.min_stall_s,
             "waitspy": __version__,
         }
-
-
-def own_peak_rss_bytes() -> int | None:
-    """The most memory that this process has had at once; None where the kernel does not say.
-
-    Not what ``getrusage`` tells: that is never less than what its parent had when it was started.
-    """
-    try:
-        return procfs.read_status(os.getpid()).peak_rss_bytes
-    except (OSError, ValueError):
-        return None

@@ -76,16 +76,13 @@ class Pace:
 
 
 class Round:
-    """Something to do every ``every_ns``, from ``first_ns`` on, however late the ticks come."""
+    """Something to do every ``every_ns``, from ``next_ns`` on, however late the ticks come."""
 
     def __init__(self, every_ns: int, first_ns: int) -> None:
         self._every_ns = every_ns
-        self._next_ns = first_ns
+        self.next_ns = first_ns
 
-    def due(self, now_ns: int) -> bool:
-        """Whether it is time; then the next time is a whole number of rounds later."""
-        if now_ns < self._next_ns:
-            return False
-        missed = (now_ns - self._next_ns) // self._every_ns
-        self._next_ns += (missed + 1) * self._every_ns
-        return True
+    def begin(self, now_ns: int) -> None:
+        """It is done now: if it was time, the next time is a whole number of rounds later."""
+        missed = (now_ns - self.next_ns) // self._every_ns
+        self.next_ns += (missed + 1) * self._every_ns

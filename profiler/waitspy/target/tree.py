@@ -67,6 +67,7 @@ class Tree:
         """The processes known before that had called exec by the last look: same pid and start,
         another program. What was attached to them is attached to nothing."""
         self._entries: dict[int, _Entry] = {}
+        self._facts: list[tuple[object, ...]] = []
         self._members: list[roles.Member] = []
         self._parts: Mapping[int, roles.Part] = {}
         self._ended: set[tuple[int, int]] = set()
@@ -80,8 +81,8 @@ class Tree:
 
         A worker is the same one as before while pid and start_ticks are. All else can change:
         role, title, threads, and ``why_not``, which becomes None when a process turns out to
-        run Python or Node.js, or attachable, after all. Processes that outlive their parent stay
-        in the tree.
+        run Python or Node.js, or attachable, after all. Where nothing has, it is the same tuple.
+        Processes that outlive their parent stay in the tree.
         A process first seen as a zombie is listed as such; one that was known alive is gone as
         soon as it is a zombie, and HEADLESS where others of its threads go on. A fork that may
         be about to exec is left for the next look, except in the first.
@@ -223,6 +224,10 @@ class Tree:
     # --- the result
 
     def _workers(self) -> tuple[Worker, ...]:
+        facts = [_told(pid, entry) for pid, entry in self._entries.items()]
+        if facts == self._facts:
+            return self.workers
+        self._facts = facts
         members = [
             roles.Member(pid, e.stat.ppid, e.argv, _plain(e.runs), e.stat.image)
             for pid, e in self._entries.items()
@@ -263,6 +268,13 @@ class Tree:
             order.append(pid)
             waiting.extend(sorted(below.get(pid, ()), reverse=True))
         return order
+
+
+def _told(pid: int, entry: _Entry) -> tuple[object, ...]:
+    """All of a process that goes into what a look tells."""
+    stat = entry.stat
+    told = stat.ppid, stat.start_ticks, stat.image, stat.threads, stat.name
+    return pid, told, entry.argv, entry.runs, entry.why_not, entry.remedy
 
 
 def _version(runs: Interpreter | None, *, of_node: bool) -> str | None:
