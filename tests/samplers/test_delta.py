@@ -66,7 +66,7 @@ class _Seen:
     ran: bool = True
     before_ns: int = 0
     running: set[int] = field(default_factory=set)
-    blocked_since_ns: dict[int, int] = field(default_factory=dict)
+    stirred: set[int] = field(default_factory=set)
 
 
 class _Run:
@@ -78,14 +78,14 @@ class _Run:
         patch.setattr(time, "monotonic_ns", lambda: self.now_ns)
         self.writer = Writer(str(self.path), {})
         self.made = _Made(*tids)
-        self.seen = _Seen(self.made, set(tids), blocked_since_ns=dict.fromkeys(tids, 0))
+        self.seen = _Seen(self.made, set(tids), stirred=set(tids))
         self.sampler = DeltaSampler(PID, self.writer)
         self.sampler.step(self.now_ns, 100)
 
     def tick(self, *went: int, at_once: bool = False, ms: int = 10) -> None:
         self.now_ns += ms * MS
         self.seen.ran = bool(went)
-        self.seen.blocked_since_ns |= dict.fromkeys(went, self.now_ns)
+        self.seen.stirred.update(went)
         self.again = self.sampler.look(self.seen, self.now_ns, at_once=at_once)
         self.seen.before_ns = self.now_ns
 

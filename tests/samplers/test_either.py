@@ -70,10 +70,10 @@ class _Seen:
     before_ns = 0
     tids: frozenset[int] = frozenset()
     running: frozenset[int] = frozenset()
-    blocked_since_ns: dict[int, int] = {}  # noqa: RUF012
 
     def __init__(self, reader: Reader | str | None) -> None:
         self.reader = reader
+        self.stirred: set[int] = set()
 
 
 @pytest.fixture

@@ -64,27 +64,31 @@ def process_vm_readv(
     return _checked(got)
 
 
-class _Reads:
-    """What process_vm_readv needs, made once; ``words`` are addresses and sizes by turns."""
+class SameReads:
+    """Reads of the same places of a process again and again, as ``process_vm_readv`` does: what the
+    call needs is made once. For use by one thread, of ``IOV_MAX`` places at the most.
+    """
 
-    def __init__(self, pid: int, words: Sequence[int], size: int) -> None:
-        self._pid = pid
-        self._buffer = (ctypes.c_char * size)()
+    def __init__(self, pid: int, places: Sequence[tuple[int, int]]) -> None:
+        self.size = sum(size for _, size in places)
+        self._buffer = (ctypes.c_char * self.size)()
         self._bytes = memoryview(self._buffer).cast("B")
-        self._local = array("Q", [ctypes.addressof(self._buffer), size])
-        self._remote = array("Q", words)
-        self._count = len(words) // 2
-        self._at = self._local.buffer_info()[0], self._remote.buffer_info()[0]
+        self._local = array("Q", [ctypes.addressof(self._buffer), self.size])
+        self._remote = array("Q", [word for place in places for word in place])
+        local, remote = self._local.buffer_info()[0], self._remote.buffer_info()[0]
+        self._call = pid, local, 1, remote, len(places), 0
 
-    def _read(self) -> bytes:
-        local, remote = self._at
-        got = _readv(self._pid, local, 1, remote, self._count, 0)
-        if got < 0 and ctypes.get_errno() == errno.EFAULT:
-            return b""
-        return self._bytes[: _checked(got)].tobytes()
+    def read(self) -> bytes:
+        """``size`` bytes, of one place after the other; fewer where not all of it is mapped."""
+        got = _readv(*self._call)
+        if got < 0:
+            if ctypes.get_errno() == errno.EFAULT:
+                return b""
+            _checked(got)
+        return self._bytes[:got].tobytes()
 
 
-class SmallReads(_Reads):
+class SmallReads(SameReads):
     """Reads of up to ``MOST`` bytes from one place of a process, as ``process_vm_readv`` does, at a
     lower cost: what the call needs is made once. For use by one thread.
     """
@@ -92,27 +96,13 @@ class SmallReads(_Reads):
     MOST = 4096
 
     def __init__(self, pid: int) -> None:
-        super().__init__(pid, [0, 0], self.MOST)
+        super().__init__(pid, [(0, self.MOST)])
 
-    def read(self, address: int, size: int) -> bytes:
+    def read_at(self, address: int, size: int) -> bytes:
         """``size`` bytes; fewer, or none, where not all of it is mapped."""
         self._local[1] = self._remote[1] = size
         self._remote[0] = address
-        return self._read()
-
-
-class SameReads(_Reads):
-    """Reads of the same places of a process again and again, as ``process_vm_readv`` does: what the
-    call needs is made once. For use by one thread, of ``IOV_MAX`` places at the most.
-    """
-
-    def __init__(self, pid: int, places: Sequence[tuple[int, int]]) -> None:
-        self.size = sum(size for _, size in places)
-        super().__init__(pid, [word for place in places for word in place], self.size)
-
-    def read(self) -> bytes:
-        """``size`` bytes, of one place after the other; fewer where not all of it is mapped."""
-        return self._read()
+        return self.read()
 
 
 def pidfd_getfd(pidfd: int, fd: int) -> int:

@@ -34,7 +34,8 @@ class Watched:
     ``polling`` maps a thread to the epoll descriptor it is blocked on in its own epoll_wait.
     ``tids`` are its threads, ``running`` those not blocked in a call. ``blocked`` maps a blocked
     thread to its syscall number and first argument, ``blocked_since_ns`` tells since when at least
-    a thread has not run; ``moved`` are those that have, or ended, since somebody cleared it.
+    a thread has not run; ``moved`` are those that have, or ended, since the oracle of waits cleared
+    it, ``stirred`` those that have since the sampler did.
     ``due`` is set at a tick by whoever sees that
     I/O waits uncollected on some epoll of the process, or that other work has begun to wait on a
     loop; ``was_due`` says so of the tick before, for those that look earlier. ``onset`` is set at
@@ -63,6 +64,7 @@ class Watched:
     blocked: dict[int, tuple[int, int]] = field(default_factory=dict)
     blocked_since_ns: dict[int, int] = field(default_factory=dict)
     moved: set[int] = field(default_factory=set)
+    stirred: set[int] = field(default_factory=set)
     running: set[int] = field(default_factory=set)
     tids: set[int] = field(default_factory=set)
     due: bool = False

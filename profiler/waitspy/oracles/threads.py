@@ -282,6 +282,7 @@ class ThreadsOracle:
         if moved or tid not in watched.blocked_since_ns:
             watched.blocked_since_ns[tid] = now_ns
             watched.moved.add(tid)
+            watched.stirred.add(tid)
         if self._has_schedstat:
             ran_ns, queued_ns = (int(part) for part in marks.split()[:2])
             process.used_ns += ran_ns - thread.used_ns
@@ -310,6 +311,7 @@ class ThreadsOracle:
         watched.blocked.pop(tid, None)
         watched.blocked_since_ns.pop(tid, None)
         watched.moved.add(tid)
+        watched.stirred.discard(tid)
         watched.running.discard(tid)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from waitspy.remote.layouts import Layout
-from waitspy.remote.memory import Torn
+from waitspy.remote.memory import packed
 
 _COPIES = 4  # of frames that lie in one piece, read within some nanoseconds
 _COPIES_APART = 10  # up to 3.10, where each frame is read for itself
@@ -89,23 +88,3 @@ def raw_frame(words: Sequence[int]) -> RawFrame:
     """A frame whose fields have these values."""
     back, code, instruction, owner = words
     return RawFrame(back, code & _CODE, max(0, instruction), owner)
-
-
-def packed(fields: Sequence[tuple[int, str]]) -> tuple[struct.Struct, tuple[int, ...]]:
-    """What unpacks numbers at these offsets, and where each of them is among the unpacked ones.
-
-    Raises:
-        Torn: they overlap: the target lies about where they are.
-    """
-    text, at = "<", 0
-    order = sorted(range(len(fields)), key=fields.__getitem__)
-    for n in order:
-        offset, kind = fields[n]
-        if offset < at:
-            raise Torn("fields that overlap")
-        text += f"{offset - at}x{kind}"
-        at = offset + struct.calcsize(f"<{kind}")
-    places = [0] * len(fields)
-    for place, n in enumerate(order):
-        places[n] = place
-    return struct.Struct(text), tuple(places)

@@ -80,7 +80,7 @@ class Memory:
 
     def _read_small(self, address: int, size: int) -> bytes:
         try:
-            raw = self._small.read(address, size)
+            raw = self._small.read_at(address, size)
         except OSError as error:
             if error.errno in _FINAL:
                 raise
@@ -180,7 +180,7 @@ class SamePlaces:
     """Places of a process that are read again and again; ``size`` is that of all of them."""
 
     def __init__(self, reads: calls.SameReads) -> None:
-        self._reads = reads
+        self._read = reads.read
         self.size = reads.size
 
     def read(self) -> bytes | None:
@@ -190,7 +190,7 @@ class SamePlaces:
             OSError: as of ``Memory``.
         """
         try:
-            raw = self._reads.read()
+            raw = self._read()
         except OSError as error:
             if error.errno in _FINAL:
                 raise
@@ -217,3 +217,23 @@ def word_at(raw: bytes | bytearray, at: int, code: str = "Q") -> int:
     except struct.error:
         raise Torn(f"no field at {at}") from None
     return number
+
+
+def packed(fields: Sequence[tuple[int, str]]) -> tuple[struct.Struct, tuple[int, ...]]:
+    """What unpacks numbers at these offsets, and where each of them is among the unpacked ones.
+
+    Raises:
+        Torn: they overlap: the target lies about where they are.
+    """
+    text, at = "<", 0
+    order = sorted(range(len(fields)), key=fields.__getitem__)
+    for n in order:
+        offset, kind = fields[n]
+        if offset < at:
+            raise Torn("fields that overlap")
+        text += f"{offset - at}x{kind}"
+        at = offset + struct.calcsize(f"<{kind}")
+    places = [0] * len(fields)
+    for place, n in enumerate(order):
+        places[n] = place
+    return struct.Struct(text), tuple(places)

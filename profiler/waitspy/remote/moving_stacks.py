@@ -145,20 +145,25 @@ class MovingStacks:
 
     def look(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:
         """The stack of each of these threads now, and whether it is whole."""
-        plans = [self._plan(one) for one in threads]
-        settled = map(self._settled, plans)
-        found = {n: (stack, True) for n, stack in enumerate(settled) if stack}
-        others = [n for n in range(len(plans)) if n not in found]
+        found: list[tuple[Stack, bool]] = []
+        others: list[tuple[int, _Plan]] = []
+        for thread in threads:
+            plan = self._plans.get(thread.address)
+            if plan is None or plan.thread != thread:
+                plan = self._planned(plan, thread)
+            stack = None if plan.last is None else self._settled(plan, plan.last)
+            if stack is None:
+                others.append((len(found), plan))
+            found.append((stack or (), True))
         for begin in range(0, len(others), _AT_ONCE):
             some = others[begin : begin + _AT_ONCE]
-            found.update(zip(some, self._followed([plans[n] for n in some]), strict=True))
-        return [found[n] for n in range(len(plans))]
+            followed = self._followed([plan for _, plan in some])
+            for (n, _), seen in zip(some, followed, strict=True):
+                found[n] = seen
+        return found
 
-    def _settled(self, plan: _Plan) -> Stack | None:
+    def _settled(self, plan: _Plan, last: Settled) -> Stack | None:
         """The stack of a thread if it is one that it had before."""
-        last = plan.last
-        if last is None:
-            return None
         if last.homes is not self._code.homes:
             self._unsettle(plan)
             return None
@@ -218,15 +223,14 @@ class MovingStacks:
         named = iter(self._code.codes(places, known_only=True))
         return [[next(named) for _ in one.frames] for one in seen]
 
-    def _plan(self, thread: ThreadState) -> _Plan:
-        plan = self._plans.get(thread.address)
-        if plan is None and len(self._plans) >= _MOST_PLANS:
+    def _planned(self, before: _Plan | None, thread: ThreadState) -> _Plan:
+        """A plan for a thread that has none, or that has the place of another one."""
+        if before is not None:
+            self._unsettle(before)
+        elif len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
             self._settled_count = 0
-        if plan is None or plan.thread != thread:
-            if plan is not None:
-                self._unsettle(plan)
-            plan = self._plans[thread.address] = _Plan(thread)
+        plan = self._plans[thread.address] = _Plan(thread)
         return plan
 
     def _look(self, plans: Sequence[_Plan]) -> list[MovingStack]:

@@ -245,8 +245,10 @@ class Reader:
         """Who holds the GIL of each interpreter, by its number; some share one."""
         found: dict[int, Gil] = {}
         for interp in self._interps:
-            with contextlib.suppress(Unreadable):
+            try:
                 found[interp.number] = self.runtime.gil(interp.address, interp.number)
+            except Unreadable:
+                continue
         return found
 
     def moving_stacks(self, threads: Sequence[ThreadState]) -> list[tuple[Stack, bool]]:

@@ -16,7 +16,7 @@ from waitspy.kernel import procfs
 from waitspy.model.clock import NS
 from waitspy.remote import debug_offsets, layouts, native_ids
 from waitspy.remote.layouts import Layout
-from waitspy.remote.memory import Memory, SamePlaces, Torn, Unavailable, word_at
+from waitspy.remote.memory import Memory, SamePlaces, Torn, Unavailable, packed, word_at
 from waitspy.target import interpreter
 from waitspy.target.interpreter import MappedFile
 
@@ -44,6 +44,20 @@ class Gil(NamedTuple):
 
     holder: int | None
     collects: bool
+
+
+class _GilPlaces(NamedTuple):
+    """What is read of an interpreter and its GIL, and which of its words say what.
+
+    As long as the first ones are as in ``proof``, it is the same interpreter and has the same GIL.
+    """
+
+    places: SamePlaces
+    words: struct.Struct
+    proof: tuple[int, ...]
+    collects_word: int
+    holder_word: int
+    locked_word: int
 
 
 class Runtime:
@@ -77,7 +91,7 @@ class Runtime:
         self._inner_pid, self._same_namespace = pids[-1], len(pids) == 1
         self._outer_tids: dict[int, int] = {}
         self._known_threads: dict[int, list[int]] = {}
-        self._gils: dict[int, tuple[int, SamePlaces]] = {}
+        self._gils: dict[int, _GilPlaces] = {}
         self._inherited = native_ids.inherited(pid, self.version)
 
     @property
@@ -116,35 +130,38 @@ class Runtime:
         Raises:
             Unreadable: it has ended, or its state is only made.
         """
-        lay = self.layout
         known = self._gils.get(interp)
         if known is None:
             if len(self._gils) >= _MOST_INTERPRETERS:
                 self._gils.clear()
-            known = self._gils[interp] = self._gil_places(interp)
-        gil, places = known
-        raw = places.read()
-        if raw is None or word_at(raw, 0) != number or (lay.interp_gil and word_at(raw, 8) != gil):
+            known = self._gils[interp] = self._gil_places(interp, number)
+        raw = known.places.read()
+        words = None if raw is None else known.words.unpack(raw)
+        if words is None or words[: len(known.proof)] != known.proof or words[0] != number:
             del self._gils[interp]
             raise Torn("an interpreter that has ended")
-        at = 16 if lay.interp_gil else 8
-        holder = word_at(raw, at + 4 + lay.gil_holder)
-        held = word_at(raw, at + 4 + lay.gil_locked, "i") == 1
-        return Gil(holder if held else None, word_at(raw, at, "I") == 1)
+        held = words[known.locked_word] == 1
+        return Gil(words[known.holder_word] if held else None, words[known.collects_word] == 1)
 
-    def _gil_places(self, interp: int) -> tuple[int, SamePlaces]:
-        """The GIL of an interpreter, and what is read of both: its id, where its GIL is, as far as
-        each has one of its own, whether it collects garbage, and who holds it.
+    def _gil_places(self, interp: int, number: int) -> _GilPlaces:
+        """What is read of an interpreter and its GIL: its id, where its GIL is, as far as each has
+        one of its own, whether it collects garbage, and who holds it.
         """
         lay = self.layout
         places = [(interp + lay.interp_id, 8)]
+        proof = [number]
         gil = self.address + lay.runtime_gil
         if lay.interp_gil:
             places.append((interp + lay.interp_gil, 8))
             gil = self.memory.word(interp + lay.interp_gil)
+            proof.append(gil)
         size = max(lay.gil_locked + 4, lay.gil_holder + 8)
         places += [(self._collecting_at(interp), 4), (gil, size)]
-        return gil, self.memory.same(places)
+        at = 8 * len(proof)
+        told = (at, "I"), (at + 4 + lay.gil_holder, "Q"), (at + 4 + lay.gil_locked, "i")
+        words, order = packed([*((8 * n, "Q") for n in range(len(proof))), *told])
+        same = self.memory.same(places)
+        return _GilPlaces(same, words, tuple(proof), *order[len(proof) :])
 
     def threads(self, interp: int) -> list[Thread]:
         """The thread states of an interpreter.

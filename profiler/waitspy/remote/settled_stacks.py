@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from waitspy.model.stacks import Stack
 from waitspy.remote.codes import Codes
-from waitspy.remote.frame_shapes import FrameShape, RawFrame, packed, raw_frame
-from waitspy.remote.memory import Memory, Torn, Unreadable
+from waitspy.remote.frame_shapes import FrameShape, RawFrame, raw_frame
+from waitspy.remote.memory import Memory, Torn, Unreadable, packed
 from waitspy.remote.thread_stacks import ThreadState
 
 _LARGEST_SPAN = 1 << 15

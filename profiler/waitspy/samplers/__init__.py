@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import MutableSet
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -53,9 +53,9 @@ class Sampling:
 class WhoRan(Protocol):
     """What the oracles have seen of a process by this tick: whose stack may be another by now.
 
-    ``ran`` is False when no thread got any CPU time since the tick before. ``blocked_since_ns`` is
-    the tick at which a thread was last seen to have run, ``running`` are those that do; without
-    any ``tids`` nobody tells. ``reader`` reads its memory, or says why nothing can.
+    ``ran`` is False when no thread got any CPU time since the tick before. ``stirred`` are the
+    threads that have since a sampler cleared it, ``running`` those that do; without any ``tids``
+    nobody tells. ``reader`` reads its memory, or says why nothing can.
     """
 
     @property
@@ -79,7 +79,7 @@ class WhoRan(Protocol):
         ...
 
     @property
-    def blocked_since_ns(self) -> Mapping[int, int]:
+    def stirred(self) -> MutableSet[int]:
         """See above."""
         ...
 

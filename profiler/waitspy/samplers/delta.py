@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from itertools import zip_longest
 from typing import ClassVar
@@ -27,6 +28,7 @@ from waitspy.recording.stacks import (
 )
 from waitspy.remote.memory import Unavailable, Unreadable
 from waitspy.remote.reader import Reader
+from waitspy.remote.runtime import Gil
 from waitspy.remote.thread_stacks import ThreadState
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
 from waitspy.samplers.in_process import InProcess
@@ -77,11 +79,11 @@ class DeltaSampler(InProcess):
         self._left: dict[int, int] = {}
         self._read_once: set[int] = set()
         self._held: dict[int, tuple[int | None, bool]] = {}
+        self._gils: dict[int, Gil] = {}
         self._seen: WhoRan | None = None
         self._ran = True
         self._period_ns = NS
         self._next_ns = 0
-        self._ticked_ns = -1
         self._looked_ns = 0
         self._spent_ns = 0
         self._samples = 0
@@ -204,16 +206,16 @@ class DeltaSampler(InProcess):
 
     def _sample_if_due(self, seen: WhoRan, now_ns: int, *, at_once: bool) -> bool:
         self._hold()
-        self._ran |= seen.ran
-        due = self._due_until(now_ns + self._period_ns // 4)  # a little early is soon enough
-        if not due and not at_once:
-            return self._wants_more
-        if self._wants_more:
-            self._count(int(self._sample(seen, now_ns)))  # of those that were due before: missed
-        else:
-            self._looked_ns = now_ns
-            self._count(due)
-        return self._wants_more
+        self._ran = self._ran or seen.ran
+        until_ns = now_ns + self._period_ns // 4  # a little early is soon enough
+        if until_ns >= self._next_ns or at_once:
+            due = self._due_until(until_ns)
+            if self._ran or self._left:
+                self._count(int(self._sample(seen)))  # of those that were due before: missed
+            else:
+                self._looked_ns = now_ns
+                self._count(due)
+        return self._ran or bool(self._left)
 
     def _due_until(self, until_ns: int) -> int:
         """How many samples come due until then, since this was asked before."""
@@ -221,16 +223,14 @@ class DeltaSampler(InProcess):
         self._next_ns += due * self._period_ns
         return due
 
-    @property
-    def _wants_more(self) -> bool:
-        return self._ran or bool(self._left)
-
     def _hold(self) -> None:
         """Until the tick before everything is as it was, if nothing has run since the last look."""
         if self._seen is None or self._ran:
             return
-        self._looked_ns = max(self._looked_ns, self._seen.before_ns)
-        self._count(self._due_until(self._seen.before_ns))
+        before_ns = self._seen.before_ns
+        self._looked_ns = max(self._looked_ns, before_ns)
+        if before_ns >= self._next_ns:
+            self._count(self._due_until(before_ns))
 
     def _count(self, samples: int) -> None:
         """Samples that were due, and have told of all threads."""
@@ -248,6 +248,9 @@ class DeltaSampler(InProcess):
             return
         with suppress(OSError):  # it is ending
             at_ns, gils = time.monotonic_ns(), reader.gils()
+            if gils == self._gils and not self._threads.are_new:
+                return
+            self._gils, self._threads.are_new = gils, False
             held = dict.fromkeys(self._held, _NOBODY)  # of interpreters that have ended
             for number, gil in gils.items():
                 held[number] = self._threads.tid_of(gil.holder), gil.collects
@@ -255,7 +258,7 @@ class DeltaSampler(InProcess):
             self._held = {number: held[number] for number in gils}
             self._tell([GilHeld(at_ns, number, *now) for number, now in changed])
 
-    def _sample(self, seen: WhoRan, now_ns: int) -> bool:
+    def _sample(self, seen: WhoRan) -> bool:
         """Reads whoever has run since the last time, or was left over then; whether it could."""
         at_ns, reader = time.monotonic_ns(), seen.reader
         if not isinstance(reader, Reader):
@@ -267,13 +270,16 @@ class DeltaSampler(InProcess):
         rows: list[StacksRow] = []
         done = False
         try:
-            due = self._due(seen, reader, at_ns)
-            if not self._left:  # stacks first: they do not wait
+            ran = seen.stirred | seen.running
+            if self._threads.update(reader, seen.tids, ran, at_ns):
+                rows += self._forget(at_ns, known_ns)
+            if at_ns >= self._threads.name_ns and not self._left:  # stacks first: they do not wait
                 rows += self._threads.name(reader, at_ns)
-            rows += self._forget(at_ns, known_ns)
+            due = self._due(ran if seen.tids else self._threads.states.keys())
             self._left = self._read(reader, due, known_ns, began_ns + _LOOK_CPU_NS, rows)
+            seen.stirred.clear()
             self._ran = False
-            self._ticked_ns, self._looked_ns = now_ns, at_ns
+            self._looked_ns = at_ns
             done = True
         except (Unreadable, Unavailable) as error:  # it is starting or ending: later
             self._why_none = str(error) or "its memory changed at every try"
@@ -288,14 +294,11 @@ class DeltaSampler(InProcess):
             self._attached = True  # to read all for the first time is no sample
         return done
 
-    def _due(self, seen: WhoRan, reader: Reader, at_ns: int) -> dict[int, int]:
+    def _due(self, ran: AbstractSet[int]) -> dict[int, int]:
         """Whom to read, and how often that was tried in vain since it has run."""
-        ran = {tid for tid, ns in seen.blocked_since_ns.items() if ns > self._ticked_ns}
-        ran |= seen.running
-        self._threads.update(reader, seen.tids, ran, at_ns)
         states = self._threads.states
-        if not seen.tids:  # nobody tells who runs
-            ran = set(states)
+        if not self._left:
+            return {tid: 0 for tid in ran if tid in states}
         left = [one for one in self._left.items() if one[0] not in ran]
         # by turns: where there is no time for all, neither those that run nor the others wait long
         both = zip_longest(left, ((tid, 0) for tid in ran))
@@ -363,13 +366,18 @@ class DeltaSampler(InProcess):
 
 
 class _Threads:
-    """The states of the process's Python threads, by thread id, and their names."""
+    """The states of the process's Python threads, by thread id, and their names.
+
+    ``are_new`` is set when they were listed again, ``name_ns`` is when they are to be named.
+    """
 
     def __init__(self) -> None:
         self.states: dict[int, list[ThreadState]] = {}
         self.names: dict[int, str] = {}
         self._tids_by_state: dict[int, int] = {}
         self._tids_by_ident: dict[int, int] = {}
+        self.are_new = True
+        self.name_ns = 0
         self._reader: Reader | None = None
         self._tids: object = None
         self._next_list_ns = 0
@@ -377,15 +385,16 @@ class _Threads:
         self._unnamed = 0
         self._asked = 0
 
-    def update(self, reader: Reader, tids: object, ran: set[int], at_ns: int) -> None:
-        """Lists them again where some came or went, or are not known yet.
+    def update(self, reader: Reader, tids: object, ran: AbstractSet[int], at_ns: int) -> bool:
+        """Lists them again where some came or went, or are not known yet; whether it did.
 
         Raises:
             Unreadable: they changed while they were listed.
             OSError: the process is gone.
         """
         others = tids is not self._tids or reader is not self._reader
-        if others or (at_ns >= self._next_list_ns and not ran <= self.states.keys()):
+        again = others or (at_ns >= self._next_list_ns and not ran <= self.states.keys())
+        if again:
             self.states = reader.python_threads()
             every = [(one, tid) for tid, states in self.states.items() for one in states]
             self._tids_by_state = {one.address: tid for one, tid in every}
@@ -394,12 +403,16 @@ class _Threads:
             self._next_list_ns = at_ns + _LIST_EVERY_NS
             self.names = {tid: name for tid, name in self.names.items() if tid in self.states}
             self._unnamed = 0
+            self.are_new = True
+            self._set_name_ns()
+        return again
+
+    def _set_name_ns(self) -> None:
+        unnamed = self._unnamed < _UNNAMED_TRIES and not self.states.keys() <= self.names.keys()
+        self.name_ns = self._next_unnamed_ns if unnamed else self._next_names_ns
 
     def name(self, reader: Reader, at_ns: int) -> Iterable[StacksRow]:
         """Rows for threads with new names; a new one gets its name a moment after it starts."""
-        unnamed = self._unnamed < _UNNAMED_TRIES and not self.states.keys() <= self.names.keys()
-        if at_ns < (self._next_unnamed_ns if unnamed else self._next_names_ns):
-            return
         names, more = reader.thread_names(self._asked, _NAMES_AT_ONCE)
         self._asked += _NAMES_AT_ONCE
         if not more:
@@ -413,6 +426,7 @@ class _Threads:
             if tid is not None and self.names.get(tid) != name:
                 self.names[tid] = name
                 yield ThreadNamed(at_ns, tid, name)
+        self._set_name_ns()
 
     def tid_of(self, state: int | None) -> int | None:
         """The thread that has that state."""

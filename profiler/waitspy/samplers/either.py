@@ -23,15 +23,11 @@ class EitherSampler:
     def __init__(self, own: Sampler, other: Callable[[], Sampler], age_s: float) -> None:
         self.segments: list[SegmentRow] = own.segments
         self._now = own
+        self.immediate = own.immediate
         self._other: Callable[[], Sampler] | None = other
         self._before: Sampler | None = None
         self._waits_ns = _YOUNG_ONE_NS if age_s < _STARTS_S else _OLD_ONE_NS
         self._refused_ns: int | None = None
-
-    @property
-    def immediate(self) -> bool:
-        """See ``Sampler.immediate``."""
-        return self._now.immediate
 
     def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
         """See ``Sampler.look``."""
@@ -52,6 +48,7 @@ class EitherSampler:
             return  # there is none: the end tells why our own could not
         self._now.stop(now_ns)
         self._before, self._now = self._now, sampler
+        self.immediate = sampler.immediate
         sampler.segments = self.segments
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
