@@ -59,6 +59,7 @@ class Watched:
 
     worker: Worker
     proc: str
+    pid: int = field(init=False)
     ran: bool = True
     polling: dict[int, int] = field(default_factory=dict)
     blocked: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -82,16 +83,14 @@ class Watched:
     idles_until_ns: int = 0
     readiness: select.poll = field(default_factory=select.poll)
 
+    def __post_init__(self) -> None:
+        self.pid = self.worker.pid
+
     def begin_tick(self, *, ran: bool) -> None:
         """Forgets what was said at the tick before: what holds on has to be seen again."""
         self.ran = ran
         self.was_due, self.due = self.due, False
         self.onset = False
-
-    @property
-    def pid(self) -> int:
-        """The worker's pid."""
-        return self.worker.pid
 
 
 class Oracle(Protocol):

@@ -79,8 +79,11 @@ class EpollOracle:
         process = self._processes.get(watched.pid)
         if process is None:
             return
+        process.unseen = process.unseen or watched.ran
+        if not (process.epolls or watched.polling) and now_ns < process.next_scan_ns:
+            watched.rests_until_ns = process.next_scan_ns if process.unseen else NEVER_NS
+            return
         unknown = set(watched.polling.values()) - process.epolls.keys()
-        process.unseen |= watched.ran
         if unknown or (process.unseen and now_ns >= process.next_scan_ns):
             yield from self._rescan(watched, process, now_ns, unknown)
             process.unseen = False

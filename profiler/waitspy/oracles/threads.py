@@ -152,13 +152,19 @@ class ThreadsOracle:
 
     def tick(self, watched: Watched, now_ns: int) -> Iterator[ThreadRow]:
         """Rows of the threads that ran, changed or ended since the last tick."""
+        rows: list[ThreadRow] = []
         process = self._processes.get(watched.pid)
-        if process is None:
-            return
+        if process is not None:
+            self._tick(process, watched, now_ns, rows)
+        return iter(rows)
+
+    def _tick(
+        self, process: _WatchedThreads, watched: Watched, now_ns: int, rows: list[ThreadRow]
+    ) -> None:
         frozen = not watched.ran and process.freezer.holds(now_ns)
         changed, process.frozen = frozen != process.frozen, frozen
         if watched.ran:
-            yield from self._rediscover(process, watched, now_ns)
+            self._rediscover(process, watched, now_ns, rows)
             process.unseen = len(process.threads)
         if not (process.unseen > 0 or watched.was_due or watched.running or changed):
             watched.rests_until_ns = process.freezer.next_ns
@@ -167,26 +173,26 @@ class ThreadsOracle:
         if changed:
             for thread in process.threads.values():
                 thread.marks = b""  # it is in another state, though it did not run
-            yield from self._told(process, process.threads, watched, now_ns)
+            self._told(process, process.threads, watched, now_ns, rows)
         elif watched.was_due or len(process.threads) > _AT_ONCE or not self._has_schedstat:
-            yield from self._told(process, _due(process, watched, now_ns), watched, now_ns)
+            self._told(process, _due(process, watched, now_ns), watched, now_ns, rows)
         else:
-            yield from self._who_ran(process, watched, now_ns)
+            self._who_ran(process, watched, now_ns, rows)
 
     def _who_ran(
-        self, process: _WatchedThreads, watched: Watched, now_ns: int
-    ) -> Iterator[ThreadRow]:
+        self, process: _WatchedThreads, watched: Watched, now_ns: int, rows: list[ThreadRow]
+    ) -> None:
         """Rows of those that have run lately, and of the others only if one of them may have.
 
         A process's clock is the sum of what its threads have used. If it says no more than what
         those used that were asked before it, nobody else has run until then.
         """
-        yield from self._told(process, process.lately, watched, now_ns)
+        self._told(process, process.lately, watched, now_ns, rows)
         asked = process.lately
         if process.rest_ns is None or self._rest_ns(process) != process.rest_ns:
             asked = process.threads
             others = {tid: one for tid, one in asked.items() if tid not in process.lately}
-            yield from self._told(process, others, watched, now_ns)
+            self._told(process, others, watched, now_ns, rows)
             process.rest_ns = self._rest_ns(process, again=True)
         process.lately = {
             tid: one
@@ -212,19 +218,20 @@ class ThreadsOracle:
         due: Mapping[int, _Thread],
         watched: Watched,
         now_ns: int,
-    ) -> Iterator[ThreadRow]:
+        rows: list[ThreadRow],
+    ) -> None:
         """Rows of those of these threads that ran, changed or ended."""
         for tid, thread in list(due.items()):
             try:
-                said = self._read(process, tid, watched, now_ns)
+                said = self._read(process, tid, thread, watched, now_ns)
             except OSError:  # ESRCH: the thread ended
                 self._drop(process, tid, watched)
                 process.rescan = True
-                yield ThreadRow(now_ns, tid, "X")
+                rows.append(ThreadRow(now_ns, tid, "X"))
                 continue
             if said is not None and (thread.marks, said) != thread.last:
                 thread.last = thread.marks, said
-                yield ThreadRow(now_ns, tid, *said)
+                rows.append(ThreadRow(now_ns, tid, *said))
 
     def detach(self, watched: Watched) -> None:
         """Closes the files of that worker."""
@@ -234,8 +241,8 @@ class ThreadsOracle:
             self._drop(process, tid, watched)
 
     def _rediscover(
-        self, process: _WatchedThreads, watched: Watched, now_ns: int
-    ) -> Iterator[ThreadRow]:
+        self, process: _WatchedThreads, watched: Watched, now_ns: int, rows: list[ThreadRow]
+    ) -> None:
         # The link count of the task folder is its number of threads + 2, and far cheaper to
         # read than the folder; births and deaths in one tick are seen by a failing read.
         try:
@@ -250,15 +257,14 @@ class ThreadsOracle:
         watched.tids = tids
         for tid in process.threads.keys() - tids:
             self._drop(process, tid, watched)
-            yield ThreadRow(now_ns, tid, "X")
+            rows.append(ThreadRow(now_ns, tid, "X"))
         for tid in tids - process.threads.keys():
             files = _Files(f"{watched.proc}/task/{tid}")
             process.threads[tid] = _Thread(files, 0 if first else now_ns)
 
     def _read(
-        self, process: _WatchedThreads, tid: int, watched: Watched, now_ns: int
+        self, process: _WatchedThreads, tid: int, thread: _Thread, watched: Watched, now_ns: int
     ) -> _Said | None:
-        thread = process.threads[tid]
         marks = self._marks(thread)
         if marks == thread.marks and not thread.runnable and not watched.was_due:
             return None
@@ -266,16 +272,20 @@ class ThreadsOracle:
         if moved:
             thread.ran_ns = now_ns
         thread.marks = marks
-        call = thread.files.read("syscall", 256).split()
-        stat = thread.files.read("stat", 512)
-        state = stat[stat.rfind(b")") + 2 : stat.rfind(b")") + 3].decode("ascii", "replace") or "?"
-        if process.frozen and state not in "ZX":
-            state = "T"  # it looks asleep, but waits for nothing of its own either
+        call = thread.files.read("syscall", 256)
         number: int | None = None
         arg0: int | None = None
-        if call and call[0] != b"running":
-            number = int(call[0])
-            arg0 = int(call[1], 16) if len(call) > 3 else None
+        if call == b"running\n":  # it is so only in that state: task_current_syscall, lib/syscall.c
+            state = "R"
+        else:
+            if parts := call.split():
+                number = int(parts[0])
+                arg0 = int(parts[1], 16) if len(parts) > 3 else None
+            stat = thread.files.read("stat", 512)
+            at = stat.rfind(b")") + 2
+            state = stat[at : at + 1].decode("ascii", "replace") or "?"
+            if process.frozen and state not in "ZX":
+                state = "T"  # it looks asleep, but waits for nothing of its own either
         thread.runnable = number is None or state == "R"
         # A stopped thread still shows the call it was in, but waits for nothing but SIGCONT.
         self._tell(tid, watched, None if state in "Tt" else number, arg0)
@@ -284,7 +294,8 @@ class ThreadsOracle:
             watched.moved.add(tid)
             watched.stirred.add(tid)
         if self._has_schedstat:
-            ran_ns, queued_ns = (int(part) for part in marks.split()[:2])
+            ran, queued = marks.split()[:2]
+            ran_ns, queued_ns = int(ran), int(queued)
             process.used_ns += ran_ns - thread.used_ns
             thread.used_ns = ran_ns
             return state, number, arg0, ran_ns, queued_ns
