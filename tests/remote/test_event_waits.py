@@ -28,3 +28,15 @@ def test_of_whom_it_is_not_known_since_when_it_stands_nothing_is_kept() -> None:
     assert waits.of(1) is None
     waits.begin({1: 100})
     assert waits.of(1) is None
+
+
+def test_who_was_asked_about_longest_ago_comes_first() -> None:
+    """There is not time for all at each look: else the same ones would always be left out."""
+    waits = EventWaits()
+    waits.begin(dict.fromkeys((1, 2, 3), 100))
+    waits.note_turn([1])
+    waits.note_turn([2])
+    assert sorted((1, 2, 3), key=waits.turn) == [3, 1, 2]
+    waits.note_turn([3])
+    waits.note_turn([1])
+    assert sorted((1, 2, 3), key=waits.turn) == [2, 3, 1]

@@ -6,7 +6,7 @@ asked again and again while their process runs, but not which one it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from waitspy.model.wait_for import WaitEdge
 
@@ -17,12 +17,15 @@ class EventWaits:
     def __init__(self) -> None:
         self._still: Mapping[int, int] = {}
         self._seen: dict[int, tuple[int, WaitEdge]] = {}
+        self._turns: dict[int, int] = {}
+        self._turn = 0
 
     def begin(self, still_ns: Mapping[int, int]) -> None:
         """Forgets those that have run since; ``still_ns`` tells since when each has not."""
         self._still = still_ns
         seen = self._seen.items()
         self._seen = {tid: one for tid, one in seen if still_ns.get(tid) == one[0]}
+        self._turns = {tid: turn for tid, turn in self._turns.items() if tid in still_ns}
 
     def of(self, tid: int) -> WaitEdge | None:
         """What that thread waits for, if that was seen before."""
@@ -34,3 +37,14 @@ class EventWaits:
         if edge.tid in self._still:
             self._seen[edge.tid] = self._still[edge.tid], edge
         return edge
+
+    def turn(self, tid: int) -> int:
+        """What is the less, the longer ago it was asked whether what that thread waits for is lost:
+        there is not always time to ask that of all.
+        """
+        return self._turns.get(tid, 0)
+
+    def note_turn(self, tids: Iterable[int]) -> None:
+        """That is asked now of these."""
+        self._turn += 1
+        self._turns.update(dict.fromkeys(tids, self._turn))

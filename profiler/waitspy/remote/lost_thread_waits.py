@@ -8,14 +8,19 @@ variables only. So it is not told up to 3.10.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+
+from msgspec import structs
 
 from waitspy.model.code_origin import base_name
-from waitspy.model.wait_for import Held, Lost
+from waitspy.model.wait_for import Held, Lost, WaitEdge
+from waitspy.remote.event_waits import EventWaits
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.references import References
 from waitspy.remote.runtime import Thread
-from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
+from waitspy.remote.thread_stacks import Piece, ThreadFrame, ThreadStacks, that_may_have
 from waitspy.remote.wait_subjects import FILES
 
 LOST_KINDS: Mapping[Held, Lost] = {
@@ -34,25 +39,58 @@ _MOST_KNOWN = 256
 
 
 class LostThreadWaits:
-    """Finds it among the threads of one interpreter.
+    """Finds it among the threads of one interpreter, in one look; ``events`` knows of former ones.
 
     Raises:
         Unreadable: from every method.
         OSError: from every method.
     """
 
-    def __init__(self, stacks: ThreadStacks) -> None:
+    def __init__(
+        self, stacks: ThreadStacks, threads: Mapping[int, Thread], events: EventWaits
+    ) -> None:
         self._stacks = stacks
+        self._threads = threads
+        self._events = events
         self._frames = stacks.code
         self._objects = stacks.code.objects
+        self._of_files: dict[int, bool] = {}
 
-    def is_lost(self, subject: int, threads: Sequence[Thread]) -> bool:
+    def among(self, edges: Iterable[WaitEdge], until_ns: int) -> Iterator[WaitEdge]:
+        """Those of these waits that are lost, as far as this thread's CPU time until then allows;
+        who has waited longest to be asked about comes first.
+        """
+        groups: dict[tuple[Held, int], list[WaitEdge]] = {}
+        for edge in edges:
+            # who took from a queue may have dropped it
+            given = edge.holders and edge.kind != "full-queue"
+            if edge.kind in LOST_KINDS and not given:
+                groups.setdefault((edge.kind, edge.subject), []).append(edge)
+        in_turn = sorted(groups.values(), key=lambda edges: self._events.turn(edges[0].tid))
+        for some in in_turn:
+            if time.thread_time_ns() >= until_ns:
+                break
+            kind, subject = some[0].kind, some[0].subject
+            self._events.note_turn(edge.tid for edge in some)
+            with contextlib.suppress(Unreadable):
+                if self._is_lost(subject, [self._threads[edge.tid] for edge in some]):
+                    for edge in some:
+                        lost = structs.replace(edge, kind=LOST_KINDS[kind], holders=())
+                        yield self._events.note(lost) if kind == "event" else lost
+
+    def _is_lost(self, subject: int, threads: Sequence[Thread]) -> bool:
         """Whether nobody refers to it but these threads, which are all that wait for it."""
         if self._objects.layout.pair < (3, 11) or len(threads) > _MOST_GROUP:
             return False
         refers = References(self._frames)
-        stacks = [self._stacks.frames(thread.address) for thread in threads]
-        if refers.count(subject) < _LEAST and not any(self._names(subject, s) for s in stacks):
+        pieces = [self._stacks.piece(thread.address) for thread in threads]
+        addresses = [thread.address for thread in threads]
+        stacks = [
+            self._stacks.frames(at, piece=piece)
+            for at, piece in zip(addresses, pieces, strict=True)
+        ]
+        named = map(self._names, repeat(subject), pieces, stacks)
+        if refers.count(subject) < _LEAST and not any(named):
             return False
         for frames in stacks:
             for frame in frames:
@@ -64,17 +102,24 @@ class LostThreadWaits:
             refers.add_ended([error for one in known if (error := self._error(one))])
             if not refers.are_all_of([subject]):
                 return False
-        return [self._stacks.frames(thread.address) for thread in threads] == stacks
+        return [self._stacks.frames(at) for at in addresses] == stacks
 
-    def _names(self, subject: int, frames: Sequence[ThreadFrame]) -> bool:
+    def _names(self, subject: int, piece: Piece, frames: Sequence[ThreadFrame]) -> bool:
         """Whether a frame around its methods has it in a variable, from which those borrow it from
         3.14 on.
         """
+        around = [frame for frame in frames if not self._is_of_files(frame.code)]
         return any(
             subject in self._frames.locals_of(frame.address, frame.code)
-            for frame in frames
-            if not self._frames.code(frame.code).rooted.endswith(FILES)
+            for frame in that_may_have(subject, piece, around)
         )
+
+    def _is_of_files(self, code: int) -> bool:
+        """Whether it is code of those methods: the same all the while that frames have it."""
+        found = self._of_files.get(code)
+        if found is None:
+            found = self._of_files[code] = self._frames.code(code).rooted.endswith(FILES)
+        return found
 
     def _arguments(self, frame: ThreadFrame) -> Iterator[int]:
         """Those that a thread was made with: others have the thread, but no use for them."""

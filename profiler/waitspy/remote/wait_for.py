@@ -15,8 +15,6 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from types import MappingProxyType
 from typing import NamedTuple
 
-from msgspec import structs
-
 from waitspy.kernel.nettable import Ends
 from waitspy.model.wait_for import Held, Holder, LentPool, TaskEdge, WaitEdge
 from waitspy.remote import mutexes
@@ -31,7 +29,7 @@ from waitspy.remote.chain_tasks import (
     with_tasks,
 )
 from waitspy.remote.locks import Locks
-from waitspy.remote.lost_thread_waits import LOST_KINDS, LostThreadWaits
+from waitspy.remote.lost_thread_waits import LostThreadWaits
 from waitspy.remote.memory import Torn, Unreadable
 from waitspy.remote.pool_jobs import RESULTS, PoolJob, PoolJobs, work_of
 from waitspy.remote.process_locks import ProcessLocks, SharedWait
@@ -165,7 +163,6 @@ class WaitFor:
         self._process_locks = ProcessLocks(interp, stacks, blocks)
         threads = interp.runtime.threads(interp.address)
         self._threads = {thread.tid: thread for thread in threads if thread.tid is not None}
-        self._lost = LostThreadWaits(stacks)
         self._inside: dict[int, list[Entered]] = {}
         self._by_hand = TakenByHand(stacks, blocks, self._subjects)
         self._handles: dict[int, int | None] = {}
@@ -253,21 +250,9 @@ class WaitFor:
 
     def find_lost(self, until_ns: int) -> None:
         """Tells what nobody else can reach from what somebody may give, as far as there is time."""
-        groups: dict[tuple[Held, int], list[int]] = {}
-        for edge in self._found.values():
-            # who took from a queue may have dropped it
-            given = edge.holders and edge.kind != "full-queue"
-            if edge.kind in LOST_KINDS and not given and edge.tid not in self.jobs:
-                groups.setdefault((edge.kind, edge.subject), []).append(edge.tid)
-        for (kind, subject), tids in groups.items():
-            if time.thread_time_ns() >= until_ns:
-                break
-            with contextlib.suppress(Unreadable):
-                if self._lost.is_lost(subject, [self._threads[tid] for tid in tids]):
-                    for tid in tids:
-                        edge = self._found[tid]
-                        lost = structs.replace(edge, kind=LOST_KINDS[kind], holders=())
-                        self._found[tid] = lost
+        edges = [edge for edge in self._found.values() if edge.tid not in self.jobs]
+        lost = LostThreadWaits(self._stacks, self._threads, self._connections.events)
+        self._found.update((edge.tid, edge) for edge in lost.among(edges, until_ns))
 
     def _may_be_of_tasks(self, edge: WaitEdge) -> bool:
         """Whether tasks may hold what a thread waits for: no thread is known to, but by a lock that
