@@ -27,6 +27,9 @@ class Scripted:
 
     items: tuple[int, ...] = ()
     many = unread = 0
+    has_news = False
+    is_there = True
+    searched = 0
 
     def __init__(self, one: GroupFacts) -> None:
         self.one = one
@@ -39,8 +42,10 @@ class Scripted:
     def groups(self, executors: Iterable[object], until_ns: int) -> tuple[GroupFacts, ...]:
         assert executors == ()
         assert until_ns > time.thread_time_ns()
+        self.searched += 1
+        self.has_news = False
         self.unread, self.many = self.many, 0
-        return () if self.unread else (self.one,)
+        return (self.one,) if self.is_there and not self.unread else ()
 
     def go_on(self, until_ns: int) -> None:
         assert until_ns > time.thread_time_ns()
@@ -162,3 +167,24 @@ def test_it_idles_only_while_there_is_no_pool_and_it_knows_that_the_process_ran(
     looks.at(3, 7)
     assert looks.oracle._processes[100].queues, "a new thread is a reason to search at once"
     assert not looks.watched.idles_until_ns, "each time that it runs, items may be taken"
+
+
+def test_pools_are_searched_for_more_rarely_until_there_is_a_reason() -> None:
+    looks = Looks()
+
+    def searches(first_ms: int, last_ms: int) -> int:
+        before = looks.reader.searched
+        for ms in range(first_ms, last_ms, 10):
+            looks.watched.begin_tick(ran=True)
+            list(looks.oracle.tick(looks.watched, ms * MS))
+        return looks.reader.searched - before
+
+    assert searches(0, 1_000) == 2
+    assert searches(1_000, 20_000) in range(9, 12)
+    looks.watched.tids = {11, 12, 13}
+    assert searches(20_000, 20_050) == 1, "a thread has come"
+    assert searches(20_050, 21_500) <= 1
+    looks.reader.has_news = True
+    assert searches(21_500, 21_550) == 1, "a thread was seen to take"
+    looks.reader.is_there = False
+    assert searches(21_550, 25_550) in range(3, 6), "from what is new on, often again"

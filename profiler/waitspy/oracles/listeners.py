@@ -31,7 +31,7 @@ from waitspy.recording.listeners import (
 from waitspy.recording.rows import RowType
 
 _LOOK_NS = NS
-_NEW_NS = NS // 4  # while no worker has any, for new ones
+_NEW_NS = NS // 2  # while no worker has any, for new ones
 _TURN_NS = NS // 4  # when who asks does not, as its process has ended, another one does
 _SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
 

@@ -40,6 +40,7 @@ from waitspy.remote.values import (
 
 _LOOK_NS = 200_000_000
 _RESCAN_NS = NS // 2
+_SELDOM_NS = 2 * NS  # when nothing was new: what brings a pool are threads, as a rule
 _AT_ONCE_NS = 10_000_000  # for threads that are new: of thousands the others come next
 _SHARE_AT_FIRST = 0.25  # of one core, until all threads have been read once
 _SHARE = 0.01  # of one core at the most, for looks, each queue, and rescans for new threads
@@ -82,6 +83,7 @@ class _WatchedPools:
     tids: frozenset[int] = frozenset()
     next_scan_ns: int = 0
     soonest_scan_ns: int = 0
+    rescan_ns: int = _RESCAN_NS
     next_read_ns: int = 0
     for_reads: Allowance = field(default_factory=lambda: Allowance(_SHARE))
     unseen: bool = True
@@ -181,7 +183,7 @@ def _node_pool(pid: int) -> NodePool | str:
 
 def _scan_due_ns(process: _WatchedPools, watched: Watched) -> int:
     """When to search for pools: one makes threads when work comes, a reason to do so at once."""
-    if watched.tids != process.tids:
+    if watched.tids != process.tids or _has_news(process.reader):
         return min(process.next_scan_ns, process.soonest_scan_ns)
     return process.next_scan_ns
 
@@ -192,26 +194,32 @@ def _rescan(process: _WatchedPools, watched: Watched, now_ns: int) -> Iterator[P
     spent_ns = time.thread_time_ns() - began_ns
     process.tids = frozenset(watched.tids)
     process.soonest_scan_ns = now_ns + int(spent_ns / _SHARE)
-    process.next_scan_ns = now_ns + max(_RESCAN_NS, int(spent_ns / watched.routine_share))
+    told = {key: _told(facts) for key, facts in found.items()}
+    same = told == {key: queue.told for key, queue in process.queues.items()}
+    process.rescan_ns = min(2 * process.rescan_ns, _SELDOM_NS) if same else _RESCAN_NS
+    process.next_scan_ns = now_ns + max(process.rescan_ns, int(spent_ns / watched.routine_share))
     if _unread(process.reader):
         process.next_scan_ns = now_ns
     for key in process.queues.keys() - found.keys():
         del process.queues[key]
         yield PoolGone(now_ns, key)
     for key, facts in found.items():
-        told = _told(facts)
         queue = process.queues.get(key)
-        if queue is None or queue.told != told:
-            yield PoolFound(now_ns, key, told)
+        if queue is None or queue.told != told[key]:
+            yield PoolFound(now_ns, key, told[key])
         if queue is None:
-            process.queues[key] = _Queue(facts, told)
+            process.queues[key] = _Queue(facts, told[key])
             process.unread = True
         else:
-            queue.facts, queue.told = facts, told
+            queue.facts, queue.told = facts, told[key]
 
 
 def _unread(reader: PoolReader | NodePool) -> bool:
     return not isinstance(reader, NodePool) and reader.unread
+
+
+def _has_news(reader: PoolReader | NodePool) -> bool:
+    return not isinstance(reader, NodePool) and reader.has_news
 
 
 def _go_on(process: _WatchedPools, reader: PoolReader, now_ns: int) -> None:

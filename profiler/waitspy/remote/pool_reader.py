@@ -5,7 +5,7 @@ threads, limiters.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.asyncio_readers import AsyncioReaders
@@ -35,7 +35,8 @@ _MOST_AWAITING = 64
 class PoolReader:
     """The pools of one process; ``ran`` gives the loops that were seen to run, by address.
 
-    ``takers`` are threads that were seen to wait for an item, with the queue of each.
+    ``takers`` are threads that were seen to wait for an item, with the queue of each; ``has_news``
+    says that some were, since ``groups`` was asked, of which that was not known.
 
     Raises:
         Unavailable: from every method: the asyncio that it imported since cannot be read.
@@ -45,6 +46,7 @@ class PoolReader:
 
     def __init__(self, interps: Interpreters, ran: Callable[[], Iterable[int]]) -> None:
         self.takers: dict[int, int] = {}
+        self.has_news = False
         self._of_queue: dict[int, tuple[int, ...]] = {}
         self._interps = interps
         self._ran = ran
@@ -94,7 +96,13 @@ class PoolReader:
         New threads are read until this thread has used so much CPU time, and some at least.
         """
         of_executors = {tid for pool in executors for tid in pool.tids}
+        self.has_news = False
         return again(lambda: self._all_groups(of_executors, until_ns))
+
+    def note_takers(self, takers: Mapping[int, int]) -> None:
+        """These threads were seen to wait for an item."""
+        self.has_news = self.has_news or not takers.items() <= self.takers.items()
+        self.takers.update(takers)
 
     @property
     def unread(self) -> bool:
@@ -116,6 +124,8 @@ class PoolReader:
         for key, interp in self._interps.now.items():
             every = interp.runtime.threads(interp.address)
             threads = [thread for thread in every if thread.tid not in of_executors]
+            if [thread.tid for thread in threads] == [interp.runtime.pid]:
+                continue  # the main thread was started with nothing
             alive |= {thread.tid for thread in threads}
             self._groups[key] = before.get(key) or ThreadGroups(interp, self._callables)
             found += self._groups[key].read(threads, self.takers, until_ns)

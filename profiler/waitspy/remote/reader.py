@@ -282,7 +282,7 @@ class Reader:
             self.pools.taking_from,
         )
         takers = {one.tid: one.subject for one in look.waiting if one.kind == "queue"}
-        self.pools.takers.update(takers)
+        self.pools.note_takers(takers)
         return look
 
     def _tasks(self, known: Container[int], cpu_ns: int) -> dict[int, PartTasks]:
