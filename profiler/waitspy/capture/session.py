@@ -38,6 +38,7 @@ _SCAN_NS = 200_000_000  # a new worker is attached after at most this and one sc
 _ATTACHING_NS = 15_000_000  # at once, and at least one; with 64 workers all take a second
 _STEP_NS = 50_000_000
 _STEPPED = 16  # samplers at one step, each in its turn: of 64 each one five times a second
+_CALM_STEP_NS = 200_000_000  # where no sampler has a process of its own, and all take one step
 _CROWDED = 0.5  # of the samplers' share, where oracles alone take more than theirs
 _FLUSH_NS = NS
 _STOP_WITHIN_NS = 20 * NS
@@ -209,8 +210,8 @@ class Capture:
                     stalling = stalling or one.stalling
                 timing(stalling)
                 if now_ns >= steps.next_ns:
+                    steps.every_ns = self._step(now_ns)
                     steps.begin(now_ns)
-                    self._step(now_ns)
                 if now_ns >= flushes.next_ns:
                     flushes.begin(now_ns)
                     self._account(now_ns)
@@ -332,7 +333,8 @@ class Capture:
                 one.sampler.pause(now_ns)
                 one.adjust(self._options.rate_hz, share)
 
-    def _step(self, now_ns: int) -> None:
+    def _step(self, now_ns: int) -> int:
+        """Lets samplers go on; when it is time for the next step, from this one on."""
         self._spend(now_ns)
         attached = set(self._attached.values())
         alive = [one for one in self._everyone if one in attached or not one.sampler.done]
@@ -343,6 +345,8 @@ class Capture:
         stalls = sum(one.stalls for one in self._everyone)
         elapsed_s = (now_ns - self._start_ns) / NS
         self._progress(Progress(elapsed_s, len(self._attached), self._looks, stalls))
+        calm = len(alive) <= _STEPPED and all(one.sampler.immediate for one in alive)
+        return _CALM_STEP_NS if calm else _STEP_NS
 
     def _account(self, now_ns: int) -> None:
         """Once a second: rates by measured cost, memory, and everything known to disk."""

@@ -79,10 +79,10 @@ class Round:
     """Something to do every ``every_ns``, from ``next_ns`` on, however late the ticks come."""
 
     def __init__(self, every_ns: int, first_ns: int) -> None:
-        self._every_ns = every_ns
+        self.every_ns = every_ns
         self.next_ns = first_ns
 
     def begin(self, now_ns: int) -> None:
         """It is done now: if it was time, the next time is a whole number of rounds later."""
-        missed = (now_ns - self.next_ns) // self._every_ns
-        self.next_ns += (missed + 1) * self._every_ns
+        missed = (now_ns - self.next_ns) // self.every_ns
+        self.next_ns += (missed + 1) * self.every_ns

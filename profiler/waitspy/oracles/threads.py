@@ -163,8 +163,13 @@ class ThreadsOracle:
     ) -> None:
         frozen = not watched.ran and process.freezer.holds(now_ns)
         changed, process.frozen = frozen != process.frozen, frozen
+        by_clock = (  # whether the process's clock tells that nobody else can have run, or begun
+            not (watched.was_due or changed or process.rescan or process.rest_ns is None)
+            and len(process.threads) <= _AT_ONCE
+        )
         if watched.ran:
-            self._rediscover(process, watched, now_ns, rows)
+            if not by_clock:
+                self._rediscover(process, watched, now_ns, rows)
             process.unseen = len(process.threads)
         if not (process.unseen > 0 or watched.was_due or watched.running or changed):
             watched.rests_until_ns = process.freezer.next_ns
@@ -177,19 +182,29 @@ class ThreadsOracle:
         elif watched.was_due or len(process.threads) > _AT_ONCE or not self._has_schedstat:
             self._told(process, _due(process, watched, now_ns), watched, now_ns, rows)
         else:
-            self._who_ran(process, watched, now_ns, rows)
+            again = watched.ran and by_clock
+            self._who_ran(process, watched, now_ns, rows, rediscovers=again)
 
     def _who_ran(
-        self, process: _WatchedThreads, watched: Watched, now_ns: int, rows: list[ThreadRow]
+        self,
+        process: _WatchedThreads,
+        watched: Watched,
+        now_ns: int,
+        rows: list[ThreadRow],
+        *,
+        rediscovers: bool,
     ) -> None:
         """Rows of those that have run lately, and of the others only if one of them may have.
 
         A process's clock is the sum of what its threads have used. If it says no more than what
-        those used that were asked before it, nobody else has run until then.
+        those used that were asked before it, nobody else has run until then: no new one either, and
+        none has ended. With ``rediscovers`` these are looked for only else.
         """
         self._told(process, process.lately, watched, now_ns, rows)
         asked = process.lately
         if process.rest_ns is None or self._rest_ns(process) != process.rest_ns:
+            if rediscovers:
+                self._rediscover(process, watched, now_ns, rows)
             asked = process.threads
             others = {tid: one for tid, one in asked.items() if tid not in process.lately}
             self._told(process, others, watched, now_ns, rows)
