@@ -1,4 +1,4 @@
-"""Threads that wait, so many frames deep, beside one that works: argv THREADS DEPTH.
+"""Threads that wait beside one that works, all so many frames deep: argv THREADS DEPTH.
 
 The one that works says every quarter of a second how far it has come, and how long the longest of
 its rounds took, which take somewhat less than a millisecond each.
@@ -8,13 +8,18 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 
-def deep(left: int) -> None:
+def deep(left: int, end: Callable[[], object]) -> None:
     if left:
-        deep(left - 1)
+        deep(left - 1, end)
     else:
-        threading.Event().wait()
+        end()
+
+
+def wait() -> None:
+    threading.Event().wait()
 
 
 def step(total: int) -> int:
@@ -38,6 +43,7 @@ def work() -> None:
         before_s = now_s
 
 
-for _ in range(int(sys.argv[1]) - 1):
-    threading.Thread(target=deep, args=(int(sys.argv[2]),), daemon=True).start()
-work()
+count, depth = map(int, sys.argv[1:])
+for _ in range(count - 1):
+    threading.Thread(target=deep, args=(depth, wait), daemon=True).start()
+deep(depth, work)

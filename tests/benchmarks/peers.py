@@ -40,7 +40,7 @@ _SETTLES_S = 2.0
 _SECONDS = 5.0
 _ENDS_S = 60.0
 _HZ = "100"
-_WORKING = ((1, 25), (50, 2), (50, 25), (200, 25))
+_WORKING = ((1, 2), (1, 25), (50, 2), (50, 25), (200, 2), (200, 25))
 """Threads of which one works, and frames of each of the others."""
 
 _IDLE = ((8, 10), (32, 2))
