@@ -55,6 +55,7 @@ SUBJECTS = frozenset(
         "pools",
         "pool_jobs",
         "listeners",
+        "datagrams",
         "requests",
         "wait_for",
         "connection_pools",

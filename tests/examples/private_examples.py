@@ -24,6 +24,7 @@ from waitspy.model.judged import (
     RootTime,
     Spot,
     Unaccepted,
+    UnreadDatagrams,
     Victim,
 )
 from waitspy.model.recorded import Loss, WorkerRecord
@@ -121,9 +122,9 @@ def private() -> Analysis:
         },
     )
     outside = Unaccepted("/home/aloysia/shop sock", 3, 1.5)
-    report = replace(
-        report, waiting=replace(report.waiting, places=(_place(),), unaccepted=(outside,))
-    )
+    unread = UnreadDatagrams("/home/aloysia/shop log", 1.5)
+    waiting = replace(report.waiting, places=(_place(),), unaccepted=(outside,), unread=(unread,))
+    report = replace(report, waiting=waiting)
     threads = tuple(_threads(wait))
     pending = PendingSeries(
         4711,

@@ -142,6 +142,7 @@ def test_what_a_chain_a_pool_and_a_listener_are_called_is_hidden() -> None:
     assert finding.lending.pool == "QueuePool of address-3:5432"
     assert [one.at for one in finding.lending.to] == [first.at, None]
     assert [one.listener for one in report.waiting.unaccepted] == ["(hidden)"]
+    assert [one.socket for one in report.waiting.unread] == ["(hidden)"]
     assert {link.wait.call for link in finding.chain} == {"conn.of((hidden)@address-3)"}
     assert {one.wait.call for one in finding.lending.to} == {"conn.of((hidden)@address-3)"}
 

@@ -119,6 +119,7 @@ def test_every_row_can_be_told() -> None:
             )
         ),
         {"over_await": True},
+        {"datagrams": True},
     ]
     told = {
         find(Case(kind, Wait(wait, call), **more))
@@ -198,6 +199,12 @@ def test_more_threads_cure_no_lock_and_bring_no_result(pool: PoolKind, wait: Wai
     text = find(Case(EXHAUSTED_POOL, Wait(wait), pool=pool))
     assert "would only" in text
     assert "max_workers" not in text
+
+
+def test_who_reads_datagrams_is_not_told_of_more_workers() -> None:
+    wait = Wait(WaitKind.SLEEP, "time.sleep")
+    assert "ThreadingMixIn" in find(Case(ACCEPT_BACKLOG, wait, datagrams=True))
+    assert "ThreadingMixIn" not in find(Case(ACCEPT_BACKLOG, wait))
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,7 @@ def test_a_process_read_with_errors(share: float) -> None:
                 reader.pools.processes,
                 functools.partial(reader.ends.using, [0, 1, 2]),
                 functools.partial(reader.ends.has_asked, threading.get_native_id()),
+                functools.partial(reader.ends.receiving, 0),
                 functools.partial(reader.ends.polled, id(loops)),
             )
             for look in looks:

@@ -9,6 +9,7 @@ import pytest
 from tests.examples import report_examples
 from tests.examples.report_examples import EXAMPLES, ORACLES_OK, worker
 from waitspy.model.judged import Blame, Coverage, Report
+from waitspy.model.kinds import ACCEPT_BACKLOG
 from waitspy.model.recorded import Loss
 from waitspy.render import verdicts
 from waitspy.render.reports.report_format import severity
@@ -95,6 +96,24 @@ def test_verdict_says_what_was_watched() -> None:
     no_loop = verdicts.sentence(replace(quiet, watched=Coverage(0, 1, 0)), plain)
     assert "every loop" not in no_loop
     assert no_loop.endswith("but no event loop was seen to run; watched 1 pool")
+
+
+def test_sockets_for_datagrams_are_counted_where_no_loop_reads_them() -> None:
+    quiet = replace(report_examples.healthy(), watched=Coverage(0, 0, 0, datagrams=2))
+    assert verdicts.sentence(quiet, plain).endswith("watched 2 datagram sockets")
+
+
+def test_who_reads_datagrams_is_kept_from_that() -> None:
+    report = report_examples.starving()
+    first = report.findings[0]
+    episodes = tuple(replace(one, evidence=("datagrams", "threads")) for one in first.episodes)
+    unread = replace(first, kind=ACCEPT_BACKLOG, episodes=episodes)
+    sentence = verdicts.sentence(replace(report, findings=(unread,)), plain)
+    assert " from reading datagrams" in sentence
+    others = verdicts.sentence(
+        replace(report, findings=(replace(first, kind=ACCEPT_BACKLOG),)), plain
+    )
+    assert " from accepting" in others
 
 
 def test_where_nothing_can_starve_there_is_no_all_clear() -> None:

@@ -15,6 +15,7 @@ from waitspy.judge import (
     children,
     classify,
     connection_pools,
+    datagrams,
     findings,
     held_locks,
     listeners,
@@ -105,6 +106,9 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     starved += overloaded_listeners.find(
         accepted_from, recording.workers, done, unaccepting, info.end_ns, min_stall_ns
     )
+    datagram_queues = datagrams.find(recording.workers, info.arch, info.end_ns)
+    for queue in datagram_queues:
+        starved += datagrams.starvations(queue, recording.workers, done, info.end_ns, min_stall_ns)
     not_looked = [s for s in starved if not s.looked]
     chains = wait_for.Chains(recording.workers, done, names, recording.sources)
     starved = list(held_locks.rings((s for s in starved if s.looked), chains))
@@ -135,7 +139,10 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             cost=recording.cost,
             sources=_around(judged, recording.sources),
             watched=_watched(recording.workers, loops_seen),
-            waiting=_waiting(recording, done, same_stall=stall_s == info.min_stall_s),
+            waiting=replace(
+                _waiting(recording, done, same_stall=stall_s == info.min_stall_s),
+                unread=datagrams.unread(datagram_queues),
+            ),
         ),
         tuple(threads),
         tuple(pending),
@@ -228,7 +235,9 @@ def _watched(workers: Sequence[WorkerRecord], loops_seen: int) -> Coverage:
         for event in worker.loops.facts
         if event.facts is not None and not event.facts.closed
     }
-    return Coverage(loops_seen, len(pools_seen), len(listeners_seen), len(unseen))
+    return Coverage(
+        loops_seen, len(pools_seen), len(listeners_seen), len(unseen), datagrams.seen(workers)
+    )
 
 
 def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:

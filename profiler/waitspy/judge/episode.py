@@ -15,7 +15,7 @@ from waitspy.model.processes import ThreadKey
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait
 
-ItemKind = Literal["task", "timer", "callback", "work-item", "connection", "thread"]
+ItemKind = Literal["task", "timer", "callback", "work-item", "connection", "io", "thread"]
 
 
 UNNAMED = ""

@@ -23,6 +23,7 @@ from waitspy.model.kinds import (
     Kind,
     Verdict,
 )
+from waitspy.model.oracle_names import DATAGRAMS
 from waitspy.model.recorded import SourceLines
 from waitspy.model.stacks import Frame, Stack
 from waitspy.model.waits import Wait, WaitKind
@@ -153,6 +154,7 @@ def _finding(
         packages=frozenset(name for f in above if (name := f.home.package) is not None),
         library=_library(first, stack),
         pool=first.pool,
+        datagrams=DATAGRAMS in first.evidence,
         frames=tuple(f"{frame.home.short}:{frame.function}" for frame in above),
         waits_for=frozenset(_waits_for(chain)),
         over_await=any(

@@ -26,9 +26,10 @@ from waitspy.model.activities import NO_ACTIVITIES, Activities, Activity, Answer
 from waitspy.model.clock import NS
 from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, Mask, int64s, one_of
+from waitspy.model.datagrams import DatagramEvent
 from waitspy.model.judged import Unaccepted
 from waitspy.model.kinds import ACCEPT_BACKLOG
-from waitspy.model.listeners import port_of
+from waitspy.model.listeners import ListenerEvent, port_of
 from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
 from waitspy.model.recorded import WorkerRecord
@@ -150,17 +151,20 @@ def _seen_accepting(worker: WorkerRecord, inode: int, calls: Sequence[int]) -> l
 
     A call that goes on when the socket is seen to be gone is on the next one with that number.
     """
-    held = list(_held(worker, inode))
-    return [
-        tid
-        for tid, states in worker.states.items()
-        if any(_calls_within(states, calls, fd, *span) for fd, span in held)
-    ]
+    held = list(held_by_fd(worker.listeners, inode))
+    return [tid for tid, states in worker.states.items() if in_calls(states, calls, held)]
 
 
-def _held(worker: WorkerRecord, inode: int) -> Iterator[tuple[int, Span]]:
-    """By which descriptor the process held it, and when it was seen so."""
-    rows = [e for e in worker.listeners if e.inode == inode and (e.fd is not None or e.closed)]
+def in_calls(states: KernelStates, calls: Sequence[int], held: Iterable[tuple[int, Span]]) -> bool:
+    """Whether a thread was seen in one of these calls on a descriptor while it was that one."""
+    return any(_calls_within(states, calls, fd, *span) for fd, span in held)
+
+
+def held_by_fd(
+    events: Iterable[ListenerEvent | DatagramEvent], inode: int
+) -> Iterator[tuple[int, Span]]:
+    """By which descriptor a process held a socket, and when it was seen so."""
+    rows = [e for e in events if e.inode == inode and (e.fd is not None or e.closed)]
     for row, after in zip_longest(rows, rows[1:]):
         if row.fd is not None:
             yield row.fd, (row.at_ns, FOREVER_NS if after is None else after.at_ns)
@@ -291,7 +295,7 @@ def starvations(
     owners = {worker.thread(tid): worker for worker in workers for tid in worker.states}
     known: Answers = {}
     still = [
-        _still(owners[key], key.tid, activities.get(key, NO_ACTIVITIES), end_ns, known)
+        stood_still(owners[key], key.tid, activities.get(key, NO_ACTIVITIES), end_ns, known)
         for key in listener.acceptors
     ]
     for whole in _waiting(listener.counts, end_ns):
@@ -302,7 +306,7 @@ def starvations(
                 for key in listener.acceptors
                 if (done := cut(activities.get(key, NO_ACTIVITIES), start_ns, until_ns))
             }
-            if not _is_blocked(guilty):
+            if not is_blocked(guilty):
                 continue
             pid, tid, process = min(guilty)
             yield Starvation(
@@ -333,7 +337,7 @@ def connection_name(listener: str) -> str:
     return f"connections to accept on {listener}"
 
 
-def _still(
+def stood_still(
     worker: WorkerRecord,
     tid: int,
     mine: Activities,
@@ -362,7 +366,7 @@ def may_accept(stack: Stack, wait: Wait) -> bool:
     return frame is not None and frame.origin in {Origin.FRAMEWORK, Origin.STDLIB}
 
 
-def _is_blocked(guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:
+def is_blocked(guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:
     """Whether it is known that the acceptors waited, and not that they computed or were stopped."""
     spent = [a for mine in guilty.values() for a in mine]
     unclear = {WaitKind.ON_CPU, WaitKind.UNKNOWN}

@@ -45,7 +45,8 @@ _SECRET = re.compile(
 _UID = re.compile(r"\b(user) \d+")
 # Before a socket's name, which may be any path, with spaces in it.
 _SOCKET = re.compile(
-    r"\b(connections (?:to accept on|to)|ready I/O on) ([@/].*?)(?=$|: )", re.DOTALL
+    r"\b(connections (?:to accept on|to)|ready I/O on|datagrams(?: unread)? on) ([@/].*?)(?=$|: )",
+    re.DOTALL,
 )
 
 _LITERAL = re.compile(r"""([A-Za-z]{0,2})(["'])((?:\\.|(?!\2).)*)\2""")

@@ -91,6 +91,9 @@ class _Redaction:
                 replace(one, listener=self._privacy.listener(one.listener)) for one in outside
             ),
             unseen=tuple(map(self._privacy.listener, waiting.unseen)),
+            unread=tuple(
+                replace(one, socket=self._privacy.listener(one.socket)) for one in waiting.unread
+            ),
         )
 
     def _place(self, place: Place) -> Place:

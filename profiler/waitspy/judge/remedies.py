@@ -37,7 +37,8 @@ class Case:
     the blamed stack, ``frames`` all that are in it, as ``file:function``. ``library`` is the loop's
     own where it is not asyncio, as in ``"gevent"``, or ``OTHER`` where none is known; ``pool`` is
     what starved if it is a pool. ``waits_for`` is what those in its chain wait for, and
-    ``over_await`` says that a task there has taken what a thread waits for.
+    ``over_await`` says that a task there has taken what a thread waits for. ``datagrams`` says
+    that these are what waits.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Case:
     frames: tuple[str, ...] = ()
     waits_for: frozenset[str] = frozenset()
     over_await: bool = False
+    datagrams: bool = False
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -74,6 +76,7 @@ class Remedy:
     asyncio: bool = False
     waits_for: frozenset[str] = frozenset()
     over_await: bool = False
+    datagrams: bool = False
 
     def fits(self, case: Case) -> bool:
         """Whether this is what to do."""
@@ -87,6 +90,7 @@ class Remedy:
             and not (self.asyncio and case.library is not None)
             and (not self.waits_for or bool(self.waits_for & case.waits_for))
             and (not self.over_await or case.over_await)
+            and (not self.datagrams or case.datagrams)
         )
 
 
@@ -101,6 +105,7 @@ def _row(
     asyncio: bool = False,
     waits_for: str = "",
     over_await: bool = False,
+    datagrams: bool = False,
 ) -> Remedy:
     return Remedy(
         text,
@@ -113,6 +118,7 @@ def _row(
         asyncio,
         frozenset(waits_for.split()),
         over_await,
+        datagrams,
     )
 
 
@@ -271,6 +277,9 @@ ROWS: tuple[Remedy, ...] = (
          "waits or processes where it computes, or refuse work early", OVERLOADED_POOL),
     _row("each callback is short, but there are too many: do less per message, spread the work "
          "over more processes, or refuse work early", OVERLOADED_LOOP),
+    _row("read in one thread, and hand what takes long to others (socketserver.ThreadingMixIn, a "
+         "ThreadPoolExecutor); and put a timeout on this call, so that one slow peer does not hold "
+         "all that came after it", ACCEPT_BACKLOG, datagrams=True),
     _row("shake hands in the thread that serves the connection, not in the one that accepts: "
          "wrap_socket(…, do_handshake_on_connect=False), then do_handshake() with a timeout",
          ACCEPT_BACKLOG, frames=r"\bssl\.py:\S*do_handshake$"),

@@ -1,4 +1,4 @@
-"""Reads the kernel's socket tables /proc/PID/net/{tcp,tcp6,unix}.
+"""Reads the kernel's socket tables /proc/PID/net/{tcp,tcp6,udp,udp6,unix}.
 
 They belong to the network namespace of PID. The parsers are pure and cheap: a row is looked at
 as bytes and becomes a value only when it passes the filter, because tables of thousands of rows
@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 
 from waitspy.kernel import procfs
 
-Family = Literal["tcp", "tcp6"]
+Family = Literal["tcp", "tcp6", "udp", "udp6"]
 FAMILIES: tuple[Family, ...] = ("tcp", "tcp6")
+_OF_UDP: tuple[Family, ...] = ("udp", "udp6")
 
 
 class TcpState(IntEnum):
@@ -43,7 +44,7 @@ _STATES = {state.value: state for state in TcpState}
 
 @dataclass(frozen=True, slots=True)
 class TcpRow:
-    """One TCP socket.
+    """One TCP socket, or of UDP, whose tables have the same columns.
 
     ``rx_queue`` is bytes received and not read; of a listening socket it is the number of
     connections waiting to be accepted, and ``tx_queue`` then means nothing here. ``uid`` owns
@@ -126,7 +127,7 @@ def parse_tcp(
     states: Collection[int] | None = None,
     ports: Collection[int] | None = None,
 ) -> tuple[TcpRow, ...]:
-    """The rows of a tcp or tcp6 table that pass every filter given; malformed rows are left out.
+    """The rows of a table of TCP or UDP that pass every filter given; malformed ones are left out.
 
     ``ports`` are local ones. A row cut off by the end of ``raw`` counts as malformed.
     """
@@ -236,3 +237,8 @@ def read_unix(pid: int, *, inodes: Collection[int] | None = None) -> tuple[UnixR
 def listening(pid: int, ports: Collection[int] | None = None) -> tuple[TcpRow, ...]:
     """The listening TCP sockets of the network namespace of ``pid``, optionally on some ports."""
     return read_tcp(pid, states=(TcpState.LISTEN,), ports=ports)
+
+
+def without_peer(pid: int) -> tuple[TcpRow, ...]:
+    """The UDP sockets of the network namespace of ``pid`` that have no peer."""
+    return read_tcp(pid, states=(TcpState.CLOSE,), families=_OF_UDP)

@@ -6,7 +6,8 @@ grows, and only when the process serves that connection. Of a listening socket, 
 number of connections that wait to be accepted; the kernel lists those sockets alone, so that it
 costs the same however many connections there are. The connections that came in by some ports are
 listed with when each side has last sent something. For that the kernel goes through all connections
-there are, so one question is for all ports.
+there are, so one question is for all ports. Of sockets for datagrams it tells how much is unread,
+in bytes of the kernel's memory: how many datagrams that is, it does not say.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _DUMP = 0x300  # NLM_F_DUMP
 _ERROR = 2  # NLMSG_ERROR
 _DONE = 3  # NLMSG_DONE
 _INFO = 2  # INET_DIAG_INFO, include/uapi/linux/inet_diag.h
+_MEMORY = 7  # INET_DIAG_SKMEMINFO
+_DROPS = 32  # 4 * SK_MEMINFO_DROPS, include/uapi/linux/sock_diag.h; Linux 4.6
 _HEADER = struct.Struct("=LHHLL")  # nlmsghdr
 _BYTECODE = 1  # INET_DIAG_REQ_BYTECODE
 _JUMP, _PORT_GE, _PORT_LE = 1, 2, 3  # INET_DIAG_BC_JMP, _S_GE, _S_LE
@@ -43,6 +46,7 @@ _LAST_DATA_SENT = 44  # offsetof(struct tcp_info, tcpi_last_data_sent), include/
 _LAST_DATA_RECV = 52  # offsetof(struct tcp_info, tcpi_last_data_recv)
 _SENT = 200  # offsetof(struct tcp_info, tcpi_bytes_sent); Linux 4.19
 _OPEN = 1 << TcpState.ESTABLISHED | 1 << TcpState.CLOSE_WAIT  # the server may still answer
+_WITHOUT_PEER = 1 << TcpState.CLOSE  # of a socket for datagrams
 _UNIX_MESSAGE = 16  # sizeof(struct unix_diag_msg), include/uapi/linux/unix_diag.h
 _UNIX_NAME, _UNIX_PEER, _UNIX_QUEUE = 0, 2, 4  # UNIX_DIAG_NAME, _PEER, _RQLEN
 _UNIX_SHOW = 1 << _UNIX_NAME | 1 << _UNIX_QUEUE  # UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN
@@ -61,6 +65,21 @@ class Listening:
     inode: int
     name: str
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramSocket:
+    """A socket for datagrams that has no peer: UDP, or of the unix family.
+
+    ``unread_bytes`` is memory of the kernel's (of a unix socket the size of its first datagram):
+    zero where nothing is unread. ``dropped`` datagrams found no room in it since it was made; None
+    where the kernel does not tell. ``name`` is as that of what listens.
+    """
+
+    inode: int
+    name: str
+    unread_bytes: int
+    dropped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +197,25 @@ class SockDiag:
             found += map(_unix_listening, self._dump(body))
         return tuple(found)
 
+    def datagram_sockets(self) -> tuple[DatagramSocket, ...]:
+        """Every UDP and unix socket for datagrams of the namespace that has a name and no peer.
+
+        Raises:
+            OSError: the kernel does not answer, does not tell of UDP, or this user may not ask.
+        """
+        found: list[DatagramSocket] = []
+        memory = 1 << (_MEMORY - 1)
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = struct.pack("=BBBBL", family, socket.IPPROTO_UDP, memory, 0, _WITHOUT_PEER)
+            found += map(_udp_socket, self._dump(body + bytes(48)))
+        body = struct.pack("=BBHLLLLL", socket.AF_UNIX, 0, 0, _WITHOUT_PEER, 0, _UNIX_SHOW, 0, 0)
+        with suppress(OSError):  # a kernel without unix_diag
+            for message in self._dump(body):
+                if message[1] == socket.SOCK_DGRAM:
+                    one = _unix_listening(message)
+                    found.append(DatagramSocket(one.inode, one.name, one.waiting))
+        return tuple(one for one in found if one.inode and one.name)
+
     def arrived(self, ports: Collection[int]) -> dict[int, tuple[Connection, ...]]:
         """Every open TCP connection that came in by each of those ports, accepted or not yet.
 
@@ -237,12 +275,21 @@ def _came_in_by(ports: Collection[int]) -> bytes:
 
 
 def _tcp_listening(message: bytes) -> Listening:
+    """Of a UDP socket, ``waiting`` are bytes."""
     family = message[0]
     (port,) = struct.unpack_from(">H", message, 4)
     address = socket.inet_ntop(family, message[8 : 8 + (4 if family == socket.AF_INET else 16)])
     (waiting,) = struct.unpack_from("=L", message, _RQUEUE)
     (inode,) = struct.unpack_from("=L", message, _INODE)
     return Listening(inode, endpoint(address, port), waiting)
+
+
+def _udp_socket(message: bytes) -> DatagramSocket:
+    one = _tcp_listening(message)
+    memory = next((value for kind, value in _attributes(message, _MESSAGE) if kind == _MEMORY), b"")
+    known = len(memory) >= _DROPS + 4
+    dropped = struct.unpack_from("=L", memory, _DROPS)[0] if known else None
+    return DatagramSocket(one.inode, one.name, one.waiting, dropped)
 
 
 def _connection(message: bytes) -> Connection:

@@ -265,18 +265,20 @@ class Profile:
 class Coverage:
     """How many things that can starve were seen, and looked at, in the recorded workers.
 
-    ``unseen_loops`` are there as well, in processes whose I/O could not be watched.
+    ``unseen_loops`` are there as well, in processes whose I/O could not be watched. ``datagrams``
+    are sockets for datagrams that no event loop was seen to watch.
     """
 
     loops: int
     pools: int
     listeners: int
     unseen_loops: int = 0
+    datagrams: int = 0
 
     @property
     def nothing(self) -> bool:
         """Whether there was none: then no finding means nothing."""
-        return not (self.loops or self.pools or self.listeners)
+        return not (self.loops or self.pools or self.listeners or self.datagrams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,20 @@ class Unaccepted:
     most: int
     longest_s: float | None = None
     waited_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadDatagrams:
+    """For how long, at the most, datagrams lay in a socket while none was read from it, and how
+    many found no room there during the recording. How many lay there is not known.
+
+    ``socket`` is its address, or the path of a unix socket. ``longest_s`` is None where it is not
+    known, or less than a second.
+    """
+
+    socket: str
+    longest_s: float | None
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +387,7 @@ class WhatWaits:
     workers: tuple[WorkerTime, ...] = ()
     unaccepted: tuple[Unaccepted, ...] = ()
     unseen: tuple[str, ...] = ()
+    unread: tuple[UnreadDatagrams, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

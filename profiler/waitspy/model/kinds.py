@@ -109,7 +109,7 @@ EXHAUSTED_POOL = Kind(
 ACCEPT_BACKLOG = Kind(
     "accept-backlog",
     "accept backlog",
-    "connections wait while all who could accept are blocked or at work",
+    "connections, or datagrams, wait while all who could take them are blocked or at work",
     "kept {who} from accepting",
     verdicts=("starving", "late"),
 )

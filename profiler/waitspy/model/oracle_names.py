@@ -11,6 +11,7 @@ EPOLL = "epoll"
 ASYNCIO = "asyncio"
 POOLS = "pools"
 BACKLOG = "backlog"
+DATAGRAMS = "datagrams"
 REQUESTS = "requests"
 PLACES = "places"
 WAIT_FOR = "wait_for"
@@ -29,6 +30,7 @@ PENDING: Mapping[str, str] = {
 WATCHED: Mapping[str, str] = {
     **PENDING,
     THREADS: "thread states",
+    DATAGRAMS: "unread datagrams",
     REQUESTS: "what is owed to clients",
     PLACES: "where tasks wait",
     WAIT_FOR: "who holds what threads wait for",
@@ -41,6 +43,7 @@ _OF: Mapping[str, RuntimeName] = {
     PLACES: "Python",
     WAIT_FOR: "Python",
     CHILDREN: "Python",
+    DATAGRAMS: "Python",
     LIBUV: "Node.js",
 }
 """The oracles that know one runtime's objects; the others ask the kernel alone."""

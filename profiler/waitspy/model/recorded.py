@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from waitspy.model.children import ChildrenEvent
 from waitspy.model.clock import NS
+from waitspy.model.datagrams import DatagramEvent
 from waitspy.model.epolls import EpollEvents
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvents
@@ -69,6 +70,7 @@ class WorkerRecord:
     loops: LoopEvents = field(default_factory=LoopEvents.of)
     pools: tuple[PoolEvent, ...] = ()
     listeners: tuple[ListenerEvent, ...] = ()
+    datagrams: tuple[DatagramEvent, ...] = ()
     requests: tuple[RequestsEvent, ...] = ()
     places: tuple[PlacesEvent, ...] = ()
     task_waits: tuple[TaskWaitsEvent, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from waitspy.model.clock import NS
 from waitspy.oracles import Oracle
 from waitspy.oracles.children import ChildrenOracle
+from waitspy.oracles.datagrams import DatagramsOracle
 from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.libuv import LibuvOracle
 from waitspy.oracles.listeners import BacklogOracle
@@ -27,6 +28,7 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         LibuvOracle(onset),
         PoolsOracle(onset),
         BacklogOracle(onset),
+        DatagramsOracle(onset),
         RequestsOracle(int(min_stall_s * NS)),
         PlacesOracle(),
         WaitForOracle(onset),

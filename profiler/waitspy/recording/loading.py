@@ -17,6 +17,7 @@ from waitspy.model.code_origin import Homes
 from waitspy.model.oracle_names import (
     BACKLOG,
     CHILDREN,
+    DATAGRAMS,
     PLACES,
     POOLS,
     REQUESTS,
@@ -30,6 +31,7 @@ from waitspy.model.threads import Segment
 from waitspy.recording import (
     children,
     code_origin,
+    datagrams,
     listeners,
     places,
     pools,
@@ -270,6 +272,7 @@ def _worker(
     loop_events = streams.loops(pid, oracles).between(from_ns, until_ns)
     pool_events = told(POOLS, pools.READER, pools.event)
     listener_events = told(BACKLOG, listeners.READER, listeners.event)
+    datagram_events = told(DATAGRAMS, datagrams.READER, datagrams.event)
     request_events = told(REQUESTS, requests.READER, requests.event)
     looks = [
         look.placed(streams.stacks.placed) for look in told(PLACES, places.READER, places.event)
@@ -304,6 +307,7 @@ def _worker(
         loops=loop_events,
         pools=pool_events,
         listeners=listener_events,
+        datagrams=datagram_events,
         requests=request_events,
         places=tuple(look for look in looks if isinstance(look, PlacesEvent)),
         task_waits=tuple(look for look in looks if isinstance(look, TaskWaitsEvent)),

@@ -17,7 +17,7 @@ from waitspy.remote.interpreters import Interpreters
 from waitspy.remote.memory import Torn, Unreadable, word_at
 from waitspy.remote.objects import Objects
 from waitspy.remote.runtime import Runtime
-from waitspy.remote.thread_stacks import ThreadStacks
+from waitspy.remote.thread_stacks import ThreadFrame, ThreadStacks
 from waitspy.remote.type_facts import IS_TYPE, TypeFacts
 
 _MOST_ATTRIBUTES = 64  # of one object
@@ -26,6 +26,12 @@ _INNER = 8  # frames in which one may send and then read
 _MOST_NAMES = 256
 _SENDS = frozenset({"send", "send_bytes", "sendall", "sendmsg", "write", "request"})
 _READS = frozenset({"recv", "recv_bytes", "recv_into", "read", "readline", "getresponse"})
+_RECEIVES = frozenset(
+    {"get_request", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"}
+)
+"""What reads datagrams; ``socketserver`` has a method of its own for it."""
+
+_SENDS_TO = frozenset({"send", "sendto", "sendmsg"})
 _POLLED = struct.Struct("=ihh")  # a descriptor, what is waited for, what has come: poll(2)
 _FOR_INPUT = 0x1  # POLLIN
 
@@ -42,6 +48,10 @@ _OF_TEXT, _BUFFER = "_io.TextIOWrapper", 16
 _CONNECTION = "_ConnectionBase"
 """Lib/multiprocessing/connection.py: ``_handle`` is its descriptor."""
 
+_GLOBALS = (((3, 12), 24), ((3, 11), -24), ((3, 0), 16))
+"""Where a frame has its globals, from its code on, since that version: cpython/frameobject.h,
+internal/pycore_frame.h, and internal/pycore_interpframe_structs.h from 3.14 on."""
+
 _NO_INSTANCES = frozenset({"module", "function", "builtin_function_or_method"})
 
 
@@ -54,6 +64,24 @@ class EndUse(NamedTuple):
 
     tid: int
     frame: int
+
+
+class Receiver(NamedTuple):
+    """A thread that reads datagrams, in which frames (by their addresses, the innermost first), and
+    whether the code of that one sends something before it does.
+    """
+
+    tid: int
+    frames: tuple[int, ...]
+    asks: bool
+
+
+class _Order(NamedTuple):
+    """The names that code uses, whether it reads datagrams, and sends something before it does."""
+
+    names: frozenset[str]
+    reads: bool
+    asks: bool
 
 
 class EndUsers:
@@ -109,6 +137,59 @@ class EndUsers:
             for thread in self._runtime.threads(interp.address):
                 if thread.tid == tid:
                     return self._asks(thread.address, interp.objects)
+        return False
+
+    def receiving(self, fd: int, cpu_ns: int = USING_CPU_NS) -> list[Receiver]:
+        """The threads in a function that reads datagrams, and has that descriptor in a variable of
+        its own, or a global one; Torn if this thread's CPU time ``cpu_ns`` is not enough for all.
+        """
+        until_ns = time.thread_time_ns() + cpu_ns
+        using = {one.frame for one in self.using({fd}, cpu_ns)}
+        found: list[Receiver] = []
+        orders: dict[int, _Order] = {}
+        for interp in self._interps.look():
+            objects = interp.objects
+            for thread in self._runtime.threads(interp.address)[:_MOST_THREADS]:
+                with contextlib.suppress(Unreadable):
+                    frames = self._stacks.frames(thread.address) if thread.tid else []
+                    reading = []
+                    for frame in frames:
+                        if frame.code not in orders:
+                            orders[frame.code] = self._order(frame.code, objects)
+                        order = orders[frame.code]
+                        if order.reads and (
+                            frame.address in using or self._global(frame, order, objects, fd)
+                        ):
+                            reading.append(frame)
+                    if reading and thread.tid:
+                        addresses = tuple(frame.address for frame in reading[:_INNER])
+                        asks = orders[reading[0].code].asks
+                        found.append(Receiver(thread.tid, addresses, asks))
+                if time.thread_time_ns() >= until_ns:
+                    raise Torn("too many threads to ask")
+        return found
+
+    @staticmethod
+    def _order(code: int, objects: Objects) -> _Order:
+        names = [name or "" for name in objects.names_used(code, _MOST_NAMES)]
+        reads = [n for n, name in enumerate(names) if name in _RECEIVES]
+        sends = [n for n, name in enumerate(names) if name in _SENDS_TO]
+        asks = bool(reads) and bool(sends) and sends[0] < reads[0]
+        return _Order(frozenset(names), bool(reads), asks)
+
+    def _global(self, frame: ThreadFrame, order: _Order, objects: Objects, fd: int) -> bool:
+        """Whether a global variable that a frame's code names leads to a descriptor."""
+        layout = objects.layout
+        of_globals = next(at for pair, at in _GLOBALS if layout.pair >= pair)
+        address = objects.memory.word(frame.address + layout.frame_code + of_globals)
+        named = list(objects.named(objects.dict_items(address), order.names).values())
+        for one, kind in zip(named, objects.types_of(named), strict=True):
+            if kind is None:
+                continue
+            inside = list(self._inside(one, kind, objects))
+            for other, its in ((one, kind), *zip(inside, objects.types_of(inside), strict=True)):
+                if its is not None and self._stands_for(other, its, objects, {fd}):
+                    return True
         return False
 
     def _asks(self, thread: int, objects: Objects) -> bool:

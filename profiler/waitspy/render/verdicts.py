@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from waitspy.model.judged import Finding, Link, OwedRequests, Report
 from waitspy.model.kinds import HELD_LOCK
-from waitspy.model.oracle_names import ASYNCIO, EPOLL, LIBUV, PENDING, concerns
+from waitspy.model.oracle_names import ASYNCIO, DATAGRAMS, EPOLL, LIBUV, PENDING, concerns
 from waitspy.model.recorded import WorkerRecord
 from waitspy.render import chain_words, escape
 from waitspy.render.reports.report_format import (
@@ -31,6 +31,7 @@ from waitspy.render.words import (
     short_words,
     unaccepted_words,
     unlooked_words,
+    unread_words,
     worst_words,
 )
 
@@ -39,6 +40,7 @@ _NAME_LIMIT = 60  # characters: the sentence is to stay short
 _PORTS = 3  # told one by one
 _MOST_KINDS = 3  # of victims, told one by one
 _OF_QUEUE = "kept a queue full in {who}"  # instead of what is said of a lock
+_OF_DATAGRAMS = "kept {who} from reading datagrams"  # instead of what is said of connections
 _MAINLY = 0.5  # of a finding's time: what one blamed line answers for
 
 
@@ -90,6 +92,7 @@ def sentence(report: Report, code: Code) -> str:
 def _waits(report: Report, code: Code) -> list[str]:
     """Who waits although nothing is to blame for it, and of whom that is not known."""
     outside = [unaccepted_words(one, code) for one in report.waiting.unaccepted[:_PORTS]]
+    outside += [unread_words(one, code) for one in report.waiting.unread[:_PORTS]]
     owed = owed_long(report)
     seen = [*outside, _owed_clause(owed)] if owed else outside
     names = [code(name) for name in report.waiting.unseen]
@@ -150,7 +153,10 @@ def _deed(report: Report, finding: Finding, code: Code) -> str:
     more = "" if blame.share >= _MAINLY else " and other lines"
     waits_for = finding.chain[0].waits_for if finding.chain else None
     of_queue = finding.kind is HELD_LOCK and waits_for == "full-queue"
-    deed = _OF_QUEUE if of_queue else finding.kind.deed
+    of_datagrams = any(DATAGRAMS in episode.evidence for episode in finding.episodes)
+    deed = finding.kind.deed
+    if of_queue or of_datagrams:
+        deed = _OF_QUEUE if of_queue else _OF_DATAGRAMS
     return f"{where}{more} {deed.format(who=who)}"
 
 
@@ -197,7 +203,12 @@ def _watched(report: Report) -> list[str]:
     seen = report.watched
     if seen is None or seen.nothing:
         return []
-    kinds = ((seen.loops, "loop"), (seen.pools, "pool"), (seen.listeners, "listener"))
+    kinds = (
+        (seen.loops, "loop"),
+        (seen.pools, "pool"),
+        (seen.listeners, "listener"),
+        (seen.datagrams, "datagram socket"),
+    )
     found = join([plural(many, what) for many, what in kinds if many])
     looks = report.recording.looks
     return [f"watched {found}" + (f" in {looks:,} looks" if looks else "")]

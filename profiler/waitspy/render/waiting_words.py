@@ -19,6 +19,7 @@ from waitspy.render.words import (
     plural,
     share,
     unaccepted_words,
+    unread_words,
     unsent_words,
 )
 
@@ -55,8 +56,11 @@ def few_lines(report: Report, code: Code) -> list[str]:
 
 
 def _outside(report: Report, code: Code) -> list[str]:
-    """Whose connections nobody accepted for long, a line for each listener."""
-    return [unaccepted_words(one, code) for one in report.waiting.unaccepted]
+    """Whose connections nobody accepted for long, and whose datagrams nobody read, a line for each
+    socket.
+    """
+    outside = [unaccepted_words(one, code) for one in report.waiting.unaccepted]
+    return outside + [unread_words(one, code) for one in report.waiting.unread]
 
 
 def _owed(report: Report) -> list[str]:

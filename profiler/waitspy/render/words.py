@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from waitspy.model.clock import NS, to_the_second
-from waitspy.model.judged import Blame, Finding, OwedRequests, Report, Unaccepted, Victim
+from waitspy.model.judged import (
+    Blame,
+    Finding,
+    OwedRequests,
+    Report,
+    Unaccepted,
+    UnreadDatagrams,
+    Victim,
+)
 from waitspy.model.oracle_names import WATCHED
 from waitspy.model.recorded import Cost, RecordingInfo
 from waitspy.model.unsent import Unsent
@@ -253,6 +261,16 @@ def unaccepted_words(one: Unaccepted, code: Code) -> str:
     if one.longest_s is not None:
         parts.append(f"{none} taken for {duration(one.longest_s)}")
     return ", ".join(parts)
+
+
+def unread_words(one: UnreadDatagrams, code: Code) -> str:
+    """As in "datagrams on UDP 127.0.0.1:53 lay unread for 4.2 s, and 12 found no room", or "12
+    datagrams on UDP 127.0.0.1:53 found no room".
+    """
+    if one.longest_s is None:
+        return f"{plural(one.dropped, 'datagram')} on {code(one.socket)} found no room"
+    dropped = f", and {one.dropped:,} found no room" if one.dropped else ""
+    return f"datagrams on {code(one.socket)} lay unread for {duration(one.longest_s)}{dropped}"
 
 
 # --- who is owed an answer ---------------------------------------------------------------------

@@ -36,5 +36,6 @@ def test_those_of_the_target_are_missing(tmp_path: Path) -> None:
         report, out = recorded(tmp_path, pid, waitspy=waitspy)
     is_told_to_sleep(report)
     assert not_seen(report, "backlog") == "its network namespace is not known"
-    assert "accept queues (oracle backlog): its network namespace is not known" in out
+    both = "accept queues and unread datagrams (oracles backlog, datagrams)"
+    assert f"{both}: its network namespace is not known" in out
     assert not_seen(report, "requests") == "its listening sockets are not known"

@@ -14,7 +14,17 @@ import pytest
 from tests.faults.reading import few, lost, reported
 from tests.faults.recording.changing import only_one_segment, stacks_file, stream
 
-ORACLES = ("threads", "epoll", "asyncio", "pools", "backlog", "requests", "places", "children")
+ORACLES = (
+    "threads",
+    "epoll",
+    "asyncio",
+    "pools",
+    "backlog",
+    "datagrams",
+    "requests",
+    "places",
+    "children",
+)
 
 
 @pytest.mark.parametrize("oracle", ORACLES)

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from tests.examples import report_examples
-from waitspy.model.judged import Analysis, OwedRequests, Report, TasksLooked, Unaccepted, WhatWaits
+from waitspy.model.judged import (
+    Analysis,
+    OwedRequests,
+    Report,
+    TasksLooked,
+    Unaccepted,
+    UnreadDatagrams,
+    WhatWaits,
+)
 from waitspy.render import verdicts, waiting_words
 from waitspy.render.reports.json_report import report_object
 from waitspy.render.reports.markdown import MarkdownRenderer
@@ -151,6 +159,25 @@ def test_who_is_not_let_in_is_no_all_clear_either() -> None:
     ]
     found = replace(report_examples.starving(), waiting=waiting)
     assert "accepted" not in verdicts.sentence(found, str)
+
+
+def test_datagrams_that_nobody_reads_are_no_all_clear_either() -> None:
+    dns, full = UnreadDatagrams("UDP 127.0.0.1:53", 3.1, 1200), UnreadDatagrams("/s", None, 1)
+    waiting = WhatWaits(unread=(dns, full))
+    report = replace(report_examples.healthy(), waiting=waiting)
+    long = "datagrams on UDP 127.0.0.1:53 lay unread for 3.1 s, and 1,200 found no room"
+    lost = "1 datagram on /s found no room"
+    assert waiting_words.lines(report, str) == [long, lost]
+    sentence = verdicts.sentence(report, str)
+    assert sentence.startswith(f"no starvation seen in what was watched, but {long} and {lost}: ")
+    assert long in text(report)
+    assert report_object(report)["waiting"]["unread"] == [
+        {"socket": "UDP 127.0.0.1:53", "longest_s": 3.1, "dropped": 1200},
+        {"socket": "/s", "dropped": 1},
+    ]
+    assert "Nothing to report" not in written(HtmlRenderer(), report)
+    found = replace(report_examples.starving(), waiting=waiting)
+    assert "datagram" not in verdicts.sentence(found, str)
 
 
 def test_it_does_not_look_like_an_all_clear() -> None:

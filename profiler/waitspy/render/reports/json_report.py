@@ -301,6 +301,11 @@ def _waiting(waiting: WhatWaits) -> dict[str, Any]:
         found["tasks"] = {"pending": waiting.tasks.pending, "looked": waiting.tasks.looked}
     if waiting.unaccepted:
         found["unaccepted"] = [_unaccepted(one) for one in waiting.unaccepted]
+    if waiting.unread:
+        found["unread"] = [
+            _known({"socket": one.socket, "longest_s": one.longest_s, "dropped": one.dropped})
+            for one in waiting.unread
+        ]
     if waiting.unseen:
         found["unseen"] = list(waiting.unseen)
     if waiting.workers:

@@ -119,8 +119,8 @@ def is_long(waited_s: float | None) -> bool:
 
 
 def unexplained(report: Report) -> bool:
-    """Whether somebody waits for an answer or to be let in, and no finding says what for."""
-    waits = owed_long(report) or report.waiting.unaccepted
+    """Whether somebody waits for an answer, to be let in or read, and no finding says what for."""
+    waits = owed_long(report) or report.waiting.unaccepted or report.waiting.unread
     return severity(report) not in {"starving", "late"} and bool(waits)
 
 
@@ -146,8 +146,9 @@ def tells_waiting(report: Report) -> bool:
     """Whether a short report says what waits: somebody does, or may, and no finding tells why."""
     if severity(report) in {"starving", "late"}:
         return False
-    waits = owed_long(report) or crowded(report) or report.waiting.unaccepted
-    return bool(waits or report.waiting.unseen)
+    waiting = report.waiting
+    waits = owed_long(report) or crowded(report) or waiting.unaccepted or waiting.unread
+    return bool(waits or waiting.unseen)
 
 
 def nobody_waits(report: Report) -> bool:
