@@ -104,6 +104,7 @@ def test_what_is_unread_and_who_reads_it(sock: socket.socket) -> None:
 def test_what_an_event_loop_watches_is_left_to_it(sock: socket.socket) -> None:
     telling = Telling(sock, worker([Receiver(7, (91,), False)]))
     with select.epoll() as epoll:
+        telling.tick(1)
         epoll.register(sock, select.EPOLLIN)
         send(sock)
         telling.tick(NS)
@@ -112,6 +113,8 @@ def test_what_an_event_loop_watches_is_left_to_it(sock: socket.socket) -> None:
         assert not telling.watched.onset
         assert telling.tick(3 * NS) == []
         assert telling.watched.rests_until_ns >= 3 * NS + ONSET_NS
+        _, at_once = Telling(sock, worker()).tick(NS)
+        assert at_once == DatagramsLooked(NS, telling.inode, True)
 
 
 @pytest.mark.parametrize("found", [(), (Receiver(8, (92,), True),), Torn("it runs")])

@@ -194,6 +194,9 @@ class DatagramsOracle:
             yield DatagramsClosed(now_ns, inode)
         for inode in held.keys() - process.fds.keys():
             yield DatagramsFound(now_ns, inode, namespace.sockets[inode].name, held[inode])
+            if any(pipe_fds.watching(watched.pid, held[inode])):
+                process.looped.add(inode)
+                yield DatagramsLooked(now_ns, inode, in_loop=True)
         if held and not process.fds:
             namespace.next_ns = min(namespace.next_ns, now_ns + self._onset_ns)
             namespace.asker = watched.pid
