@@ -75,7 +75,7 @@ def test_the_kind_comes_before_the_call(kind: str) -> None:
     assert "httpx" not in text
 
 
-@pytest.mark.parametrize("awaited", ["exit", "output"])
+@pytest.mark.parametrize("awaited", ["exit", "output", "input"])
 def test_who_waits_for_a_process_is_told_to_read_its_pipes(awaited: str) -> None:
     for wait in WaitKind:
         assert "communicate()" in find(Case(DEADLOCK, Wait(wait), waits_for=frozenset({awaited})))

@@ -37,6 +37,8 @@ LINES = {
     "task_waits": ("await child.wait()", "task", "exit"),
     "thread_waits": ("child.wait()", "thread", "exit"),
     "thread_reads_the_other_pipe": ("child.stdout.read()", "thread", "output"),
+    "thread_writes": ("child.stdin.write(bytes(1000000))", "thread", "input"),
+    "task_writes": ("await child.stdin.drain()", "task", "input"),
     "thread_waits_for_what_is_below": ("child.wait()", "thread", "exit"),
 }
 
@@ -58,23 +60,26 @@ def looked(program: Target, names: set[str]) -> tuple[ChildLook, ChildHolders]:
         return bool(looks) and {one.pid for one in looks[-1].tasks} >= pids
 
     wait_until(all_wait, f"{names} do not wait")
-    return looks[-1], reader.child_holders(looks[-1], set(program.ready.values()))
+    return looks[-1], reader.child_holders(looks[-1], set(program.ready.values()), deep=False)
 
 
 @pytest.mark.parametrize("python", READ)
 def test_which_task_waits_for_which_process(python: Python) -> None:
     with target([python.path, PIPED, "harmful"], env=python.environment) as program:
-        look, holders = looked(program, {"task", "gathers", "waits"})
-        reads = {one.pid for one in look.tasks if one.fd is not None}
+        look, holders = looked(program, {"task", "gathers", "waits", "task filters"})
+        reads = {one.pid for one in look.tasks if one.fd is not None and not one.writes}
+        writes = {one.pid for one in look.tasks if one.fd is not None and one.writes}
     many = Counter(one.pid for one in look.tasks)
     assert many == {
         program.ready["task"]: 1,
         program.ready["gathers"]: 3,
         program.ready["waits"]: 1,
+        program.ready["task filters"]: 1,
     }
+    assert writes == {program.ready["task filters"]}
     assert reads == {program.ready["task"], program.ready["gathers"]}
     assert {pid for _, pid in holders.threads} == {
-        program.ready[name] for name in ("thread", "thread reads", "below")
+        program.ready[name] for name in ("thread", "thread reads", "below", "filter")
     }
 
 
@@ -111,7 +116,7 @@ def test_who_waits_for_a_process_that_waits_for_its_pipe(python: str, tmp_path: 
         assert "communicate()" in finding["remedy"]
         waiter, *_, blocked = finding["chain"]
         assert awaits in {None, waiter["waits_for"]["kind"]}, name
-        assert blocked["who"]["program"] in {"head", "sh"}
+        assert blocked["who"]["program"] in {"head", "sh", "cat"}
         assert blocked["waits_for"]["kind"] == "reader"
     below = found["thread_waits_for_what_is_below"]["chain"]
     assert [link["who"].get("program") for link in below] == [None, "sh", "head"]

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,9 +30,9 @@ from waitspy.remote.values import StandingTask
 
 ME = os.getpid()
 HEAD = ("head", "-c", "1000000", "/dev/zero")
-WAIT4, READ = (
+WAIT4, READ, WRITE = (
     next(n for n, name in syscalls.TABLES[os.uname().machine].items() if name == call)
-    for call in ("wait4", "read")
+    for call in ("wait4", "read", "write")
 )
 _PATIENCE_S = 20.0
 Child = subprocess.Popen[bytes]
@@ -47,6 +48,7 @@ class Scripted:
         self.fault: Exception | None = None
         self.asked: list[set[int]] = []
         self.looks = 0
+        self.deep = False
 
     def child_waits(self, known: Collection[int], cpu_ns: int) -> ChildLook:
         assert cpu_ns > 0
@@ -55,8 +57,9 @@ class Scripted:
             raise self.fault
         return ChildLook(tuple(self.tasks), ())
 
-    def child_holders(self, look: ChildLook, pids: Collection[int]) -> ChildHolders:
+    def child_holders(self, look: ChildLook, pids: Collection[int], deep: bool) -> ChildHolders:
         self.asked.append(set(pids))
+        self.deep = deep
         return ChildHolders(frozenset(self.threads), frozenset(self.holders))
 
     def where(self, task: StandingTask) -> tuple[tuple[()], None]:
@@ -143,7 +146,7 @@ def waiting(wait: Callable[[], object]) -> int:
     thread.start()
     tid = thread.native_id
     assert tid is not None
-    numbers = {b"%d" % number for number in (WAIT4, READ)}
+    numbers = {b"%d" % number for number in (WAIT4, READ, WRITE)}
     until(lambda: procfs.read(ME, f"task/{tid}/syscall").split()[0] in numbers)
     return tid
 
@@ -212,6 +215,26 @@ def test_a_thread_that_reads_its_other_pipe(start: Callable[..., Child]) -> None
     looks.stands(tid, READ, fd)
     ((wait,),) = (one.waits for one in looks.standing())
     assert (wait.awaits, wait.tid, wait.pid) == ("output", tid, child.pid)
+
+
+def test_a_thread_that_writes_what_it_does_not_read(start: Callable[..., Child]) -> None:
+    line = "head -c 1000000 /dev/zero; cat"
+    child, looks = start("sh", "-c", line, stdin=subprocess.PIPE, below=True), Looks()
+    assert child.stdin is not None
+    fd = child.stdin.fileno()
+    tid = waiting(lambda: os.write(fd, bytes(1_000_000)))
+    looks.stands(tid, WRITE, fd)
+    ((wait,),) = (one.waits for one in looks.standing())
+    assert (wait.awaits, wait.tid) == ("input", tid)
+    assert looks.reader.deep
+
+
+def test_a_task_that_writes_what_it_does_not_read(start: Callable[..., Child]) -> None:
+    child, looks = start(*HEAD, stdin=subprocess.PIPE), Looks()
+    assert child.stdin is not None
+    looks.reader.tasks = [replace(task(child.pid, child.stdin.fileno()), writes=True)]
+    ((wait,),) = (one.waits for one in looks.standing())
+    assert (wait.awaits, wait.tid, wait.pid) == ("input", None, child.pid)
 
 
 def test_a_pipe_that_others_can_write_may_have_something_soon(start: Callable[..., Child]) -> None:

@@ -23,7 +23,7 @@ PIDS = st.integers(0, 2**31)
 FRAMES = st.builds(Frame, TEXTS, TEXTS, st.none() | st.integers(0, (1 << 31) - 1))
 WAITS = st.builds(
     ChildWait,
-    st.sampled_from(["exit", "output"]),
+    st.sampled_from(["exit", "output", "input"]),
     PIDS,
     TEXTS,
     TIMES,

@@ -210,7 +210,7 @@ def _links(one: _Stuck, names: Mapping[ThreadKey, str], sources: SourceLines) ->
     )  # fmt: skip
     blocked = Link(
         child.pid, child.pid, "", None, Wait(WaitKind.FILE, None, "write"), child.since_ns / NS,
-        "pipe" if wait.awaits == "output" and wait.pid == child.pid else "child",
+        "pipe" if wait.awaits != "exit" and wait.pid == child.pid else "child",
         waits_for="reader", program=child.name,
     )  # fmt: skip
     return (waiter, blocked) if wait.pid == child.pid else (waiter, between, blocked)

@@ -187,7 +187,7 @@ ROWS: tuple[Remedy, ...] = (
          BLOCKED_LOOP, library="trio"),
     _row("read all that the program writes before waiting for its end: communicate(), or a reader "
          "for each pipe; give it no pipe that nobody reads (stderr=DEVNULL, or stderr=STDOUT)",
-         DEADLOCK, waits_for="exit output"),
+         DEADLOCK, waits_for="exit output input"),
     _row("a process of this pool has ended with a task, or while it took one (killed, out of "
          "memory, os._exit), and multiprocessing.Pool never tells: find out why it ended, wait "
          "with a timeout (get(timeout=…)), or use concurrent.futures.ProcessPoolExecutor, which "

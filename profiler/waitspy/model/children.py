@@ -11,18 +11,20 @@ from msgspec import structs
 from waitspy.model.ranges import Address, Few, Many, Ns, Tid
 from waitspy.model.stacks import Frame
 
-ChildHeld = Literal["exit", "output", "reader"]
-"""What is waited for: the end of a process, what it writes, or that its own pipe is read."""
+ChildHeld = Literal["exit", "output", "input", "reader"]
+"""What is waited for: the end of a process, what it writes, that it reads what is written to it, or
+that its own pipe is read.
+"""
 
 ChildHow = Literal["child", "pipe"]
 """How it is known who has to do it: it is that process, or it alone has that end of the pipe."""
 
-Awaited = Literal["exit", "output"]
+Awaited = Literal["exit", "output", "input"]
 Name = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class ChildWait(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Who in the worker waits for the process ``pid`` to end, or to write: a thread, or ``count``
+    """Who in the worker waits for the process ``pid`` to end, write or read: a thread, or ``count``
     tasks of a loop (by its address) that stand at the same awaits, ``stack``, outermost first.
 
     ``name`` is that of the process.

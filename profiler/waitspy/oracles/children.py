@@ -1,10 +1,11 @@
 """The ``children`` oracle: processes below a worker that write into a pipe that it does not read.
 
 A pipe holds so much, by default 64 KiB; then who writes into it waits. If only the worker can read
-it, and waits itself for the end or for other output of that very process, neither goes on. All of
-that the kernel says: who stands in which call, and who has which end of which pipe. Which task
-waits for which process stands in the worker's memory, and so does who else has that process at
-hand and may read from it later. Of what may be read nothing is told.
+it, and waits itself for the end or for other output of that very process, or until that reads what
+is written to it, neither goes on. All of that the kernel says: who stands in which call, and who
+has which end of which pipe. Which task waits for which process stands in the worker's memory, and
+so does who else has that process at hand and may read from it later. Of what may be read nothing
+is told.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class _StandsStill:
 class _WatchedChildren:
     """``parents`` are the processes below it, each with its parent, as they were when
     ``last_made`` was the newest one; ``tasks`` are those that wait for one, each since a look.
-    ``holders`` are those who have the ``asked`` ones at hand.
+    ``holders`` are those who have the ``asked`` ones at hand, or as an attribute of what they have.
     """
 
     reader: Reader
@@ -83,7 +84,7 @@ class _WatchedChildren:
     next_ns: int = 0
     next_close_ns: int = 0
     holders: ChildHolders = field(default_factory=ChildHolders)
-    asked: AbstractSet[int] = frozenset()
+    asked: tuple[AbstractSet[int], bool] = frozenset(), False
     next_ask_ns: int = 0
     for_close: Allowance = field(default_factory=lambda: Allowance(_SHARE))
 
@@ -188,7 +189,8 @@ class ChildrenOracle:
             for n, pid in inner.items()
             if any(pid in one and _for(waiters, one) for one in families.values())
         }
-        _ask(process, look, awaited, now_ns)
+        deep = any(one.awaits == "input" for one in waiters)
+        _ask(process, look, awaited, now_ns, deep=deep)
         for pid, family in families.items():
             pipe, mine = fixed[pid], _for(waiters, family)
             assert pipe is not None
@@ -247,6 +249,11 @@ class ChildrenOracle:
                 writers = ends.writers_of_own(call.args[0])
                 if writers and writers <= fixed:
                     yield _WaitsForChild(writers, "output", since_ns, tid)
+            elif self._calls[number] in _WRITES:
+                pipe = pipe_fds.of_fd(watched.pid, call.args[0])
+                readers = set() if pipe is None else ends.readers(pipe)
+                if readers and readers <= fixed and pipe_fds.may_be_full(watched.pid, tid):
+                    yield _WaitsForChild(readers, "input", since_ns, tid)
 
 
 def _keep(process: _WatchedChildren, watched: Watched, now_ns: int) -> None:
@@ -345,6 +352,10 @@ def _tasks(
             continue
         if one.fd is None and one.pid in inner:
             yield _WaitsForChild({inner[one.pid]}, "exit", since_ns, task=one)
+        elif one.writes and one.fd is not None:
+            pipe = pipe_fds.of_fd(ends.worker, one.fd)  # None: asyncio's own way is a socket
+            if one.pid in inner and (pipe is None or ends.readers(pipe) <= fixed):
+                yield _WaitsForChild({inner[one.pid]}, "input", since_ns, task=one)
         elif one.fd is not None:
             writers = ends.writers_of_own(one.fd)
             if writers and writers <= fixed:
@@ -355,11 +366,18 @@ def _for(waiters: Iterable[_WaitsForChild], family: AbstractSet[int]) -> list[_W
     return [one for one in waiters if one.pids & family]
 
 
-def _ask(process: _WatchedChildren, look: ChildLook, pids: AbstractSet[int], now_ns: int) -> None:
-    """Learns who has those processes at hand: of others at once, of the same now and then."""
-    if pids != process.asked or now_ns >= process.next_ask_ns:
-        process.holders = process.reader.child_holders(look, pids) if pids else ChildHolders()
-        process.asked, process.next_ask_ns = pids, now_ns + _ASK_NS
+def _ask(
+    process: _WatchedChildren, look: ChildLook, pids: AbstractSet[int], now_ns: int, *, deep: bool
+) -> None:
+    """Learns who has those processes at hand: of others at once, of the same now and then.
+
+    Where one thread writes to a process, and another one reads, both may have it as an attribute of
+    the same object: then it is asked for these, too (``deep``).
+    """
+    if (pids, deep) != process.asked or now_ns >= process.next_ask_ns:
+        ask = process.reader.child_holders
+        process.holders = ask(look, pids, deep) if pids else ChildHolders()
+        process.asked, process.next_ask_ns = (pids, deep), now_ns + _ASK_NS
 
 
 def _is_at_hand(

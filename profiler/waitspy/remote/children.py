@@ -1,8 +1,9 @@
 """What waits for processes that a program has started, and what may read their pipes.
 
-A task that waits for the end of such a process, or for its output, stands in a method of
-asyncio's ``Process`` or ``StreamReader``: ``self`` there is a local of a suspended coroutine, hence
-exact. Who has such an object in a frame, and stands elsewhere, may read from it later.
+A task that waits for the end of such a process, for its output, or until it reads its input, stands
+in a method of asyncio's ``Process``, ``StreamReader`` or ``StreamWriter``: ``self`` there is a
+local of a suspended coroutine, hence exact. Who has such an object in a frame, and stands
+elsewhere, may read from it later.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from waitspy.model.code_origin import base_name
 from waitspy.model.stacks import Frame
@@ -19,15 +20,17 @@ from waitspy.remote.frames import Frames
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_stacks import ThreadStacks
+from waitspy.remote.type_facts import IS_TYPE
 from waitspy.remote.values import StandingTask, TasksLook
 
 _PROCESSES, _STREAMS = "/asyncio/subprocess.py", "/asyncio/streams.py"
-_PROCESS, _READER = "Process", "StreamReader"
-_WAITS: Mapping[str, tuple[frozenset[str], str]] = {
-    _PROCESSES: (frozenset({"wait", "communicate"}), _PROCESS),
-    _STREAMS: (frozenset({"read", "readline", "readuntil", "readexactly"}), _READER),
-}
-"""Methods in which tasks wait for a process, by file, and the class that they are of."""
+_PROCESS, _READER, _WRITER = "Process", "StreamReader", "StreamWriter"
+_WAITS = (
+    (_PROCESSES, frozenset({"wait", "communicate"}), _PROCESS),
+    (_STREAMS, frozenset({"read", "readline", "readuntil", "readexactly"}), _READER),
+    (_STREAMS, frozenset({"drain"}), _WRITER),
+)
+"""Methods in which tasks wait for a process, with their file and the class that they are of."""
 
 _GATHERED = "_GatheringFuture"
 _GATHERS = (
@@ -37,8 +40,9 @@ _GATHERS = (
 """Functions that wait for tasks: those in an attribute of their first local, or that itself."""
 
 _TASK = "Task"
-_FILES = (*_WAITS, *(file for file, _, _ in _GATHERS))
+_FILES = tuple({file for file, _, _ in (*_WAITS, *_GATHERS)})
 _MOST_GATHERED = 64
+_MOST_ATTRIBUTES = 64  # of one object
 _PIPES = ("stdout", "stderr")
 
 
@@ -52,7 +56,8 @@ class Buffered:
 
 @dataclass(frozen=True, slots=True)
 class ChildTask:
-    """A task that waits for the end of a process, or for what comes by a descriptor.
+    """A task that waits for the end of a process, or for what comes by a descriptor; or until what
+    it ``writes`` to one is read.
 
     ``pid`` is the process's as the program knows it. ``buffers`` are those of its streams: as long
     as they are the same, nobody has read from them.
@@ -63,6 +68,7 @@ class ChildTask:
     pid: int
     fd: int | None
     buffers: tuple[Buffered, ...]
+    writes: bool = False
 
 
 Holders = AbstractSet[tuple[int, int]]
@@ -106,8 +112,11 @@ def holders(
     frames: Frames,
     standing: Sequence[StandingTask],
     pids: Collection[int],
+    *,
+    deep: bool,
 ) -> ChildHolders:
-    """Who has one of the processes with those pids at hand, of all threads and of those tasks.
+    """Who has one of the processes with those pids at hand, of all threads and of those tasks;
+    where ``deep``, as an attribute of what they have at hand, too.
 
     Raises:
         Unreadable: something changed.
@@ -117,8 +126,9 @@ def holders(
     tasks: set[tuple[int, int]] = set()
     for interp in interps:
         children = Children(interp, frames)
-        threads |= children.thread_holders(interp.runtime.threads(interp.address), pids)
-        tasks |= children.task_holders(standing, pids)
+        every = interp.runtime.threads(interp.address)
+        threads |= children.thread_holders(every, pids, deep=deep)
+        tasks |= children.task_holders(standing, pids, deep=deep)
     return ChildHolders(frozenset(threads), frozenset(tasks))
 
 
@@ -151,8 +161,7 @@ class Children:
         for task in standing:
             with contextlib.suppress(Unreadable):
                 for awaited in self._awaited(task, found):
-                    inner = found[awaited]
-                    yield ChildTask(loop, task, inner.pid, inner.fd, inner.buffers)
+                    yield replace(found[awaited], loop=loop, task=task)
 
     def _may_wait(self, task: StandingTask) -> bool:
         """Whether tasks that stand there may wait for a process, or for others that do."""
@@ -170,7 +179,7 @@ class Children:
     def _waits(self, loop: int, task: StandingTask) -> ChildTask | None:
         for coroutine, code, _ in task.steps:
             frame = self._frames.code(code)
-            for file, (names, kind) in _WAITS.items():
+            for file, names, kind in _WAITS:
                 if not frame.rooted.endswith(file) or base_name(frame.function) not in names:
                     continue
                 subject = self._frames.first_local(coroutine)
@@ -178,7 +187,7 @@ class Children:
                     continue
                 if kind == _PROCESS:
                     return self._of_process(loop, task, subject)
-                return self._of_stream(loop, task, subject)
+                return self._of_stream(loop, task, subject, writes=kind == _WRITER)
         return None
 
     def _of_process(self, loop: int, task: StandingTask, process: int) -> ChildTask:
@@ -186,7 +195,9 @@ class Children:
         pid = self._integer(attributes.get("pid"))
         return ChildTask(loop, task, pid, None, self._buffers(attributes))
 
-    def _of_stream(self, loop: int, task: StandingTask, stream: int) -> ChildTask | None:
+    def _of_stream(
+        self, loop: int, task: StandingTask, stream: int, *, writes: bool
+    ) -> ChildTask | None:
         """A stream of asyncio's own loop leads to its descriptor and to the process."""
         get = self._objects.attributes
         transport = get(stream, {"_transport"}).get("_transport", 0)
@@ -197,7 +208,7 @@ class Children:
         process = get(protocol["proc"], {"_pid", "_protocol"})
         streams = get(process["_protocol"], _PIPES) if "_protocol" in process else {}
         pid, fd = self._integer(process.get("_pid")), self._integer(pipe["_fileno"])
-        return ChildTask(loop, task, pid, fd, self._buffers(streams))
+        return ChildTask(loop, task, pid, fd, self._buffers(streams), writes)
 
     def _buffers(self, streams: Mapping[str, int]) -> tuple[Buffered, ...]:
         lay = self._objects.layout
@@ -241,20 +252,41 @@ class Children:
 
     # --- who may read ---------------------------------------------------------------------
 
-    def thread_holders(self, threads: Sequence[Thread], pids: Collection[int]) -> Holders:
+    def thread_holders(
+        self, threads: Sequence[Thread], pids: Collection[int], *, deep: bool
+    ) -> Holders:
         """The threads that have a Popen of one of those processes in a frame, or a pipe of it."""
         kind = self._interp.attribute_of("subprocess", "Popen")
+        if deep:
+            words = {t.tid: self._locals(t, []) for t in threads if t.tid is not None}
+            return self._holders(self._with_attributes(words), kind, pids)
         rough = {t.tid: self._rough_words(t) for t in threads if t.tid is not None}
         suspects = {tid for tid, _ in self._holders(rough, kind, pids)}
         # there may be leftovers among these words: then its locals tell
         exact = {t.tid: self._locals(t, rough[t.tid]) for t in threads if t.tid in suspects}
         return self._holders(exact, kind, pids)
 
-    def task_holders(self, tasks: Sequence[StandingTask], pids: Collection[int]) -> Holders:
+    def task_holders(
+        self, tasks: Sequence[StandingTask], pids: Collection[int], *, deep: bool
+    ) -> Holders:
         """The same of tasks and asyncio's Process, by their addresses."""
         held = {task.task: self._held_by_task(task) for task in tasks}
+        held = self._with_attributes(held) if deep else held
         kind = self._interp.attribute_of("asyncio.subprocess", _PROCESS)
         return self._holders(held, kind, pids)
+
+    def _with_attributes(self, held: Mapping[int, list[int]]) -> dict[int, list[int]]:
+        """The same words, and what attributes of these refer to: of ``self`` in a method, say."""
+        words = list({word for some in held.values() for word in some})
+        inner: dict[int, list[int]] = {}
+        for word, kind in zip(words, self._objects.types_of(words), strict=True):
+            if kind is not None and kind.heap and not kind.flags & IS_TYPE:
+                with contextlib.suppress(Unreadable):
+                    inner[word] = self._objects.attribute_values(word)[:_MOST_ATTRIBUTES]
+        return {
+            who: [*some, *(value for word in some for value in inner.get(word, ()))]
+            for who, some in held.items()
+        }
 
     def _holders(
         self, held: Mapping[int, Sequence[int]], kind: int | None, pids: Collection[int]

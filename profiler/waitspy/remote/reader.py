@@ -419,9 +419,11 @@ class Reader:
         looks = self.tasks_looks(known, cpu_ns)
         return children.waits(self._interps, self._frames, looks)
 
-    def child_holders(self, look: ChildLook, pids: Collection[int]) -> ChildHolders:
-        """Who has one of those processes in a frame, of all threads and the tasks of a look."""
-        return children.holders(self._interps, self._frames, look.standing, pids)
+    def child_holders(self, look: ChildLook, pids: Collection[int], deep: bool) -> ChildHolders:
+        """Who has one of those processes in a frame, of all threads and the tasks of a look; where
+        ``deep``, as an attribute of what is there, too.
+        """
+        return children.holders(self._interps, self._frames, look.standing, pids, deep=deep)
 
     # --- code -----------------------------------------------------------------------------
 

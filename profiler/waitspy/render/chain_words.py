@@ -37,6 +37,7 @@ _WAITS_FOR: Mapping[Held | TaskHeld | ChildHeld, str] = {
     "reply": "for a reply of {who}",
     "exit": "for the end of {who}",
     "output": "for output of {who}",
+    "input": "until {who} reads what is written to it",
     "reader": "for room in a pipe that only the server can read, and does not",
 }
 _RESULTS: Mapping[How | ChildHow | None, str] = {

@@ -59,6 +59,17 @@ def thread_reads_the_other_pipe():
     child.stdout.read()
 
 
+def thread_writes():
+    child = start("filter", ["cat"], stdin=PIPE, stdout=PIPE)
+    child.stdin.write(bytes(1000000))
+
+
+async def task_writes():
+    child = await start_task("task filters", ["cat"], stdin=PIPE, stdout=PIPE)
+    child.stdin.write(bytes(3000000))
+    await child.stdin.drain()
+
+
 def thread_waits_for_what_is_below():
     line = "head -c 1000000 /dev/zero >&2; echo done"
     child = start("below", ["sh", "-c", line], stderr=PIPE)
@@ -145,6 +156,26 @@ def thread_reads_later():
     child.stdout.read()
 
 
+class Filter:
+    """One thread writes, and another one, which is busy, reads."""
+
+    def __init__(self):
+        self.child = start("busy filter", ["cat"], stdin=PIPE, stdout=PIPE)
+
+    def feed(self):
+        self.child.stdin.write(bytes(1000000))
+
+    def read(self):
+        self.child.stdout.read(1000)
+        time.sleep(600)
+
+
+def two_threads_filter():
+    filters = Filter()
+    threading.Thread(target=filters.feed, daemon=True).start()
+    filters.read()
+
+
 def helper_is_idle():
     child = start("helper", ["cat"], stdin=PIPE, stdout=PIPE)
     child.wait()
@@ -167,14 +198,14 @@ HARMFUL = {
     one.__name__: one
     for one in (
         task_reads_the_other_pipe, task_gathers, task_waits, thread_waits,
-        thread_reads_the_other_pipe, thread_waits_for_what_is_below,
+        thread_reads_the_other_pipe, thread_waits_for_what_is_below, thread_writes, task_writes,
     )
 }  # fmt: skip
 HARMLESS = {
     one.__name__: one
     for one in (
         task_communicates, task_reads_slowly, object_reads_slowly, task_has_other_work, thread_communicates,
-        thread_reads_slowly, thread_has_other_work, thread_reads_later, helper_is_idle,
+        thread_reads_slowly, thread_has_other_work, thread_reads_later, two_threads_filter, helper_is_idle,
         nobody_waits, another_process_reads,
     )
 }  # fmt: skip
