@@ -25,6 +25,7 @@ from tests.examples.build import (
 from tests.examples.loop_examples import POOL
 from waitspy.judge import analysis
 from waitspy.model.connection_pools import PoolUse
+from waitspy.model.datagrams import DatagramEvent
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LateTimer, LoopEvent, LoopInfo, LoopWork
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolWaits
@@ -115,6 +116,19 @@ def by_a_listener(many: int) -> WorkerRecord:
     return stalls(many, listeners=tuple(found))
 
 
+def by_datagrams(many: int) -> WorkerRecord:
+    found = [
+        DatagramEvent(at(0), 3, name="127.0.0.1:53", fd=4),
+        DatagramEvent(at(0), 3, looked=True, readers=((100, 7),)),
+    ]
+    for n in range(many):
+        found += [
+            DatagramEvent(at(n * EACH_MS + 550), 3, unread=832, dropped=n, taken=n),
+            DatagramEvent(at((n + 1) * EACH_MS), 3, unread=0, dropped=n),
+        ]
+    return stalls(many, datagrams=tuple(found))
+
+
 def seconds(given: Recording, kind: str, many: int) -> float:
     """CPU time of judging it; each stall must be found."""
     taken = []
@@ -135,6 +149,7 @@ def seconds(given: Recording, kind: str, many: int) -> float:
         (by_nothing, "blocked-loop"),
         (by_a_pool, "exhausted-pool"),
         (by_a_listener, "accept-backlog"),
+        (by_datagrams, "accept-backlog"),
         (by_connections, "exhausted-connections"),
     ],
 )

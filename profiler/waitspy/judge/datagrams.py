@@ -8,10 +8,10 @@ many datagrams lie there nobody knows, nor since when each of them does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 from msgspec import structs
 
@@ -24,7 +24,7 @@ from waitspy.judge.listeners import (
     may_accept,
     stood_still,
 )
-from waitspy.judge.spans import Span, common, length_ns, union, without
+from waitspy.judge.spans import Span, common, inside, length_ns, union, without
 from waitspy.judge.thread_time import cut
 from waitspy.model import syscalls
 from waitspy.model.activities import NO_ACTIVITIES, Activity
@@ -86,40 +86,62 @@ class DatagramQueue:
             if (row.unread or 0) > (after.unread or 0)
         ]
 
-    def dropped(self, span: Span) -> int:
-        """How many datagrams found no room in it in that time, as far as is known."""
-        counts = [
-            row.dropped
-            for row, after in zip_longest(self.rows, self.rows[1:])
-            if row.dropped is not None
-            and row.at_ns <= span[1]
-            and (after is None or after.at_ns >= span[0])
-        ]
+    @property
+    def never_shorter(self) -> list[Span]:
+        """When it was not seen to become less; without times at which some found no room: while it
+        is full, what is read makes room for the next one.
+        """
+        found: list[Span] = []
+        first = self.rows[0]
+        for row, after in pairwise(self.rows):
+            if (row.unread or 0) > (after.unread or 0) or row.dropped != after.dropped:
+                found.append((first.at_ns, after.at_ns - _LOOKS_APART_NS))
+                first = after
+        found.append((first.at_ns, self.rows[-1].at_ns))
+        return [span for span in found if span[0] < span[1]]
+
+    @property
+    def dropped(self) -> int:
+        """How many datagrams found no room in it, as far as is known."""
+        counts = [row.dropped for row in self.rows if row.dropped is not None]
         return max(0, counts[-1] - counts[0]) if counts else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A socket in one of the processes that hold it: what was told of it there."""
+
+    worker: WorkerRecord
+    events: Sequence[DatagramEvent]
+
+    @property
+    def pid(self) -> int:
+        return self.worker.worker.pid
+
+    @property
+    def frames(self) -> set[tuple[int, int]]:
+        """The threads that read from it, with the frames that do."""
+        return {reader for event in self.events for reader in event.readers}
 
 
 def find(workers: Sequence[WorkerRecord], arch: str, end_ns: int) -> list[DatagramQueue]:
     """The sockets for datagrams of these workers in which something was seen to lie for a while."""
-    rows: dict[int, list[DatagramEvent]] = {}
+    held: dict[int, list[_Held]] = {}
     for worker in workers:
+        events: dict[int, list[DatagramEvent]] = {}
         for event in worker.datagrams:
-            rows.setdefault(event.inode, []).append(event)
+            events.setdefault(event.inode, []).append(event)
+        for inode, mine in events.items():
+            held.setdefault(inode, []).append(_Held(worker, mine))
     calls = list(syscalls.numbers(_READS, arch))
-    return [
-        queue
-        for inode, events in sorted(rows.items())
-        if (queue := _queue(inode, events, workers, calls, end_ns)) is not None
-    ]
+    found = (_queue(inode, some, calls, end_ns) for inode, some in sorted(held.items()))
+    return [queue for queue in found if queue is not None]
 
 
 def _queue(
-    inode: int,
-    events: Iterable[DatagramEvent],
-    workers: Sequence[WorkerRecord],
-    calls: Sequence[int],
-    end_ns: int,
+    inode: int, held: Sequence[_Held], calls: Sequence[int], end_ns: int
 ) -> DatagramQueue | None:
-    events = sorted(events, key=lambda event: event.at_ns)
+    events = sorted((e for one in held for e in one.events), key=lambda event: event.at_ns)
     name = next((event.name for event in events if event.name is not None), None)
     looked = [event for event in events if event.looked]
     if name is None or not looked or any(event.in_loop for event in looked):
@@ -127,44 +149,34 @@ def _queue(
     readers: set[ThreadKey] = set()
     asking: set[ThreadKey] = set()
     gone_ns = 0
-    for worker in workers:
-        mine = [event for event in worker.datagrams if event.inode == inode]
-        if not mine:
-            continue
+    for one in held:
+        worker = one.worker
         gone_ns = max(gone_ns, end_ns if worker.gone_ns is None else worker.gone_ns)
-        held = list(held_by_fd(mine, inode))
-        tids = {tid for tid in worker.states if in_calls(worker.states[tid], calls, held)}
+        by_fd = list(held_by_fd(one.events, inode))
+        tids = {tid for tid in worker.states if in_calls(worker.states[tid], calls, by_fd)}
+        tids |= _known_by_frames(one, held)
         readers |= {worker.thread(tid) for tid in tids}
-        readers |= set(_known_by_frames(worker, inode, workers))
-        asking |= {worker.thread(tid) for event in mine for tid in event.asking}
+        asking |= {worker.thread(tid) for event in one.events for tid in event.asking}
     told = [event for event in events if event.unread is not None or event.closed]
     last_ns = min(end_ns, gone_ns)
     told = [event for event in told if event.at_ns <= last_ns]
-    told += [structs.replace(event, at_ns=last_ns, unread=0) for event in told[-1:]]
+    if not told:
+        return None
+    told.append(structs.replace(told[-1], at_ns=last_ns, unread=0))
     readers -= asking
     return DatagramQueue(name, tuple(sorted(readers)), tuple(told), bool(asking) and not readers)
 
 
-def _known_by_frames(
-    worker: WorkerRecord, inode: int, workers: Sequence[WorkerRecord]
-) -> Iterator[ThreadKey]:
-    """The threads of a worker whose own code reads from it.
+def _known_by_frames(mine: _Held, every: Sequence[_Held]) -> set[int]:
+    """The threads of a process whose own code reads from it.
 
     A frame that the process which it was forked from has as well, or one that it has forked, may
     be that one's: who of them reads is not known.
     """
-    pid, parent = worker.worker.pid, worker.worker.ppid
-    kin = (one for one in workers if one.worker.pid == parent or one.worker.ppid == pid)
-    theirs = {frame for one in kin for _, frame in _frames(one, inode)}
-    for tid, frame in _frames(worker, inode):
-        if frame not in theirs and tid in worker.states:
-            yield worker.thread(tid)
-
-
-def _frames(worker: WorkerRecord, inode: int) -> Iterator[tuple[int, int]]:
-    for event in worker.datagrams:
-        if event.inode == inode:
-            yield from event.readers
+    me = mine.worker.worker
+    kin = (one for one in every if one.pid == me.ppid or one.worker.worker.ppid == me.pid)
+    theirs = {frame for one in kin for _, frame in one.frames}
+    return {tid for tid, frame in mine.frames if frame not in theirs and tid in mine.worker.states}
 
 
 def seen(workers: Sequence[WorkerRecord]) -> int:
@@ -182,25 +194,14 @@ def unread(queues: Sequence[DatagramQueue]) -> tuple[UnreadDatagrams, ...]:
     for queue in queues:
         if queue.of_client:
             continue
-        spans = common(queue.unread, _unread_for_sure(queue))
+        known = [] if _is_of_unix(queue.name) else union([*queue.untaken, *queue.never_shorter])
+        spans = common(queue.unread, known)
         longest_ns = max((end_ns - start_ns for start_ns, end_ns in spans), default=0)
-        dropped = queue.dropped((queue.rows[0].at_ns, queue.rows[-1].at_ns))
+        dropped = queue.dropped
         if dropped or longest_ns >= _UNREAD_NS:
             longest_s = longest_ns / NS if longest_ns >= _UNREAD_NS else None
             found.append(UnreadDatagrams(socket_name(queue.name), longest_s, dropped))
     return tuple(sorted(found, key=lambda one: (-(one.longest_s or 0.0), one.socket)))
-
-
-def _unread_for_sure(queue: DatagramQueue) -> list[Span]:
-    """When nothing was read: nobody has read any, or what lay there never became less.
-
-    Where some were dropped it was full: what is read makes room for the next one.
-    """
-    if _is_of_unix(queue.name):
-        return []
-    ends = [queue.rows[0].at_ns, *queue.shorter_ns, queue.rows[-1].at_ns]
-    as_long = [(a, b - _LOOKS_APART_NS) for a, b in pairwise(ends) if not queue.dropped((a, b))]
-    return union([*queue.untaken, *(span for span in as_long if span[0] < span[1])])
 
 
 def _is_of_unix(name: str) -> bool:
@@ -233,7 +234,9 @@ def starvations(
         ),
     )
     # spans that touch are not joined: in between a thread may have read
-    stood = [(a, b - 1) for span in stood for a, b in _between(span, queue.shorter_ns)]
+    read_ns = queue.shorter_ns
+    pieces = [piece for span in stood for piece in _between(span, read_ns)]
+    stood = [(a, b - 1) for a, b in pieces if a < b - 1]
     idle = union(span for key in queue.readers for span in _idle(done, key))
     unseen = union(gap for key in queue.readers for gap in owners[key].gaps)
     untaken = [piece for span in queue.untaken for piece in without(span, union([*idle, *unseen]))]
@@ -269,7 +272,7 @@ def starvations(
 
 
 def _who(readers: Sequence[ThreadKey]) -> str:
-    """As in "both threads that read them"."""
+    """As in "all 2 threads that read them"."""
     many = len(readers)
     return f"all {many} threads that read them" if many > 1 else "the only thread that reads them"
 
@@ -277,10 +280,9 @@ def _who(readers: Sequence[ThreadKey]) -> str:
 def _between(span: Span, read_ns: Sequence[int]) -> Iterator[Span]:
     """The parts of a span between times at which something was read: by whom is not known."""
     start_ns, end_ns = span
-    for at_ns in read_ns:
-        if start_ns < at_ns < end_ns - _LOOKS_APART_NS:
-            yield start_ns, max(start_ns, at_ns - _LOOKS_APART_NS)
-            start_ns = at_ns
+    for at_ns in inside(read_ns, (start_ns, end_ns - _LOOKS_APART_NS)):
+        yield start_ns, max(start_ns, at_ns - _LOOKS_APART_NS)
+        start_ns = at_ns
     yield start_ns, end_ns
 
 
