@@ -18,6 +18,7 @@ from waitspy.judge import (
     datagrams,
     findings,
     held_locks,
+    kept_takers,
     listeners,
     loop_episodes,
     loops,
@@ -102,13 +103,16 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             listener, recording.workers, done, info.end_ns, min_stall_ns
         )
     ]
-    starved += unaccepting
-    starved += overloaded_listeners.find(
-        accepted_from, recording.workers, done, unaccepting, info.end_ns, min_stall_ns
-    )
+    untaken = [
+        *unaccepting,
+        *overloaded_listeners.find(
+            accepted_from, recording.workers, done, unaccepting, info.end_ns, min_stall_ns
+        ),
+    ]
     datagram_queues = datagrams.find(recording.workers, info.arch, info.end_ns)
     for queue in datagram_queues:
-        starved += datagrams.starvations(queue, recording.workers, done, info.end_ns, min_stall_ns)
+        untaken += datagrams.starvations(queue, recording.workers, done, info.end_ns, min_stall_ns)
+    starved += (kept_takers.of_gil(one, recording.workers, done) for one in untaken)
     not_looked = [s for s in starved if not s.looked]
     chains = wait_for.Chains(recording.workers, done, names, recording.sources)
     starved = list(held_locks.rings((s for s in starved if s.looked), chains))

@@ -108,7 +108,7 @@ class DatagramQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _HeldQueue:
     """A socket in one of the processes that hold it: what was told of it there."""
 
     worker: WorkerRecord
@@ -126,20 +126,20 @@ class _Held:
 
 def find(workers: Sequence[WorkerRecord], arch: str, end_ns: int) -> list[DatagramQueue]:
     """The sockets for datagrams of these workers in which something was seen to lie for a while."""
-    held: dict[int, list[_Held]] = {}
+    held: dict[int, list[_HeldQueue]] = {}
     for worker in workers:
         events: dict[int, list[DatagramEvent]] = {}
         for event in worker.datagrams:
             events.setdefault(event.inode, []).append(event)
         for inode, mine in events.items():
-            held.setdefault(inode, []).append(_Held(worker, mine))
+            held.setdefault(inode, []).append(_HeldQueue(worker, mine))
     calls = list(syscalls.numbers(_READS, arch))
     found = (_queue(inode, some, calls, end_ns) for inode, some in sorted(held.items()))
     return [queue for queue in found if queue is not None]
 
 
 def _queue(
-    inode: int, held: Sequence[_Held], calls: Sequence[int], end_ns: int
+    inode: int, held: Sequence[_HeldQueue], calls: Sequence[int], end_ns: int
 ) -> DatagramQueue | None:
     events = sorted((e for one in held for e in one.events), key=lambda event: event.at_ns)
     name = next((event.name for event in events if event.name is not None), None)
@@ -167,7 +167,7 @@ def _queue(
     return DatagramQueue(name, tuple(sorted(readers)), tuple(told), bool(asking) and not readers)
 
 
-def _known_by_frames(mine: _Held, every: Sequence[_Held]) -> set[int]:
+def _known_by_frames(mine: _HeldQueue, every: Sequence[_HeldQueue]) -> set[int]:
     """The threads of a process whose own code reads from it.
 
     A frame that the process which it was forked from has as well, or one that it has forked, may

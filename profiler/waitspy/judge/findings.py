@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from waitspy.judge import blame, remedies
+from waitspy.judge import blame, gil, remedies
 from waitspy.judge import victims as victims_of
 from waitspy.judge.classify import source_line
 from waitspy.judge.episode import Starvation
@@ -92,7 +92,9 @@ def _weigh(starvation: Starvation) -> _Blamed:
     stacks: Counter[Stack] = Counter()
     waits: Counter[Wait] = Counter()
     # what is served all along may be late because of what its threads compute
-    computes = starvation.kind.on_cpu or starvation.verdict == "late"
+    computes = (
+        starvation.kind.on_cpu or starvation.verdict == "late" or gil.SEEN in starvation.evidence
+    )
     for activity in starvation.guilty:
         length = activity.end_ns - activity.start_ns
         if not blame.holds_up(activity.stack, activity.wait):
@@ -154,7 +156,7 @@ def _finding(
         packages=frozenset(name for f in above if (name := f.home.package) is not None),
         library=_library(first, stack),
         pool=first.pool,
-        datagrams=DATAGRAMS in first.evidence,
+        datagrams=DATAGRAMS in first.evidence and gil.SEEN not in first.evidence,
         frames=tuple(f"{frame.home.short}:{frame.function}" for frame in above),
         waits_for=frozenset(_waits_for(chain)),
         over_await=any(

@@ -11,6 +11,9 @@ from waitspy.model.columns import UNKNOWN, Int64s, int64s
 from waitspy.model.gil import MAIN, GilStates
 from waitspy.model.recorded import WorkerRecord
 
+SEEN = "gil"
+"""The evidence of a finding that goes by this."""
+
 
 def held(worker: WorkerRecord, span: Span) -> dict[int, list[Span]]:
     """The threads that were seen to hold the main interpreter's GIL in a span, and when."""

@@ -328,7 +328,7 @@ def _gil_times(
     whole = span.start_ns, span.end_ns
     times = {tid: own for tid, own in gil.held(worker, whole).items() if tid != span.loop.tid}
     if times:
-        return times, "gil"
+        return times, gil.SEEN
     holder = _gil_holder(span, worker)
     return {} if holder is None else {holder: [whole]}, "dump"
 
