@@ -31,6 +31,7 @@ from waitspy.judge import (
     pool_episodes,
     pools,
     requests,
+    stopped_takers,
     task_waits,
     timeline,
     wait_for,
@@ -112,6 +113,11 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
     datagram_queues = datagrams.find(recording.workers, info.arch, info.end_ns)
     for queue in datagram_queues:
         untaken += datagrams.starvations(queue, recording.workers, done, info.end_ns, min_stall_ns)
+        starved += stopped_takers.of_datagrams(queue, recording.workers, info.end_ns, min_stall_ns)
+    for listener in accepted_from:
+        starved += stopped_takers.of_listener(
+            listener, recording.workers, info.end_ns, min_stall_ns
+        )
     starved += (kept_takers.of_gil(one, recording.workers, done) for one in untaken)
     not_looked = [s for s in starved if not s.looked]
     chains = wait_for.Chains(recording.workers, done, names, recording.sources)

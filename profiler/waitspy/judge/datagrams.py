@@ -266,12 +266,17 @@ def starvations(
             held_by=guilty,
             base=None,
             evidence=(DATAGRAMS, THREADS),
-            items=(Item("io", f"datagrams unread on {name}", None, start_ns, until_ns),),
-            detail=f"datagrams on {name}: {_who(queue.readers)} {what}",
+            items=(unread_item(queue, (start_ns, until_ns)),),
+            detail=f"datagrams on {name}: {who_reads(queue.readers)} {what}",
         )
 
 
-def _who(readers: Sequence[ThreadKey]) -> str:
+def unread_item(queue: DatagramQueue, span: Span) -> Item:
+    """What lay there, however much it was."""
+    return Item("io", f"datagrams unread on {socket_name(queue.name)}", None, *span)
+
+
+def who_reads(readers: Sequence[ThreadKey]) -> str:
     """As in "all 2 threads that read them"."""
     many = len(readers)
     return f"all {many} threads that read them" if many > 1 else "the only thread that reads them"

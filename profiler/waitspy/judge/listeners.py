@@ -298,7 +298,7 @@ def starvations(
         stood_still(owners[key], key.tid, activities.get(key, NO_ACTIVITIES), end_ns, known)
         for key in listener.acceptors
     ]
-    for whole in _waiting(listener.counts, end_ns):
+    for whole in waited_spans(listener.counts, end_ns):
         gaps = [gap for gap in _common(still, whole) if gap[1] - gap[0] >= min_stall_ns]
         for start_ns, until_ns in _joined(gaps, min_stall_ns):
             guilty = {
@@ -321,7 +321,7 @@ def starvations(
                 held_by=guilty,
                 base=None,
                 evidence=(BACKLOG, THREADS),
-                items=tuple(_items(listener, start_ns, until_ns)),
+                items=tuple(waited_items(listener, start_ns, until_ns)),
                 detail=f"connections to {listener.name}: {who_accepts(listener.acceptors)} blocked",
             )
 
@@ -374,7 +374,7 @@ def is_blocked(guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:
     return bool(spent) and blocked * 2 >= sum(a.end_ns - a.start_ns for a in spent)
 
 
-def _waiting(counts: Sequence[tuple[int, int]], end_ns: int) -> list[Span]:
+def waited_spans(counts: Sequence[tuple[int, int]], end_ns: int) -> list[Span]:
     """The spans in which at least one connection waited."""
     spans = []
     since_ns: int | None = None
@@ -403,7 +403,7 @@ def _joined(gaps: Sequence[Span], least_ns: int) -> list[Span]:
     return [(a, b - least_ns) for a, b in wider]
 
 
-def _items(listener: Listener, start_ns: int, end_ns: int) -> Iterator[Item]:
+def waited_items(listener: Listener, start_ns: int, end_ns: int) -> Iterator[Item]:
     """The connections that waited in an episode; those that left were the first to come."""
     rows: list[tuple[int, int, int]] = []
     n = max(0, bisect_right(listener.counts, start_ns, key=lambda row: row[0]) - 1)
