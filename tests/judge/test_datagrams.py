@@ -168,6 +168,11 @@ def test_without_a_count_it_has_to_get_longer_all_along() -> None:
     assert told(process(100, [*shrinks, looked()], BLOCKED)) == ()
 
 
+def test_what_gets_longer_though_some_is_read_is_not_unread() -> None:
+    rows = unread(*[(100 + 500.0 * n, 832 * (n + 1), n) for n in range(6)])
+    assert told(process(100, [*rows, looked()], BLOCKED)) == ()
+
+
 def test_what_found_no_room_is_told() -> None:
     first = unread((100, 832, 7), dropped=3)
     last = [DatagramEvent(at(200 + n), INODE, unread=832, dropped=3 + n, taken=n) for n in range(9)]

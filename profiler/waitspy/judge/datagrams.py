@@ -88,13 +88,15 @@ class DatagramQueue:
 
     @property
     def never_shorter(self) -> list[Span]:
-        """When it was not seen to become less; without times at which some found no room: while it
-        is full, what is read makes room for the next one.
+        """When it was not seen to become less; without times at which some found no room, as what
+        is read makes room for the next one then, and those at which somebody has read something.
         """
         found: list[Span] = []
         first = self.rows[0]
         for row, after in pairwise(self.rows):
-            if (row.unread or 0) > (after.unread or 0) or row.dropped != after.dropped:
+            is_read = None not in {row.taken, after.taken} and row.taken != after.taken
+            is_less = (row.unread or 0) > (after.unread or 0)
+            if is_less or is_read or row.dropped != after.dropped:
                 found.append((first.at_ns, after.at_ns - _LOOKS_APART_NS))
                 first = after
         found.append((first.at_ns, self.rows[-1].at_ns))
