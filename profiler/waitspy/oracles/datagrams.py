@@ -22,6 +22,7 @@ from waitspy.model.clock import NS
 from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import DATAGRAMS
 from waitspy.oracles import Watched
+from waitspy.oracles.namespaces import Namespace, opened, sockets_of
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.datagrams import (
     DatagramRow,
@@ -36,7 +37,6 @@ from waitspy.remote.memory import Unavailable
 
 _NEW_NS = NS  # while no worker has any, for new ones
 _LOOK_NS = NS  # between two looks for who reads
-_TURN_NS = NS // 4  # when who asks does not, as its process has ended, another one does
 _SHARE = 0.01  # of one core at the most for the looks at one namespace
 _PORTS_OF_CLIENTS = "/proc/sys/net/ipv4/ip_local_port_range"
 _USUAL_PORTS = range(32_768, 61_000)
@@ -46,21 +46,10 @@ _Told = tuple[int, int | None, int | None]
 
 
 @dataclass(slots=True)
-class _Sockets:
-    """The sockets for datagrams of one network namespace as of ``at_ns``, by inode; ``taken`` is
-    how many datagrams were read in it so far, while something is unread. ``teller`` is which worker
-    tells what is unread in a socket that several may share.
-    """
+class _Sockets(Namespace[DatagramSocket]):
+    """``taken`` is how many datagrams were read in all of it so far, while something is unread."""
 
-    number: int
-    diag: SockDiag | None
-    at_ns: int = 0
-    next_ns: int = 0
-    sockets: dict[int, DatagramSocket] = field(default_factory=dict)
-    known: frozenset[int] = frozenset()
     taken: int | None = None
-    teller: dict[int, int] = field(default_factory=dict)
-    asker: int | None = None
 
 
 @dataclass(slots=True)
@@ -105,7 +94,8 @@ class DatagramsOracle:
             procfs.fds(watched.pid)
             namespace = self._namespaces.get(number)
             if namespace is None:
-                namespace = _Sockets(number, _diag(watched.pid))
+                diag = opened(watched.pid, SockDiag.datagram_sockets)
+                namespace = _Sockets(number, diag)
                 self._refresh(namespace, watched.pid, 0)
                 self._namespaces[number] = namespace
         except ProcessLookupError:
@@ -134,7 +124,9 @@ class DatagramsOracle:
                 found = namespace.sockets.get(inode)
                 if found is not None and inode not in process.looped:
                     yield from self._unread(process, found, now_ns)
-        watched.rests_until_ns = watched.idles_until_ns = _rests_until_ns(process)
+        watched.rests_until_ns = watched.idles_until_ns = namespace.rests_until_ns(
+            watched.pid, process.known, process.next_scan_ns
+        )
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker."""
@@ -142,20 +134,16 @@ class DatagramsOracle:
         if process is None:
             return
         namespace = process.namespace
-        for inode in process.fds:
-            _tell_no_more(process, inode)
+        namespace.tell_no_more(watched.pid, process.fds)
         if all(one.namespace is not namespace for one in self._processes.values()):
             del self._namespaces[namespace.number]
-            if namespace.diag is not None:
-                namespace.diag.close()
+            namespace.close()
 
     def _refresh(self, namespace: _Sockets, pid: int, now_ns: int) -> None:
         began_ns = time.thread_time_ns()
         found = namespace.diag.datagram_sockets() if namespace.diag else _from_table(pid)
         mine = (one for one in found if not self._is_of_a_client(one.name))
-        namespace.sockets = {one.inode: one for one in mine}
-        if namespace.known != namespace.sockets.keys():
-            namespace.known = frozenset(namespace.sockets)
+        namespace.note(mine, pid, now_ns)
         here = [one for one in self._processes.values() if one.namespace is namespace]
         unread = {inode for inode, one in namespace.sockets.items() if one.unread_bytes}
         pause_ns = self._onset_ns if any(one.fds for one in here) else _NEW_NS
@@ -166,7 +154,6 @@ class DatagramsOracle:
             news = waits or process.since_ns or process.known != namespace.known
             process.watched.called |= bool(news) and process.watched.pid != pid
         namespace.taken = None if pause_ns else datagram_counts.read_so_far(pid)
-        namespace.at_ns, namespace.asker = now_ns, pid
         spent_ns = time.thread_time_ns() - began_ns
         namespace.next_ns = now_ns + max(pause_ns, int(spent_ns / _SHARE))
 
@@ -177,17 +164,16 @@ class DatagramsOracle:
     def _rescan(self, process: _WatchedSockets, now_ns: int) -> Iterator[DatagramRow]:
         began_ns = time.thread_time_ns()
         watched, namespace = process.watched, process.namespace
-        held: dict[int, int] = {}
-        for fd, link in procfs.fds(watched.pid).items():
-            inode = procfs.parse_socket(link)
-            if inode in namespace.sockets:
-                held[inode] = fd
+        mine = sockets_of(watched.pid).items()
+        held = {inode: fd for fd, inode in mine if inode in namespace.sockets}
         process.known = namespace.known
         process.next_scan_ns = now_ns + int(
             (time.thread_time_ns() - began_ns) / watched.routine_share
         )
-        for inode in process.fds.keys() - held.keys():
-            _tell_no_more(process, inode)
+        gone = process.fds.keys() - held.keys()
+        namespace.tell_no_more(watched.pid, gone)
+        for inode in gone:
+            process.told.pop(inode, None)
             process.since_ns.pop(inode, None)
             process.next_look_ns.pop(inode, None)
             process.looped.discard(inode)
@@ -198,8 +184,7 @@ class DatagramsOracle:
                 process.looped.add(inode)
                 yield DatagramsLooked(now_ns, inode, in_loop=True)
         if held and not process.fds:
-            namespace.next_ns = min(namespace.next_ns, now_ns + self._onset_ns)
-            namespace.asker = watched.pid
+            namespace.ask_soon(watched.pid, now_ns + self._onset_ns)
         process.fds = held
 
     def _unread(
@@ -242,36 +227,6 @@ class DatagramsOracle:
             watched.suspects |= {tid for tid, _ in readers}
         asking = tuple(one.tid for one in found if one.asks)
         return DatagramsLooked(now_ns, inode, False, readers, asking)
-
-
-def _tell_no_more(process: _WatchedSockets, inode: int) -> None:
-    """Leaves it to another worker to tell of a socket that they share."""
-    process.told.pop(inode, None)
-    if process.namespace.teller.get(inode) == process.watched.pid:
-        del process.namespace.teller[inode]
-
-
-def _rests_until_ns(process: _WatchedSockets) -> int:
-    """When it is its turn to ask again, or to look for its sockets."""
-    namespace = process.namespace
-    asks_ns = namespace.next_ns
-    if namespace.asker != process.watched.pid:
-        asks_ns += _TURN_NS
-    return min(asks_ns, process.next_scan_ns) if process.known != namespace.known else asks_ns
-
-
-def _diag(pid: int) -> SockDiag | None:
-    """None when another network namespace may not be entered, or the kernel does not answer."""
-    try:
-        diag = SockDiag(pid)
-    except OSError:
-        return None
-    try:
-        diag.datagram_sockets()
-    except (OSError, struct.error):
-        diag.close()
-        return None
-    return diag
 
 
 def _from_table(pid: int) -> tuple[DatagramSocket, ...]:

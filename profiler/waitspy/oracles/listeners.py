@@ -21,6 +21,7 @@ from waitspy.model.clock import NS
 from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import BACKLOG
 from waitspy.oracles import Watched, inspector_sockets
+from waitspy.oracles.namespaces import Namespace, opened, sockets_of
 from waitspy.recording.listeners import (
     ListenerAccepted,
     ListenerClosed,
@@ -32,22 +33,7 @@ from waitspy.recording.rows import RowType
 
 _LOOK_NS = NS
 _NEW_NS = NS // 2  # while no worker has any, for new ones
-_TURN_NS = NS // 4  # when who asks does not, as its process has ended, another one does
 _SHARE = 0.01  # of one core at the most for the looks at one namespace, and at one worker
-
-
-@dataclass(slots=True)
-class _Namespace:
-    """The listening sockets of one network namespace as of ``at_ns``, by inode."""
-
-    number: int
-    diag: SockDiag | None
-    at_ns: int = 0
-    next_ns: int = 0
-    listening: dict[int, Listening] = field(default_factory=dict)
-    known: frozenset[int] = frozenset()
-    teller: dict[int, int] = field(default_factory=dict)
-    asker: int | None = None
 
 
 @dataclass(slots=True)
@@ -57,7 +43,7 @@ class _WatchedListeners:
     """
 
     watched: Watched
-    namespace: _Namespace
+    namespace: Namespace[Listening]
     seen_ns: int = 0
     known: frozenset[int] = frozenset()
     fds: dict[int, int] = field(default_factory=dict)
@@ -66,6 +52,11 @@ class _WatchedListeners:
     aside: frozenset[int] = frozenset()
     next_scan_ns: int = 0
     next_look_ns: int = 0
+
+    @property
+    def rests_until_ns(self) -> int:
+        """When it is its turn to ask again, or to look for its sockets."""
+        return self.namespace.rests_until_ns(self.watched.pid, self.known, self.next_scan_ns)
 
 
 class BacklogOracle:
@@ -79,7 +70,7 @@ class BacklogOracle:
     def __init__(self, onset_ns: int) -> None:
         self._onset_ns = onset_ns
         self._processes: dict[int, _WatchedListeners] = {}
-        self._namespaces: dict[int, _Namespace] = {}
+        self._namespaces: dict[int, Namespace[Listening]] = {}
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why the sockets of that process cannot be seen."""
@@ -90,7 +81,8 @@ class BacklogOracle:
             procfs.fds(watched.pid)
             namespace = self._namespaces.get(number)
             if namespace is None:
-                namespace = self._namespaces[number] = _Namespace(number, _diag(watched.pid))
+                diag = opened(watched.pid, SockDiag.listening)
+                namespace = self._namespaces[number] = Namespace(number, diag)
                 self._refresh(namespace, watched.pid, 0)
         except ProcessLookupError:
             return "the process is gone"
@@ -114,15 +106,15 @@ class BacklogOracle:
         except OSError:  # the process is ending
             return
         if namespace.at_ns == process.seen_ns and not process.since_ns:
-            watched.rests_until_ns = watched.idles_until_ns = _rests_until_ns(process)
+            watched.rests_until_ns = watched.idles_until_ns = process.rests_until_ns
             return  # nothing new, and nothing waits
         process.seen_ns = namespace.at_ns
         for inode in process.fds:
-            found = namespace.listening.get(inode)
+            found = namespace.sockets.get(inode)
             if found is not None:
                 yield from self._waiting(process, watched, found, now_ns)
         if not process.since_ns:
-            watched.rests_until_ns = _rests_until_ns(process)
+            watched.rests_until_ns = process.rests_until_ns
 
     def detach(self, watched: Watched) -> None:
         """Forgets that worker; another one tells of the sockets that it shared."""
@@ -130,19 +122,15 @@ class BacklogOracle:
         if process is None:
             return
         namespace = process.namespace
-        for inode in [inode for inode, pid in namespace.teller.items() if pid == watched.pid]:
-            del namespace.teller[inode]
+        namespace.tell_no_more(watched.pid, [*namespace.teller])
         if all(one.namespace is not namespace for one in self._processes.values()):
             del self._namespaces[namespace.number]
-            if namespace.diag is not None:
-                namespace.diag.close()
+            namespace.close()
 
-    def _refresh(self, namespace: _Namespace, pid: int, now_ns: int) -> None:
+    def _refresh(self, namespace: Namespace[Listening], pid: int, now_ns: int) -> None:
         began_ns = time.thread_time_ns()
         found = namespace.diag.listening() if namespace.diag else _from_table(pid)
-        namespace.listening = {one.inode: one for one in found}
-        if namespace.known != namespace.listening.keys():
-            namespace.known = frozenset(namespace.listening)
+        namespace.note(found, pid, now_ns)
         spent_ns = time.thread_time_ns() - began_ns
         here = [one for one in self._processes.values() if one.namespace is namespace]
         waiting = {one.inode for one in found if one.waiting}
@@ -153,15 +141,14 @@ class BacklogOracle:
                 wait_ns = 0
             news = waits or process.since_ns or process.known != namespace.known
             process.watched.called |= bool(news) and process.watched.pid != pid
-        namespace.at_ns, namespace.asker = now_ns, pid
         namespace.next_ns = now_ns + max(wait_ns, int(spent_ns / _SHARE))
 
     def _rescan(
         self, process: _WatchedListeners, watched: Watched, now_ns: int
     ) -> Iterator[ListenerRow]:
         began_ns = time.thread_time_ns()
-        listening = process.namespace.listening
-        held = {inode: fd for fd, inode in _sockets(watched.pid).items() if inode in listening}
+        listening = process.namespace.sockets
+        held = {inode: fd for fd, inode in sockets_of(watched.pid).items() if inode in listening}
         process.known = process.namespace.known
         if watched.worker.node is not None and held.keys() - process.fds.keys() - process.aside:
             process.aside = inspector_sockets.find(watched.pid, watched.tids - {watched.pid})
@@ -169,15 +156,16 @@ class BacklogOracle:
         process.next_scan_ns = now_ns + int(
             (time.thread_time_ns() - began_ns) / watched.routine_share
         )
-        for inode in process.fds.keys() - held.keys():
+        gone = process.fds.keys() - held.keys()
+        process.namespace.tell_no_more(watched.pid, gone)
+        for inode in gone:
             process.told.pop(inode, None)
             process.since_ns.pop(inode, None)
             yield ListenerClosed(now_ns, inode)
         for inode in held.keys() - process.fds.keys():
             yield ListenerFound(now_ns, inode, listening[inode].name, held[inode])
         if held and not process.fds:
-            process.namespace.next_ns = min(process.namespace.next_ns, now_ns + self._onset_ns)
-            process.namespace.asker = watched.pid
+            process.namespace.ask_soon(watched.pid, now_ns + self._onset_ns)
         process.fds = held
         watched.listening = frozenset(listening[inode].name for inode in held)
 
@@ -205,7 +193,7 @@ class BacklogOracle:
         began_ns = time.thread_time_ns()
         count = None
         with suppress(OSError, ValueError):
-            inodes = set(_sockets(pid).values()) - {found.inode}
+            inodes = set(sockets_of(pid).values()) - {found.inode}
             port = port_of(found.name)
             if port is not None:
                 count = len(nettable.read_tcp(pid, inodes=inodes, ports=(port,)))
@@ -217,40 +205,7 @@ class BacklogOracle:
         return count
 
 
-def _rests_until_ns(process: _WatchedListeners) -> int:
-    """When it is its turn to ask again, or to look for its sockets."""
-    namespace = process.namespace
-    asks_ns = namespace.next_ns
-    if namespace.asker != process.watched.pid:
-        asks_ns += _TURN_NS
-    return min(asks_ns, process.next_scan_ns) if process.known != namespace.known else asks_ns
-
-
-def _diag(pid: int) -> SockDiag | None:
-    """None when another network namespace may not be entered, or the kernel does not answer."""
-    try:
-        diag = SockDiag(pid)
-    except OSError:
-        return None
-    try:
-        diag.listening()
-    except OSError:
-        diag.close()
-        return None
-    return diag
-
-
 def _from_table(pid: int) -> tuple[Listening, ...]:
     """TCP only: the table of unix sockets says nothing of what waits."""
     rows = nettable.listening(pid)
     return tuple(Listening(row.inode, row.local_text, row.rx_queue) for row in rows)
-
-
-def _sockets(pid: int) -> dict[int, int]:
-    """The inodes of the process's sockets, by descriptor."""
-    found = {}
-    for fd, link in procfs.fds(pid).items():
-        inode = procfs.parse_socket(link)
-        if inode is not None:
-            found[fd] = inode
-    return found
