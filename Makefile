@@ -31,13 +31,14 @@ demo: .venv/ready $(ASSETS)
 
 test: lint unit
 
-# What computes takes the CPU from what is watched: the processes of these folders come after.
+# What computes takes the CPU from what is watched: the processes of these folders come after. They
+# wait most of the time, so that there is room for three on two cores.
 LIVE := tests/live tests/faults
 
 unit: .venv/dev $(ASSETS) system
 	@test -d .pythons/usr || $(MAKE) pythons || echo "going on without Pythons from Debian sid" >&2
 	$(BIN)/python -m tests.again -n 2 --dist worksteal -m "not alone and not slow" $(LIVE:%=--ignore=%)
-	$(BIN)/python -m tests.again -n 2 --dist worksteal -m "not alone and not slow" $(LIVE)
+	$(BIN)/python -m tests.again -n 3 --dist worksteal -m "not alone and not slow" $(LIVE)
 	$(BIN)/python -m tests.again -m "alone and not slow"
 
 # Every variant of every scenario, recorded under load and compared with its truth.
