@@ -21,7 +21,7 @@ from waitspy.samplers.child import Child
 
 _TELLS = """import json, os, resource, signal
 print(json.dumps({
-    "umask": os.umask(0), "nice": os.getpriority(os.PRIO_PROCESS, 0), "sid": os.getsid(0),
+    "umask": os.umask(0), "sid": os.getsid(0),
     "most": resource.getrlimit(resource.RLIMIT_FSIZE)[0], "read": os.read(0, 1).decode(),
     "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "kept": os.path.exists("/proc/self/fd/{keep}"),
 }))
@@ -74,7 +74,6 @@ def test_it_begins_as_a_helper_should_and_we_go_on_as_before(tmp_path: Path) -> 
     assert (child.poll(), ours()) == (0, before)
     assert told == {
         "umask": 0o077,
-        "nice": min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10),
         "sid": child.pid,
         "most": TRACE_BYTES,
         "read": "",
