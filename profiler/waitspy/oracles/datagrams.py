@@ -238,7 +238,7 @@ def _from_table(pid: int) -> tuple[DatagramSocket, ...]:
 def _ports_of_clients() -> range:
     """The ports that the system gives to who has not asked for one."""
     with suppress(OSError, ValueError):
-        with open(_PORTS_OF_CLIENTS, encoding="ascii") as f:
+        with open(_PORTS_OF_CLIENTS, "rb") as f:
             first, last = map(int, f.read().split())
         return range(first, last + 1)
     return _USUAL_PORTS

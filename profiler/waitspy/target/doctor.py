@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from waitspy.target.tree import FOREIGN
 __all__ = ["Check", "Status", "examine"]
 
 _VERSION_WITHIN_S, _DUMP_WITHIN_S = 10.0, 15.0
+_TRIES, _AGAIN_S = 20, 0.01
 _WITHOUT = "no --blocking, and no stacks of processes that waitspy cannot read by itself"
 
 
@@ -164,14 +166,20 @@ def _own_stacks(pid: int) -> Check:
     reader = open_reader(pid)
     if isinstance(reader, str):
         return Check(name, "fail", reader, "where py-spy can read them, it is used instead")
-    try:
-        states = [state for own in reader.python_threads().values() for state in own]
-        whole = sum(is_whole for _, is_whole in reader.moving_stacks(states))
-    except Unreadable:  # it is starting or ending
+    found = ""
+    for _ in range(_TRIES):  # a thread that runs may change at every moment
+        try:
+            states = [state for own in reader.python_threads().values() for state in own]
+            whole = sum(is_whole for _, is_whole in reader.moving_stacks(states))
+        except Unreadable:  # it is starting or ending
+            time.sleep(_AGAIN_S)
+            continue
+        found = f"read {whole} of {len(states)} thread{'s' * (len(states) > 1)}"
+        if whole:
+            return Check(name, "ok", found)
+        time.sleep(_AGAIN_S)
+    if not found:
         return Check(name, "unknown", "its memory changed at every try", "try again")
-    found = f"read {whole} of {len(states)} thread{'s' * (len(states) > 1)}"
-    if whole:
-        return Check(name, "ok", found)
     return Check(name, "fail", found, "try again; if it stays, use --sampler py-spy")
 
 

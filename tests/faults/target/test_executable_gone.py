@@ -77,7 +77,7 @@ def test_a_server_whose_library_is_gone_lacks_py_spys_stacks(
     why = f"py-spy cannot open its {library.name}, which was deleted or replaced since it began"
     loss = {"pid": server.pid, "what": "stacks", "why": why, "remedy": "restart the server"}
     assert lost(told) == ([loss] if sampler == "py-spy" else [])
-    assert code == 0
+    assert code == 0, out
     assert why in out
     blocks(tmp_path, told, server.pid)
     assert watched(told, server.pid)["python"] == VERSION
