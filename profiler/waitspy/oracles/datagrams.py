@@ -14,15 +14,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
-from waitspy.kernel import datagram_counts, nettable, pipe_fds, procfs
+from waitspy.kernel import datagram_counts, nettable, pipe_fds
 from waitspy.kernel.sockdiag import DatagramSocket, SockDiag
 from waitspy.model.clock import NS
 from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import DATAGRAMS
 from waitspy.oracles import Watched
-from waitspy.oracles.namespaces import Namespace, opened, sockets_of
+from waitspy.oracles.namespaces import Namespace, entered, opened, sockets_of
 from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.datagrams import (
     DatagramRow,
@@ -87,21 +88,10 @@ class DatagramsOracle:
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why the sockets of that process cannot be seen."""
-        try:
-            number = procfs.namespace(watched.pid, "net")
-            if number is None:
-                return "its network namespace is not known"
-            procfs.fds(watched.pid)
-            namespace = self._namespaces.get(number)
-            if namespace is None:
-                diag = opened(watched.pid, SockDiag.datagram_sockets)
-                namespace = _Sockets(number, diag)
-                self._refresh(namespace, watched.pid, 0)
-                self._namespaces[number] = namespace
-        except ProcessLookupError:
-            return "the process is gone"
-        except OSError as error:
-            return f"/proc/PID/fd or its network tables: {error.strerror}"
+        begin = partial(self._begun, watched.pid)
+        namespace = entered(watched.pid, self._namespaces, begin)
+        if isinstance(namespace, str):
+            return namespace
         self._processes[watched.pid] = _WatchedSockets(watched, namespace)
         return "ok"
 
@@ -138,6 +128,11 @@ class DatagramsOracle:
         if all(one.namespace is not namespace for one in self._processes.values()):
             del self._namespaces[namespace.number]
             namespace.close()
+
+    def _begun(self, pid: int, number: int) -> _Sockets:
+        namespace = _Sockets(number, opened(pid, SockDiag.datagram_sockets))
+        self._refresh(namespace, pid, 0)
+        return namespace
 
     def _refresh(self, namespace: _Sockets, pid: int, now_ns: int) -> None:
         began_ns = time.thread_time_ns()

@@ -13,15 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
-from waitspy.kernel import nettable, procfs
+from waitspy.kernel import nettable
 from waitspy.kernel.sockdiag import Listening, SockDiag
 from waitspy.model.clock import NS
 from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import BACKLOG
 from waitspy.oracles import Watched, inspector_sockets
-from waitspy.oracles.namespaces import Namespace, opened, sockets_of
+from waitspy.oracles.namespaces import Namespace, entered, opened, sockets_of
 from waitspy.recording.listeners import (
     ListenerAccepted,
     ListenerClosed,
@@ -74,20 +75,10 @@ class BacklogOracle:
 
     def attach(self, watched: Watched) -> str:
         """``"ok"``, or why the sockets of that process cannot be seen."""
-        try:
-            number = procfs.namespace(watched.pid, "net")
-            if number is None:
-                return "its network namespace is not known"
-            procfs.fds(watched.pid)
-            namespace = self._namespaces.get(number)
-            if namespace is None:
-                diag = opened(watched.pid, SockDiag.listening)
-                namespace = self._namespaces[number] = Namespace(number, diag)
-                self._refresh(namespace, watched.pid, 0)
-        except ProcessLookupError:
-            return "the process is gone"
-        except OSError as error:
-            return f"/proc/PID/fd or its network tables: {error.strerror}"
+        begin = partial(self._begun, watched.pid)
+        namespace = entered(watched.pid, self._namespaces, begin)
+        if isinstance(namespace, str):
+            return namespace
         self._processes[watched.pid] = _WatchedListeners(watched, namespace)
         watched.listening = frozenset()
         return "ok"
@@ -126,6 +117,11 @@ class BacklogOracle:
         if all(one.namespace is not namespace for one in self._processes.values()):
             del self._namespaces[namespace.number]
             namespace.close()
+
+    def _begun(self, pid: int, number: int) -> Namespace[Listening]:
+        namespace = Namespace[Listening](number, opened(pid, SockDiag.listening))
+        self._refresh(namespace, pid, 0)
+        return namespace
 
     def _refresh(self, namespace: Namespace[Listening], pid: int, now_ns: int) -> None:
         began_ns = time.thread_time_ns()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from waitspy.kernel import procfs
 from waitspy.kernel.sockdiag import SockDiag
@@ -74,6 +74,27 @@ class Namespace(Generic[_S]):
         """Nobody is left in it."""
         if self.diag is not None:
             self.diag.close()
+
+
+_N = TypeVar("_N", bound=Namespace[Any])
+
+
+def entered(pid: int, known: dict[int, _N], begin: Callable[[int], _N]) -> _N | str:
+    """The namespace of a process, by its number, which ``begin`` makes where no other worker is in
+    it; or why its sockets cannot be seen.
+    """
+    try:
+        number = procfs.namespace(pid, "net")
+        if number is None:
+            return "its network namespace is not known"
+        procfs.fds(pid)
+        if number not in known:
+            known[number] = begin(number)
+        return known[number]
+    except ProcessLookupError:
+        return "the process is gone"
+    except OSError as error:
+        return f"/proc/PID/fd or its network tables: {error.strerror}"
 
 
 def opened(pid: int, ask: Callable[[SockDiag], object]) -> SockDiag | None:

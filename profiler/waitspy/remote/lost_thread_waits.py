@@ -76,7 +76,9 @@ class LostThreadWaits:
                 if self._is_lost(subject, [self._threads[edge.tid] for edge in some]):
                     for edge in some:
                         lost = structs.replace(edge, kind=LOST_KINDS[kind], holders=())
-                        yield self._events.note(lost) if kind == "event" else lost
+                        # of several, one may give up waiting, and give it to the others then
+                        alone = kind == "event" and len(some) == 1
+                        yield self._events.note(lost) if alone else lost
 
     def _is_lost(self, subject: int, threads: Sequence[Thread]) -> bool:
         """Whether nobody refers to it but these threads, which are all that wait for it."""
