@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,10 +14,11 @@ import pytest
 
 from tests.golden import record
 from waitspy.capture.attachment import Attachment
+from waitspy.capture.budget import Budget, Recently, Room
 from waitspy.judge import analysis
 from waitspy.model.clock import NS
 from waitspy.model.processes import Role, Worker
-from waitspy.model.stacks import Frame
+from waitspy.model.stacks import Frame, Stack
 from waitspy.oracles import NEVER_NS, Watched
 from waitspy.oracles.reading import reader_of
 from waitspy.recording import loading
@@ -27,6 +28,10 @@ from waitspy.recording.rows import Row, RowType
 from waitspy.remote import native_ids
 from waitspy.remote.reader import Reader
 from waitspy.samplers import SamplerStatus, Sampling, SegmentRow, WhoRan
+
+
+def room() -> Room:
+    return Room(Budget(), Recently())
 
 
 class _Idle:
@@ -107,7 +112,7 @@ def test_an_oracle_that_fails_ends_alone_and_says_so(tmp_path: Path) -> None:
     pid = os.getpid()
     good, bad = _Counting("good", -1), _Counting("bad", 2)
     worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
-    one = Attachment(worker, _Idle(), (bad, good), writer, 0)
+    one = Attachment(worker, _Idle(), (bad, good), writer, room(), 0)
     for now_ns in (1, 2, 3):
         one.tick(now_ns)
     one.detach(4, "exited")
@@ -143,7 +148,7 @@ def test_dumps_of_another_pid_namespace_name_threads_by_their_ids_here(
     writer = Writer(str(tmp_path / "rec"), {"clock": {}})
     pid = os.getpid()
     worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
-    one = Attachment(worker, _Dumping(), (_Threads(),), writer, 0)
+    one = Attachment(worker, _Dumping(), (_Threads(),), writer, room(), 0)
     one.tick(1)
     one.step(2)
     writer.close()
@@ -160,7 +165,7 @@ def test_the_main_thread_of_a_fork_may_go_by_the_pid_of_what_it_is_a_fork_of(
     monkeypatch.setattr(native_ids, "differ", lambda *_: False)
     writer = Writer(str(tmp_path / "rec"), {"clock": {}})
     worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
-    one = Attachment(worker, _Dumping(), (_Threads(),), writer, 0)
+    one = Attachment(worker, _Dumping(), (_Threads(),), writer, room(), 0)
     one.tick(1)
     one.step(2)
     writer.close()
@@ -172,7 +177,7 @@ def test_the_main_thread_of_a_fork_may_go_by_the_pid_of_what_it_is_a_fork_of(
 def test_a_master_is_known_once_it_has_workers_and_stays_one(tmp_path: Path) -> None:
     writer = Writer(str(tmp_path / "rec"), {"clock": {}})
     worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
-    one = Attachment(worker, _Idle(), (), writer, 0)
+    one = Attachment(worker, _Idle(), (), writer, room(), 0)
     roles: tuple[Role, ...] = ("worker", "master", "worker")
     for role in roles:
         one.play(replace(worker, role=role))
@@ -196,7 +201,7 @@ def test_an_oracle_that_fails_to_start_ends_alone_and_says_so(tmp_path: Path) ->
     pid = os.getpid()
     good, bad = _Counting("good", -1), _Broken("bad", -1)
     worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
-    one = Attachment(worker, _Idle(), (bad, good), writer, 0)
+    one = Attachment(worker, _Idle(), (bad, good), writer, room(), 0)
     for now_ns in (NS, 2 * NS):
         one.tick(now_ns)
     one.detach(3 * NS, "exited")
@@ -223,7 +228,7 @@ def test_a_full_disk_leaves_no_oracle_attached(
     oracle = _Counting("good", -1)
     worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
     with pytest.raises(OSError, match="No space"):
-        Attachment(worker, _Idle(), (oracle,), writer, 0)
+        Attachment(worker, _Idle(), (oracle,), writer, room(), 0)
     writer.close()
     assert oracle.detached == 1
 
@@ -280,12 +285,71 @@ def test_every_stall_shows_who_keeps_the_gil(
     writer = Writer(str(tmp_path / "rec"), {"clock": {}})
     worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
     sampler = _Idle()
-    one = Attachment(worker, sampler, (_Stalling(futex),), writer, 0)
+    one = Attachment(worker, sampler, (_Stalling(futex),), writer, room(), 0)
     one._span = (100, 200)
     for now_ms in (1000, 1400, 1800):
         one.tick(now_ms * 10**6)
     writer.close()
     assert [now_ns // 10**6 for now_ns in sampler.dumped_ns] == dumped_ms
+
+
+class _Showing(Reader):
+    """Of every thread the same stack."""
+
+    def __init__(self) -> None: ...
+
+    def stacks(self, tids: Iterable[int], cpu_ns: int) -> dict[int, Stack]:
+        return dict.fromkeys(tids, (Frame("main", "/app/a.py", 1),))
+
+
+class _Sampling(_Idle):
+    """One that samples when it is asked, and has used all that it may."""
+
+    immediate: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[bool] = []
+        self.rates: list[float] = []
+        self.cpu = 0
+
+    def sampling(self) -> Sampling:
+        return Sampling(self.cpu, self.cpu / NS * 100)
+
+    def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
+        self.asked.append(seen.has_room)
+        return False
+
+    def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
+        self.rates.append(rate_hz)
+        return SamplerStatus()
+
+
+def test_without_room_a_wait_has_its_stack_and_the_rate_is_slower_at_once(tmp_path: Path) -> None:
+    writer = Writer(str(tmp_path / "rec"), {"clock": {}})
+    pid = os.getpid()
+    sampler = _Sampling()
+    one = Attachment(
+        Worker(pid, 1, "worker", "python", 5, python="3.12.0"),
+        sampler,
+        (_Stalling(250),),
+        writer,
+        room(),
+        0,
+    )
+    one._watched.reader = _Showing()
+    one._watched.stood = lambda _: True
+    one.adjust(100, 0.1)
+    one.tick(NS)
+    one.step(NS)
+    sampler.cpu = NS // 5  # 20 samples of 10 ms each
+    one.tick(NS + NS // 10)
+    one.step(NS + NS // 10)
+    writer.close()
+    assert sampler.asked == [True, False]
+    assert sampler.rates[1] < sampler.rates[0] / 4
+    (line,) = (tmp_path / "rec" / "stacks" / f"{pid}.dumps.jsonl").read_text().splitlines()
+    assert json.loads(line)[1] == {str(pid): [["main", "/app/a.py", 1, None]]}
 
 
 class _Late(_Counting):
@@ -307,7 +371,7 @@ def test_an_oracle_that_cannot_start_is_tried_again_while_the_worker_is_young(
     pid = os.getpid()
     worker = Worker(pid, 1, "worker", "python", 5, python="3.12.0")
     soon, never = _Late("soon", 2), _Late("never", 10**9)
-    one = Attachment(worker, _Idle(), (soon, never), writer, 0)
+    one = Attachment(worker, _Idle(), (soon, never), writer, room(), 0)
     assert one.row["oracles"] == dict.fromkeys(("soon", "never"), "its modules cannot be found")
     for now_s in range(1, 60):
         one.tick(now_s * 10**9)
@@ -331,7 +395,7 @@ def test_what_reads_its_memory_stays_while_another_oracle_is_tried_again(tmp_pat
     writer = Writer(str(tmp_path / "rec"), {"clock": {}})
     worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
     oracles = (_Late("late", 9), _Reading("reads", -1))
-    one = Attachment(worker, _Idle(), oracles, writer, 0)
+    one = Attachment(worker, _Idle(), oracles, writer, room(), 0)
     reader = one._watched.reader
     assert isinstance(reader, Reader)
     one.tick(NS)
@@ -371,7 +435,7 @@ def _ticked(oracle: _Scripted, ticks: int, folder: Path) -> list[int]:
     writer = Writer(str(folder / "rec"), {"clock": {}})
     sampler = _Idle()
     worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
-    one = Attachment(worker, sampler, (oracle,), writer, 0)
+    one = Attachment(worker, sampler, (oracle,), writer, room(), 0)
     one._span = (100, 200)
     one.rate_hz = 100.0
     for n in range(ticks):
@@ -408,7 +472,7 @@ def test_a_stall_is_timed_from_its_onset_until_nothing_is_due(tmp_path: Path) ->
     writer = Writer(str(tmp_path / "rec"), {"clock": {}})
     worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
     oracle = _Waits(*((one, None) for one in due))
-    one = Attachment(worker, _Idle(), (oracle,), writer, 0)
+    one = Attachment(worker, _Idle(), (oracle,), writer, room(), 0)
     stalling = []
     for n in range(len(due)):
         one.tick((1000 + 10 * n) * 10**6)
@@ -453,7 +517,7 @@ class _Worker:
         monkeypatch.setattr("time.clock_gettime_ns", lambda _: self.cpu_ns)
         self.writer = Writer(str(tmp_path / "rec"), {"clock": {}})
         worker = Worker(os.getpid(), 1, "worker", "python", 5, python="3.12.0")
-        self.one = Attachment(worker, _Idle(), oracles, self.writer, 0)
+        self.one = Attachment(worker, _Idle(), oracles, self.writer, room(), 0)
 
     def ticks(self, *times: int, ran_at: tuple[int, ...] = ()) -> None:
         for now_ns in times:

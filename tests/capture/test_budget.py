@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waitspy.capture.budget import Budget, Purse, Recently, rate_hz, refine
+from waitspy.capture.budget import Budget, Purse, Recently, Room, rate_hz, refine
 from waitspy.model.clock import NS
 
 MS = NS // 1000
@@ -103,6 +103,28 @@ def purse(used_ms: int = 0, share: float = 0.1, *, start_cost_ms: int = 40) -> P
     one = Purse(start_cost_ms * MS)
     one.count(NS, used_ms * MS, share)
     return one
+
+
+def test_there_is_room_until_samples_of_one_second_have_cost_the_share_of_a_process() -> None:
+    room = Room(Budget(per_worker=0.1, total=0.25), Recently())
+    assert room.is_left(0, 0)
+    assert room.is_left(300 * MS, 99 * MS)
+    assert not room.was_out
+    assert not room.is_left(310 * MS, 100 * MS)
+    assert not room.is_left(900 * MS, 100 * MS)
+    assert room.was_out
+    assert room.is_left(1300 * MS, 100 * MS), "it was spent more than a second ago"
+
+
+def test_there_is_none_once_those_of_all_processes_have_cost_the_total() -> None:
+    every = Recently()
+    rooms = [Room(Budget(per_worker=0.1, total=0.25), every) for _ in range(3)]
+    assert all(room.is_left(0, 0) for room in rooms)
+    assert all(room.is_left(100 * MS, 80 * MS) for room in rooms)
+    assert rooms[0].is_left(110 * MS, 89 * MS)
+    assert not rooms[1].is_left(110 * MS, 81 * MS)
+    assert not rooms[0].is_left(120 * MS, 89 * MS), "it is out for all of them"
+    assert all(room.is_left(1200 * MS, 90 * MS) for room in rooms)
 
 
 def test_what_was_granted_counts_as_spent_until_it_is() -> None:

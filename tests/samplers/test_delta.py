@@ -67,6 +67,7 @@ class _Seen:
     before_ns: int = 0
     running: set[int] = field(default_factory=set)
     stirred: set[int] = field(default_factory=set)
+    has_room: bool = True
 
 
 class _Run:
@@ -210,6 +211,37 @@ def test_another_rate_begins_another_segment_in_which_all_go_on(run: _Run) -> No
     run.tick(1, ms=1000)
     run.end()
     assert run.shown() == {tid: [stack("main", f"f{tid}")] * 2 for tid in (1, 2, 3)}
+
+
+def test_a_slower_rate_holds_at_once_in_the_segment_that_goes_on(run: _Run) -> None:
+    run.tick(1, 2, 3)
+    run.sampler.step(run.now_ns, 10)
+    for _ in range(15):
+        run.tick(1)
+    assert len(run.sampler.segments) == 1
+    assert run.made.read[1:] == [[1]] * 2
+    run.sampler.step(run.now_ns, 100)
+    for _ in range(20):
+        run.tick(1)
+    assert run.made.read[-10:] == [[1]] * 10, "as often again once there is room"
+    assert len(run.made.read) > 3 + 10
+
+
+def test_without_room_samples_are_missed_and_who_ran_is_read_once_there_is_some(run: _Run) -> None:
+    run.tick(1, 2, 3)
+    run.tick()
+    run.made.stacks_of[2] = stack("main", "other"), True
+    run.seen.has_room = False
+    for at_once in (False, True):
+        run.tick(2, at_once=at_once)
+        assert run.again
+    taken = run.sampler.sampling().samples
+    run.seen.has_room = True
+    run.tick()
+    assert run.made.read == [[1, 2, 3], [2]]
+    assert run.sampler.sampling().samples == taken + 1
+    assert run.end() == []
+    assert run.shown()[2] == [stack("main", "f2"), stack("main", "other")]
 
 
 def test_a_segment_that_has_grown_large_is_followed_by_another(

@@ -68,6 +68,7 @@ class _Counting:
 class _Seen:
     ran = True
     before_ns = 0
+    has_room = True
     tids: frozenset[int] = frozenset()
     running: frozenset[int] = frozenset()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import time
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from waitspy.capture import budget, code_origin
+from waitspy.capture.life import Life
 from waitspy.capture.meta import worker_row
 from waitspy.kernel import procfs
 from waitspy.model.clock import NS
@@ -40,27 +39,6 @@ _YOUNG_NS = 10 * NS  # for so long after it was met, a worker may still be start
 _GIL_DUMP_EVERY_NS = NS // 10  # nothing else tells who keeps it: one in every stall
 
 
-class _Life:
-    """Whether the process that was attached is still there: its number may be another's by now."""
-
-    def __init__(self, pid: int) -> None:
-        self._pidfd: int | None = None
-        self._poll = select.poll()
-        with suppress(OSError):  # it is gone, or Linux is older than 5.3: scans tell, later
-            self._pidfd = os.pidfd_open(pid)
-            self._poll.register(self._pidfd, select.POLLIN)
-
-    @property
-    def over(self) -> bool:
-        return bool(self._poll.poll(0))
-
-    def close(self) -> None:
-        if self._pidfd is not None:
-            self._poll.unregister(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = None
-
-
 @dataclass(slots=True, eq=False)
 class _Asked:
     """An oracle that runs, and until when it need not be asked, as it said at its last tick."""
@@ -83,6 +61,7 @@ class Attachment:
         sampler: Sampler,
         oracles: Sequence[Oracle],
         writer: Writer,
+        room: budget.Room,
         now_ns: int,
     ) -> None:
         self.pid = worker.pid
@@ -92,14 +71,16 @@ class Attachment:
         self.stalls = 0
         self.stalling = self.over = False
         self.rate_hz = 1.0
+        self._hoped = 1.0, 1.0
         self._writer = writer
         self._watched = Watched(worker, f"/proc/{worker.pid}")
-        self._life = _Life(worker.pid)
+        self._life = Life(worker.pid)
         self._clock = procfs.cpu_clock(worker.pid)
         self._cpu_ns = -1
         self._cost_s = sampler.cost_s(worker.threads or 1)
         self._measured = Sampling()
         self._sampled = budget.Recently()
+        self._room = room
         self._last_dump_ns = self._next_stacks_ns = 0
         self._for_stacks = Allowance(_STACKS_SHARE)
         self._wants_dump = self._wants_stacks = False
@@ -176,8 +157,12 @@ class Attachment:
         onset, due = watched.onset, watched.due
         self.stalls += onset
         self.stalling = onset or (self.stalling and due)
+        samples_now = self.sampler.immediate
+        if samples_now:
+            spent_ns = self.sampler.sampling().cpu_ns
+            samples_now = watched.has_room = self._room.is_left(now_ns, spent_ns)
         unread = self.sampler.look(watched, now_ns, at_once=onset)
-        if self.sampler.immediate:
+        if samples_now:
             self._wants_stacks = self._wants_dump = False
         else:
             self._read_beside_sampler(now_ns)
@@ -187,7 +172,9 @@ class Attachment:
         self._rest_ns = 0 if unread else None
 
     def _read_beside_sampler(self, now_ns: int) -> None:
-        """Stacks where a wait begins, of a sampler that takes its own whenever it comes to it."""
+        """Stacks where a wait begins, of a sampler that takes its own whenever it comes to it, or
+        has no room for them.
+        """
         onset, due = self._watched.onset, self._watched.due
         # Who wants the GIL wakes all the time to ask for it: it may be caught waiting only later.
         self._wants_dump = onset or (self._wants_dump and due)
@@ -255,10 +242,13 @@ class Attachment:
         if self._asks_ns and now_ns >= self._asks_ns[0] and not self._gone:
             del self._asks_ns[0]
             self._ask_for_code()
+        if self._room.was_out:
+            self.adjust(*self._hoped)
         self._take(self.sampler.step(now_ns, self.rate_hz))
 
     def adjust(self, asked_hz: float, share: float) -> None:
         """Chooses the sampling rate by what a sample was seen to cost."""
+        self._hoped, self._room.was_out = (asked_hz, share), False
         now, before = self.sampler.sampling(), self._measured
         self._measured = now
         cpu_s = (now.cpu_ns - before.cpu_ns) / NS

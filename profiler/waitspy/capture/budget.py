@@ -2,7 +2,8 @@
 
 A sample's cost grows with the number of threads and the depth of their stacks. So the first rate is
 a guess, and what was measured corrects it. A rate is a hope, though: threads come and go. That the
-budget holds in each second is up to the ``Purse``.
+budget holds in each second is up to the ``Room`` for samples that we take ourselves, and to the
+``Purse`` for what others take.
 
 Pure: times and CPU times come in, so that a test needs no clock.
 """
@@ -61,17 +62,46 @@ def refine(believed_s: float, cpu_s: float, samples: float) -> float:
 
 
 class Recently:
-    """How much of something that only grows has come in the time before its newest mark."""
+    """How much of something that only grows has come in the time before its newest mark.
+
+    ``total_ns`` is how much there was then.
+    """
 
     def __init__(self) -> None:
+        self.total_ns = 0
         self._marks: deque[tuple[int, int]] = deque()
 
     def note(self, now_ns: int, total_ns: int, within_ns: int) -> int:
         """Notes how much there is now; gives how much of it is younger than ``within_ns``."""
+        self.total_ns = total_ns
+        if len(self._marks) > 1 and self._marks[-1][0] == now_ns:
+            self._marks.pop()
         self._marks.append((now_ns, total_ns))
         while len(self._marks) > 1 and self._marks[1][0] <= now_ns - within_ns:
             self._marks.popleft()
         return total_ns - self._marks[0][1]
+
+
+class Room:
+    """Whether the budget leaves room for a sample that the observer takes itself of one process,
+    given what such samples have cost in the last second: of this process, and, by ``every``, of all
+    of them. ``was_out`` is set where it did not: a slower rate is due.
+    """
+
+    def __init__(self, budget: Budget, every: Recently) -> None:
+        self.was_out = False
+        self._own_ns, self._total_ns = int(budget.per_worker * NS), int(budget.total * NS)
+        self._own, self._every = Recently(), every
+        self._spent_ns = 0
+
+    def is_left(self, now_ns: int, spent_ns: int) -> bool:
+        """Whether there is room now that all samples of this process have cost so much."""
+        new_ns, self._spent_ns = spent_ns - self._spent_ns, spent_ns
+        own_ns = self._own.note(now_ns, spent_ns, NS)
+        every_ns = self._every.note(now_ns, self._every.total_ns + new_ns, NS)
+        is_left = own_ns < self._own_ns and every_ns < self._total_ns
+        self.was_out = self.was_out or not is_left
+        return is_left
 
 
 class Purse:

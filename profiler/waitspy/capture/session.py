@@ -16,7 +16,7 @@ from typing import Any
 from waitspy import __version__
 from waitspy.capture import meta
 from waitspy.capture.attachment import Attachment
-from waitspy.capture.budget import Budget, Purse, Recently
+from waitspy.capture.budget import Budget, Purse, Recently, Room
 from waitspy.capture.command import Command
 from waitspy.capture.precedence import precedence
 from waitspy.capture.signals import Signals
@@ -119,7 +119,7 @@ class Capture:
         self.disk_remedy = ""
         tick_ns = int(NS / max(_TICK_HZ, options.rate_hz))
         self._purse = Purse(START_COST_NS)
-        self._spent = Recently()
+        self._spent, self._sampled = Recently(), Recently()
         self._pace = Pace(tick_ns, int(options.min_stall_s * NS))
         self._start_ns = time.monotonic_ns()
         self._start_cpu_ns = time.process_time_ns()
@@ -304,7 +304,8 @@ class Capture:
             may_spend=self._purse.may_spend,
             inspect=self._options.inspect,
         )
-        one = Attachment(worker, sampler, self._oracles, self._writer, now_ns)
+        room = Room(self._options.budget, self._sampled)
+        one = Attachment(worker, sampler, self._oracles, self._writer, room, now_ns)
         self._attached[key] = one
         self._everyone.append(one)
         if (loss := self.roots.open(worker)) is not None:

@@ -52,6 +52,7 @@ class Watched:
     as the process does not run and no I/O becomes ready; not set, it is asked at every tick.
     ``idles_until_ns`` is the same though the process runs, as long as no thread of it comes or goes
     and nobody sees that something waits; who sets it knows already that the process has run.
+    ``has_room`` is whether the budget has room for a sample now.
     ``readiness`` tells when I/O becomes ready: readable while it waits on an epoll of the process.
     ``reader`` reads its memory, once an oracle has asked for it, or is the reason why it cannot
     be read.
@@ -78,6 +79,7 @@ class Watched:
     reader: Reader | str | None = None
     routine_share: float = ROUTINE_SHARE
     called: bool = False
+    has_room: bool = True
     before_ns: int = 0
     rests_until_ns: int = 0
     idles_until_ns: int = 0

@@ -55,7 +55,8 @@ class WhoRan(Protocol):
 
     ``ran`` is False when no thread got any CPU time since the tick before. ``stirred`` are the
     threads that have since a sampler cleared it, ``running`` those that do; without any ``tids``
-    nobody tells. ``reader`` reads its memory, or says why nothing can.
+    nobody tells. ``reader`` reads its memory, or says why nothing can. ``has_room`` is whether the
+    budget has room for a sample.
     """
 
     @property
@@ -88,6 +89,11 @@ class WhoRan(Protocol):
         """See above."""
         ...
 
+    @property
+    def has_room(self) -> bool:
+        """See above."""
+        ...
+
 
 class Sampler(Protocol):
     """Samples the stacks of one process into segments, from start to stop, without pausing it.
@@ -109,8 +115,9 @@ class Sampler(Protocol):
         ...
 
     def look(self, seen: WhoRan, now_ns: int, *, at_once: bool = False) -> bool:
-        """Samples now, if this sampler is ``immediate`` and it is time or is to be ``at_once``;
-        whether it wants to be asked at the next tick, too, though nothing runs until then.
+        """Samples now, if this sampler is ``immediate``, there is room, and it is time or is to be
+        ``at_once``; whether it wants to be asked at the next tick, too, though nothing runs until
+        then.
 
         Raises:
             OSError: the disk failed.
@@ -118,7 +125,8 @@ class Sampler(Protocol):
         ...
 
     def step(self, now_ns: int, rate_hz: float) -> SamplerStatus:
-        """Starts, rotates and reaps what is due; the rate holds from the next segment on.
+        """Starts, rotates and reaps what is due; the rate holds from the next segment on, a slower
+        one at once where a look samples.
 
         A rate of less than three quarters of the one in force, or of more than twice, is taken
         soon. Zero: samples would take too long to be true, so that there are none.

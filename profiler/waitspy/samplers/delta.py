@@ -123,6 +123,8 @@ class DeltaSampler(InProcess):
             status.finished += self._end()
             self._begin(self._looked_ns, rate_hz)
             self._tell([*self._names_told(), *self._shown_again(), *self._held_again()])
+        else:
+            self._period_ns = int(NS / min(row.rate_hz, _whole(rate_hz)))
         return status
 
     def _has_to_change(self, row: SegmentRow, now_ns: int, rate_hz: float) -> bool:
@@ -210,7 +212,9 @@ class DeltaSampler(InProcess):
         until_ns = now_ns + self._period_ns // 4  # a little early is soon enough
         if until_ns >= self._next_ns or at_once:
             due = self._due_until(until_ns)
-            if self._ran or self._left:
+            if not seen.has_room and self._attached:
+                pass  # as with a slower rate: it is missed
+            elif self._ran or self._left:
                 self._count(int(self._sample(seen)))  # of those that were due before: missed
             else:
                 self._looked_ns = now_ns
