@@ -144,6 +144,19 @@ def test_the_thread_that_accepts_is_the_one_that_counts() -> None:
     assert ms(one.start_ns) == 100
 
 
+def test_a_thread_that_is_in_code_that_accepts_is_told_from_a_main_thread_that_polls() -> None:
+    """What was accepted tells nothing of a thread that runs at all times."""
+    polls = states(*[(n * 50.0, "clock_nanosleep 1") for n in range(60)])
+    taken = listens((100, 2), (500, 1), (900, 0))
+    kernel = {100: polls, 101: states((0, "futex 1"), (500, "run"), (501, "futex 1"))}
+    assert found(worker(kernel=kernel, listeners=tuple(taken))) == []
+    looked = ListenerEvent(at(300), INODE, accepted=1, acceptors=(101,))
+    other = ListenerEvent(at(300), INODE + 1, accepted=1, acceptors=(100,))
+    (one,) = found(worker(kernel=kernel, listeners=(*taken, looked, other)))
+    assert one.threads == (ThreadKey(100, 101),)
+    assert (ms(one.start_ns), ms(one.end_ns)) == (100, 900)
+
+
 def test_a_thread_accepts_nothing_before_it_is_there() -> None:
     """As the first one of a program that is called by exec, seen under the pid of the one before."""
     blocked = states((0, f"accept {FD}"), (50, "clock_nanosleep 1"), (1_000, f"accept {FD}"))
@@ -203,6 +216,11 @@ def test_a_poll_of_the_program_holds_the_worker_one_of_the_server_does_not() -> 
     assert len(found(process(100, WAITING, polls), wait=waits)) == 1
     server = stack("run@site/gunicorn/workers/sync.py:124 > wait@site/gunicorn/workers/sync.py:35")
     assert found(process(100, WAITING, polls), wait=waits, shown=server) == []
+    serves = "<module>@/app/main.py:9 > serve_forever@lib/socketserver.py:233"
+    idle = stack(f"{serves} > select@lib/selectors.py:415")
+    assert found(process(100, WAITING, polls), wait=waits, shown=idle) == []
+    asks = stack(f"{serves} > view@/app/views.py:7 > select@lib/selectors.py:415")
+    assert len(found(process(100, WAITING, polls), wait=waits, shown=asks)) == 1
 
 
 def test_a_loop_in_its_own_poll_is_not_blocked() -> None:

@@ -20,7 +20,13 @@ from waitspy.recording.listeners import (
 ROWS = st.one_of(
     st.builds(ListenerFound, TIMES, COUNTS, TEXTS, COUNTS),
     st.builds(ListenerWaiting, TIMES, COUNTS, COUNTS),
-    st.builds(ListenerAccepted, TIMES, COUNTS, st.none() | COUNTS),
+    st.builds(
+        ListenerAccepted,
+        TIMES,
+        COUNTS,
+        st.none() | COUNTS,
+        st.lists(COUNTS, max_size=3).map(tuple),
+    ),
     st.builds(ListenerClosed, TIMES, COUNTS),
 )
 
@@ -37,4 +43,8 @@ def test_each_row_is_one_event() -> None:
     assert event(ListenerWaiting(1, 66, 4)) == ListenerEvent(1, 66, waiting=4)
     assert event(ListenerAccepted(1, 66, 9)) == ListenerEvent(1, 66, accepted=9)
     assert event(ListenerAccepted(1, 66, None)) == ListenerEvent(1, 66)
+    assert event(ListenerAccepted(1, 66, 9, (101,))) == ListenerEvent(
+        1, 66, accepted=9, acceptors=(101,)
+    )
+    assert READER.decode(b'["accepted",1,66,9]') == ListenerAccepted(1, 66, 9)  # before there were
     assert event(ListenerClosed(1, 66)) == ListenerEvent(1, 66, closed=True)

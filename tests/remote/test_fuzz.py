@@ -21,6 +21,7 @@ from waitspy.model.stacks import Frame
 from waitspy.remote import debug_offsets, layouts, uvloop
 from waitspy.remote.callables import Callables
 from waitspy.remote.connection_pools import OF_TASKS, OF_THREADS, ConnectionPools
+from waitspy.remote.end_users import ACCEPTS
 from waitspy.remote.frames import Frames
 from waitspy.remote.layouts import Layout
 from waitspy.remote.line_tables import line_at
@@ -176,6 +177,7 @@ def test_a_process_read_with_errors(share: float) -> None:
                 functools.partial(reader.ends.using, [0, 1, 2]),
                 functools.partial(reader.ends.has_asked, threading.get_native_id()),
                 functools.partial(reader.ends.receiving, 0),
+                functools.partial(reader.ends.receiving, 0, names=ACCEPTS),
                 functools.partial(reader.ends.polled, id(loops)),
             )
             for look in looks:

@@ -39,6 +39,7 @@ from waitspy.model.threads import FOREVER_NS, NO_STATES, KernelStates
 from waitspy.model.waits import Wait, WaitKind
 
 _UNACCEPTED_NS = NS
+_SERVERS = "/socketserver.py", "serve_forever", "handle_request"  # the program calls these itself
 _LOOKS_APART_NS = 60_000_000  # a thread may be looked at by so much sooner or later than a socket
 
 Done = Mapping[ThreadKey, Activities]
@@ -127,13 +128,17 @@ def _accepting(holders: Collection[WorkerRecord], proven: AbstractSet[int]) -> l
 def _acceptors(
     workers: Sequence[WorkerRecord], inode: int, counts: Sequence[tuple[int, int]], arch: str
 ) -> tuple[ThreadKey, ...]:
-    """The threads of these workers seen in accept() on that socket, else the main threads.
+    """The threads of these workers seen in accept() on that socket, or in code that does it, else
+    the main threads.
 
     Where connections were accepted while all of them stood still, a main thread is none of them:
     threads that ran then are.
     """
     calls = list(syscalls.accepts(arch))
-    seen = {worker.thread(0): _seen_accepting(worker, inode, calls) for worker in workers}
+    seen = {
+        worker.thread(0): _seen_accepting(worker, inode, calls) or _told_to_accept(worker, inode)
+        for worker in workers
+    }
     taken_ns = int64s(at_ns for (_, before), (at_ns, count) in pairwise(counts) if count < before)
     unexplained = np.full(len(taken_ns), True)
     for worker in workers:
@@ -153,6 +158,11 @@ def _seen_accepting(worker: WorkerRecord, inode: int, calls: Sequence[int]) -> l
     """
     held = list(held_by_fd(worker.listeners, inode))
     return [tid for tid, states in worker.states.items() if in_calls(states, calls, held)]
+
+
+def _told_to_accept(worker: WorkerRecord, inode: int) -> list[int]:
+    """The threads that were in code that accepts on it, at looks while something waited there."""
+    return sorted({tid for e in worker.listeners if e.inode == inode for tid in e.acceptors})
 
 
 def in_calls(states: KernelStates, calls: Sequence[int], held: Iterable[tuple[int, Span]]) -> bool:
@@ -362,8 +372,12 @@ def may_accept(stack: Stack, wait: Wait) -> bool:
     call = wait.syscall
     if call in syscalls.ACCEPTS or wait.kind is WaitKind.LOOP_POLL:
         return True
-    frame = blame.blamed(stack) if call in syscalls.POLLS else None
-    return frame is not None and frame.origin in {Origin.FRAMEWORK, Origin.STDLIB}
+    if call not in syscalls.POLLS:
+        return False
+    frame = blame.blamed(stack)
+    return (frame is not None and frame.origin in {Origin.FRAMEWORK, Origin.STDLIB}) or any(
+        one.is_one_of(*_SERVERS) for one in stack[-2:]
+    )
 
 
 def is_blocked(guilty: Mapping[ThreadKey, Sequence[Activity]]) -> bool:

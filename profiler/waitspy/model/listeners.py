@@ -9,7 +9,8 @@ class ListenerEvent(msgspec.Struct, frozen=True, gc=False):
     """A row about one listening socket (by its inode) of a process; one of the fields is set.
 
     ``name`` and ``fd`` come together. ``waiting`` connections are to be accepted; only one of the
-    processes that share a socket says so. ``accepted`` is how many the process holds.
+    processes that share a socket says so. ``accepted`` is how many the process holds; with it come
+    ``acceptors``, its threads in code that accepts there.
     """
 
     at_ns: int
@@ -19,6 +20,7 @@ class ListenerEvent(msgspec.Struct, frozen=True, gc=False):
     closed: bool = False
     waiting: int | None = None
     accepted: int | None = None
+    acceptors: tuple[int, ...] = ()
 
 
 def port_of(listener: str) -> int | None:

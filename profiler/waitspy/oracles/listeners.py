@@ -4,7 +4,8 @@ The kernel lists the listening sockets of a network namespace at once (TCP and u
 question serves all workers in it, and one of them asks it; the others are called when there is
 something to see. A socket that several workers share is told of in the stream of one of them. While
 connections wait, it is looked up whether a worker holds any that it has accepted: this tells those
-that accept from those that only inherited the descriptor.
+that accept from those that only inherited the descriptor; and, of several threads, which of them
+are in code that accepts there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from waitspy.model.listeners import port_of
 from waitspy.model.oracle_names import BACKLOG
 from waitspy.oracles import Watched, inspector_sockets
 from waitspy.oracles.namespaces import Namespace, entered, opened, sockets_of
+from waitspy.oracles.reading import TRANSIENT, reader_of
 from waitspy.recording.listeners import (
     ListenerAccepted,
     ListenerClosed,
@@ -31,6 +33,8 @@ from waitspy.recording.listeners import (
     ListenerWaiting,
 )
 from waitspy.recording.rows import RowType
+from waitspy.remote.end_users import ACCEPTS
+from waitspy.remote.memory import Unavailable
 
 _LOOK_NS = NS
 _NEW_NS = NS // 2  # while no worker has any, for new ones
@@ -179,14 +183,14 @@ class BacklogOracle:
         since_ns = process.since_ns.setdefault(inode, now_ns)
         if now_ns >= max(since_ns + self._onset_ns, process.next_look_ns):
             watched.onset = True
-            accepted = self._accepted(process, watched.pid, found, now_ns)
-            yield ListenerAccepted(now_ns, inode, accepted)
+            began_ns = time.thread_time_ns()
+            accepted = self._accepted(watched.pid, found)
+            yield ListenerAccepted(now_ns, inode, accepted, _accepting(watched, process.fds[inode]))
+            spent_ns = time.thread_time_ns() - began_ns
+            process.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
 
-    def _accepted(
-        self, process: _WatchedListeners, pid: int, found: Listening, now_ns: int
-    ) -> int | None:
+    def _accepted(self, pid: int, found: Listening) -> int | None:
         """How many connections that came in there the process holds; None when not known."""
-        began_ns = time.thread_time_ns()
         count = None
         with suppress(OSError, ValueError):
             inodes = set(sockets_of(pid).values()) - {found.inode}
@@ -196,9 +200,18 @@ class BacklogOracle:
             else:
                 rows = nettable.read_unix(pid, inodes=inodes)
                 count = sum(row.path == found.name and not row.listening for row in rows)
-        spent_ns = time.thread_time_ns() - began_ns
-        process.next_look_ns = now_ns + max(_LOOK_NS, int(spent_ns / _SHARE))
         return count
+
+
+def _accepting(watched: Watched, fd: int) -> tuple[int, ...]:
+    """The threads in code that accepts on a descriptor, where there are several threads."""
+    if len(watched.tids) < 2 or watched.worker.node is not None:
+        return ()
+    with suppress(*TRANSIENT, OSError, Unavailable, ValueError):  # ending, or it changes
+        reader = reader_of(watched)
+        if not isinstance(reader, str):
+            return tuple(one.tid for one in reader.ends.receiving(fd, names=ACCEPTS))
+    return ()
 
 
 def _from_table(pid: int) -> tuple[Listening, ...]:

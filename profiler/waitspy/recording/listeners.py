@@ -23,10 +23,13 @@ class ListenerWaiting(Row, frozen=True, tag="waiting"):
 
 
 class ListenerAccepted(Row, frozen=True, tag="accepted"):
-    """So many connections that came in there are held by the process; None: not known."""
+    """So many connections that came in there are held by the process, None: not known; and which
+    of its threads are in code that accepts there, as far as that was seen.
+    """
 
     inode: Count
     connections: Count | None
+    threads: tuple[Count, ...] = ()
 
 
 class ListenerClosed(Row, frozen=True, tag="closed"):
@@ -45,7 +48,9 @@ def event(row: ListenerRow) -> ListenerEvent:
         case ListenerWaiting():
             return ListenerEvent(row.at_ns, row.inode, waiting=row.connections)
         case ListenerAccepted():
-            return ListenerEvent(row.at_ns, row.inode, accepted=row.connections)
+            return ListenerEvent(
+                row.at_ns, row.inode, accepted=row.connections, acceptors=row.threads
+            )
         case ListenerFound():
             return ListenerEvent(row.at_ns, row.inode, name=row.name, fd=row.fd)
         case ListenerClosed():

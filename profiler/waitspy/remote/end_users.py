@@ -31,6 +31,9 @@ _RECEIVES = frozenset(
 )
 """What reads datagrams; ``socketserver`` has a method of its own for it."""
 
+ACCEPTS = frozenset({"accept", "get_request", "handle_request", "_handle_request_noblock"})
+"""What accepts connections, and the methods of ``socketserver`` in which that is done."""
+
 _SENDS_TO = frozenset({"send", "sendto", "sendmsg"})
 _POLLED = struct.Struct("=ihh")  # a descriptor, what is waited for, what has come: poll(2)
 _FOR_INPUT = 0x1  # POLLIN
@@ -67,8 +70,8 @@ class EndUse(NamedTuple):
 
 
 class Receiver(NamedTuple):
-    """A thread that reads datagrams, in which frames (by their addresses, the innermost first), and
-    whether the code of that one sends something before it does.
+    """A thread that reads from a socket, or accepts there, in which frames (by their addresses, the
+    innermost first), and whether the code of that one sends something before it does.
     """
 
     tid: int
@@ -77,7 +80,7 @@ class Receiver(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """The names that code uses, whether it reads datagrams, and sends something before it does."""
+    """The names that code uses, whether it receives, and sends something before it does."""
 
     names: frozenset[str]
     reads: bool
@@ -139,9 +142,12 @@ class EndUsers:
                     return self._asks(thread.address, interp.objects)
         return False
 
-    def receiving(self, fd: int, cpu_ns: int = USING_CPU_NS) -> list[Receiver]:
-        """The threads in a function that reads datagrams, and has that descriptor in a variable of
-        its own, or a global one; Torn if this thread's CPU time ``cpu_ns`` is not enough for all.
+    def receiving(
+        self, fd: int, cpu_ns: int = USING_CPU_NS, names: Collection[str] = _RECEIVES
+    ) -> list[Receiver]:
+        """The threads in a function that reads datagrams, or has one of these ``names``, and has
+        that descriptor in a variable of its own, or a global one; Torn if this thread's CPU time
+        ``cpu_ns`` is not enough for all.
         """
         until_ns = time.thread_time_ns() + cpu_ns
         using = {one.frame for one in self.using({fd}, cpu_ns)}
@@ -155,7 +161,7 @@ class EndUsers:
                     reading = []
                     for frame in frames:
                         if frame.code not in orders:
-                            orders[frame.code] = self._order(frame.code, objects)
+                            orders[frame.code] = self._order(frame.code, objects, names)
                         order = orders[frame.code]
                         if order.reads and (
                             frame.address in using or self._global(frame, order, objects, fd)
@@ -170,9 +176,9 @@ class EndUsers:
         return found
 
     @staticmethod
-    def _order(code: int, objects: Objects) -> _Order:
+    def _order(code: int, objects: Objects, receives: Collection[str]) -> _Order:
         names = [name or "" for name in objects.names_used(code, _MOST_NAMES)]
-        reads = [n for n, name in enumerate(names) if name in _RECEIVES]
+        reads = [n for n, name in enumerate(names) if name in receives]
         sends = [n for n, name in enumerate(names) if name in _SENDS_TO]
         asks = bool(reads) and bool(sends) and sends[0] < reads[0]
         return _Order(frozenset(names), bool(reads), asks)
