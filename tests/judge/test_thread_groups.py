@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.examples.build import at, ms, stack
-from tests.examples.pool_examples import POOL, SLEEPS, STUCK, THREAD, found, queue
+from tests.examples.pool_examples import BLOCKED as OF_OWN
+from tests.examples.pool_examples import OWN, POOL, SLEEPS, STUCK, THREAD, found, queue, waits
 from waitspy.model.pools import PoolEvent, PoolInfo, PoolKind, PoolWaits
 from waitspy.model.requests import RequestsEvent
 from waitspy.model.wait_for import WaitEdge, WaitForEvent
@@ -104,6 +105,17 @@ def test_clients_whose_connections_are_in_the_queue(since: float | None, starves
     events = [*STUCK, look(160, of_clients=True)]
     assert len(found(GROUP, events, BLOCKED, requests=(owed,))) == starves
     assert found(GROUP, [*STUCK, look(160)], BLOCKED, requests=(owed,)) == []
+
+
+@pytest.mark.parametrize(("since", "starves"), [(120, 1), (850, 0), (None, 0)])
+def test_clients_whose_connections_an_executor_was_given_are_no_batch(
+    since: float | None, starves: int
+) -> None:
+    owed = RequestsEvent(at(500), 80, 3, 3, None if since is None else at(since))
+    first = PoolWaits((("slow", "/app/jobs.py:5"),), (), of_clients=True)
+    given = PoolEvent(at(160), POOL, waits=first)
+    assert len(found(OWN, [*STUCK, given], OF_OWN, requests=(owed,))) == starves
+    assert found(OWN, [*STUCK, waits(160, "slow")], OF_OWN, requests=(owed,)) == []
 
 
 def test_work_that_nobody_waits_for_is_late_when_it_hangs() -> None:

@@ -254,3 +254,25 @@ def test_a_quick_server_keeps_nobody_waiting(tmp_path: Path) -> None:
     with target(server) as master, load(master.ready["port"], "/", 20):
         report = record(master.pid, tmp_path / "rec", seconds=3)
     assert starving(report) == [], said(report)
+
+
+ACCEPTED = TARGETS / "accepted_into_pool.py"
+
+
+def test_clients_wait_in_an_executor_whose_threads_look_for_something_in_short_waits(
+    tmp_path: Path,
+) -> None:
+    with target([sys.executable, ACCEPTED, 0.6]) as server, load(server.ready["port"], "/", 4):
+        report = record(server.pid, tmp_path / "rec", seconds=3)
+    (finding,) = starved_by_itself(report)
+    assert (finding["kind"], finding["verdict"]) == ("exhausted-pool", "starving"), said(report)
+    assert finding["blame"]["function"] == "look_for_it"
+    assert {(v["kind"], v["name"]) for v in finding["victims"]} == {("work-item", "serve")}
+    assert finding["share"] > 0.7
+
+
+@pytest.mark.alone
+def test_an_executor_that_serves_its_clients_at_once_is_none(tmp_path: Path) -> None:
+    with target([sys.executable, ACCEPTED, 0]) as server, load(server.ready["port"], "/", 4):
+        report = record(server.pid, tmp_path / "rec", seconds=3)
+    assert starving(report) == [], said(report)

@@ -30,7 +30,8 @@ def by_prefix(reader: Reader) -> dict[str | None, PoolFacts]:
 def test_pools(python: Python) -> None:
     with started(python, POOLS) as process:
         truth = process.truth["pools"]
-        pools = by_prefix(Reader(process.pid))
+        reader = Reader(process.pid)
+        pools = by_prefix(reader)
         assert pools.keys() == truth.keys()
         for prefix, facts in truth.items():
             pool = pools[prefix]
@@ -53,6 +54,8 @@ def test_pools(python: Python) -> None:
         ]
         assert str(own[0].where).rpartition(":")[0].endswith("remote_pools.py")
         assert own[2].where is None
+        of_clients = {p for p, pool in pools.items() if reader.pools.is_of_clients(pool)}
+        assert of_clients == {"clients"}
 
 
 @pytest.mark.parametrize("python", ENDS)

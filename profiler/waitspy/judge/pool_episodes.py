@@ -164,7 +164,10 @@ def _judge(
 def _who_waits(pool: Pool, worker: WorkerRecord, span: Span, min_stall_ns: int) -> WhoWaits:
     if pool.kind is PoolKind.GROUP:
         return thread_groups.who_waits(worker, pool.looks, pool.tids, span, min_stall_ns)
-    return WhoWaits.REQUESTS if pool.is_shared else WhoWaits.CALLERS
+    looks = (waits for at_ns, waits in pool.looks if span[0] <= at_ns <= span[1])
+    if pool.is_shared or thread_groups.are_clients(worker, looks, span, min_stall_ns):
+        return WhoWaits.REQUESTS
+    return WhoWaits.CALLERS
 
 
 def _kind(

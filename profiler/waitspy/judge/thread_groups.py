@@ -50,11 +50,18 @@ def who_waits(
     mine = [waits for at_ns, waits in looks if span[0] <= at_ns <= span[1]]
     if any(waits.of_requests for waits in mine):
         return WhoWaits.REQUESTS
-    if any(waits.of_clients for waits in mine) and requests.is_owed(worker, span, min_stall_ns):
+    if are_clients(worker, mine, span, min_stall_ns):
         return WhoWaits.REQUESTS
     wanted = _waiting(worker, mine, own, (0, span[1]))
     awaited = any(waits.awaiting for waits in mine)
     return WhoWaits.CALLERS if wanted or awaited else WhoWaits.NOBODY
+
+
+def are_clients(
+    worker: WorkerRecord, looks: Iterable[PoolWaits], span: Span, min_stall_ns: int
+) -> bool:
+    """Whether there were connections in the items, and clients are owed an answer meanwhile."""
+    return any(waits.of_clients for waits in looks) and requests.is_owed(worker, span, min_stall_ns)
 
 
 def have_several_callers(

@@ -68,8 +68,8 @@ class PoolWaits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``on_itself`` are its threads that hold the future of an item which only this pool can run;
     ``awaited`` is where tasks of the program await what its threads do, one entry for each task.
     Of the first items of a group, ``promises`` are the futures, events and conditions in them;
-    ``awaiting`` tasks wait for one, ``of_requests`` says that a server has begun such a task, and
-    ``of_clients`` that there are connections in them.
+    ``awaiting`` tasks wait for one, and ``of_requests`` says that a server has begun such a task.
+    ``of_clients`` says that there are connections in the first items of a group or an executor.
     """
 
     first: tuple[tuple[str, str | None], ...]

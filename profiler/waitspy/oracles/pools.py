@@ -391,7 +391,8 @@ def _waits(reader: PoolReader, facts: _Facts) -> PoolWaits:
     first = tuple(_named(one) for one in facts.first)
     if isinstance(facts, PoolFacts):
         stuck = tuple(sorted(reader.waiting_on_itself(facts)))
-        return PoolWaits(first, stuck, _awaited(reader, facts))
+        of_clients = reader.is_of_clients(facts)
+        return PoolWaits(first, stuck, _awaited(reader, facts), of_clients=of_clients)
     if isinstance(facts, LimiterFacts):
         return PoolWaits(first, (), _awaited(reader, facts))
     awaiting = _awaiting(reader, facts)

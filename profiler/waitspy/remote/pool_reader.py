@@ -19,6 +19,7 @@ from waitspy.remote.multiprocessing_pools import MultiprocessingPools
 from waitspy.remote.objects import Objects
 from waitspy.remote.pools import Pools
 from waitspy.remote.process_pools import ProcessPools
+from waitspy.remote.queued_items import NAMED, QueuedItems, have_connection
 from waitspy.remote.queues import QueueMark, Queues
 from waitspy.remote.thread_groups import ThreadGroups
 from waitspy.remote.values import (
@@ -30,6 +31,7 @@ from waitspy.remote.values import (
 )
 
 _MOST_AWAITING = 64
+_DEEP = 3  # steps from a work item, by its arguments, to the connection of a client
 
 
 class PoolReader:
@@ -221,6 +223,12 @@ class PoolReader:
         return part.limiters.waiting(limiter)
 
     # --- who waits for it -----------------------------------------------------------------
+
+    def is_of_clients(self, pool: PoolFacts) -> bool:
+        """Whether a connection is among what the first items of an executor were given."""
+        objects = self._interps.numbered(pool.interpreter).objects
+        items = (self.queued(pool) or ())[:NAMED]
+        return have_connection(QueuedItems(objects).kinds(items, _DEEP))
 
     def waiting_on_itself(self, pool: PoolFacts) -> frozenset[int]:
         """The threads of a pool that hold, in their frames, the future of an item of the pool."""

@@ -22,6 +22,7 @@ from waitspy.remote.anchors import InterpreterState
 from waitspy.remote.callables import Callables, Called, described
 from waitspy.remote.memory import Unreadable
 from waitspy.remote.pool_jobs import is_of_pool
+from waitspy.remote.queued_items import NAMED, QueuedItems, have_connection
 from waitspy.remote.queues import Queues
 from waitspy.remote.runtime import Thread
 from waitspy.remote.thread_objects import ThreadObjects
@@ -66,11 +67,9 @@ _CALLED = frozenset(
 )
 """Types of what is called, other than objects of the program's own."""
 
-_SOCKET = "socket"
 _MOST_THREADS = 10_000
 _MOST_WORDS = 64
 _MOST_NAMES = 1 << 12
-_NAMED = 8  # items of a queue that are looked into
 _DEEP = 2  # steps from an item to what its giver waits for
 
 
@@ -108,6 +107,7 @@ class ThreadGroups:
         self._objects = interp.objects
         self._memory = interp.objects.memory
         self._queues = Queues(interp.objects)
+        self._items = QueuedItems(interp.objects)
         self._threads = ThreadObjects(interp)
         self._known: dict[tuple[int, int], _Work] = {}
         self._unread: list[tuple[int, int]] = []
@@ -313,10 +313,10 @@ class ThreadGroups:
 
     def look(self, group: GroupFacts) -> GroupFacts:
         """The same with what is known of the first items in its queue."""
-        items = (self.queued(group) or ())[:_NAMED]
+        items = (self.queued(group) or ())[:NAMED]
         names = tuple(map(self._named, items))
         alike = len({one.name for one in names}) <= 1
-        kinds = {word: self._bases(word) for word in self._inside(items)}
+        kinds = self._items.kinds(items, _DEEP)
         promises = {word for word, names in kinds.items() if names & _PROMISES}
         queues = {word for word, names in kinds.items() if names & _QUEUES}
         return replace(
@@ -324,7 +324,7 @@ class ThreadGroups:
             head=items[0] if items else None,
             first=names if alike or not group.any_order else (),
             promises=tuple(promises | self._of_one_item(items, queues)),
-            of_clients=any(_SOCKET in names for names in kinds.values()),
+            of_clients=have_connection(kinds),
         )
 
     def _of_one_item(self, items: Sequence[int], queues: Collection[int]) -> set[int]:
@@ -333,7 +333,9 @@ class ThreadGroups:
         """
         if not queues or len(items) < 2:
             return set()
-        found = Counter(word for item in items for word in self._inside([item]) if word in queues)
+        found = Counter(
+            word for item in items for word in self._items.inside([item], _DEEP) if word in queues
+        )
         return {queue for queue, count in found.items() if count == 1}
 
     def _facts(self, group: list[_Work]) -> GroupFacts:
@@ -365,29 +367,3 @@ class ThreadGroups:
                     return Callback(called.name, called.where)
             return Callback(kind.name)
         return Callback("?")
-
-    def _inside(self, items: Iterable[int]) -> list[int]:
-        """What items refer to in a few steps: those in tuples, and attributes."""
-        found = dict.fromkeys(items)
-        left = list(found)
-        for _ in range(_DEEP):
-            following: list[int] = []
-            for word in left:
-                with contextlib.suppress(Unreadable):
-                    following += self._parts(word)
-            left = [word for word in dict.fromkeys(following) if word not in found]
-            left = left[: max(0, _MOST_WORDS - len(found))]
-            found.update(dict.fromkeys(left))
-        return list(found)
-
-    def _parts(self, word: int) -> list[int]:
-        kind = self._objects.type_of(word)
-        if kind.name in {"tuple", "list"}:
-            return self._objects.sequence(word, _MOST_WORDS)
-        return list(self._objects.attributes(word).values()) if kind.heap else []
-
-    def _bases(self, word: int) -> frozenset[str]:
-        """The names of an object's type and of its bases, without their modules."""
-        with contextlib.suppress(Unreadable):
-            return frozenset(name.rpartition(".")[2] for name in self._objects.bases(word))
-        return frozenset()

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -90,6 +91,9 @@ async def main():
     bounded = OtherQueue(queue.Queue(5), "bounded")
     fill(bounded, 1)
     bounded.submit(queued_job)
+    clients = ThreadPoolExecutor(1, thread_name_prefix="clients")
+    fill(clients, 1)
+    clients.submit(other_job, socket.socket())
     truth = {
         "of-the-loop": {"tids": tids(default), "queued": len(futures), "max_workers": 3},
         "own": {"tids": tids(own), "queued": 3, "max_workers": 2},
@@ -97,6 +101,7 @@ async def main():
         "ended": {"tids": tids(ended), "queued": 0, "max_workers": 1},
         "dropped": {"tids": dropped_tids, "queued": 1, "max_workers": None},
         "ordered": {"tids": tids(ordered), "queued": None, "max_workers": 1},
+        "clients": {"tids": tids(clients), "queued": 1, "max_workers": 1},
         "bounded": {"tids": tids(bounded), "queued": 1, "max_workers": 1},
     }
     if "frameworks" in sys.argv:
