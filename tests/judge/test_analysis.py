@@ -364,6 +364,33 @@ def test_what_cannot_be_seen_of_another_librarys_loop_is_told() -> None:
     assert told.oracles["asyncio"] == "ok"
 
 
+def test_a_loop_that_does_not_wait_with_epoll_is_told() -> None:
+    watched = {"threads": "ok", "epoll": "ok", "asyncio": "ok"}
+    for facts, others, blind in (
+        (LoopInfo("asyncio", None, 1, "running", closed=False), [], {"epoll", "asyncio"}),
+        (LoopInfo("asyncio", None, 1, "running", closed=False), [opened(0, 5, 1)], {"asyncio"}),
+        (LoopInfo("asyncio", 5, 1, "running", closed=False), [opened(0, 5, 1)], set()),
+        (LoopInfo("asyncio", None, 1, "frames", closed=False), [], set()),
+        (LoopInfo("asyncio", None, 1, "running", closed=True), [], set()),
+        (LoopInfo("uvloop", None, 1, "running", closed=False), [], set()),
+    ):
+        told_of = [LoopEvent(at(0), 7, facts=facts)]
+        record = worker(shown={1: [(0, END, POLL)]}, epolls=others, loops=told_of, oracles=watched)
+        report = analyse(recording(record)).report
+        (told,) = report.workers
+        assert {name for name, said in told.oracles.items() if said != "ok"} == blind
+        assert report.watched is not None
+        assert report.watched.unseen_loops == ("epoll" in blind)
+    reactor = stack(
+        "run@site/twisted/internet/base.py:700"
+        " > doSelect@site/twisted/internet/selectreactor.py:103"
+    )
+    record = worker(shown={1: [(0, END, reactor)]}, oracles=watched)
+    (told,) = analyse(recording(record)).report.workers
+    assert told.oracles["epoll"] == told.oracles["asyncio"]
+    assert told.oracles["epoll"].startswith("its loop is twisted's, and does not wait with epoll")
+
+
 def test_a_worker_of_which_nothing_was_recorded_is_told_all_the_same() -> None:
     silent = worker(oracles={"asyncio": "ok"})
     (told,) = analyse(recording(replace(silent, segments=(), states={}))).report.workers

@@ -140,11 +140,12 @@ def test_verdict_claims_nothing_of_loops_that_nobody_watched() -> None:
 
 def test_loops_that_are_there_and_not_seen_are_no_all_clear() -> None:
     unseen = Coverage(0, 0, 1, unseen_loops=2)
-    report = replace(report_examples.healthy(), watched=unseen)
-    assert severity(report) == "unknown"
-    assert verdicts.sentence(report, plain) == (
-        "starvation could not be judged: no event loop could be watched in any of 4 workers"
-    )
+    for watched in (unseen, replace(unseen, listeners=0)):
+        report = replace(report_examples.healthy(), watched=watched)
+        assert severity(report) == "unknown"
+        assert verdicts.sentence(report, plain) == (
+            "starvation could not be judged: no event loop could be watched in any of 4 workers"
+        )
     some = replace(report, watched=replace(unseen, loops=1))
     assert severity(some) == "none"
 

@@ -52,6 +52,7 @@ from waitspy.model.judged import (
     Report,
     WhatWaits,
 )
+from waitspy.model.loops import LoopInfo
 from waitspy.model.oracle_names import ASYNCIO, EPOLL
 from waitspy.model.pools import PoolKind
 from waitspy.model.processes import ThreadKey
@@ -138,17 +139,16 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
         for key, activities in weighed.activities.items()
     ]
     judged = findings.judge(starved, recording.sources, info.duration_s, chains)
+    told = tuple(_told(one, of_threads.get(one.thread(0), {})) for one in recording.workers)
     analysed = Analysis(
         Report(
             recording=replace(info, min_stall_s=stall_s),
-            workers=tuple(
-                _told(worker, of_threads.get(worker.thread(0), {})) for worker in recording.workers
-            ),
+            workers=told,
             losses=(*recording.losses, *_not_looked(not_looked)),
             findings=judged,
             cost=recording.cost,
             sources=_around(judged, recording.sources),
-            watched=_watched(recording.workers, loops_seen),
+            watched=_watched(told, loops_seen),
             waiting=replace(
                 _waiting(recording, done, same_stall=stall_s == info.min_stall_s),
                 unread=datagrams.unread(datagram_queues),
@@ -267,18 +267,36 @@ def _not_looked(calls: Sequence[Starvation]) -> Iterator[Loss]:
 
 
 def _told(worker: WorkerRecord, own: Mapping[ThreadKey, Activities]) -> WorkerRecord:
-    """The worker with its part in it all, and with what the ``asyncio`` oracle cannot see of it:
-    loops of another library.
+    """The worker with its part in it all, and with what cannot be seen of it: loops of another
+    library, and those that wait in ``select`` or ``poll``.
     """
     worker = object_servers.told(worker, own.get(worker.thread(worker.worker.pid)))
-    if worker.oracles.get(ASYNCIO) != "ok" or worker.loops.facts:
+    if worker.oracles.get(ASYNCIO) != "ok":
+        return worker
+    if any(event.facts is not None and _selects(event.facts) for event in worker.loops.facts):
+        why = "its loop waits with select or poll: of it neither I/O nor tasks and timers are seen"
+        blind = (EPOLL, ASYNCIO) if _has_no_epoll(worker) else (ASYNCIO,)
+        return replace(worker, oracles={**worker.oracles, **dict.fromkeys(blind, why)})
+    if worker.loops.facts:
         return worker
     stacks = (mine.stacks[n] for mine in own.values() for n in np.unique(mine.stack).tolist())
     library = next((found for stack in stacks if (found := blame.foreign_loop(stack))), None)
     if library is None:
         return worker
+    if _has_no_epoll(worker):
+        why = f"its loop is {library}'s, and does not wait with epoll: nothing of it is seen"
+        return replace(worker, oracles={**worker.oracles, EPOLL: why, ASYNCIO: why})
     why = f"its loop is {library}'s: of it only I/O is seen, not tasks, timers and timeouts"
     return replace(worker, oracles={**worker.oracles, ASYNCIO: why})
+
+
+def _has_no_epoll(worker: WorkerRecord) -> bool:
+    return worker.oracles.get(EPOLL) == "ok" and not len(worker.epolls.epfd)
+
+
+def _selects(loop: LoopInfo) -> bool:
+    """Whether a loop of asyncio was seen to run that has no epoll."""
+    return (loop.kind, loop.epfd, loop.how) == ("asyncio", None, "running") and not loop.closed
 
 
 def profile(judged: Analysis, *, lines: bool = False, pid: int | None = None) -> Profile:

@@ -69,10 +69,10 @@ def sentence(report: Report, code: Code) -> str:
     if level == "unknown":
         where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
         why = f"pending work could not be seen on {where}"
-        if nothing_to_watch(report):
-            why = f"no event loop, pool or listening socket was found in {where}"
-        elif no_loop_seen(report):
+        if no_loop_seen(report):
             why = f"no event loop could be watched in {where}"
+        elif nothing_to_watch(report):
+            why = f"no event loop, pool or listening socket was found in {where}"
         sentence = f"starvation could not be judged: {why}"
         if clauses := _waits(report, code):
             sentence = f"{sentence}, and {join(clauses)}"
