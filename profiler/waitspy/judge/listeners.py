@@ -16,7 +16,7 @@ from itertools import pairwise, zip_longest
 
 import numpy as np
 
-from waitspy.judge import blame, fifo
+from waitspy.judge import blame, fifo, new_threads
 from waitspy.judge.episode import Item, Starvation
 from waitspy.judge.spans import Span, common, outside, union
 from waitspy.judge.thread_time import cut
@@ -28,7 +28,7 @@ from waitspy.model.code_origin import Origin
 from waitspy.model.columns import Int64s, Mask, int64s, one_of
 from waitspy.model.datagrams import DatagramEvent
 from waitspy.model.judged import Unaccepted
-from waitspy.model.kinds import ACCEPT_BACKLOG
+from waitspy.model.kinds import ACCEPT_BACKLOG, NO_CPU
 from waitspy.model.listeners import ListenerEvent, port_of
 from waitspy.model.oracle_names import BACKLOG, THREADS
 from waitspy.model.processes import ThreadKey
@@ -319,20 +319,24 @@ def starvations(
             if not is_blocked(guilty):
                 continue
             pid, tid, process = min(guilty)
+            no_cpu = all(new_threads.are_awaited(owners[key], done) for key, done in guilty.items())
+            kind = NO_CPU if no_cpu else ACCEPT_BACKLOG
+            who = who_accepts(listener.acceptors)
+            why = "waiting for a new thread" if no_cpu else "blocked"
             yield Starvation(
-                kind=ACCEPT_BACKLOG,
-                verdict=ACCEPT_BACKLOG.verdict,
+                kind=kind,
+                verdict=kind.verdict,
                 pid=pid,
                 tid=tid,
                 process=process,
                 place=listener.name,
                 start_ns=start_ns,
                 end_ns=until_ns,
-                held_by=guilty,
+                held_by={} if no_cpu else guilty,
                 base=None,
                 evidence=(BACKLOG, THREADS),
                 items=tuple(waited_items(listener, start_ns, until_ns)),
-                detail=f"connections to {listener.name}: {who_accepts(listener.acceptors)} blocked",
+                detail=f"connections to {listener.name}: {who} {why}",
             )
 
 
