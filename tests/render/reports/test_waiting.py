@@ -12,7 +12,9 @@ import pytest
 from tests.examples import report_examples
 from waitspy.model.judged import (
     Analysis,
+    Coverage,
     OwedRequests,
+    Place,
     Report,
     TasksLooked,
     Unaccepted,
@@ -178,6 +180,31 @@ def test_datagrams_that_nobody_reads_are_no_all_clear_either() -> None:
     assert "Nothing to report" not in written(HtmlRenderer(), report)
     found = replace(report_examples.starving(), waiting=waiting)
     assert "datagram" not in verdicts.sentence(found, str)
+
+
+def reader() -> Place:
+    """A thread that stands in a wait of its own."""
+    return Place(
+        what="thread",
+        function="handle",
+        file="/srv/consumer.py",
+        line=4,
+        awaits="time.sleep (clock_nanosleep)",
+        wait="other",
+        count=1,
+        longest_s=3.1,
+        sure=False,
+        pids=(4711,),
+    )
+
+
+def test_where_nothing_could_be_judged_the_text_says_where_threads_wait() -> None:
+    waiting = WhatWaits(places=(reader(),))
+    report = replace(report_examples.healthy(), waiting=waiting, watched=Coverage(0, 0, 0))
+    assert verdicts.sentence(report, str).startswith("starvation could not be judged: ")
+    assert "handle, /srv/consumer.py:4 waits in time.sleep" in text(report)
+    assert "what waits" not in text(replace(report, waiting=WhatWaits(places=())))
+    assert "what waits" not in text(replace(report_examples.healthy(), waiting=waiting))
 
 
 def test_it_does_not_look_like_an_all_clear() -> None:

@@ -143,10 +143,15 @@ def crowded(report: Report) -> tuple[Place, ...]:
 
 
 def tells_waiting(report: Report) -> bool:
-    """Whether a short report says what waits: somebody does, or may, and no finding tells why."""
+    """Whether a short report says what waits: somebody does, or may, and no finding tells why.
+
+    Where nothing could be judged, the lines at which threads wait are all that can be told.
+    """
     if severity(report) in {"starving", "late"}:
         return False
     waiting = report.waiting
+    if severity(report) == "unknown" and waiting.places:
+        return True
     waits = owed_long(report) or crowded(report) or waiting.unaccepted or waiting.unread
     return bool(waits or waiting.unseen)
 
