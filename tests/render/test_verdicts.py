@@ -171,6 +171,21 @@ def test_an_all_clear_tells_for_how_long_nobody_looked() -> None:
     assert "nobody looked" not in verdicts.sentence(replace(quiet, recording=short), plain)
 
 
+def test_where_nobody_looked_for_most_of_the_time_there_is_no_all_clear() -> None:
+    quiet = report_examples.healthy()
+    most = replace(quiet.recording, gaps=((0, 5_100_000_000),))
+    report = replace(quiet, recording=most)
+    assert severity(report) == "unknown"
+    assert verdicts.sentence(report, plain) == (
+        "starvation could not be judged: waitspy itself did not run for most of the time; "
+        "nobody looked for 5.1 s of it"
+    )
+    half = replace(quiet.recording, gaps=((0, 5_000_000_000),))
+    assert severity(replace(quiet, recording=half)) == "none"
+    seen = replace(report_examples.starving(), recording=most)
+    assert severity(seen) == "starving"
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_name_in_it_went_through_the_format(name: str) -> None:
     said = verdicts.sentence(EXAMPLES[name](), lambda text: f"<{len(text)}>")

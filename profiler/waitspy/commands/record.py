@@ -28,7 +28,7 @@ from waitspy.recording import loading
 from waitspy.recording.folder import create, create_first, discard, save_sources
 from waitspy.recording.streams import lost_sources
 from waitspy.render import REPORTS, escape
-from waitspy.render.reports.report_format import severity
+from waitspy.render.reports.report_format import hardly_looked, severity
 from waitspy.samplers.pyspy_binary import find_pyspy
 from waitspy.samplers.registry import AUTO, PYSPY, SAMPLERS, chosen
 from waitspy.target import discover
@@ -191,7 +191,8 @@ def record_and_report(
             f"{capture.disk_remedy}, and record again; what was recorded before is there",
         )
     if fail_on and severity(report) == "unknown":
-        click.echo("waitspy: --fail-on: nothing was watched that could have starved", err=True)
+        what = "hardly anything" if hardly_looked(report) else "nothing"
+        click.echo(f"waitspy: --fail-on: {what} was watched that could have starved", err=True)
     return _FAIL_ON_MET if _exceeds(report, fail_on) else 0
 
 

@@ -12,6 +12,7 @@ from waitspy.render import chain_words, escape
 from waitspy.render.reports.report_format import (
     Severity,
     counted,
+    hardly_looked,
     is_judged,
     is_long,
     known_oracles,
@@ -69,7 +70,9 @@ def sentence(report: Report, code: Code) -> str:
     if level == "unknown":
         where = "the only worker" if len(workers) == 1 else f"any of {len(workers)} workers"
         why = f"pending work could not be seen on {where}"
-        if no_loop_seen(report):
+        if hardly_looked(report):
+            why = "waitspy itself did not run for most of the time"
+        elif no_loop_seen(report):
             why = f"no event loop could be watched in {where}"
         elif nothing_to_watch(report):
             why = f"no event loop, pool or listening socket was found in {where}"

@@ -87,7 +87,7 @@ def severity(report: Report) -> Severity:
         if verdict in verdicts:
             return verdict
     blind = not any(is_judged(record, name) for record in counted(report) for name in PENDING)
-    nothing = nothing_to_watch(report) or no_loop_seen(report)
+    nothing = nothing_to_watch(report) or no_loop_seen(report) or hardly_looked(report)
     if blind or (nothing and not verdicts):
         return "unknown"
     return "latent" if verdicts else "none"
@@ -102,6 +102,11 @@ def no_loop_seen(report: Report) -> bool:
     """Whether there were event loops, and not one could be watched: no all-clear either."""
     seen = report.watched
     return seen is not None and not seen.loops and seen.unseen_loops > 0
+
+
+def hardly_looked(report: Report) -> bool:
+    """Whether waitspy did not get to look for most of the time: no all-clear either."""
+    return report.recording.unseen_s * 2 > report.recording.duration_s
 
 
 def owed_long(report: Report) -> tuple[OwedRequests, ...]:
