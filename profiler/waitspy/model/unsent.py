@@ -25,6 +25,8 @@ DRAINS = (
     DrainMethod("/asyncio/streams.py", "drain", "_transport"),
     DrainMethod("/aiohttp/base_protocol.py", "_drain_helper", "transport"),
     DrainMethod("/uvicorn/protocols/http/flow_control.py", "drain", "_transport"),
+    DrainMethod("/websockets/asyncio/connection.py", "drain", "transport"),
+    DrainMethod("/websockets/legacy/protocol.py", "_drain_helper", "transport"),
 )
 
 
