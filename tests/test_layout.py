@@ -56,6 +56,7 @@ SUBJECTS = frozenset(
         "pool_jobs",
         "listeners",
         "datagrams",
+        "messages",
         "requests",
         "wait_for",
         "connection_pools",

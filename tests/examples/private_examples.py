@@ -25,6 +25,7 @@ from waitspy.model.judged import (
     Spot,
     Unaccepted,
     UnreadDatagrams,
+    UnreadMessages,
     Victim,
 )
 from waitspy.model.recorded import Loss, WorkerRecord
@@ -123,7 +124,9 @@ def private() -> Analysis:
     )
     outside = Unaccepted("/home/aloysia/shop sock", 3, 1.5)
     unread = UnreadDatagrams("/home/aloysia/shop log", 1.5)
+    messages = UnreadMessages("203.0.113.77:6379", 1.5, replace(_place(), unsent=None))
     waiting = replace(report.waiting, places=(_place(),), unaccepted=(outside,), unread=(unread,))
+    waiting = replace(waiting, messages=(messages,))
     report = replace(report, waiting=waiting)
     threads = tuple(_threads(wait))
     pending = PendingSeries(

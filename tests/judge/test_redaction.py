@@ -143,6 +143,10 @@ def test_what_a_chain_a_pool_and_a_listener_are_called_is_hidden() -> None:
     assert [one.at for one in finding.lending.to] == [first.at, None]
     assert [one.listener for one in report.waiting.unaccepted] == ["(hidden)"]
     assert [one.socket for one in report.waiting.unread] == ["(hidden)"]
+    (told,) = report.waiting.messages
+    assert told.peer.endswith(":6379")
+    assert report.waiting.places is not None
+    assert told.reader == replace(report.waiting.places[0], unsent=None)
     assert {link.wait.call for link in finding.chain} == {"conn.of((hidden)@address-3)"}
     assert {one.wait.call for one in finding.lending.to} == {"conn.of((hidden)@address-3)"}
 

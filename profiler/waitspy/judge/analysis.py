@@ -23,6 +23,7 @@ from waitspy.judge import (
     loop_episodes,
     loops,
     merge,
+    messages,
     node_loops,
     object_servers,
     overloaded_listeners,
@@ -152,6 +153,7 @@ def analyse(recording: Recording, min_stall_s: float | None = None) -> Analysis:
             waiting=replace(
                 _waiting(recording, done, same_stall=stall_s == info.min_stall_s),
                 unread=datagrams.unread(datagram_queues),
+                messages=messages.unread(recording.workers, done, recording.sources, info.end_ns),
             ),
         ),
         tuple(threads),

@@ -291,6 +291,13 @@ def _called(wait: Wait) -> tuple[str, PlaceWait]:
     return f"{named} ({wait.syscall})" if wait.syscall else named, "idle" if idle else "other"
 
 
+def of_wait(pid: int, frame: Frame, wait: Activity, sources: SourceLines) -> Place:
+    """A thread at that frame, in that wait."""
+    awaits, usual = _called(wait.wait)
+    seen = _Seen(pid, frame, awaits, usual, 1, _length_ns(wait), sure=False)
+    return _place("thread", [seen], sources)
+
+
 # --- places ------------------------------------------------------------------------------------
 
 

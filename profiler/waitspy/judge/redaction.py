@@ -94,6 +94,10 @@ class _Redaction:
             unread=tuple(
                 replace(one, socket=self._privacy.listener(one.socket)) for one in waiting.unread
             ),
+            messages=tuple(
+                replace(one, peer=self._privacy.listener(one.peer), reader=self._place(one.reader))
+                for one in waiting.messages
+            ),
         )
 
     def _place(self, place: Place) -> Place:

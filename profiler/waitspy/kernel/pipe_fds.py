@@ -95,11 +95,22 @@ def watching(pid: int, fd: int) -> Iterator[int]:
         OSError: it is gone, or may not be looked into.
     """
     for epfd in descriptors.epoll_fds(pid):
-        with suppress(ProcessLookupError):  # closed meanwhile
-            for line in procfs.read(pid, f"fdinfo/{epfd}").splitlines():
-                parts = line.split()
-                if len(parts) > 1 and parts[0] == b"tfd:" and int(parts[1]) == fd:
-                    yield epfd
+        yield from (epfd for one in _interests(pid, epfd) if one == fd)
+
+
+def all_watched(pid: int) -> frozenset[int]:
+    """The descriptors that some epoll of the process watches; errors as above."""
+    epfds = descriptors.epoll_fds(pid)
+    return frozenset(fd for epfd in epfds for fd in _interests(pid, epfd))
+
+
+def _interests(pid: int, epfd: int) -> Iterator[int]:
+    """The descriptors that an epoll watches."""
+    with suppress(ProcessLookupError):  # closed meanwhile
+        for line in procfs.read(pid, f"fdinfo/{epfd}").splitlines():
+            parts = line.split()
+            if len(parts) > 1 and parts[0] == b"tfd:":
+                yield int(parts[1])
 
 
 def calls(pid: int) -> dict[int, Call] | None:

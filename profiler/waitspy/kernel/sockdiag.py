@@ -135,6 +135,15 @@ class SockDiag:
         message = self._about(ends)
         return None if message is None else _consumed(message)
 
+    def connection(self, ends: Ends) -> Connection | None:
+        """What is known of a connection, seen from its first end; None when not known.
+
+        Raises:
+            OSError: the kernel does not tell what a connection has received.
+        """
+        message = self._about(ends)
+        return None if message is None else _connection(message)
+
     def sending(self, ends: Ends) -> Sending | None:
         """What a connection has not got rid of; None when not known."""
         message = self._about(ends)
@@ -196,6 +205,23 @@ class SockDiag:
         with suppress(OSError):  # a kernel without unix_diag
             found += map(_unix_listening, self._dump(body))
         return tuple(found)
+
+    def established(self) -> dict[int, Ends]:
+        """Every TCP connection of the namespace that somebody has, by its socket's inode.
+
+        Raises:
+            OSError: the kernel does not answer, or this user may not ask.
+        """
+        found: dict[int, Ends] = {}
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = struct.pack(
+                "=BBBBL", family, socket.IPPROTO_TCP, 0, 0, 1 << TcpState.ESTABLISHED
+            )
+            for message in self._dump(body + bytes(48)):
+                (inode,) = struct.unpack_from("=L", message, _INODE)
+                if inode:
+                    found[inode] = _ends(message)
+        return found
 
     def datagram_sockets(self) -> tuple[DatagramSocket, ...]:
         """Every UDP and unix socket for datagrams of the namespace that has a name and no peer.
@@ -292,19 +318,25 @@ def _udp_socket(message: bytes) -> DatagramSocket:
     return DatagramSocket(one.inode, one.name, one.waiting, dropped)
 
 
-def _connection(message: bytes) -> Connection:
+def _ends(message: bytes) -> Ends:
     family = message[0]
     size = 4 if family == socket.AF_INET else 16
+    ports = struct.unpack_from(">HH", message, 4)
+    local, peer = (socket.inet_ntop(family, message[at : at + size]) for at in (8, 24))
+    return Ends(local, ports[0], peer, ports[1])
+
+
+def _connection(message: bytes) -> Connection:
+    ends = _ends(message)
     (unread,) = struct.unpack_from("=L", message, _RQUEUE)
     info = next((value for kind, value in _attributes(message, _MESSAGE) if kind == _INFO), b"")
     if len(info) < _RECEIVED + 8:
         raise OSError(errno.EOPNOTSUPP, "it does not tell what a connection has received")
     sent = None if len(info) < _SENT + 8 else struct.unpack_from("=Q", info, _SENT)[0]
-    (peer_port,) = struct.unpack_from(">H", message, 6)
     (inode,) = struct.unpack_from("=L", message, _INODE)
     return Connection(
-        local=socket.inet_ntop(family, message[8 : 8 + size]),
-        peer=endpoint(socket.inet_ntop(family, message[24 : 24 + size]), peer_port),
+        local=ends.local,
+        peer=ends.peer_text,
         is_accepted=inode != 0,  # what nobody has accepted yet has none
         is_whole=message[1] == TcpState.ESTABLISHED,
         unread_bytes=unread,

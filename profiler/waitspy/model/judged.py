@@ -373,6 +373,17 @@ class WorkerTime:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadMessages:
+    """For how long, at the most, nothing was read from a connection that a process has opened
+    itself, while its ``peer`` went on sending, and where the thread waited that reads from it.
+    """
+
+    peer: str
+    longest_s: float
+    reader: Place
+
+
+@dataclass(frozen=True, slots=True)
 class WhatWaits:
     """What waits, whether anything is to blame for it or not; ``requests`` are sorted by port,
     ``unaccepted`` by how long it was. ``unseen`` are the unix sockets at which workers listen: what
@@ -388,6 +399,7 @@ class WhatWaits:
     unaccepted: tuple[Unaccepted, ...] = ()
     unseen: tuple[str, ...] = ()
     unread: tuple[UnreadDatagrams, ...] = ()
+    messages: tuple[UnreadMessages, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

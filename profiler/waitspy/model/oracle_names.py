@@ -12,6 +12,7 @@ ASYNCIO = "asyncio"
 POOLS = "pools"
 BACKLOG = "backlog"
 DATAGRAMS = "datagrams"
+MESSAGES = "messages"
 REQUESTS = "requests"
 PLACES = "places"
 WAIT_FOR = "wait_for"
@@ -31,6 +32,7 @@ WATCHED: Mapping[str, str] = {
     **PENDING,
     THREADS: "thread states",
     DATAGRAMS: "unread datagrams",
+    MESSAGES: "unread messages",
     REQUESTS: "what is owed to clients",
     PLACES: "where tasks wait",
     WAIT_FOR: "who holds what threads wait for",
@@ -44,6 +46,7 @@ _OF: Mapping[str, RuntimeName] = {
     WAIT_FOR: "Python",
     CHILDREN: "Python",
     DATAGRAMS: "Python",
+    MESSAGES: "Python",
     LIBUV: "Node.js",
 }
 """The oracles that know one runtime's objects; the others ask the kernel alone."""

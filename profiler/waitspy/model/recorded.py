@@ -12,6 +12,7 @@ from waitspy.model.datagrams import DatagramEvent
 from waitspy.model.epolls import EpollEvents
 from waitspy.model.listeners import ListenerEvent
 from waitspy.model.loops import LoopEvents
+from waitspy.model.messages import MessageEvent
 from waitspy.model.places import PlacesEvent
 from waitspy.model.pools import PoolEvent
 from waitspy.model.processes import ThreadKey, Worker
@@ -71,6 +72,7 @@ class WorkerRecord:
     pools: tuple[PoolEvent, ...] = ()
     listeners: tuple[ListenerEvent, ...] = ()
     datagrams: tuple[DatagramEvent, ...] = ()
+    messages: tuple[MessageEvent, ...] = ()
     requests: tuple[RequestsEvent, ...] = ()
     places: tuple[PlacesEvent, ...] = ()
     task_waits: tuple[TaskWaitsEvent, ...] = ()

@@ -10,6 +10,7 @@ from waitspy.oracles.epolls import EpollOracle
 from waitspy.oracles.libuv import LibuvOracle
 from waitspy.oracles.listeners import BacklogOracle
 from waitspy.oracles.loops import LoopsOracle
+from waitspy.oracles.messages import MessagesOracle
 from waitspy.oracles.onset import onset_ns
 from waitspy.oracles.places import PlacesOracle
 from waitspy.oracles.pools import PoolsOracle
@@ -29,6 +30,7 @@ def make_oracles(min_stall_s: float) -> tuple[Oracle, ...]:
         PoolsOracle(onset),
         BacklogOracle(onset),
         DatagramsOracle(onset),
+        MessagesOracle(),
         RequestsOracle(int(min_stall_s * NS)),
         PlacesOracle(),
         WaitForOracle(onset),

@@ -18,6 +18,7 @@ from waitspy.model.oracle_names import (
     BACKLOG,
     CHILDREN,
     DATAGRAMS,
+    MESSAGES,
     PLACES,
     POOLS,
     REQUESTS,
@@ -33,6 +34,7 @@ from waitspy.recording import (
     code_origin,
     datagrams,
     listeners,
+    messages,
     places,
     pools,
     requests,
@@ -273,6 +275,7 @@ def _worker(
     pool_events = told(POOLS, pools.READER, pools.event)
     listener_events = told(BACKLOG, listeners.READER, listeners.event)
     datagram_events = told(DATAGRAMS, datagrams.READER, datagrams.event)
+    message_events = told(MESSAGES, messages.READER, messages.event)
     request_events = told(REQUESTS, requests.READER, requests.event)
     looks = [
         look.placed(streams.stacks.placed) for look in told(PLACES, places.READER, places.event)
@@ -308,6 +311,7 @@ def _worker(
         pools=pool_events,
         listeners=listener_events,
         datagrams=datagram_events,
+        messages=message_events,
         requests=request_events,
         places=tuple(look for look in looks if isinstance(look, PlacesEvent)),
         task_waits=tuple(look for look in looks if isinstance(look, TaskWaitsEvent)),

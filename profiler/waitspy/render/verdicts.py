@@ -32,6 +32,7 @@ from waitspy.render.words import (
     short_words,
     unaccepted_words,
     unlooked_words,
+    unread_message_words,
     unread_words,
     worst_words,
 )
@@ -96,6 +97,7 @@ def _waits(report: Report, code: Code) -> list[str]:
     """Who waits although nothing is to blame for it, and of whom that is not known."""
     outside = [unaccepted_words(one, code) for one in report.waiting.unaccepted[:_PORTS]]
     outside += [unread_words(one, code) for one in report.waiting.unread[:_PORTS]]
+    outside += [unread_message_words(one, code) for one in report.waiting.messages[:_PORTS]]
     owed = owed_long(report)
     seen = [*outside, _owed_clause(owed)] if owed else outside
     names = [code(name) for name in report.waiting.unseen]

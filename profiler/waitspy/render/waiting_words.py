@@ -19,6 +19,7 @@ from waitspy.render.words import (
     plural,
     share,
     unaccepted_words,
+    unread_message_words,
     unread_words,
     unsent_words,
 )
@@ -56,11 +57,12 @@ def few_lines(report: Report, code: Code) -> list[str]:
 
 
 def _outside(report: Report, code: Code) -> list[str]:
-    """Whose connections nobody accepted for long, and whose datagrams nobody read, a line for each
-    socket.
+    """Whose connections nobody accepted for long, and whose datagrams or messages nobody read, a
+    line for each socket.
     """
     outside = [unaccepted_words(one, code) for one in report.waiting.unaccepted]
-    return outside + [unread_words(one, code) for one in report.waiting.unread]
+    outside += [unread_words(one, code) for one in report.waiting.unread]
+    return outside + [unread_message_words(one, code) for one in report.waiting.messages]
 
 
 def _owed(report: Report) -> list[str]:

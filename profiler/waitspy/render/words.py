@@ -16,6 +16,7 @@ from waitspy.model.judged import (
     Report,
     Unaccepted,
     UnreadDatagrams,
+    UnreadMessages,
     Victim,
 )
 from waitspy.model.oracle_names import WATCHED
@@ -271,6 +272,15 @@ def unread_words(one: UnreadDatagrams, code: Code) -> str:
         return f"{plural(one.dropped, 'datagram')} on {code(one.socket)} found no room"
     dropped = f", and {one.dropped:,} found no room" if one.dropped else ""
     return f"datagrams on {code(one.socket)} lay unread for {duration(one.longest_s)}{dropped}"
+
+
+def unread_message_words(one: UnreadMessages, code: Code) -> str:
+    """As in "messages from 10.0.0.7:6379 lay unread for 4.2 s, as the thread that reads them waited
+    in time.sleep (clock_nanosleep) in handle (consumer.py:4)".
+    """
+    at = short_words(one.reader.function, one.reader.file, one.reader.line, code)
+    why = f"as the thread that reads them waited in {code(one.reader.awaits)} in {at}"
+    return f"messages from {code(one.peer)} lay unread for {duration(one.longest_s)}, {why}"
 
 
 # --- who is owed an answer ---------------------------------------------------------------------

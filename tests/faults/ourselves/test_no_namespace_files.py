@@ -27,7 +27,8 @@ def test_its_own_are_missing(tmp_path: Path) -> None:
         report, out = recorded(tmp_path, pid, waitspy=mounted("mount -t tmpfs none /proc/$$/ns"))
     is_told_to_sleep(report)
     assert not_seen(report, "requests").startswith("sock_diag in its network namespace: ")
-    assert "(oracle requests): sock_diag in its network namespace: " in out
+    they = "unread messages and what is owed to clients (oracles messages, requests)"
+    assert f"{they}: sock_diag in its network namespace: " in out
 
 
 def test_those_of_the_target_are_missing(tmp_path: Path) -> None:
@@ -36,6 +37,7 @@ def test_those_of_the_target_are_missing(tmp_path: Path) -> None:
         report, out = recorded(tmp_path, pid, waitspy=waitspy)
     is_told_to_sleep(report)
     assert not_seen(report, "backlog") == "its network namespace is not known"
-    both = "accept queues and unread datagrams (oracles backlog, datagrams)"
-    assert f"{both}: its network namespace is not known" in out
+    names = "oracles backlog, datagrams, messages"
+    they = f"accept queues, unread datagrams and unread messages ({names})"
+    assert f"{they}: its network namespace is not known" in out
     assert not_seen(report, "requests") == "its listening sockets are not known"

@@ -21,6 +21,7 @@ ORACLES = (
     "pools",
     "backlog",
     "datagrams",
+    "messages",
     "requests",
     "places",
     "children",

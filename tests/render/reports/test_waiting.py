@@ -19,6 +19,7 @@ from waitspy.model.judged import (
     TasksLooked,
     Unaccepted,
     UnreadDatagrams,
+    UnreadMessages,
     WhatWaits,
 )
 from waitspy.render import verdicts, waiting_words
@@ -196,6 +197,24 @@ def reader() -> Place:
         sure=False,
         pids=(4711,),
     )
+
+
+def test_messages_that_lie_unread_are_no_all_clear_either() -> None:
+    waiting = WhatWaits(messages=(UnreadMessages("10.0.0.7:6379", 3.1, reader()),))
+    report = replace(report_examples.healthy(), waiting=waiting)
+    long = (
+        "messages from 10.0.0.7:6379 lay unread for 3.1 s, as the thread that reads them waited in "
+        "time.sleep (clock_nanosleep) in handle (consumer.py:4)"
+    )
+    assert waiting_words.lines(report, str) == [long]
+    assert verdicts.sentence(report, str).startswith(
+        f"no starvation seen in what was watched, but {long}: "
+    )
+    assert long in text(report)
+    (told,) = report_object(report)["waiting"]["messages"]
+    assert (told["peer"], told["longest_s"]) == ("10.0.0.7:6379", 3.1)
+    assert (told["reader"]["function"], told["reader"]["line"]) == ("handle", 4)
+    assert "Nothing to report" not in written(HtmlRenderer(), report)
 
 
 def test_where_nothing_could_be_judged_the_text_says_where_threads_wait() -> None:

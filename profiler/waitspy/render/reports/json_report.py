@@ -306,6 +306,11 @@ def _waiting(waiting: WhatWaits) -> dict[str, Any]:
             _known({"socket": one.socket, "longest_s": one.longest_s, "dropped": one.dropped})
             for one in waiting.unread
         ]
+    if waiting.messages:
+        found["messages"] = [
+            {"peer": one.peer, "longest_s": one.longest_s, "reader": _place(one.reader)}
+            for one in waiting.messages
+        ]
     if waiting.unseen:
         found["unseen"] = list(waiting.unseen)
     if waiting.workers:

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import ClassVar, Literal, Protocol, TextIO
 
 from waitspy.model.clock import NS
-from waitspy.model.judged import Analysis, Blame, Finding, OwedRequests, Place, Report
+from waitspy.model.judged import (
+    Analysis,
+    Blame,
+    Finding,
+    OwedRequests,
+    Place,
+    Report,
+    WhatWaits,
+)
 from waitspy.model.oracle_names import EPOLL, PENDING, THREADS, concerns
 from waitspy.model.recorded import RecordingInfo, WorkerRecord
 from waitspy.model.stacks import Frame
@@ -125,8 +133,13 @@ def is_long(waited_s: float | None) -> bool:
 
 def unexplained(report: Report) -> bool:
     """Whether somebody waits for an answer, to be let in or read, and no finding says what for."""
-    waits = owed_long(report) or report.waiting.unaccepted or report.waiting.unread
+    waits = owed_long(report) or outside(report.waiting)
     return severity(report) not in {"starving", "late"} and bool(waits)
+
+
+def outside(waiting: WhatWaits) -> bool:
+    """Whether somebody waited to be let in, or to be read."""
+    return bool(waiting.unaccepted or waiting.unread or waiting.messages)
 
 
 def unsure(report: Report) -> bool:
@@ -157,7 +170,7 @@ def tells_waiting(report: Report) -> bool:
     waiting = report.waiting
     if severity(report) == "unknown" and waiting.places:
         return True
-    waits = owed_long(report) or crowded(report) or waiting.unaccepted or waiting.unread
+    waits = owed_long(report) or crowded(report) or outside(waiting)
     return bool(waits or waiting.unseen)
 
 
