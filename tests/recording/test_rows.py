@@ -33,7 +33,7 @@ def test_a_row_begins_with_its_kind_where_there_are_several() -> None:
     assert columns(ListenerRow) == {
         "listens": ["at_ns", "inode", "name", "fd"],
         "waiting": ["at_ns", "inode", "connections"],
-        "accepted": ["at_ns", "inode", "connections"],
+        "accepted": ["at_ns", "inode", "connections", "threads"],
         "closed": ["at_ns", "inode"],
     }
 
