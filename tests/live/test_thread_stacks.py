@@ -110,7 +110,10 @@ def test_only_as_many_as_the_time_allows_are_read_and_those_first_that_are_asked
 def test_a_wait_among_a_thousand_threads_has_the_line_it_is_on(
     tmp_path: Path, sampler: str
 ) -> None:
-    """py-spy takes too long for all of them to tell which line it was."""
+    """py-spy takes too long for all of them to tell which line it was: single stacks do then.
+
+    So they may with our own sampler, where the budget has no room for a sample when a wait begins.
+    """
     argv = [HERE.path, TARGETS / "crowded_loop.py", 0.3, 0.7, "threads", 1000]
     with target(argv) as server:
         wait_until(lambda: len(procfs.threads(server.pid)) > 1000, "threads did not start")
@@ -120,5 +123,5 @@ def test_a_wait_among_a_thousand_threads_has_the_line_it_is_on(
     blamed = {(f["blame"] or {}).get("function"): f["occurrences"] for f in told}
     assert blamed["hold_up"] >= 2
     assert blamed.keys() <= {"hold_up", None}  # None: it began before the first look
-    dumps = loading.load(str(tmp_path / "rec")).workers[0].dumps
-    assert bool(dumps) == (sampler == "py-spy")
+    if sampler == "py-spy":
+        assert loading.load(str(tmp_path / "rec")).workers[0].dumps
