@@ -43,7 +43,7 @@ def stop_now_and_then(waitspy: subprocess.Popen[str], folder: Path) -> tuple[str
 
 
 def judged_with_gaps(pid: int, folder: Path) -> tuple[Report, str]:
-    with session(folder, "record", pid, "-d", "2.4", "-o", "rec") as waitspy:
+    with session(folder, "record", pid, "-d", "3.6", "-o", "rec") as waitspy:
         first_line, out = stop_now_and_then(waitspy, folder)
     report = judged(folder / "rec")
     gaps = [gap for gap in report.recording.gaps if gap[1] - gap[0] > _STOPPED_S * 0.9e9]
