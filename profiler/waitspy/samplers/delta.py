@@ -212,13 +212,11 @@ class DeltaSampler(InProcess):
         until_ns = now_ns + self._period_ns // 4  # a little early is soon enough
         if until_ns >= self._next_ns or at_once:
             due = self._due_until(until_ns)
-            if not seen.has_room and self._attached:
-                pass  # as with a slower rate: it is missed
-            elif self._ran or self._left:
-                self._count(int(self._sample(seen)))  # of those that were due before: missed
-            else:
+            if not (self._ran or self._left):
                 self._looked_ns = now_ns
                 self._count(due)
+            elif seen.has_room or not self._attached:  # else it is missed
+                self._count(int(self._sample(seen)))  # of those that were due before: missed
         return self._ran or bool(self._left)
 
     def _due_until(self, until_ns: int) -> int:
